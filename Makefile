@@ -1,0 +1,74 @@
+# Everything a person runs. A fresh machine needs Python 3.11, make and pip.
+#
+#   PORT, DATA_DIR, WORKERS ...  settings of the service; .env.example lists them
+#   TORCH_INDEX_URL              an index of PyTorch builds (CPU, or a CUDA version); empty: pip's own.
+#                                Changing it later takes a `make clean` first.
+#   PYTHON                       the interpreter of the environment, 3.11 or newer
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX_URL ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+
+# The stamps carry the locks' checksum: same locks, nothing to install.
+APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock | cksum | cut -d' ' -f1)
+DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check slow eval train lock env clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(APP_STAMP) ## start everything, draw one picture with the tiny model, save demo.png, stop
+	@$(RUN) -m launcher demo
+
+up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ctrl-C
+	@$(RUN) -m launcher up
+
+test: $(DEV_STAMP) ## the whole test suite
+	$(RUN) -m pytest -m "not slow"
+
+check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest -m "not slow and not service"
+
+slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
+	$(RUN) -m pytest -m slow
+
+eval: $(APP_STAMP) ## judge the tiny model
+	$(RUN) -m training.evaluate
+
+train: $(APP_STAMP) ## make the tiny model, from nothing; resumes where it stopped
+	$(RUN) -m training.train
+
+lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks
+	$(RUN) requirements/lock.py
+
+env: $(DEV_STAMP) ## the environment alone, in .venv
+
+clean: ## delete the environment
+	rm -rf $(VENV)
+
+# PyTorch goes first and alone: whatever build is found stays, and the complete lock (--no-deps)
+# cannot bring another.
+$(APP_STAMP):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is older: name one with PYTHON=..." >&2; exit 1; }
+	@echo "Making the environment in $(VENV) (once)."
+	@$(PYTHON) -m venv $(VENV)
+	@echo "  PyTorch ..."
+	@$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements/torch.txt -c requirements/app.lock
+	@echo "  the other packages ..."
+	@$(PIP) --no-deps -r requirements/no-deps.txt -r requirements/app.lock
+	@rm -f $(VENV)/.app-* && touch $@
+
+$(DEV_STAMP): $(APP_STAMP)
+	@echo "  the tools for tests and checks ..."
+	@$(PIP) --no-deps -r requirements/dev.lock
+	@rm -f $(VENV)/.dev-* && touch $@
