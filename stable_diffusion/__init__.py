@@ -1,0 +1,1 @@
+"""A Stable Diffusion engine: a recipe in, pictures out."""

@@ -1,0 +1,1 @@
+"""What a prompt means: emphasis, blends, chunks, and the conditioning they become."""
