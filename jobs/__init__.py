@@ -1,0 +1,1 @@
+"""What a job is: the only vocabulary the API and the workers share. No Flask, no torch."""

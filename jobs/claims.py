@@ -1,0 +1,202 @@
+"""The record of a job in Redis, from the worker's side: claim, renew, report, finish, hand back.
+
+A claim is one atomic step that gives the job an owner, a lease by Redis' clock, a fencing token
+and one more attempt. Every later step shows the token; one that is out of date changes nothing.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from redis import Redis
+
+from jobs import keys, steps
+from jobs.connection import reaching_redis
+from jobs.names import JobKind, JobType
+from jobs.record import KEPT_RECENT
+from jobs.status import Failure, JobState, Progress, Result
+
+
+class Hold(StrEnum):
+    """What a worker is told of its job: still its own, to be cancelled, or no longer its own."""
+
+    HELD = "held"
+    CANCEL = "cancel"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job in a worker's hands.
+
+    Attributes:
+        token: the fencing token, larger than any the job had before.
+        attempt: 1 for the first worker that starts it.
+        stored_request: the request's JSON, for `jobs.request.read_stored`.
+        submitted: seconds since the epoch by Redis' clock.
+    """
+
+    job_id: str
+    type: JobType
+    kind: JobKind
+    owner: str
+    token: int
+    attempt: int
+    stored_request: str
+    model: str
+    submitted: float
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A job whose worker vanished, and what became of it: PENDING again, FAILURE or CANCELLED."""
+
+    job_id: str
+    type: JobType
+    state: JobState
+
+
+class Claims:
+    """The records as workers see them. Safe to share between threads.
+
+    Every method raises RecordsUnavailable when Redis does not answer or refuses to write.
+
+    Args:
+        redis: the Redis of the records.
+        lease_seconds: how long a claim stands without being renewed.
+        max_attempts: how many workers may start a job before it counts as their killer.
+        result_ttl_seconds: how long the record of a finished job is kept.
+    """
+
+    def __init__(
+        self, redis: Redis, *, lease_seconds: float, max_attempts: int, result_ttl_seconds: int
+    ) -> None:
+        self._redis = redis
+        self._lease = lease_seconds
+        self._max_attempts = max_attempts
+        self._ttl = result_ttl_seconds
+        self._claim = redis.register_script(steps.CLAIM)
+        self._renew = redis.register_script(steps.RENEW)
+        self._report = redis.register_script(steps.REPORT)
+        self._finish = redis.register_script(steps.FINISH)
+        self._hand_back = redis.register_script(steps.HAND_BACK)
+        self._reap = redis.register_script(steps.REAP)
+        self._overdue = redis.register_script(steps.OVERDUE)
+
+    def claim(self, job_type: JobType, owner: str) -> Claim | None:
+        """Take the next waiting job of a type; None when there is none."""
+        with reaching_redis():
+            taken = cast(
+                list[str] | None,
+                self._claim(
+                    keys=[keys.queue(job_type), keys.LEASES], args=[keys.JOB, owner, self._lease]
+                ),
+            )
+        if not taken:
+            return None
+        job_id, token, attempt, kind, request, model, submitted = taken
+        return Claim(
+            job_id=job_id,
+            type=job_type,
+            kind=cast(JobKind, kind),
+            owner=owner,
+            token=int(token),
+            attempt=int(attempt),
+            stored_request=request,
+            model=model,
+            submitted=float(submitted),
+        )
+
+    def renew(self, claim: Claim) -> Hold:
+        """Make the lease run anew from now."""
+        with reaching_redis():
+            reply = self._renew(
+                keys=[keys.job(claim.job_id), keys.LEASES],
+                args=[claim.job_id, claim.token, self._lease],
+            )
+        return Hold(cast(str, reply))
+
+    def report(self, claim: Claim, progress: Progress) -> Hold:
+        """Show how far the job is. Its fraction never falls, whatever is reported."""
+        with reaching_redis():
+            reply = self._report(
+                keys=[keys.job(claim.job_id)],
+                args=[claim.token, progress.model_dump_json(), progress.fraction],
+            )
+        return Hold(cast(str, reply))
+
+    def warn(self, claim: Claim, warnings: tuple[str, ...]) -> None:
+        """Replace the job's warnings: those of its submission and those the worker adds."""
+        with reaching_redis():
+            self._redis.hset(keys.job(claim.job_id), "warnings", json.dumps(warnings))
+
+    def warnings(self, claim: Claim) -> tuple[str, ...]:
+        """The warnings of the job's submission."""
+        with reaching_redis():
+            stored = cast(str | None, self._redis.hget(keys.job(claim.job_id), "warnings"))
+        return tuple(json.loads(stored)) if stored else ()
+
+    def finish(self, claim: Claim, result: Result) -> Hold:
+        """End the job with SUCCESS. CANCEL or LOST: nothing was changed, the result is void."""
+        return self._end(claim, JobState.SUCCESS, "result", result.model_dump_json())
+
+    def fail(self, claim: Claim, failure: Failure) -> Hold:
+        """End the job with FAILURE. CANCEL or LOST: nothing was changed."""
+        return self._end(claim, JobState.FAILURE, "failure", failure.model_dump_json())
+
+    def cancelled(self, claim: Claim) -> Hold:
+        """End a job that was asked to stop, with CANCELLED."""
+        return self._end(claim, JobState.CANCELLED, "owner", "")
+
+    def hand_back(self, claim: Claim) -> Hold:
+        """Put the job back where it stood in the queue; the attempt does not count."""
+        with reaching_redis():
+            reply = self._hand_back(
+                keys=[keys.job(claim.job_id), keys.LEASES],
+                args=[claim.job_id, claim.token, keys.queue(""), self._ttl],
+            )
+        return Hold(cast(str, reply))
+
+    def reap(self) -> tuple[Orphan, ...]:
+        """Take every job whose lease has run out from its owner: back to the queue, or ended."""
+        died = Failure(
+            code="worker_died", message=f"worker died {self._max_attempts} times running this job"
+        )
+        with reaching_redis():
+            found = cast(
+                list[str],
+                self._reap(
+                    keys=[keys.LEASES],
+                    args=[
+                        keys.JOB,
+                        keys.queue(""),
+                        self._ttl,
+                        self._max_attempts,
+                        died.model_dump_json(),
+                    ],
+                ),
+            )
+        return tuple(
+            Orphan(job_id, cast(JobType, job_type), JobState(state))
+            for job_id, state, job_type in zip(*[iter(found)] * 3, strict=True)
+        )
+
+    def overdue(self, job_type: JobType, *, seconds: float) -> int:
+        """How many jobs wait, when the first of them has waited `seconds` with nobody woken.
+
+        Of all workers that ask, one is told within each period of `seconds`; the others get 0.
+        """
+        with reaching_redis():
+            reply = self._overdue(
+                keys=[keys.queue(job_type), keys.rescue(job_type)], args=[keys.JOB, seconds]
+            )
+        return cast(int, reply)
+
+    def _end(self, claim: Claim, state: JobState, field: str, value: str) -> Hold:
+        with reaching_redis():
+            reply = self._finish(
+                keys=[keys.job(claim.job_id), keys.LEASES, keys.RECENT],
+                args=[claim.job_id, claim.token, state, self._ttl, KEPT_RECENT, field, value],
+            )
+        return Hold(cast(str, reply))

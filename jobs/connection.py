@@ -1,0 +1,36 @@
+"""The connection to the Redis that holds the records."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.errors import RecordsUnavailable
+
+
+def connect(url: str, *, timeout: float = 2.0) -> Redis:
+    """A client that answers or fails within about two `timeout`s (seconds), text in and out.
+
+    Takes Celery's spelling of a socket (`redis+socket:///path`) as well as redis-py's
+    (`unix:///path`). Nothing is sent before the first command.
+    """
+    return Redis.from_url(
+        url.replace("redis+socket://", "unix://", 1),
+        decode_responses=True,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        health_check_interval=25,
+        # once more, at once: a connection that a restarted server has closed is found only by use
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+@contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Turn whatever the client raises into `RecordsUnavailable`."""
+    try:
+        yield
+    except RedisError as error:
+        raise RecordsUnavailable(f"the job records cannot be reached: {error}") from error

@@ -1,0 +1,78 @@
+"""What can go wrong between a request and its job."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing wrong with one field of a request, and what would be right.
+
+    `value` is short and safe to show: never a key, never a picture.
+    """
+
+    field: str
+    code: str
+    value: Any
+    problem: str
+    expected: str
+
+
+class JobsError(Exception):
+    """Root of this package's errors.
+
+    JobsError
+    ├── InvalidRequest         the body cannot be honoured; carries every fault
+    ├── NoSuchJob              the id was never given out, or its record has expired
+    ├── JobAlreadyFinal        a finished job cannot be cancelled
+    ├── RecordsUnavailable     Redis does not answer, or refuses to write
+    └── StoreError
+        ├── NoSuchPicture      nothing is stored under that name
+        ├── UnsafeName         a name that would leave the output root
+        └── StoreFull          no room for one more picture
+    """
+
+
+class InvalidRequest(JobsError):
+    """A request with at least one fault."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.problem}" for fault in faults))
+        self.faults = faults
+
+
+class NoSuchJob(JobsError):
+    """No record has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id!r}")
+        self.job_id = job_id
+
+
+class JobAlreadyFinal(JobsError):
+    """The job has ended; `state` says how."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id} has already ended: {state}")
+        self.job_id = job_id
+        self.state = state
+
+
+class RecordsUnavailable(JobsError):
+    """Redis cannot be reached, does not answer in time, or refuses to write."""
+
+
+class StoreError(JobsError):
+    """A picture could not be stored or read."""
+
+
+class NoSuchPicture(StoreError):
+    """Nothing is stored under this name."""
+
+
+class UnsafeName(StoreError):
+    """The name points outside the output root."""
+
+
+class StoreFull(StoreError):
+    """The store has no room left, or may not be written."""

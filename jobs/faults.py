@@ -1,0 +1,133 @@
+"""From pydantic's errors to faults a person can act on."""
+
+import difflib
+import json
+import math
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from jobs.errors import Fault
+
+_MAX_UNKNOWN = 20
+_MAX_SHOWN = 80
+_SECRET = frozenset({"api_key", "init_img"})
+
+# pydantic's error type -> our code and what is wrong; what would be right comes from the schema
+_PROBLEMS: dict[str, tuple[str, str]] = {
+    "missing": ("missing", "is missing"),
+    "string_type": ("type", "is not a string"),
+    "int_type": ("type", "is not an integer"),
+    "float_type": ("type", "is not a number"),
+    "bool_type": ("type", "is not true or false"),
+    "bytes_type": ("type", "is not a string"),
+    "finite_number": ("not_finite", "is not a finite number"),
+    "greater_than": ("range", "is too small"),
+    "greater_than_equal": ("range", "is too small"),
+    "less_than": ("range", "is too large"),
+    "less_than_equal": ("range", "is too large"),
+    "multiple_of": ("multiple_of", "is not a multiple of {multiple_of}"),
+    "string_too_long": ("too_long", "is longer than {max_length} characters"),
+    "string_pattern_mismatch": ("enum", "is not one of the choices"),
+    "string_unicode": ("invalid_characters", "is not valid text"),
+    "literal_error": ("enum", "is not one of the choices"),
+}
+_FIELD_CODES = {"C": "must_match_model", "f": "must_match_model"}
+
+
+def faults_of(
+    error: ValidationError, model: type[BaseModel], body: dict[str, Any]
+) -> tuple[Fault, ...]:
+    """Every fault in a validation error, one a field; of unknown fields the first 20."""
+    properties = model.model_json_schema(by_alias=True)["properties"]
+    faults: dict[str, Fault] = {}
+    unknown = 0
+    for detail in error.errors(include_url=False, include_input=False):
+        field = str(detail["loc"][0])
+        if field in faults:
+            continue
+        if detail["type"] == "extra_forbidden":
+            unknown += 1
+            if unknown <= _MAX_UNKNOWN:
+                faults[field] = _unknown_field(field, body.get(field), list(properties))
+        else:
+            faults[field] = _field_fault(field, detail, body.get(field), properties[field])
+    return tuple(faults.values())
+
+
+def safe_value(field: str, value: Any) -> Any:
+    """A field's value as an error may repeat it: short, JSON, no secret and no picture."""
+    if field in _SECRET:
+        return None
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return value if abs(value) < 10**30 else f"an integer of {value.bit_length()} bits"
+    text = value if isinstance(value, str) else json.dumps(value, default=str)[: _MAX_SHOWN + 1]
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+
+
+def expected_of(schema: dict[str, Any]) -> str:
+    """What a field accepts, in words, from its JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(expected_of(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return "one of: " + ", ".join(str(choice) for choice in schema["enum"])
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if schema.get("contentEncoding") == "base64":
+        return "base64 of a PNG, JPEG or WebP image"
+    if schema.get("type") in ("integer", "number"):
+        return _expected_number(schema)
+    if schema.get("type") == "string" and "pattern" in schema:
+        return "cpu, cuda or cuda:N" if "cuda" in schema["pattern"] else schema["pattern"]
+    words = {"string": "a string", "boolean": "true or false", "object": "an object of strings"}
+    return words.get(schema.get("type", ""), str(schema.get("type", "null")))
+
+
+def _expected_number(schema: dict[str, Any]) -> str:
+    words = "an integer" if schema["type"] == "integer" else "a number"
+    if "multipleOf" in schema:
+        words = f"a multiple of {schema['multipleOf']}"
+    if "exclusiveMinimum" in schema:
+        words += f" above {schema['exclusiveMinimum']}"
+    if "minimum" in schema:
+        words += f" from {schema['minimum']}"
+    if "maximum" in schema:
+        words += f" up to {schema['maximum']}"
+    return words
+
+
+def _unknown_field(field: str, value: Any, known: list[str]) -> Fault:
+    shown = str(safe_value("", field))
+    if field == "init_img":
+        return Fault(
+            field=field,
+            code="not_for_this_kind",
+            value=None,
+            problem="belongs to img2img",
+            expected="POST it to /img2img",
+        )
+    nearest = difflib.get_close_matches(field, known, n=1) if len(field) <= 64 else []
+    return Fault(
+        field=shown,
+        code="unknown_field",
+        value=safe_value(field, value),
+        problem="is not a known field",
+        expected=f"did you mean {nearest[0]}?" if nearest else "a field of the template",
+    )
+
+
+def _field_fault(field: str, detail: ErrorDetails, value: Any, schema: dict[str, Any]) -> Fault:
+    code, problem = _PROBLEMS.get(detail["type"], (detail["type"], detail["msg"]))
+    return Fault(
+        field=field,
+        code=_FIELD_CODES.get(field, code),
+        value=safe_value(field, value),
+        problem=problem.format(**detail.get("ctx", {})),
+        expected=expected_of(schema),
+    )

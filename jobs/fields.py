@@ -1,0 +1,149 @@
+"""The types of the request's fields: what each accepts, beyond what its bounds say."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from jobs.init_image import read_init_image
+from jobs.limits import Limits
+from jobs.names import CONFIGS, SAMPLER_KEYS, sampler_named
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_MAX_SEGMENTS = 8
+# Surrogates cannot be encoded, NUL ends a C string; neither is text anybody typed.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+
+def _printable(text: str) -> str:
+    if _NO_TEXT.search(text):
+        raise PydanticCustomError("invalid_characters", "holds NUL or half a character")
+    return text
+
+
+def _folder(path: str) -> str:
+    """A relative folder of plain segments: no way up, no absolute path, no URL."""
+    if not path:
+        return path
+    if path.startswith("/"):
+        raise PydanticCustomError("absolute_path", "is an absolute path")
+    segments = path.removesuffix("/").split("/")
+    if len(segments) > _MAX_SEGMENTS or any(len(segment) > 64 for segment in segments):
+        raise PydanticCustomError("too_long", "has too many or too long folder names")
+    if ".." in segments:
+        raise PydanticCustomError("outside_output_root", "leaves the output folder")
+    # A leading dot would hide the folder, and is how unfinished files are told from pictures.
+    if not all(_SEGMENT.fullmatch(segment) and segment[0] != "." for segment in segments):
+        raise PydanticCustomError("not_a_name", "has characters a folder name may not have")
+    return "/".join(segments)
+
+
+def _sampler(spelling: Any) -> str:
+    sampler = sampler_named(spelling) if isinstance(spelling, str) else None
+    if sampler is None:
+        raise PydanticCustomError("enum", "is no sampler")
+    return sampler.key
+
+
+def _seed(value: Any) -> Any:
+    return None if value is False else value
+
+
+def _prompt_file(value: Any) -> Any:
+    if value is None or value is False or value == "":
+        return None
+    if not isinstance(value, str):
+        raise PydanticCustomError("type", "is neither a name nor false")
+    if not _NAME.fullmatch(value):
+        raise PydanticCustomError("not_a_name", "is not the name of a prompt file")
+    return value
+
+
+def _checkpoint(value: Any) -> Any:
+    if isinstance(value, str) and 0 < len(value) <= 256:
+        return _printable(value)
+    if (
+        isinstance(value, dict)
+        and 0 < len(value) <= 32
+        and all(isinstance(name, str) and 0 < len(name) <= 256 for name in value.values())
+    ):
+        return value
+    raise PydanticCustomError("type", "is neither a model's name nor an object of them")
+
+
+def _whole(value: Any) -> Any:
+    """unet_bs is documented as a decimal: 2.0 is 2."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _init_image(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str):
+        return value
+    limits = info.context["limits"] if info.context else Limits()
+    return read_init_image(value, limits.max_init_pixels)
+
+
+def _config(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in CONFIGS:
+        raise PydanticCustomError("unknown_config", "is no known configuration")
+    return value
+
+
+Text = Annotated[str, Field(max_length=20_000), AfterValidator(_printable)]
+Folder = Annotated[str, Field(max_length=600), AfterValidator(_folder)]
+Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8)]
+Sampler = Annotated[
+    str, BeforeValidator(_sampler), WithJsonSchema({"type": "string", "enum": list(SAMPLER_KEYS)})
+]
+# JSON's safe integers: any client can send and read them without loss.
+Seed = Annotated[
+    Annotated[int, Field(ge=0, le=2**53 - 1)] | None,
+    BeforeValidator(_seed),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+                {"type": "null"},
+                {"const": False},
+            ]
+        }
+    ),
+]
+PromptFile = Annotated[
+    str | None,
+    BeforeValidator(_prompt_file),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"const": False}]}),
+]
+Checkpoint = Annotated[
+    str | dict[str, str],
+    BeforeValidator(_checkpoint),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": 256},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "maxProperties": 32,
+                    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256},
+                },
+            ]
+        }
+    ),
+]
+Config = Annotated[
+    str | None, BeforeValidator(_config), WithJsonSchema({"type": "string", "enum": [*CONFIGS]})
+]
+Batch = Annotated[int, Field(ge=1, le=128), BeforeValidator(_whole)]
+Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]
+InitImage = Annotated[
+    bytes,
+    BeforeValidator(_init_image),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1}),
+]
+Precision = Literal["mixed", "full", "autocast"]
+PictureFormat = Literal["png", "jpg"]

@@ -1,0 +1,70 @@
+"""From the base64 text of a request to an upright RGB picture, safely."""
+
+import base64
+import binascii
+import io
+import re
+import warnings
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic_core import PydanticCustomError
+
+# The formats people send. Pillow's rare ones are where its past vulnerabilities were.
+FORMATS = ("PNG", "JPEG", "WEBP")
+_DATA_URL = re.compile(r"\Adata:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
+
+
+def read_init_image(text: str, max_pixels: int) -> bytes:
+    """Decode a base64 picture (a `data:` prefix is accepted) and write it again as an RGB PNG.
+
+    The size is read from the header and checked before any pixel is decoded. Of an animation the
+    first frame is taken, EXIF orientation is applied, transparency lies on white.
+
+    Raises:
+        PydanticCustomError: codes not_base64, not_an_image, image_damaged, too_many_pixels.
+    """
+    try:
+        data = base64.b64decode(_DATA_URL.sub("", text, count=1), validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("not_base64", "is not base64 text") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise _too_many_pixels(max_pixels) from None
+        except UnidentifiedImageError:
+            raise PydanticCustomError("not_an_image", "is not a PNG, JPEG or WebP image") from None
+        except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
+            raise _damaged() from None
+    if image.width * image.height > max_pixels:
+        raise _too_many_pixels(max_pixels)
+    try:
+        image.load()
+        upright = _rgb(ImageOps.exif_transpose(image))
+    except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
+        raise _damaged() from None
+    out = io.BytesIO()
+    upright.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16 bits a pixel; Pillow's own conversion clips at 255 instead of scaling
+        image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image)
+    return image.convert("RGB")
+
+
+def _too_many_pixels(max_pixels: int) -> PydanticCustomError:
+    return PydanticCustomError(
+        "too_many_pixels", "has more than {max_pixels} pixels", {"max_pixels": max_pixels}
+    )
+
+
+def _damaged() -> PydanticCustomError:
+    return PydanticCustomError("image_damaged", "is a damaged or truncated image")

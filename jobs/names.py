@@ -1,0 +1,113 @@
+"""The names that cross process borders: types, queues, the task, samplers, models, configurations.
+
+Every spelling a client may use is listed here beside the one that everybody uses afterwards.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+JobType = Literal["standard", "optimized"]
+JobKind = Literal["txt2img", "img2img"]
+JOB_TYPES: tuple[JobType, ...] = get_args(JobType)
+
+RUN_TASK = "jobs.run"
+DEFAULT_MODEL = "default"
+
+
+def queue_of(job_type: JobType) -> str:
+    """The Celery queue that wakes the workers of a type: it bears the type's own name."""
+    return job_type
+
+
+@dataclass(frozen=True)
+class SamplerName:
+    """One row of the sampler table: canonical key, label as people know it, further keys."""
+
+    key: str
+    label: str
+    aliases: tuple[str, ...] = ()
+
+
+SAMPLERS: tuple[SamplerName, ...] = (
+    SamplerName("ddim", "DDIM"),
+    SamplerName("plms", "PLMS"),
+    SamplerName("k_euler_a", "Euler a", ("k_euler_ancestral",)),
+    SamplerName("k_euler", "Euler"),
+    SamplerName("k_lms", "LMS"),
+    SamplerName("k_heun", "Heun"),
+    SamplerName("k_dpm_2", "DPM2"),
+    SamplerName("k_dpm_2_a", "DPM2 a"),
+    SamplerName("k_dpmpp_2s_a", "DPM++ 2S a", ("dpm2s_a",)),
+    SamplerName("k_dpmpp_2m", "DPM++ 2M"),
+    SamplerName("k_dpmpp_sde", "DPM++ SDE"),
+    SamplerName("k_dpmpp_2m_sde", "DPM++ 2M SDE"),
+    SamplerName("k_dpmpp_3m_sde", "DPM++ 3M SDE"),
+    SamplerName("k_dpm_fast", "DPM fast"),
+    SamplerName("k_dpm_ad", "DPM adaptive"),
+    SamplerName("k_lms_ka", "LMS Karras"),
+    SamplerName("k_dpm_2_ka", "DPM2 Karras"),
+    SamplerName("k_dpm_2_a_ka", "DPM2 a Karras"),
+    SamplerName("k_dpmpp_2s_a_ka", "DPM++ 2S a Karras"),
+    SamplerName("k_dpmpp_2m_ka", "DPM++ 2M Karras"),
+    SamplerName("k_dpmpp_sde_ka", "DPM++ SDE Karras"),
+    SamplerName("k_dpmpp_2m_sde_ka", "DPM++ 2M SDE Karras"),
+    SamplerName("k_dpmpp_3m_sde_ka", "DPM++ 3M SDE Karras"),
+)
+SAMPLER_KEYS: tuple[str, ...] = tuple(sampler.key for sampler in SAMPLERS)
+
+_SAMPLERS_BY_SPELLING = {
+    spelling.lower(): sampler
+    for sampler in SAMPLERS
+    for spelling in (sampler.key, sampler.label, *sampler.aliases)
+}
+
+
+def sampler_named(spelling: str) -> SamplerName | None:
+    """The sampler of a key, alias or label in any case; None when there is none."""
+    return _SAMPLERS_BY_SPELLING.get(spelling.strip().lower())
+
+
+# canonical name -> (kind of network, other spellings: the README's and the published file names)
+_KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tiny": ("v1", ()),
+    "sd14": ("v1", ("sd1.4", "sd-v1-4")),
+    "sd15": ("v1", ("sd1.5", "v1-5-pruned", "v1-5-pruned-emaonly")),
+    "sd21": ("v2", ("sd2.1", "v2-1_512-ema-pruned")),
+    "sd21v": ("v2-v", ("sd2.1v", "v2-1_768-ema-pruned")),
+}
+_MODELS_BY_SPELLING = {
+    spelling: name for name, (_, others) in _KNOWN_MODELS.items() for spelling in (name, *others)
+}
+_WEIGHT_SUFFIXES = (".safetensors", ".ckpt")
+
+
+def model_named(spelling: str) -> str:
+    """The canonical name of a model: README and file spellings, with or without a weight suffix.
+
+    A name that is no spelling of a known model stays as it is (less its suffix): it may be a file
+    the owner of the models folder put there.
+    """
+    stem = spelling.strip()
+    for suffix in _WEIGHT_SUFFIXES:
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
+    if stem.lower() == DEFAULT_MODEL:
+        return DEFAULT_MODEL
+    return _MODELS_BY_SPELLING.get(stem.lower(), stem)
+
+
+def network_kind(model: str) -> str | None:
+    """`v1`, `v2` or `v2-v` for a model known by name; None for any other."""
+    known = _KNOWN_MODELS.get(model)
+    return known[0] if known else None
+
+
+# configuration file, as the reference names it -> the kind of network it describes
+CONFIGS: dict[str, str] = {
+    "scripts/v1-inference.yaml": "v1",
+    "scripts/v2-inference.yaml": "v2",
+    "scripts/v2-inference-v.yaml": "v2-v",
+    "configs/stable-diffusion/v1-inference.yaml": "v1",
+    "configs/stable-diffusion/v2-inference.yaml": "v2",
+    "configs/stable-diffusion/v2-inference-v.yaml": "v2-v",
+}

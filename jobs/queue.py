@@ -1,0 +1,100 @@
+"""The Celery app: how workers are woken. The record is the truth; a message is a wake-up call.
+
+Reasons and measurements for the settings: docs/reliability.md.
+"""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import CeleryError
+from kombu.entity import Queue
+from kombu.exceptions import KombuError
+
+from jobs.names import JOB_TYPES, RUN_TASK, JobType, queue_of
+from jobs.settings import JobSettings
+
+log = logging.getLogger(__name__)
+
+_KEY_PREFIX = "sd:"
+
+
+def make_celery(settings: JobSettings, *, publisher: bool = False) -> Celery:
+    """The app of a process. One configuration for all: the shortest visibility timeout wins.
+
+    Args:
+        settings: broker and result backend.
+        publisher: True in the API, which must fail fast where a worker waits.
+    """
+    app = Celery("jobs", broker=settings.celery_broker_url, backend=settings.celery_result_backend)
+    app.conf.update(_configuration(settings.visibility_timeout, publisher=publisher))
+    return app
+
+
+def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
+    """Wake a worker of a type because a job waits; the worker takes the next one in its queue.
+
+    Never raises. False: the broker could not be told. The job is not lost, its record stands and a
+    worker that sees it waiting wakes itself.
+    """
+    try:
+        app.send_task(
+            RUN_TASK,
+            kwargs={"job_id": job_id, "job_type": job_type},
+            queue=queue_of(job_type),
+            retry=False,
+            ignore_result=True,
+        )
+    # A dead broker surfaces as RuntimeError (celery's result consumer), OSError or either library's
+    except (CeleryError, KombuError, OSError, RuntimeError) as error:
+        log.warning("job %s: no worker could be woken: %s", job_id, error)
+        return False
+    return True
+
+
+def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any]:
+    return {
+        "task_queues": [Queue(queue_of(job_type)) for job_type in JOB_TYPES],
+        "task_default_queue": queue_of(JOB_TYPES[0]),
+        "task_create_missing_queues": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_transport_options": {
+            "visibility_timeout": visibility_timeout,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            # a worker waits in BRPOP; a hung Redis must not hold the API for half a minute
+            "socket_timeout": 3 if publisher else 30,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "global_keyprefix": _KEY_PREFIX,
+        },
+        "visibility_timeout": visibility_timeout,
+        "result_backend_transport_options": {
+            "visibility_timeout": visibility_timeout,
+            "global_keyprefix": _KEY_PREFIX,
+            "retry_policy": {
+                "max_retries": 0,
+                "interval_start": 0,
+                "interval_step": 0,
+                "interval_max": 0,
+                "timeout": 2.0,
+            },
+        },
+        "redis_socket_timeout": 5.0,
+        "redis_socket_connect_timeout": 2.0,
+        "redis_backend_health_check_interval": 25,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,
+        "worker_prefetch_multiplier": 1,
+        "task_ignore_result": True,
+        "task_track_started": False,
+        "result_extended": False,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "worker_send_task_events": False,
+        "worker_max_tasks_per_child": None,
+    }

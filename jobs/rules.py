@@ -1,0 +1,157 @@
+"""What the fields of a request must satisfy together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobs.errors import Fault
+from jobs.limits import Limits
+from jobs.names import CONFIGS, model_named, network_kind
+
+if TYPE_CHECKING:
+    from jobs.request import Request
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request whose fields are right by themselves, the fields its body named, and the caps."""
+
+    request: "Request"
+    named: frozenset[str]
+    limits: Limits
+
+
+Check = Callable[[Asked], Fault | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check that is made once all of its fields are right by themselves."""
+
+    fields: frozenset[str]
+    check: Check
+
+
+def _prompt_given(asked: Asked) -> Fault | None:
+    if "prompt" in asked.named or asked.request.from_file is not None:
+        return None
+    return Fault(
+        field="prompt", code="missing", value=None, problem="is missing", expected="a string"
+    )
+
+
+def _prompt_file_known(asked: Asked) -> Fault | None:
+    request = asked.request
+    if request.from_file is None:
+        return None
+    return Fault(
+        field="from-file",
+        code="unknown_prompt_file",
+        value=request.from_file,
+        problem="is no installed prompt file",
+        expected="an installed prompt file's name, or false",
+    )
+
+
+def _side(field: str) -> Check:
+    def check(asked: Asked) -> Fault | None:
+        request = asked.request
+        model = model_named(request.ckpt) if isinstance(request.ckpt, str) else "default"
+        largest = asked.limits.side(model)
+        value = getattr(request, field)
+        if value <= largest:
+            return None
+        return Fault(
+            field=field,
+            code="range",
+            value=value,
+            problem="is too large",
+            expected=f"a multiple of 8 from 64 up to {largest}",
+        )
+
+    return check
+
+
+def _affordable(asked: Asked) -> Fault | None:
+    request, limits = asked.request, asked.limits
+    if request.image_count > limits.max_images:
+        return Fault(
+            field="n_iter",
+            code="too_expensive",
+            value=request.n_iter,
+            problem=f"n_iter·n_samples is {request.image_count}",
+            expected=f"n_iter·n_samples up to {limits.max_images}",
+        )
+    work = request.image_count * request.H * request.W * request.ddim_steps
+    if work > limits.max_work:
+        return Fault(
+            field="ddim_steps",
+            code="too_expensive",
+            value=request.ddim_steps,
+            problem=f"n_iter·n_samples·H·W·ddim_steps is {work}",
+            expected=f"n_iter·n_samples·H·W·ddim_steps up to {limits.max_work}",
+        )
+    return None
+
+
+def _something_to_return(asked: Asked) -> Fault | None:
+    request = asked.request
+    kept = not request.skip_save or not request.skip_grid
+    if kept or request.return_base64 or request.synchronous_request:
+        return None
+    return Fault(
+        field="skip_save",
+        code="nothing_to_return",
+        value=True,
+        problem="with skip_grid, and neither return_base64 nor synchronous_request, "
+        "leaves nothing to return",
+        expected="one of skip_save and skip_grid false, or return_base64 true",
+    )
+
+
+def _config_fits(asked: Asked) -> Fault | None:
+    request = asked.request
+    if request.config is None or not isinstance(request.ckpt, str):
+        return None
+    kind = network_kind(model_named(request.ckpt))
+    if kind is None or CONFIGS[request.config] == kind:
+        return None
+    fitting = ", ".join(config for config, described in CONFIGS.items() if described == kind)
+    return Fault(
+        field="config",
+        code="config_mismatch",
+        value=request.config,
+        problem=f"does not fit {request.ckpt}",
+        expected=f"one of: {fitting}",
+    )
+
+
+def _standard_only(field: str) -> Check:
+    def check(asked: Asked) -> Fault | None:
+        if field not in asked.named or asked.request.type == "standard":
+            return None
+        return Fault(
+            field=field,
+            code="not_for_this_type",
+            value=getattr(asked.request, field),
+            problem="belongs to the type standard",
+            expected="the field left out, or type standard",
+        )
+
+    return check
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(frozenset({"prompt", "from-file"}), _prompt_given),
+    Rule(frozenset({"from-file"}), _prompt_file_known),
+    Rule(frozenset({"H", "ckpt"}), _side("H")),
+    Rule(frozenset({"W", "ckpt"}), _side("W")),
+    Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps"}), _affordable),
+    Rule(
+        frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
+        _something_to_return,
+    ),
+    Rule(frozenset({"config", "ckpt"}), _config_fits),
+    Rule(frozenset({"plms", "type"}), _standard_only("plms")),
+    Rule(frozenset({"laion400m", "type"}), _standard_only("laion400m")),
+)

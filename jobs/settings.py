@@ -1,0 +1,74 @@
+"""The settings API and workers share. Instantiated by composition roots only."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.limits import Limits
+
+
+class JobSettings(BaseSettings):
+    """Read from the environment and `.env`; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="where everything is kept")
+    models_dir: Path = Field(default=Path(), description="checkpoints; default DATA_DIR/models")
+    outputs: str = Field(
+        default="", description="folder or fsspec URL of the pictures; default DATA_DIR/outputs"
+    )
+    celery_broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0", description="the Redis that wakes the workers"
+    )
+    celery_result_backend: str = Field(
+        default="", description="the Redis of the jobs' records; default CELERY_BROKER_URL"
+    )
+    visibility_timeout: int = Field(
+        default=21_600,
+        gt=0,
+        description="seconds until Redis gives an unacknowledged message away; must be longer "
+        "than any job, and the same in every process",
+    )
+    default_model: str = Field(default="tiny", description="what the model `default` stands for")
+    result_ttl_seconds: int = Field(
+        default=86_400, gt=0, description="how long the record of a finished job is kept"
+    )
+    max_side: int = Field(default=Limits.max_side, ge=64, description="largest H and W")
+    max_side_768: int = Field(
+        default=Limits.max_side_768, ge=64, description="largest H and W for sd21v"
+    )
+    max_images: int = Field(default=Limits.max_images, ge=1, description="largest n_iter·n_samples")
+    max_work: int = Field(
+        default=Limits.max_work, ge=1, description="largest n_iter·n_samples·H·W·ddim_steps"
+    )
+    max_init_pixels: int = Field(
+        default=Limits.max_init_pixels, ge=1, description="largest width·height of an init image"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow(cls, values: dict[str, object]) -> dict[str, object]:
+        """Give what was not set the value of what it follows."""
+        fields = cls.model_fields
+        data_dir = Path(str(values.get("data_dir", fields["data_dir"].default)))
+        broker = values.get("celery_broker_url", fields["celery_broker_url"].default)
+        return {
+            "models_dir": data_dir / "models",
+            "outputs": str(data_dir / "outputs"),
+            "celery_result_backend": broker,
+            **values,
+        }
+
+    @property
+    def limits(self) -> Limits:
+        """The caps on one request."""
+        return Limits(
+            max_side=self.max_side,
+            max_side_768=self.max_side_768,
+            max_images=self.max_images,
+            max_work=self.max_work,
+            max_init_pixels=self.max_init_pixels,
+        )

@@ -1,0 +1,158 @@
+"""Where pictures are kept: a folder, or any fsspec URL such as s3://bucket/folder.
+
+Names are relative to the root and made of a folder the request rules have checked, the job's id
+and a number. A picture is written under a hidden temporary name and renamed, so that nobody sees
+half a picture, and nothing is seen of a job that did not finish.
+"""
+
+import errno
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from jobs.errors import NoSuchPicture, StoreError, StoreFull, UnsafeName
+
+INPUTS = "inputs"
+# Pictures of a job with skip_save: kept to be fetched once, out of the way of what is kept.
+TRANSIENT = "transient"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
+
+
+class Staging:
+    """The unpublished pictures of one attempt at a job."""
+
+    def __init__(self, store: "PictureStore", job_id: str, outdir: str, token: int) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._outdir = outdir
+        self._token = token
+        self._staged: dict[str, str] = {}
+
+    def put(self, index: int | str, data: bytes, ext: str, *, outdir: str | None = None) -> str:
+        """Write a picture under a temporary name. Returns the name it will have.
+
+        Args:
+            index: its number in the job, or `grid`.
+            data: the encoded picture.
+            ext: `png` or `jpg`.
+            outdir: another folder than the staging's own.
+        """
+        folder = self._outdir if outdir is None else outdir
+        name = posixpath.join(folder, f"{self._job_id}_{index}.{ext}")
+        temporary = posixpath.join(folder, f".{self._job_id}_{index}.{self._token}.part")
+        self._staged[temporary] = name
+        self._store.put(temporary, data)
+        return name
+
+    def publish(self) -> None:
+        """Give every picture its own name, each in one step."""
+        for temporary, name in list(self._staged.items()):
+            self._store.rename(temporary, name)
+            del self._staged[temporary]
+
+    def discard(self) -> None:
+        """Delete what was not published; never raises."""
+        for temporary in self._staged:
+            with suppress(StoreError):
+                self._store.delete(temporary)
+        self._staged.clear()
+
+
+class PictureStore:
+    """Pictures and init images below one root. Safe to share between threads.
+
+    Args:
+        url: a folder, or an fsspec URL.
+
+    Every method raises StoreError, or one of its kinds.
+    """
+
+    def __init__(self, url: str) -> None:
+        with _storing(url):
+            self._files, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+
+    @contextmanager
+    def staging(self, job_id: str, outdir: str, token: int) -> Iterator[Staging]:
+        """A place for the pictures of a job; what is not published on leaving is deleted.
+
+        Args:
+            job_id: the job.
+            outdir: folder below the root.
+            token: the claim's fencing token, so that two attempts never write to one file.
+        """
+        staging = Staging(self, job_id, outdir, token)
+        try:
+            yield staging
+        finally:
+            staging.discard()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, making its folders."""
+        path = self._path(name)
+        with _storing(name):
+            self._files.makedirs(posixpath.dirname(path), exist_ok=True)
+            self._files.pipe_file(path, data)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a file, replacing what had the new name: one step where the store has renames."""
+        with _storing(name):
+            self._files.mv(self._path(name), self._path(new_name))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises NoSuchPicture."""
+        with _storing(name):
+            return bytes(self._files.cat_file(self._path(name)))
+
+    def delete(self, name: str) -> None:
+        """Delete a file; nothing happens when there is none."""
+        with suppress(NoSuchPicture), _storing(name):
+            self._files.rm_file(self._path(name))
+
+    def put_init_image(self, job_id: str, data: bytes) -> None:
+        """Keep the picture an img2img job starts from, until the job has ended."""
+        part = f"{INPUTS}/.{job_id}.part"
+        self.put(part, data)
+        self.rename(part, _init_name(job_id))
+
+    def read_init_image(self, job_id: str) -> bytes:
+        """The picture an img2img job starts from. Raises NoSuchPicture."""
+        return self.read(_init_name(job_id))
+
+    def delete_init_image(self, job_id: str) -> None:
+        """Forget the picture an img2img job started from."""
+        self.delete(_init_name(job_id))
+
+    def _path(self, name: str) -> str:
+        if name.startswith("/") or "\0" in name or ".." in name.split("/"):
+            raise UnsafeName(f"{name!r} is outside the output root")
+        path = f"{self._root}/{name}"
+        if isinstance(self._files, LocalFileSystem):
+            # the root's owner may link folders inside it, but not out of it
+            root = Path(self._root).resolve()
+            if not Path(path).resolve().is_relative_to(root):
+                raise UnsafeName(f"{name!r} is outside the output root")
+        return path
+
+
+def _init_name(job_id: str) -> str:
+    return f"{INPUTS}/{job_id}.png"
+
+
+@contextmanager
+def _storing(name: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except FileNotFoundError as error:
+        raise NoSuchPicture(f"nothing is stored as {name!r}") from error
+    except OSError as error:
+        kind = StoreFull if error.errno in _FULL else StoreError
+        raise kind(f"the picture store failed: {error.strerror or error}") from error
+    except (ImportError, ValueError) as error:
+        raise StoreError(f"the picture store cannot be used: {error}") from error
