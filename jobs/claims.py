@@ -34,7 +34,8 @@ class Claim:
         token: the fencing token, larger than any the job had before.
         attempt: 1 for the first worker that starts it.
         stored_request: the request's JSON, for `jobs.request.read_stored`.
-        submitted: seconds since the epoch by Redis' clock.
+        warnings: those of the job's submission.
+        submitted, started: seconds since the epoch by Redis' clock; started by the first attempt.
     """
 
     job_id: str
@@ -45,7 +46,9 @@ class Claim:
     attempt: int
     stored_request: str
     model: str
+    warnings: tuple[str, ...]
     submitted: float
+    started: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Claims:
         self._claim = redis.register_script(steps.CLAIM)
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
+        self._warn = redis.register_script(steps.WARN)
         self._finish = redis.register_script(steps.FINISH)
         self._hand_back = redis.register_script(steps.HAND_BACK)
         self._reap = redis.register_script(steps.REAP)
@@ -95,7 +99,7 @@ class Claims:
             )
         if not taken:
             return None
-        job_id, token, attempt, kind, request, model, submitted = taken
+        job_id, token, attempt, kind, request, model, warnings, submitted, started = taken
         return Claim(
             job_id=job_id,
             type=job_type,
@@ -105,7 +109,9 @@ class Claims:
             attempt=int(attempt),
             stored_request=request,
             model=model,
+            warnings=tuple(json.loads(warnings)),
             submitted=float(submitted),
+            started=float(started),
         )
 
     def renew(self, claim: Claim) -> Hold:
@@ -126,16 +132,13 @@ class Claims:
             )
         return Hold(cast(str, reply))
 
-    def warn(self, claim: Claim, warnings: tuple[str, ...]) -> None:
+    def warn(self, claim: Claim, warnings: tuple[str, ...]) -> Hold:
         """Replace the job's warnings: those of its submission and those the worker adds."""
         with reaching_redis():
-            self._redis.hset(keys.job(claim.job_id), "warnings", json.dumps(warnings))
-
-    def warnings(self, claim: Claim) -> tuple[str, ...]:
-        """The warnings of the job's submission."""
-        with reaching_redis():
-            stored = cast(str | None, self._redis.hget(keys.job(claim.job_id), "warnings"))
-        return tuple(json.loads(stored)) if stored else ()
+            reply = self._warn(
+                keys=[keys.job(claim.job_id)], args=[claim.token, json.dumps(warnings)]
+            )
+        return Hold(cast(str, reply))
 
     def finish(self, claim: Claim, result: Result) -> Hold:
         """End the job with SUCCESS. CANCEL or LOST: nothing was changed, the result is void."""

@@ -3,9 +3,9 @@
 Reasons and measurements for the settings: docs/reliability.md.
 """
 
-import logging
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.entity import Queue
@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError
 from jobs.names import JOB_TYPES, RUN_TASK, JobType, queue_of
 from jobs.settings import JobSettings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _KEY_PREFIX = "sd:"
 
@@ -47,7 +47,7 @@ def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
         )
     # A dead broker surfaces as RuntimeError (celery's result consumer), OSError or either library's
     except (CeleryError, KombuError, OSError, RuntimeError) as error:
-        log.warning("job %s: no worker could be woken: %s", job_id, error)
+        log.warning("no worker could be woken", job=job_id, reason=str(error))
         return False
     return True
 

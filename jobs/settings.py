@@ -1,11 +1,13 @@
 """The settings API and workers share. Instantiated by composition roots only."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.limits import Limits
+from jobs.logs import LogFormat
 
 
 class JobSettings(BaseSettings):
@@ -47,6 +49,10 @@ class JobSettings(BaseSettings):
     max_init_pixels: int = Field(
         default=Limits.max_init_pixels, ge=1, description="largest width·height of an init image"
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="prompts are logged at DEBUG only"
+    )
+    log_format: LogFormat = Field(default="text", description="text, or one JSON object a line")
 
     @model_validator(mode="before")
     @classmethod

@@ -63,7 +63,7 @@ return state
 )
 
 # KEYS queue leases  ARGV job-prefix owner lease-seconds
-# -> nil, or id, token, attempt, kind, request, model
+# -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started
 CLAIM = (
     _SHARED
     + """
@@ -78,7 +78,8 @@ while true do
     redis.call('HSETNX', job, 'started', text(time))
     redis.call('ZADD', KEYS[2], text(time + ARGV[3]), id)
     return {id, redis.call('HINCRBY', job, 'token', 1), redis.call('HINCRBY', job, 'attempts', 1),
-      unpack(redis.call('HMGET', job, 'kind', 'request', 'model', 'submitted'))}
+      unpack(redis.call('HMGET', job, 'kind', 'request', 'model', 'warnings', 'submitted',
+        'started'))}
   end
 end
 """
@@ -103,6 +104,16 @@ redis.call('HSET', KEYS[1], 'state', 'PROGRESS', 'progress', ARGV[2])
 if tonumber(ARGV[3]) > tonumber(redis.call('HGET', KEYS[1], 'fraction')) then
   redis.call('HSET', KEYS[1], 'fraction', ARGV[3])
 end
+return cancelled(KEYS[1]) and 'cancel' or 'held'
+"""
+)
+
+# KEYS job  ARGV token warnings  -> held, cancel or lost
+WARN = (
+    _SHARED
+    + """
+if not held(KEYS[1], ARGV[1]) then return 'lost' end
+redis.call('HSET', KEYS[1], 'warnings', ARGV[2])
 return cancelled(KEYS[1]) and 'cancel' or 'held'
 """
 )
