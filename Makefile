@@ -33,7 +33,7 @@ test: $(DEV_STAMP) ## the whole test suite
 check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pytest -m "not slow and not service"
 

@@ -1,0 +1,72 @@
+"""Who may start a job: the API's keys, and where a request may carry one."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import Request
+
+from api.errors import Unauthorized
+
+DUMMY_KEY = "lksalsdfjliadfds"
+"""The key that the README prints. Anybody knows it."""
+
+
+class KeyRing:
+    """The keys that are let in, kept as hashes only.
+
+    Hashes of equal length are compared, all of them every time, so the time of an answer tells
+    nothing about a key.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._hashes = [_hash(key) for key in keys]
+        if not self._hashes:
+            raise ValueError("at least one API key is needed")
+
+    def admits(self, key: object) -> bool:
+        """Whether `key`, as it came out of a header or a JSON body, is one of ours."""
+        if not isinstance(key, str):
+            return False
+        asked = _hash(key)
+        return any([hmac.compare_digest(asked, known) for known in self._hashes])
+
+    @property
+    def has_dummy(self) -> bool:
+        """Whether the README's key opens this API."""
+        return self.admits(DUMMY_KEY)
+
+
+def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> str:
+    """Let the request in if a header or its body carries a known key.
+
+    Takes `api_key` out of `body`: the key goes no further.
+
+    Returns:
+        Who sends the request, as a short digest of the key that was let in.
+
+    Raises:
+        Unauthorized.
+    """
+    carried = [*_headers(request), body.pop("api_key", None)]
+    admitted = [key for key in carried if keys.admits(key)]
+    if not admitted:
+        raise Unauthorized("Unauthorized")
+    return hashlib.sha256(f"submitter:{admitted[0]}".encode()).hexdigest()[:16]
+
+
+def _headers(request: Request) -> Iterator[str]:
+    yield _text(request.headers.get("X-API-Key", ""))
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield _text(token.strip())
+
+
+def _text(header: str) -> str:
+    """A header's value as its sender wrote it: WSGI hands UTF-8 over as if it were Latin-1."""
+    return header.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

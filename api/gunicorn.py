@@ -1,0 +1,16 @@
+"""gunicorn's configuration: `gunicorn --config python:api.gunicorn api.wsgi:app`."""
+
+from api.settings import ApiSettings
+
+_settings = ApiSettings()
+
+bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
+# One process: the API waits for Redis and files, which threads do as well, and the places for
+# synchronous requests are counted once.
+workers = 1
+worker_class = "gthread"
+threads = _settings.api_threads
+# What stopping waits for: longer than any answer that is not a synchronous one.
+graceful_timeout = 3
+control_socket_disable = True
+loglevel = "warning"

@@ -1,0 +1,152 @@
+"""How a job looks from outside: the JSON of its status, and its pictures.
+
+The keys that begin with a capital are the reference's, and its clients read them; the others are
+facts it did not tell.
+"""
+
+import base64
+from io import BytesIO
+from typing import Any
+
+from flask import Response, send_file
+
+from api.desk import Desk
+from api.errors import NoSuchImage
+from jobs.status import JobState, JobStatus, Progress, Result, StoredPicture
+
+GRID = "grid"
+MIME_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
+KEPT_BY_CLIENTS = 86_400
+"""Seconds a client may keep a picture without asking again: it never changes."""
+
+
+def location_of(job_id: str) -> str:
+    """Where a job's status is found."""
+    return f"/status/{job_id}"
+
+
+def describe(desk: Desk, status: JobStatus, *, images: bool) -> dict[str, Any]:
+    """The status as JSON; `images` puts the pictures of a finished job in, as base64."""
+    described: dict[str, Any] = {
+        "State": status.state,
+        "Status": _sentence(status),
+        "Progress": status.fraction,
+        "Warnings": list(status.warnings),
+        "task_id": status.job_id,
+        "type": status.type,
+        "active_model": status.model,
+    }
+    if status.place is not None:
+        described["queue_place"] = status.place
+    if status.progress is not None and not status.state.final:
+        described |= _progress(status.progress)
+    if status.failure is not None:
+        described["error"] = status.failure.message
+        described["code"] = status.failure.code
+    if status.result is not None:
+        described |= _result(status, status.result)
+        if images:
+            described["Image"] = [
+                base64.b64encode(desk.store.read(picture.name)).decode()
+                for picture in _shown(status.result)
+            ]
+    return described
+
+
+def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -> Response:
+    """One picture of a finished job.
+
+    Args:
+        desk: where the pictures are.
+        status: the job.
+        number: which picture, from 0, or `grid`; None: the grid if there is one, else the first.
+
+    Raises:
+        NoSuchImage, StoreError.
+    """
+    if status.result is None:
+        raise NoSuchImage(f"the job has no pictures: it is {status.state}")
+    links = image_links(status)
+    number = number or (GRID if GRID in links else "0")
+    if number not in links:
+        raise NoSuchImage(f"the job has no picture {number!r}; it has: {', '.join(links)}")
+    picture, extension = links[number], status.result.format
+    response = send_file(
+        BytesIO(desk.store.read(picture.name)),
+        mimetype=MIME_TYPES[extension],
+        download_name=f"{status.job_id}_{number}.{extension}",
+        conditional=True,  # ranges, and 304 for who has it already
+        etag=f"{status.job_id}-{number}",
+        max_age=KEPT_BY_CLIENTS,
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    for other in links:
+        if other != number:
+            response.headers.add("Link", f'</images/{status.job_id}/{other}>; rel="related"')
+    return response
+
+
+def image_links(status: JobStatus) -> dict[str, StoredPicture]:
+    """The pictures of a job by the last part of their address: 0, 1, … and `grid`."""
+    if status.result is None:
+        return {}
+    numbered = {str(number): picture for number, picture in enumerate(status.result.images)}
+    return numbered | ({GRID: status.result.grid} if status.result.grid else {})
+
+
+def _shown(result: Result) -> tuple[StoredPicture, ...]:
+    return result.images + ((result.grid,) if result.grid else ())
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "step": progress.step,
+        "steps": progress.steps,
+        "image": progress.image,
+        "images": progress.images,
+        "ETA": progress.eta_seconds,
+    }
+
+
+def _result(status: JobStatus, result: Result) -> dict[str, Any]:
+    first = _shown(result)[0]
+    return {
+        "Size": [first.width, first.height],
+        "Format": result.format,
+        "Images": [f"/images/{status.job_id}/{number}" for number in image_links(status)],
+        "seeds": list(result.seeds),
+        "metadata": {
+            "model": result.model,
+            "model_hash": result.model_hash,
+            "sampler": result.sampler,
+            "steps": result.steps,
+            "executed_steps": result.executed_steps,
+            "prompt": result.prompt,
+            "timings": result.timings,
+            "request": status.request,
+        },
+    }
+
+
+def _sentence(status: JobStatus) -> str:
+    match status.state:
+        case JobState.PENDING if status.place is not None:
+            return f"waiting, place {status.place} in the queue"
+        case JobState.PENDING:
+            return "waiting for a worker"
+        case JobState.LOADING:
+            return f"loading the model {status.model}"
+        case JobState.PROGRESS if status.progress is not None:
+            progress = status.progress
+            of_images = f", image {progress.image} of {progress.images}"
+            return f"drawing, step {progress.step} of {progress.steps}" + (
+                of_images if progress.images > 1 else ""
+            )
+        case JobState.PROGRESS:
+            return "drawing"
+        case JobState.SUCCESS:
+            return "finished"
+        case JobState.FAILURE:
+            return status.failure.message if status.failure else "failed"
+        case JobState.CANCELLED:
+            return "cancelled"

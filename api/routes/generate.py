@@ -1,0 +1,80 @@
+"""POST /generate and /img2img: a body becomes a job."""
+
+from http import HTTPStatus
+from threading import BoundedSemaphore
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from api.auth import KeyRing, require_key
+from api.body import read_object
+from api.desk import Desk
+from api.presentation import describe, location_of, picture_response
+from api.settings import ApiSettings
+from api.waiting import wait_for_end
+from jobs.names import JobKind
+from jobs.record import NewJob
+from jobs.status import JobState, JobStatus
+
+
+def generate_routes(desk: Desk, keys: KeyRing, settings: ApiSettings) -> Blueprint:
+    """The routes that start jobs."""
+    routes = Blueprint("generate", __name__)
+    places = BoundedSemaphore(settings.synchronous_slots)
+
+    def start(kind: JobKind) -> ResponseReturnValue:
+        body = read_object(request, settings.max_body_bytes)
+        submitter = require_key(keys, request, body)
+        job = desk.accept(kind, body, submitter=submitter)
+        if not job.request.synchronous_request:
+            return _accepted(job)
+        if not places.acquire(blocking=False):
+            return _accepted(job, "too many clients wait already: ask Location for the picture")
+        try:
+            ended = wait_for_end(desk, job.job_id, settings.synchronous_seconds)
+        finally:
+            places.release()
+        if ended is None:
+            return _accepted(job, "the picture is not ready yet: ask Location for it")
+        return _ended(desk, ended, as_base64=job.request.return_base64)
+
+    @routes.post("/generate")
+    def generate() -> ResponseReturnValue:
+        """Text to image."""
+        return start("txt2img")
+
+    @routes.post("/img2img")
+    def img2img() -> ResponseReturnValue:
+        """Image to image."""
+        return start("img2img")
+
+    return routes
+
+
+def _accepted(job: NewJob, *warnings: str) -> ResponseReturnValue:
+    location = location_of(job.job_id)
+    body = {
+        "task_id": job.job_id,
+        "Location": location,
+        "active_model": job.model,
+        "Warnings": [*job.warnings, *warnings],
+    }
+    return body, HTTPStatus.ACCEPTED, {"Location": location}
+
+
+def _ended(desk: Desk, status: JobStatus, *, as_base64: bool) -> ResponseReturnValue:
+    """The answer to a client that waited: its picture, or an error it cannot take for one."""
+    headers = {"Location": location_of(status.job_id)}
+    match status.state:
+        case JobState.SUCCESS if not as_base64:
+            response = picture_response(desk, status)
+            response.headers.update(headers)
+            return response
+        case JobState.SUCCESS:
+            return describe(desk, status, images=True), HTTPStatus.OK, headers
+        case JobState.CANCELLED:
+            error = {"error": "the job was cancelled", "details": []}
+            return {**describe(desk, status, images=False), **error}, HTTPStatus.CONFLICT, headers
+        case _:
+            failed = {**describe(desk, status, images=False), "details": []}
+            return failed, HTTPStatus.INTERNAL_SERVER_ERROR, headers

@@ -1,0 +1,42 @@
+"""GET /healthz and /readyz: whether this process lives, and whether a job would be drawn."""
+
+from http import HTTPStatus
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from redis import RedisError
+
+from api.desk import Desk
+from jobs.errors import RecordsUnavailable
+
+PROBE = "sdapi:ready"
+
+
+def health_routes(desk: Desk) -> Blueprint:
+    """The routes for whoever watches over the service."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    def healthz() -> ResponseReturnValue:
+        """The process answers; says nothing about the rest."""
+        return {"status": "ok"}
+
+    @routes.get("/readyz")
+    def readyz() -> ResponseReturnValue:
+        """Records can be written, and at least one worker is alive."""
+        try:
+            # A write: Redis with a full disk or memory still reads.
+            desk.redis.set(PROBE, "1", ex=60)
+            workers = desk.workers.alive()
+        except (RedisError, RecordsUnavailable):
+            return _not_ready("the job records cannot be written")
+        if not workers:
+            return _not_ready("no worker is alive")
+        types = sorted({kind for worker in workers for kind in worker.types})
+        return {"status": "ready", "workers": len(workers), "types": types}
+
+    return routes
+
+
+def _not_ready(problem: str) -> ResponseReturnValue:
+    return {"status": "not ready", "problem": problem}, HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,0 +1,144 @@
+"""An API on a real Valkey and a real folder, and a worker that is moved by hand."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from api import create_app
+from api.auth import DUMMY_KEY
+from api.settings import ApiSettings
+from jobs.claims import Claim, Claims
+from jobs.connection import connect
+from jobs.names import JobType
+from jobs.request import Request, read_stored
+from jobs.status import Failure, Progress, Result, StoredPicture
+from jobs.store import PictureStore
+from jobs.workers import WorkerFacts, Workers
+
+COLOURS = ("red", "green", "blue", "white")
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> ApiSettings:
+    return ApiSettings(
+        celery_broker_url=redis_url,
+        celery_result_backend=redis_url,
+        data_dir=tmp_path,
+        models_dir=tmp_path / "models",
+        outputs=str(tmp_path / "outputs"),
+        api_keys=(DUMMY_KEY, "ключ"),
+        max_body_mib=1,
+        default_model="tiny",
+    )
+
+
+@pytest.fixture
+def app(settings: ApiSettings) -> Flask:
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    with app.test_client() as client:
+        yield client
+
+
+@dataclass
+class HandWorker:
+    """Announces itself, claims and finishes jobs by the real records, and paints one colour each.
+
+    What a worker does between claim and end is not the API's business.
+    """
+
+    claims: Claims
+    workers: Workers
+    store: PictureStore
+
+    def announce(self, *types: JobType) -> None:
+        facts = WorkerFacts(
+            worker_id="by-hand",
+            types=types,
+            models=("tiny",),
+            default_model="tiny",
+            device="cpu",
+            slots=1,
+        )
+        self.workers.announce(facts, ttl_seconds=60)
+
+    def claim(self, job_type: JobType = "optimized") -> tuple[Claim, Request]:
+        """The next job of a type, waiting a little for one to come."""
+        deadline = time.monotonic() + 20
+        while (claim := self.claims.claim(job_type, "by-hand")) is None:
+            assert time.monotonic() < deadline, "no job came"
+            time.sleep(0.02)
+        return claim, read_stored(claim.kind, json.loads(claim.stored_request))
+
+    def report(self, claim: Claim, step: int, steps: int) -> None:
+        progress = Progress(step=step, steps=steps, fraction=step / steps, eta_seconds=1.5)
+        self.claims.report(claim, progress)
+
+    def finish(self, claim: Claim, request: Request) -> None:
+        """Store one plain picture an image, and a grid if one was asked for, and end the job."""
+        size, extension = (request.W, request.H), request.format
+        with self.store.staging(claim.job_id, request.outdir, claim.token) as staging:
+            pictures = tuple(
+                StoredPicture(
+                    name=staging.put(index, painted(size, COLOURS[index], extension), extension),
+                    width=request.W,
+                    height=request.H,
+                    index=index,
+                    seed=(request.seed or 0) + index,
+                )
+                for index in range(request.image_count)
+            )
+            grid = None
+            if not request.skip_grid:
+                wide = (request.W * request.image_count, request.H)
+                name = staging.put("grid", painted(wide, "black", extension), extension)
+                grid = StoredPicture(name=name, width=wide[0], height=wide[1])
+            staging.publish()
+        result = Result(
+            images=pictures,
+            grid=grid,
+            format=extension,
+            model="tiny",
+            model_hash="0123456789",
+            sampler=request.sampler,
+            steps=request.ddim_steps,
+            executed_steps=request.ddim_steps,
+            prompt={},
+            timings={"sample": 0.1},
+        )
+        self.claims.finish(claim, result)
+
+    def draw(self, job_type: JobType = "optimized") -> None:
+        """The next waiting job, from claim to end."""
+        self.finish(*self.claim(job_type))
+
+    def fail(self, message: str, job_type: JobType = "optimized") -> None:
+        claim, _ = self.claim(job_type)
+        self.claims.fail(claim, Failure(code="out_of_memory", message=message))
+
+
+@pytest.fixture
+def worker(settings: ApiSettings) -> HandWorker:
+    redis = connect(settings.celery_result_backend)
+    claims = Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
+    by_hand = HandWorker(claims, Workers(redis), PictureStore(settings.outputs))
+    by_hand.announce("optimized")
+    return by_hand
+
+
+def painted(size: tuple[int, int], colour: str, extension: str) -> bytes:
+    """An encoded picture of one colour."""
+    data = io.BytesIO()
+    Image.new("RGB", size, colour).save(data, "JPEG" if extension == "jpg" else "PNG")
+    return data.getvalue()

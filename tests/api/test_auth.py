@@ -1,0 +1,85 @@
+"""The key: where it may be, and that nothing is told without it."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from api import create_app
+from api.auth import DUMMY_KEY
+from api.settings import ApiSettings
+from tests.api.conftest import HandWorker
+
+BODY = {"prompt": "a cat"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-API-Key": DUMMY_KEY},
+        {"Authorization": f"Bearer {DUMMY_KEY}"},
+        {"Authorization": f"bearer {DUMMY_KEY}"},
+        {"X-API-Key": "ключ".encode().decode("latin-1")},
+    ],
+)
+def test_a_key_in_a_header_lets_in(
+    client: FlaskClient, worker: HandWorker, headers: dict[str, str]
+) -> None:
+    assert client.post("/generate", json=BODY, headers=headers).status_code == 202
+
+
+def test_a_key_in_the_body_lets_in(client: FlaskClient, worker: HandWorker) -> None:
+    for key in (DUMMY_KEY, "ключ"):
+        assert client.post("/generate", json={**BODY, "api_key": key}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "key", ["", "wrong", ["x"], None, "é", 5, {"a": 1}, True, "x" * 900_000, "\ud800"]
+)
+def test_a_wrong_key_is_refused_before_any_other_fault_is_told(
+    client: FlaskClient, worker: HandWorker, key: object
+) -> None:
+    answer = client.post("/generate", json={"W": -1, "sheep": 1, "api_key": key})
+
+    assert answer.status_code == 401
+    assert answer.get_json() == {"error": "Unauthorized", "details": []}
+
+
+def test_no_key_at_all_is_refused(client: FlaskClient) -> None:
+    assert client.post("/generate", json=BODY).status_code == 401
+    assert client.post("/img2img", json={}).status_code == 401
+
+
+def test_the_key_is_kept_neither_in_the_record_nor_in_the_log(
+    client: FlaskClient, worker: HandWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        client.post("/generate", json={**BODY, "api_key": DUMMY_KEY})
+        client.post("/generate", json={**BODY, "W": 1, "api_key": DUMMY_KEY})
+
+    claim, _ = worker.claim()
+    assert DUMMY_KEY not in repr(claim)
+    assert DUMMY_KEY not in caplog.text
+
+
+def test_the_dummy_key_is_announced_loudly(
+    settings: ApiSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_app(settings)
+    assert "DUMMY" in caplog.text
+
+    caplog.clear()
+    create_app(settings.model_copy(update={"api_keys": ("my own",)}))
+    assert not caplog.text
+
+
+def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "one, two,")
+
+    assert ApiSettings().api_keys == ("one", "two")
+
+
+def test_without_keys_in_the_environment_the_dummy_key_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("API_KEYS", "")
+
+    assert ApiSettings().api_keys == (DUMMY_KEY,)

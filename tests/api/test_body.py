@@ -1,0 +1,119 @@
+"""What is no request at all: bodies that are not one JSON object."""
+
+import io
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.auth import DUMMY_KEY
+from tests.api.conftest import HandWorker
+
+KEY = {"X-API-Key": DUMMY_KEY}
+
+
+def post(client: FlaskClient, body: bytes, content_type: str | None = "application/json"):
+    return client.post("/generate", data=body, content_type=content_type, headers=KEY)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "not valid JSON"),
+        (b'{"prompt":"a"} x', "not valid JSON"),
+        (b'{"prompt":"a"', "not valid JSON"),
+        (b"[]", "not a list"),
+        (b"null", "not null"),
+        (b'"x"', "not a string"),
+        (b"1", "not a number"),
+        (b"true", "not true or false"),
+        (b"[" * 50_000, "nested deeper"),
+        (b'{"a":' * 50_000, "nested deeper"),
+        (b'{"a":' * 9 + b"1" + b"}" * 9, "nested deeper"),
+        (b'{"W":64,"W":512}', '"W" twice'),
+        (b'{"ckpt":{"a":"x","a":"y"}}', '"a" twice'),
+        (b"\xff\xfe", "not UTF-8"),
+        ('{"prompt":"a"}'.encode("utf-16"), "not UTF-8"),
+        (b'{"\\ud800":1,"prompt":"a"}', "not valid text"),
+        (b'{"scale":NaN}', "NaN is no JSON number"),
+        (b'{"scale":-Infinity}', "-Infinity is no JSON number"),
+        (b'{"seed":' + b"9" * 5000 + b"}", "number too long"),
+    ],
+)
+def test_a_body_that_is_not_one_json_object_is_refused_with_the_reason(
+    client: FlaskClient, body: bytes, problem: str
+) -> None:
+    answer = post(client, body)
+
+    assert answer.status_code == 400
+    assert problem in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt":"a","scale":1e400}',
+        b'{"prompt":"a","seed":' + b"9" * 4000 + b"}",
+        b'{"prompt":"\\ud800"}',
+        b'{"prompt":"a\\u0000b"}',
+    ],
+)
+def test_json_with_impossible_values_is_a_fault_of_a_field(
+    client: FlaskClient, worker: HandWorker, body: bytes
+) -> None:
+    answer = post(client, body)
+
+    assert answer.status_code == 400
+    assert len(answer.get_json()["details"]) == 1
+
+
+def test_a_byte_order_mark_does_no_harm(client: FlaskClient, worker: HandWorker) -> None:
+    assert post(client, b'\xef\xbb\xbf{"prompt":"a"}').status_code == 202
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None]
+)
+def test_a_body_that_does_not_say_it_is_json_is_refused(
+    client: FlaskClient, content_type: str | None
+) -> None:
+    assert post(client, b'{"prompt":"a"}', content_type).status_code == 415
+
+
+def test_json_may_say_its_charset(client: FlaskClient, worker: HandWorker) -> None:
+    answer = post(client, b'{"prompt":"a"}', "application/json; charset=utf-8")
+
+    assert answer.status_code == 202
+
+
+def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_or_not(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    too_long = b'{"prompt":"' + b"a" * 1024**2 + b'"}'
+
+    assert post(client, too_long).status_code == 413
+    chunked = client.post(
+        "/generate",
+        input_stream=io.BytesIO(too_long),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked", **KEY},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert chunked.status_code == 413
+
+
+def test_a_chunked_body_within_the_limit_is_read(client: FlaskClient, worker: HandWorker) -> None:
+    answer = client.post(
+        "/generate",
+        input_stream=io.BytesIO(b'{"prompt":"a"}'),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked", **KEY},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == 202
+
+
+def test_an_unknown_address_and_a_wrong_method_are_answered_in_json(client: FlaskClient) -> None:
+    for answer in (client.get("/nothing"), client.get("/generate"), client.post("/status/x")):
+        assert answer.status_code in (404, 405)
+        assert answer.get_json().keys() == {"error", "details"}

@@ -1,0 +1,184 @@
+"""POST /generate and /img2img."""
+
+import base64
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api import create_app
+from api.auth import DUMMY_KEY
+from api.settings import ApiSettings
+from jobs.store import PictureStore
+from tests.api.conftest import HandWorker, painted
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+KEY = {"X-API-Key": DUMMY_KEY}
+
+
+@pytest.mark.parametrize("template", sorted(path.name for path in TEMPLATES.glob("*.json")))
+def test_every_template_is_accepted_as_it_is(
+    client: FlaskClient, worker: HandWorker, template: str
+) -> None:
+    worker.announce("standard", "optimized")
+    path = "/generate" if template.startswith("txt2img") else "/img2img"
+
+    answer = client.post(
+        path, data=(TEMPLATES / template).read_bytes(), content_type="application/json"
+    )
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json is not None
+    assert answer.json["active_model"] == "tiny"
+    assert answer.json["Location"] == f"/status/{answer.json['task_id']}"
+    assert answer.headers["Location"] == answer.json["Location"]
+
+
+def test_a_prompt_alone_is_enough(client: FlaskClient, worker: HandWorker) -> None:
+    answer = client.post("/generate", json={"prompt": "a cat"}, headers=KEY)
+
+    assert answer.status_code == 202, answer.text
+    claim, request = worker.claim()
+    assert claim.job_id == answer.get_json()["task_id"]
+    assert request.prompt == "a cat"
+
+
+def test_a_body_without_a_type_goes_to_the_type_that_is_served(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    worker.announce("standard")
+
+    assert client.post("/generate", json={"prompt": "a cat"}, headers=KEY).status_code == 202
+    worker.claim("standard")
+
+
+@pytest.mark.parametrize("seed", [None, False])
+def test_a_random_seed_is_drawn_and_reported(
+    client: FlaskClient, worker: HandWorker, seed: Any
+) -> None:
+    seeds = set()
+    for _ in range(2):
+        body = {"prompt": "a cat", "seed": seed, "return_base64": True}
+        location = client.post("/generate", json=body, headers=KEY).headers["Location"]
+        worker.draw()
+        seeds.add(client.get(location).get_json()["seeds"][0])
+
+    assert len(seeds) == 2
+
+
+def test_a_missing_model_of_the_mapping_form_is_replaced_with_a_warning(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    body = {"prompt": "a cat", "ckpt": {"sd14": "model.ckpt"}}
+
+    answer = client.post("/generate", json=body, headers=KEY).get_json()
+
+    assert answer["active_model"] == "tiny"
+    assert any("sd14" in warning for warning in answer["Warnings"])
+
+
+def test_the_init_image_waits_in_the_store_and_not_in_the_record(
+    client: FlaskClient, worker: HandWorker, settings: ApiSettings
+) -> None:
+    picture = base64.b64encode(painted((64, 64), "red", "png")).decode()
+
+    answer = client.post("/img2img", json={"prompt": "a", "init_img": picture}, headers=KEY)
+
+    claim, _ = worker.claim()
+    assert "init_img" not in claim.stored_request
+    assert PictureStore(settings.outputs).read_init_image(answer.get_json()["task_id"])
+
+
+def test_all_faults_are_told_at_once(client: FlaskClient, worker: HandWorker) -> None:
+    body = {"prompt": "a", "W": 63, "sampler": "k_eulr", "ckpt": "sd99", "sheep": 1}
+
+    answer = client.post("/generate", json=body, headers=KEY)
+
+    assert answer.status_code == 400
+    details = {fault["field"]: fault for fault in answer.get_json()["details"]}
+    assert details.keys() == {"W", "sampler", "ckpt", "sheep"}
+    assert details["W"].keys() >= {"field", "value", "problem", "expected"}
+    assert "tiny" in details["ckpt"]["expected"]
+
+
+def test_a_type_that_nobody_serves_is_refused_with_those_that_are(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    answer = client.post("/generate", json={"prompt": "a", "type": "standard"}, headers=KEY)
+
+    assert answer.status_code == 503
+    assert "optimized" in answer.get_json()["error"]
+
+
+def test_without_any_worker_ever_a_job_is_refused(client: FlaskClient) -> None:
+    assert client.post("/generate", json={"prompt": "a"}, headers=KEY).status_code == 503
+
+
+def test_while_the_workers_restart_jobs_are_taken_in(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    worker.workers.withdraw("by-hand")
+
+    assert client.post("/generate", json={"prompt": "a"}, headers=KEY).status_code == 202
+
+
+@pytest.mark.parametrize("as_base64", [True, False])
+def test_a_synchronous_request_is_answered_with_the_picture(
+    client: FlaskClient, worker: HandWorker, as_base64: bool
+) -> None:
+    drawing = Thread(target=worker.draw)
+    drawing.start()
+    body = {"prompt": "a", "synchronous_request": True, "return_base64": as_base64}
+
+    answer = client.post("/generate", json=body, headers=KEY)
+
+    drawing.join()
+    assert answer.status_code == 200, answer.text
+    if as_base64:
+        assert base64.b64decode(answer.get_json()["Image"][0])
+    else:
+        assert answer.mimetype == "image/png"
+        assert answer.data.startswith(b"\x89PNG")
+
+
+def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    failing = Thread(target=worker.fail, args=("out of memory",))
+    failing.start()
+
+    answer = client.post(
+        "/generate", json={"prompt": "a", "synchronous_request": True}, headers=KEY
+    )
+
+    failing.join()
+    assert answer.status_code == 500
+    assert answer.get_json()["error"] == "out of memory"
+
+
+def test_a_synchronous_request_that_takes_too_long_is_told_where_to_look(
+    settings: ApiSettings, worker: HandWorker
+) -> None:
+    impatient = create_app(settings.model_copy(update={"synchronous_seconds": 0.1}))
+    body = {"prompt": "a", "synchronous_request": True}
+
+    answer = impatient.test_client().post("/generate", json=body, headers=KEY)
+
+    assert answer.status_code == 202
+    assert answer.get_json()["Warnings"]
+    worker.claim()
+
+
+def test_without_a_broker_nothing_is_accepted(settings: ApiSettings) -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    app = create_app(
+        settings.model_copy(update={"celery_broker_url": nowhere, "celery_result_backend": nowhere})
+    )
+
+    answer = app.test_client().post("/generate", json={"prompt": "a"}, headers=KEY)
+
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert app.test_client().get("/status/x").status_code == 503
