@@ -1,7 +1,49 @@
 """From a prompt to the conditioning a network listens to."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from stable_diffusion.prompt.blend import BlendPart, parse_blend
+from stable_diffusion.prompt.chunks import Chunk, chunk_runs
+from stable_diffusion.prompt.emphasis import Break, Run, parse_emphasis
+from stable_diffusion.prompt.tokenizer import ClipTokenizer
+
+# (n, 77) int64 token ids to (n, 77, width) hidden states, on whatever device the encoder lives.
+TextEncoder = Callable[[Tensor], Tensor]
+
+
+def encode_prompt(text: str, tokenizer: ClipTokenizer, encoder: TextEncoder) -> Tensor:
+    """The conditioning of one prompt.
+
+    Returns:
+        (1, 77·n, width) for a prompt of n chunks, in the encoder's type and on its device.
+
+    Raises:
+        PromptError: the prompt cannot be read.
+    """
+    parts = _read(text, tokenizer)
+    return _encode(parts, _length(parts), tokenizer, encoder)
+
+
+def encode_pair(
+    prompt: str, negative_prompt: str, tokenizer: ClipTokenizer, encoder: TextEncoder
+) -> tuple[Tensor, Tensor]:
+    """The conditioning of a prompt and of its negative, both (1, 77·n, width) with one n.
+
+    The shorter one is filled up with empty chunks.
+
+    Raises:
+        PromptError: either of them cannot be read.
+    """
+    positive, negative = _read(prompt, tokenizer), _read(negative_prompt, tokenizer)
+    length = max(_length(positive), _length(negative))
+    return (
+        _encode(positive, length, tokenizer, encoder),
+        _encode(negative, length, tokenizer, encoder),
+    )
 
 
 def apply_weights(hidden: Tensor, weights: Tensor) -> Tensor:
@@ -26,3 +68,83 @@ def apply_weights(hidden: Tensor, weights: Tensor) -> Tensor:
     ratio = before / torch.where(after == 0, 1.0, after)
     usable = torch.isfinite(ratio) & (before != 0) & (after != 0) & torch.isfinite(after)
     return (z * torch.where(usable, ratio, 1.0)).to(hidden.dtype)
+
+
+def explain(text: str, tokenizer: ClipTokenizer) -> dict[str, object]:
+    """What a prompt was taken to mean, as plain JSON data.
+
+    `parts` of the blend, each with its weight, its share of the whole, its `runs` (text and
+    weight, or `{"break": true}`), its chunks and its tokens; then `chunks`, those of the longest
+    part, and `tokens`, all of them.
+
+    Raises:
+        PromptError: the prompt cannot be read.
+    """
+    parts = _read(text, tokenizer)
+    return {
+        "parts": [part.echo(tokenizer) for part in parts],
+        "chunks": _length(parts),
+        "tokens": sum(part.count(tokenizer) for part in parts),
+    }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the blend, read to the end. `share` is its weight over the sum of all."""
+
+    blend: BlendPart
+    share: float
+    runs: tuple[Run | Break, ...]
+    chunks: tuple[Chunk, ...]
+
+    def count(self, tokenizer: ClipTokenizer) -> int:
+        return sum(len(tokenizer.encode(run.text)) for run in self.runs if isinstance(run, Run))
+
+    def echo(self, tokenizer: ClipTokenizer) -> dict[str, object]:
+        return {
+            "text": self.blend.text,
+            "weight": self.blend.weight,
+            "share": self.share,
+            "runs": [
+                {"text": run.text, "weight": run.weight}
+                if isinstance(run, Run)
+                else {"break": True}
+                for run in self.runs
+            ],
+            "chunks": len(self.chunks),
+            "tokens": self.count(tokenizer),
+        }
+
+
+def _read(text: str, tokenizer: ClipTokenizer) -> tuple[_Part, ...]:
+    blend = parse_blend(text)
+    total = sum(part.weight for part in blend)
+    parts: list[_Part] = []
+    for part in blend:
+        runs = parse_emphasis(part.text, offset=part.start)
+        parts.append(_Part(part, part.weight / total, runs, chunk_runs(runs, tokenizer)))
+    return tuple(parts)
+
+
+def _length(parts: tuple[_Part, ...]) -> int:
+    return max(len(part.chunks) for part in parts)
+
+
+def _encode(
+    parts: tuple[_Part, ...], length: int, tokenizer: ClipTokenizer, encoder: TextEncoder
+) -> Tensor:
+    """Σ share·encode(part), every part brought to `length` chunks; (1, 77·length, width)."""
+    empty = chunk_runs((), tokenizer)
+    chunks = [chunk for part in parts for chunk in _filled(part.chunks, length, empty)]
+    hidden = encoder(torch.tensor([chunk.token_ids for chunk in chunks]))
+    weighted = apply_weights(hidden, torch.tensor([chunk.weights for chunk in chunks]))
+    sequences = weighted.reshape(len(parts), length * weighted.shape[1], weighted.shape[2])
+    if len(parts) == 1:
+        return sequences
+    shares = torch.tensor([part.share for part in parts], device=sequences.device)
+    blended = (sequences.float() * shares[:, None, None]).sum(dim=0, keepdim=True)
+    return blended.to(sequences.dtype)
+
+
+def _filled(chunks: tuple[Chunk, ...], length: int, empty: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    return chunks + empty * (length - len(chunks))

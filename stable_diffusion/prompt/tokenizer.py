@@ -34,11 +34,11 @@ class ClipTokenizer:
 
     begin = 49406
     end = 49407
+    comma = 267
 
     def __init__(self, *, pad: int = end) -> None:
         self.pad = pad
         self._pairs = _byte_pairs()
-        self.comma = self._pairs.token_to_id(",</w>")
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text` without `begin` or `end`: any length, empty for blank text.

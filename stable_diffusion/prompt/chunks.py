@@ -1,0 +1,68 @@
+"""Chunks: the sequences of 77 tokens a text encoder takes, as many as the prompt needs.
+
+Source: AUTOMATIC1111's CLIP hijack (`tokenize_line`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stable_diffusion.prompt.emphasis import Break, Run
+from stable_diffusion.prompt.tokenizer import ClipTokenizer
+
+CHUNK_LENGTH = 77
+CAPACITY = CHUNK_LENGTH - 2  # the begin and end markers take their places
+COMMA_REACH = 20  # how far back a comma may lie for a full chunk to be cut after it
+
+_Weighted = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One sequence for the text encoder.
+
+    Attributes:
+        token_ids: 77 ids: begin, up to 75 tokens, end, padding.
+        weights: 77 weights; begin, end and padding weigh 1.
+    """
+
+    token_ids: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+def chunk_runs(runs: Iterable[Run | Break], tokenizer: ClipTokenizer) -> tuple[Chunk, ...]:
+    """Lay the runs' tokens out in chunks of 75; at least one chunk.
+
+    When a word no longer fits, what follows the chunk's last comma moves along with it, if that
+    comma lies at most 20 tokens back. A `Break` closes the current chunk, even an empty one.
+    """
+    closed: list[list[_Weighted]] = []
+    current: list[_Weighted] = []
+    for run in runs:
+        if isinstance(run, Break):
+            closed.append(current)
+            current = []
+            continue
+        for token in tokenizer.encode(run.text):
+            if len(current) == CAPACITY:
+                cut = CAPACITY if token == tokenizer.comma else _cut(current, tokenizer.comma)
+                closed.append(current[:cut])
+                current = current[cut:]
+            current.append((token, run.weight))
+    if current or not closed:
+        closed.append(current)
+    return tuple(_chunk(tokens, tokenizer) for tokens in closed)
+
+
+def _cut(tokens: list[_Weighted], comma: int) -> int:
+    """How many tokens of a full chunk stay in it."""
+    for index in range(CAPACITY - 1, CAPACITY - COMMA_REACH - 1, -1):
+        if tokens[index][0] == comma:
+            return index + 1
+    return CAPACITY
+
+
+def _chunk(tokens: list[_Weighted], tokenizer: ClipTokenizer) -> Chunk:
+    padding = CAPACITY - len(tokens)
+    ids = (tokenizer.begin, *(token for token, _ in tokens), tokenizer.end)
+    weights = (1.0, *(weight for _, weight in tokens), 1.0)
+    return Chunk(ids + (tokenizer.pad,) * padding, weights + (1.0,) * padding)
