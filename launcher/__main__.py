@@ -1,0 +1,51 @@
+"""The command line: `python -m launcher up` and `python -m launcher demo`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from launcher.demo import demo
+from launcher.errors import Interrupted, LauncherError
+from launcher.interruption import Interruption
+from launcher.settings import LauncherSettings
+from launcher.up import up
+
+
+def main() -> int:
+    """Run the command; returns the exit code: 0 when it did what was asked, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m launcher", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="run the service until Ctrl-C")
+    demo_parser = commands.add_parser("demo", help="draw one picture, then stop everything")
+    demo_parser.add_argument("--output", type=Path, default=Path("demo.png"))
+    arguments = parser.parse_args()
+
+    interruption = Interruption()
+    try:
+        settings = LauncherSettings()
+        if arguments.command == "up":
+            up(settings, interruption)
+        else:
+            demo(settings, interruption, arguments.output)
+    except Interrupted:
+        print("Stopped: no process is left.", flush=True)
+        return 0 if arguments.command == "up" else 130
+    except ValidationError as error:
+        print(f"error: {_first_fault(error)}", file=sys.stderr)
+        return 1
+    except LauncherError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    name = str(fault["loc"][0]).upper() if fault["loc"] else "settings"
+    return f"{name}={fault['input']!r}: {fault['msg']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""`make demo`: from nothing to a picture, and back to nothing."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from launcher.errors import DemoFailed
+from launcher.interruption import Interruption
+from launcher.place import data_folder
+from launcher.settings import LauncherSettings
+from launcher.stack import Stack
+from launcher.valkey import free_port
+
+REQUEST = Path(__file__).resolve().parent.parent / "templates" / "txt2img-optimized.json"
+"""The text-to-image example of the README, to the letter."""
+POLL_SECONDS = 0.1
+
+
+def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) -> None:
+    """Start the service, post the README's example, show its progress, save the picture, stop.
+
+    Everything is private to the demo: its port, its Valkey, and, unless DATA_DIR is set, its
+    data folder. Raises LauncherError.
+    """
+    console = Console()
+    request = json.loads(REQUEST.read_text())
+    alone = LauncherSettings(
+        host="127.0.0.1",
+        port=free_port(),
+        data_dir=settings.data_dir,
+        workers=1,
+        celery_broker_url="",
+        celery_result_backend="",
+        ready_timeout=settings.ready_timeout,
+    )
+    started = time.monotonic()
+    with _folder(settings) as folder, _bar(console) as bar:
+        own = {
+            "API_KEYS": request["api_key"],
+            "DEFAULT_MODEL": "tiny",
+            "OUTPUTS": str(folder / "outputs"),
+        }
+        task = bar.add_task("starting Valkey, a worker and the API", total=None)
+        with Stack(alone, folder, interruption, _discard, own) as stack:
+            stack.start()
+            drawn = _draw(request, stack, lambda text, done: _show(bar, task, text, done))
+        picture.write_bytes(drawn)
+    seconds = round(time.monotonic() - started)
+    console.print(f"Saved [bold]{picture}[/], {seconds} s with start and stop.", highlight=False)
+    console.print("[bold]make up[/] leaves the service running and prints how to call it.")
+
+
+def _draw(request: dict[str, Any], stack: Stack, show: Callable[[str, float], None]) -> bytes:
+    """Post the request, report how its job is doing until it ends, and fetch the picture."""
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
+        accepted = client.post("/generate", json=request)
+        if not accepted.is_success:
+            raise DemoFailed(f"the README's example was refused: {accepted.text.strip()}")
+        location = accepted.headers["Location"]
+        while True:
+            status = client.get(location, params={"images": "false"}).json()
+            match status["State"]:
+                case "SUCCESS":
+                    return client.get(location).raise_for_status().content
+                case "FAILURE" | "CANCELLED":
+                    raise DemoFailed(f"the demo's job failed: {status['Status']}")
+                case _:
+                    show(status["Status"], status["Progress"])
+            stack.pause(POLL_SECONDS)
+
+
+@contextmanager
+def _folder(settings: LauncherSettings) -> Generator[Path]:
+    if "data_dir" in settings.model_fields_set:
+        with data_folder(settings.data_dir) as folder:
+            yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="stable-diffusion-demo-") as folder:
+            yield Path(folder)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _show(bar: Progress, task: TaskID, text: str, done: float) -> None:
+    bar.update(task, description=text, completed=done, total=1)
+
+
+def _discard(service: str, line: str) -> None:
+    """The demo shows its bar alone; a service that dies is quoted by its obituary."""

@@ -1,0 +1,54 @@
+"""What has to be free before anything is started: the port and the data folder."""
+
+import errno
+import fcntl
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launcher.errors import DataFolderInUse, LauncherError, PortInUse
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise PortInUse if somebody listens on host:port, LauncherError if it cannot be bound."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the API will: a port that only lingers after its last user counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} is in use on {host}: stop what listens there, or choose another "
+                f"with PORT=... (for example PORT={port + 1} make up)"
+            ) from error
+        raise LauncherError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+@contextmanager
+def data_folder(path: Path) -> Generator[Path]:
+    """The folder, made if need be, and ours alone inside the block.
+
+    Two Valkey servers on one append-only file would destroy it. The lock is the operating
+    system's: it ends with the process, however that ends.
+    """
+    folder = path.expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "launcher.lock").open("w")
+    except OSError as error:
+        raise LauncherError(f"the data folder {folder} is not usable: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataFolderInUse(
+                f"the data folder {folder} is in use by another running service: stop that one, "
+                "or choose another folder with DATA_DIR=..."
+            ) from error
+        yield folder

@@ -1,0 +1,133 @@
+"""The whole service on this machine: what is started, in which order, and how it all ends."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+import redis
+
+from launcher.errors import NotReady, ServiceEnded
+from launcher.interruption import Interruption
+from launcher.service import Output, Service
+from launcher.settings import LauncherSettings
+from launcher.valkey import start_valkey
+
+POLL_SECONDS = 0.2
+STOP_SECONDS = 6.0
+"""What the API and the workers get to hand their jobs back, in seconds."""
+VALKEY_STOP_SECONDS = 2.0
+
+WORKER = [sys.executable, "-m", "worker"]
+API = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn", "api.wsgi:app"]
+
+
+class Stack:
+    """Valkey (unless there is one), the workers and the API.
+
+    Used in a `with` block, which leaves no process behind however it is left. The block belongs
+    into the main thread: Linux ends a leashed process with the thread that started it.
+    """
+
+    def __init__(
+        self,
+        settings: LauncherSettings,
+        folder: Path,
+        interruption: Interruption,
+        output: Output,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = f"http://{_reachable(settings.host)}:{settings.port}"
+        self._settings = settings
+        self._folder = folder
+        self._interruption = interruption
+        self._output = output
+        self._environment = environment or {}
+        self._valkey: list[Service] = []
+        self._others: list[Service] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _end(self._others, STOP_SECONDS)
+        _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers hand their jobs back to it
+
+    def start(self) -> None:
+        """Start everything; returns when every worker has reported to the API.
+
+        Raises ServiceEnded, NotReady or Interrupted.
+        """
+        broker = self._settings.celery_broker_url or self._start_valkey()
+        environment = {
+            **self._environment,
+            "HOST": self._settings.host,
+            "PORT": str(self._settings.port),
+            "DATA_DIR": str(self._folder),
+            "CELERY_BROKER_URL": broker,
+            "CELERY_RESULT_BACKEND": self._settings.celery_result_backend or broker,
+        }
+        commands = {f"worker-{number + 1}": WORKER for number in range(self._settings.workers)}
+        for name, command in (commands | {"api": API}).items():
+            self._others.append(
+                Service(name, command, output=self._output, environment=environment)
+            )
+        self._wait_for("the service", self._ready)
+
+    def pause(self, seconds: float = POLL_SECONDS) -> None:
+        """Sleep while all is well; raises ServiceEnded or Interrupted when it is not."""
+        self._interruption.pause(seconds)
+        for service in [*self._valkey, *self._others]:
+            if not service.running():
+                raise ServiceEnded(service.obituary())
+
+    def _start_valkey(self) -> str:
+        service, url = start_valkey(self._folder / "valkey", self._output)
+        self._valkey.append(service)
+        self._wait_for("Valkey", lambda: _answers(url))
+        return url
+
+    def _ready(self) -> bool:
+        try:
+            answer = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False)
+            return answer.is_success and answer.json()["workers"] >= self._settings.workers
+        except httpx.TransportError:
+            return False
+
+    def _wait_for(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self._settings.ready_timeout
+        while not ready():
+            if time.monotonic() > deadline:
+                seconds = round(self._settings.ready_timeout)
+                raise NotReady(f"{what} is not ready after {seconds} seconds")
+            self.pause()
+
+
+def _end(services: Sequence[Service], seconds: float) -> None:
+    """Ask all services to end, and kill what has not after so many seconds."""
+    for service in services:
+        service.terminate()
+    deadline = time.monotonic() + seconds
+    while any(service.running() for service in services) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for service in services:
+        service.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    """An address to call a listener on `host` by, from this machine."""
+    if host in ("", "0.0.0.0"):  # noqa: S104  compared, not bound
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,47 @@
+"""`make up`: the service, left running, its logs on the terminal."""
+
+import json
+import os
+
+from launcher.interruption import Interruption
+from launcher.place import data_folder, require_free_port
+from launcher.settings import LauncherSettings
+from launcher.stack import Stack
+from launcher.terminal import PrefixedLog
+
+DUMMY_KEY = "lksalsdfjliadfds"
+EXAMPLE = {
+    "prompt": "a red ((dragon)) on a beach",
+    "H": 256,
+    "W": 256,
+    "ddim_steps": 25,
+    "synchronous_request": True,
+}
+
+
+def up(settings: LauncherSettings, interruption: Interruption) -> None:
+    """Run the service until a signal asks for its end.
+
+    Raises LauncherError; Interrupted is the ordinary way out.
+    """
+    require_free_port(settings.host, settings.port)
+    with data_folder(settings.data_dir) as folder:
+        log = PrefixedLog()
+        with Stack(settings, folder, interruption, log) as stack:
+            log("launcher", f"starting, with data in {folder}")
+            stack.start()
+            log("launcher", f"ready at {stack.url}. Ctrl-C ends it. A first picture:")
+            log.plain(f"\n  {example_command(stack.url)}\n")
+            while True:
+                stack.pause()
+
+
+def example_command(url: str) -> str:
+    """A curl command that draws a picture; in the default set-up it works as pasted."""
+    if os.environ.get("API_KEYS"):
+        return (
+            f"curl -sS {url}/generate -H 'X-API-Key: one of API_KEYS' "
+            f"-H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE)}' -o picture.png"
+        )
+    body = json.dumps({**EXAMPLE, "api_key": DUMMY_KEY})
+    return f"curl -sS {url}/generate -H 'Content-Type: application/json' -d '{body}' -o picture.png"

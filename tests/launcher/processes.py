@@ -1,0 +1,34 @@
+"""Finding the processes that a test started, however many generations down."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+MARK = "STARTED_BY_TEST"
+"""An environment variable; every descendant of a marked process carries it."""
+
+
+def marked(mark: str) -> dict[int, str]:
+    """The living processes with this mark: number and command line."""
+    wanted = f"{MARK}={mark}".encode()
+    found: dict[int, str] = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and wanted in (folder / "environ").read_bytes().split(b"\0"):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(folder.name)] = command
+        except OSError:  # ended meanwhile, a zombie, or somebody else's
+            continue
+    found.pop(os.getpid(), None)
+    return found
+
+
+def eventually(happened: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it happens within a generous time; returns as soon as it does."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,105 @@
+"""One process on a leash."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from launcher.service import Service
+from tests.launcher.processes import MARK, eventually, marked
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up')\n"
+FOREVER = "time.sleep(1000)"
+WITH_A_CHILD = (
+    f"{STUBBORN}import subprocess, sys\n"
+    f"subprocess.Popen([sys.executable, '-c', {STUBBORN + FOREVER!r}])\n{FOREVER}"
+)
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A mark of its own for every test; nothing that carries it outlives the test."""
+    mark = uuid.uuid4().hex
+    yield mark
+    left = marked(mark)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"left behind: {left}"
+
+
+def started(code: str, mark: str, lines: list[str] | None = None) -> Service:
+    heard = lines if lines is not None else []
+    return Service(
+        "sleeper",
+        [sys.executable, "-c", code],
+        output=lambda _, line: heard.append(line),
+        environment={MARK: mark},
+    )
+
+
+def test_what_a_process_says_is_heard_line_by_line(mark: str) -> None:
+    lines: list[str] = []
+    service = started("import sys; print('one'); print('two', file=sys.stderr)", mark, lines)
+
+    assert eventually(lambda: sorted(lines) == ["one", "two"])
+    assert eventually(lambda: not service.running())
+    service.kill()
+
+
+def test_a_process_that_dies_is_quoted(mark: str) -> None:
+    service = started("import sys; sys.exit('no such model')", mark)
+
+    assert eventually(lambda: not service.running())
+    assert service.obituary() == "sleeper ended with exit code 1: no such model"
+
+
+def test_a_process_that_was_killed_is_said_to_be(mark: str) -> None:
+    service = started(STUBBORN + FOREVER, mark)
+    assert eventually(lambda: len(marked(mark)) == 1)
+    os.kill(next(iter(marked(mark))), signal.SIGKILL)
+
+    assert eventually(lambda: not service.running())
+    assert service.obituary() == "sleeper was killed by SIGKILL"
+
+
+def test_kill_reaches_children_and_who_ignores_sigterm(mark: str) -> None:
+    service = started(WITH_A_CHILD, mark)
+    assert eventually(lambda: len(marked(mark)) == 2)
+    service.terminate()
+    time.sleep(0.2)
+    assert service.running()
+
+    service.kill()
+
+    assert eventually(lambda: not marked(mark))
+
+
+def test_kill_clears_up_after_a_process_that_left_its_child_behind(mark: str) -> None:
+    service = started(WITH_A_CHILD.removesuffix(FOREVER), mark)
+    assert eventually(lambda: not service.running())
+
+    service.kill()
+
+    assert eventually(lambda: not marked(mark))
+
+
+def test_killing_the_launcher_kills_what_it_started(mark: str) -> None:
+    launcher = (
+        "import sys, time\n"
+        "from launcher.service import Service\n"
+        f"Service('sleeper', [sys.executable, '-c', {STUBBORN + FOREVER!r}], "
+        "output=lambda *line: None)\n"
+        "time.sleep(1000)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", launcher], env={**os.environ, MARK: mark})
+    assert eventually(lambda: len(marked(mark)) == 2)
+
+    process.kill()
+    process.wait()
+
+    assert eventually(lambda: not marked(mark))
