@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -32,7 +33,9 @@ class Staging:
         self._token = token
         self._staged: dict[str, str] = {}
 
-    def put(self, index: int | str, data: bytes, ext: str, *, outdir: str | None = None) -> str:
+    def put(
+        self, index: int | Literal["grid"], data: bytes, ext: str, *, outdir: str | None = None
+    ) -> str:
         """Write a picture under a temporary name. Returns the name it will have.
 
         Args:
@@ -41,18 +44,20 @@ class Staging:
             ext: `png` or `jpg`.
             outdir: another folder than the staging's own.
         """
-        folder = self._outdir if outdir is None else outdir
-        name = posixpath.join(folder, f"{self._job_id}_{index}.{ext}")
-        temporary = posixpath.join(folder, f".{self._job_id}_{index}.{self._token}.part")
+        outdir = self._outdir if outdir is None else outdir
+        name = posixpath.join(outdir, f"{self._job_id}_{index}.{ext}")
+        temporary = posixpath.join(outdir, f".{self._job_id}_{index}.{self._token}.part")
         self._staged[temporary] = name
         self._store.put(temporary, data)
         return name
 
-    def publish(self) -> None:
-        """Give every picture its own name, each in one step."""
+    def publish(self) -> tuple[str, ...]:
+        """Give every picture its own name, each in one step. Returns the names."""
+        names = tuple(self._staged.values())
         for temporary, name in list(self._staged.items()):
             self._store.rename(temporary, name)
             del self._staged[temporary]
+        return names
 
     def discard(self) -> None:
         """Delete what was not published; never raises."""
