@@ -1,0 +1,111 @@
+import base64
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+from pydantic_core import PydanticCustomError
+
+from jobs.init_image import read_init_image
+
+MOST = 4096 * 4096
+
+
+def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> str:
+    data = io.BytesIO()
+    image.save(data, file_format, **options)
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def read(text: str) -> Image.Image:
+    return Image.open(io.BytesIO(read_init_image(text, MOST)))
+
+
+def code_of(text: str) -> str:
+    with pytest.raises(PydanticCustomError) as caught:
+        read_init_image(text, MOST)
+    return caught.value.type
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_the_usual_formats_are_read(file_format: str) -> None:
+    image = read(encoded(Image.new("RGB", (32, 16), "red"), file_format))
+    assert (image.mode, image.size, image.format) == ("RGB", (32, 16), "PNG")
+
+
+def test_a_data_url_is_accepted() -> None:
+    text = "data:image/png;base64," + encoded(Image.new("RGB", (8, 8)))
+    assert read(text).size == (8, 8)
+
+
+def test_transparency_lies_on_white() -> None:
+    half = Image.new("RGBA", (1, 1), (0, 0, 0, 0))
+    assert read(encoded(half)).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: encoded(Image.new("CMYK", (4, 4)), "JPEG"),
+        lambda: encoded(Image.new("P", (4, 4)), transparency=0),
+        lambda: encoded(Image.new("LA", (4, 4))),
+        lambda: encoded(Image.new("1", (1, 1))),
+    ],
+)
+def test_any_mode_becomes_rgb(make: Callable[[], str]) -> None:
+    assert read(make()).mode == "RGB"
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    image = Image.new("I;16", (1, 1), 0x8000)
+    grey = read(encoded(image)).getpixel((0, 0))
+    assert isinstance(grey, tuple)
+    assert abs(grey[0] - 0x80) <= 1
+
+
+def test_a_turned_photograph_is_set_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    assert read(encoded(Image.new("RGB", (30, 10)), "JPEG", exif=exif)).size == (10, 30)
+
+
+@pytest.mark.parametrize("text", ["!!!!", "YQ", "YQ==junk", "é"])
+def test_what_is_not_base64_is_said_so(text: str) -> None:
+    assert code_of(text) == "not_base64"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"8BPS\0\1" + b"\0" * 40]
+)
+def test_what_is_no_picture_is_said_so(data: bytes) -> None:
+    assert code_of(base64.b64encode(data).decode()) == "not_an_image"
+
+
+def test_other_formats_are_not_opened() -> None:
+    assert code_of(encoded(Image.new("RGB", (4, 4)), "GIF")) == "not_an_image"
+
+
+def test_half_a_picture_is_damaged() -> None:
+    noise = Image.effect_noise((64, 64), 50)
+    data = base64.b64decode(encoded(noise))
+    assert code_of(base64.b64encode(data[: len(data) // 2]).decode()) == "image_damaged"
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    assert code_of(_bomb(20_000, 20_000)) == "too_many_pixels"
+    assert code_of(_bomb(5_000, 5_000)) == "too_many_pixels"
+
+
+def _bomb(width: int, height: int) -> str:
+    """A 1-bit PNG that is small as a file."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(width // 8 + 1) * 100, 9)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+    return base64.b64encode(data + chunk(b"IEND", b"")).decode()

@@ -1,0 +1,41 @@
+import time
+
+from redis import Redis
+
+from jobs.names import RUN_TASK
+from jobs.queue import make_celery, submit
+from jobs.settings import JobSettings
+
+
+def test_a_job_sends_one_small_message_to_the_queue_of_its_type(
+    redis_url: str, redis: Redis
+) -> None:
+    app = make_celery(JobSettings(celery_broker_url=redis_url))
+    assert submit(app, "some-id", "optimized")
+    (message,) = redis.lrange("sd:optimized", 0, -1)
+    assert RUN_TASK in str(message)
+    assert len(message) < 2000
+    assert redis.llen("sd:standard") == 0
+
+
+def test_without_a_broker_submitting_fails_soon_and_raises_nothing() -> None:
+    app = make_celery(JobSettings(celery_broker_url="redis://127.0.0.1:1/0"), publisher=True)
+    began = time.monotonic()
+    assert not submit(app, "some-id", "standard")
+    assert time.monotonic() - began < 10  # celery's own default is 19 s
+
+
+def test_only_json_is_accepted_and_results_stay_out_of_celery() -> None:
+    conf = make_celery(JobSettings()).conf
+    assert conf.accept_content == ["json"]
+    assert conf.task_ignore_result
+    assert conf.task_acks_late
+    assert not conf.task_reject_on_worker_lost
+
+
+def test_every_process_has_the_same_visibility_timeout() -> None:
+    confs = [make_celery(JobSettings(), publisher=publisher).conf for publisher in (True, False)]
+    for conf in confs:
+        assert conf.broker_transport_options["visibility_timeout"] == 21_600
+        assert conf.result_backend_transport_options["visibility_timeout"] == 21_600
+        assert conf.visibility_timeout == 21_600

@@ -1,0 +1,118 @@
+import pytest
+from redis import Redis
+
+from jobs.claims import Claims, Hold
+from jobs.connection import connect
+from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
+from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.request import parse_request
+from jobs.status import JobState, Progress, Result
+from tests.jobs.conftest import Open
+
+
+def test_an_id_that_was_never_given_out_is_unknown(records: JobRecords) -> None:
+    for job_id in (new_job_id(), "x", "*", "../", "\0"):
+        with pytest.raises(NoSuchJob):
+            records.get(job_id)
+
+
+def test_a_new_job_waits_with_its_request_and_warnings(records: JobRecords) -> None:
+    request = parse_request("txt2img", {"prompt": "a", "type": "standard"})
+    request = request.settled(model="tiny", seed=5)
+    job = NewJob(
+        job_id=new_job_id(), request=request, model="tiny", warnings=("so so",), submitter="abc"
+    )
+    records.open(job)
+    status = records.get(job.job_id)
+    assert (status.state, status.place, status.fraction) == (JobState.PENDING, 1, 0)
+    assert (status.request["seed"], status.model) == (5, "tiny")
+    assert (status.warnings, status.submitter) == (("so so",), "abc")
+
+
+def test_an_id_is_given_out_once(records: JobRecords, open_job: Open) -> None:
+    job_id = open_job()
+    again = NewJob(job_id=job_id, request=parse_request("txt2img", {"prompt": "b"}), model="tiny")
+    with pytest.raises(ValueError, match="taken"):
+        records.open(again)
+
+
+def test_the_place_is_right_while_others_start_and_cancel(
+    records: JobRecords, claims: Claims, open_job: Open
+) -> None:
+    first, second, third, fourth = (open_job() for _ in range(4))
+    other_type = open_job(job_type="optimized")
+    assert [records.place(job) for job in (first, second, third, fourth)] == [1, 2, 3, 4]
+    assert records.place(other_type) == 1
+    records.cancel(second)
+    assert [records.place(job) for job in (first, second, third, fourth)] == [1, None, 2, 3]
+    claims.claim("standard", "worker")
+    assert [records.place(job) for job in (first, third, fourth)] == [None, 1, 2]
+    assert records.waiting("standard") == 2
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_claimed(
+    records: JobRecords, claims: Claims, open_job: Open
+) -> None:
+    job_id = open_job()
+    assert records.cancel(job_id) is JobState.CANCELLED
+    assert records.get(job_id).state is JobState.CANCELLED
+    assert claims.claim("standard", "worker") is None
+
+
+def test_a_running_job_is_asked_to_stop(
+    records: JobRecords, claims: Claims, open_job: Open
+) -> None:
+    job_id = open_job()
+    claim = claims.claim("standard", "worker")
+    assert claim
+    assert records.cancel(job_id) is JobState.LOADING
+    assert records.get(job_id).cancel_asked
+    assert claims.renew(claim) is Hold.CANCEL
+    assert claims.report(claim, Progress(step=1, steps=2, fraction=0.5)) is Hold.CANCEL
+    assert claims.cancelled(claim) is Hold.HELD
+    assert records.get(job_id).state is JobState.CANCELLED
+
+
+def test_a_final_job_cannot_be_cancelled(
+    records: JobRecords, claims: Claims, open_job: Open, result: Result
+) -> None:
+    job_id = open_job()
+    claim = claims.claim("standard", "worker")
+    assert claim
+    claims.finish(claim, result)
+    with pytest.raises(JobAlreadyFinal) as caught:
+        records.cancel(job_id)
+    assert caught.value.state == "SUCCESS"
+    with pytest.raises(NoSuchJob):
+        records.cancel(new_job_id())
+
+
+def test_recent_lists_the_latest_successes_first_without_those_that_expired(
+    records: JobRecords, claims: Claims, open_job: Open, result: Result, redis: Redis
+) -> None:
+    jobs = [open_job() for _ in range(12)]
+    for _ in jobs:
+        claim = claims.claim("standard", "worker")
+        assert claim
+        claims.finish(claim, result)
+    redis.delete(f"sdjobs:job:{jobs[11]}")
+    assert records.recent() == tuple(reversed(jobs[1:11]))
+    assert records.recent(2) == (jobs[10], jobs[9])
+
+
+def test_a_finished_record_expires_and_a_waiting_one_does_not(
+    claims: Claims, open_job: Open, result: Result, redis: Redis
+) -> None:
+    job_id = open_job()
+    waiting = open_job()
+    claim = claims.claim("standard", "worker")
+    assert claim
+    claims.finish(claim, result)
+    assert 0 < redis.ttl(f"sdjobs:job:{job_id}") <= 600
+    assert redis.ttl(f"sdjobs:job:{waiting}") == -1
+
+
+def test_a_redis_that_is_not_there_is_told_in_its_own_word() -> None:
+    records = JobRecords(connect("redis://127.0.0.1:1/0"), result_ttl_seconds=1)
+    with pytest.raises(RecordsUnavailable):
+        records.get(new_job_id())

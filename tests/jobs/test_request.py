@@ -1,0 +1,280 @@
+import base64
+import io
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from jobs.errors import Fault, InvalidRequest
+from jobs.limits import Limits
+from jobs.names import JobKind
+from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
+
+# The reference README's text-to-image example, less its key.
+EXAMPLE: dict[str, Any] = {
+    "type": "optimized",
+    "prompt": "a photo of a red scaley ((dragon)) playing a ((guitar)) on a beach, natural light",
+    "negative_prompt": "human, cartoon",
+    "outdir": "outputs/txt2img-samples",
+    "skip_grid": True,
+    "skip_save": False,
+    "return_base64": False,
+    "synchronous_request": False,
+    "ddim_steps": 20,
+    "fixed_code": False,
+    "ddim_eta": 0.0,
+    "n_iter": 1,
+    "H": 512,
+    "W": 512,
+    "C": 4,
+    "f": 8,
+    "n_samples": 1,
+    "n_rows": 0,
+    "scale": 7.5,
+    "device": "cuda",
+    "from-file": False,
+    "config": "scripts/v1-inference.yaml",
+    "ckpt": "default",
+    "seed": 42,
+    "unet_bs": 1,
+    "turbo": True,
+    "format": "png",
+    "sampler": "ddim",
+    "precision": "autocast",
+}
+
+
+def picture(size: tuple[int, int] = (24, 24)) -> str:
+    data = io.BytesIO()
+    Image.new("RGB", size, "red").save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+# What the reference README's image-to-image example has beside the fields of the other one.
+IMAGE_EXAMPLE: dict[str, Any] = {
+    **EXAMPLE,
+    "init_img": picture(),
+    "upscale": False,
+    "post_upscale": False,
+    "denoising_strength": 0.5,
+    "noise_multiplier": 1.0,
+    "ddim_steps": 50,
+    "n_iter": 2,
+    "ckpt": {"sd14": "model.ckpt", "sd21": "model2.ckpt", "sd15": "model15.ckpt"},
+    "sampler": "plms",
+}
+
+
+def faults(body: dict[str, Any], kind: JobKind = "txt2img", **options: Any) -> tuple[Fault, ...]:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request(kind, body, **options)
+    return caught.value.faults
+
+
+def test_the_examples_of_the_reference_are_valid_as_printed() -> None:
+    text = parse_request("txt2img", EXAMPLE)
+    image = parse_request("img2img", IMAGE_EXAMPLE)
+    assert isinstance(text, TextToImage)
+    assert isinstance(image, ImageToImage)
+    assert image.ckpt == IMAGE_EXAMPLE["ckpt"]
+    assert image.image_count == 2
+
+
+def test_only_a_prompt_is_needed_and_the_rest_is_the_templates() -> None:
+    request = parse_request("txt2img", {"prompt": "a cat"})
+    left_out = {name for name in EXAMPLE if name not in ("prompt", "negative_prompt", "device")}
+    stored = request.stored()
+    assert {name: stored[name] or False for name in left_out - {"config"}} == {
+        name: EXAMPLE[name] for name in left_out - {"config"}
+    }
+
+
+def test_an_image_request_needs_its_image() -> None:
+    assert [fault.field for fault in faults({"prompt": "a"}, "img2img")] == ["init_img"]
+
+
+def test_the_type_left_out_is_the_one_that_is_served() -> None:
+    assert parse_request("txt2img", {"prompt": "a"}, default_type="standard").type == "standard"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"type": "gpu"}, "enum"),
+        ({"type": "Optimized "}, "enum"),
+        ({"prompt": None}, "type"),
+        ({"prompt": 7}, "type"),
+        ({"prompt": "a" * 20_001}, "too_long"),
+        ({"prompt": "a\0b"}, "invalid_characters"),
+        ({"prompt": "\ud800"}, "invalid_characters"),
+        ({"negative_prompt": {"x": 1}}, "type"),
+        ({"from-file": "prompts.txt"}, "unknown_prompt_file"),
+        ({"from-file": True}, "type"),
+        ({"from-file": 5}, "type"),
+        ({"from-file": "/etc/passwd"}, "not_a_name"),
+        ({"from-file": "../x"}, "not_a_name"),
+        ({"outdir": "../../etc"}, "outside_output_root"),
+        ({"outdir": "/etc/cron.d"}, "absolute_path"),
+        ({"outdir": "a/../../b"}, "outside_output_root"),
+        ({"outdir": "..\\..\\x"}, "not_a_name"),
+        ({"outdir": "%2e%2e/x"}, "not_a_name"),
+        ({"outdir": "a\0b"}, "not_a_name"),
+        ({"outdir": ".hidden"}, "not_a_name"),
+        ({"outdir": "a" * 300}, "too_long"),
+        ({"outdir": "a/" * 200}, "too_long"),
+        ({"outdir": "s3://other/x"}, "not_a_name"),
+        ({"config": "../../secrets.yaml"}, "unknown_config"),
+        ({"ckpt": {}}, "type"),
+        ({"ckpt": 3}, "type"),
+        ({"ckpt": "sd21", "config": "scripts/v1-inference.yaml"}, "config_mismatch"),
+        ({"turbo": "false"}, "type"),
+        ({"turbo": 0}, "type"),
+        ({"turbo": None}, "type"),
+        ({"ddim_steps": 0}, "range"),
+        ({"ddim_steps": 1001}, "range"),
+        ({"ddim_steps": 20.0}, "type"),
+        ({"ddim_steps": "20"}, "type"),
+        ({"ddim_steps": True}, "type"),
+        ({"ddim_eta": -0.1}, "range"),
+        ({"ddim_eta": 1e9}, "range"),
+        ({"ddim_eta": math.nan}, "range"),
+        ({"scale": math.nan}, "not_finite"),
+        ({"scale": math.inf}, "not_finite"),
+        ({"scale": "7"}, "type"),
+        ({"n_iter": 10**4000}, "range"),
+        ({"n_samples": 0}, "range"),
+        ({"n_iter": 9, "n_samples": 9}, "too_expensive"),
+        ({"n_iter": 64, "ddim_steps": 51}, "too_expensive"),
+        ({"H": 500}, "multiple_of"),
+        ({"H": 513}, "multiple_of"),
+        ({"H": 8}, "range"),
+        ({"W": -64}, "range"),
+        ({"W": 520}, "range"),
+        ({"C": 3}, "must_match_model"),
+        ({"f": 0}, "must_match_model"),
+        ({"n_rows": -1}, "range"),
+        ({"n_rows": 0.5}, "type"),
+        ({"unet_bs": 0}, "range"),
+        ({"unet_bs": 0.5}, "type"),
+        ({"seed": -1}, "range"),
+        ({"seed": 2**64}, "range"),
+        ({"seed": 1.5}, "type"),
+        ({"seed": "42"}, "type"),
+        ({"seed": True}, "type"),
+        ({"format": "gif"}, "enum"),
+        ({"sampler": "k_nothing"}, "enum"),
+        ({"sampler": ["ddim"]}, "enum"),
+        ({"precision": "fp8"}, "enum"),
+        ({"device": "cuda:99"}, "enum"),
+        ({"device": "cpu; rm -rf"}, "enum"),
+        ({"plms": True}, "not_for_this_type"),
+        ({"init_img": "x"}, "not_for_this_kind"),
+        ({"skip_save": True}, "nothing_to_return"),
+    ],
+)
+def test_a_fault_is_named_with_its_field(change: dict[str, Any], code: str) -> None:
+    (fault,) = faults({**EXAMPLE, **change})
+    assert fault.code == code
+    assert fault.field in change or fault.code == "too_expensive"
+    assert fault.problem
+    assert fault.expected
+
+
+def test_all_faults_are_told_at_once_those_between_fields_too() -> None:
+    body = {"prompt": "a", "scale": "x", "W": 1024, "plms": True, "skip_save": True, "what": 1}
+    assert {fault.field for fault in faults(body)} == {"scale", "W", "plms", "skip_save", "what"}
+
+
+def test_a_misspelt_field_is_answered_with_the_nearest_name() -> None:
+    unknown, missing = faults({"prmopt": "a"})
+    assert (unknown.field, unknown.expected) == ("prmopt", "did you mean prompt?")
+    assert (missing.field, missing.code) == ("prompt", "missing")
+
+
+def test_of_ten_thousand_unknown_fields_twenty_are_told() -> None:
+    assert len(faults({"prompt": "a", **{f"x{n}": 1 for n in range(10_000)}})) == 20
+
+
+def test_no_fault_repeats_a_key_or_a_picture() -> None:
+    body = {"prompt": "a", "api_key": "secret-key", "init_img": "secret-picture"}
+    assert "secret" not in str(faults(body, "img2img"))
+
+
+def test_bounds_can_be_set() -> None:
+    limits = Limits(max_side=256, max_images=2)
+    found = faults({"prompt": "a", "H": 512, "W": 256, "n_iter": 3}, limits=limits)
+    assert {(fault.field, fault.code) for fault in found} == {
+        ("H", "range"),
+        ("n_iter", "too_expensive"),
+    }
+
+
+def test_the_768_model_may_draw_larger() -> None:
+    assert parse_request("txt2img", {"prompt": "a", "H": 768, "ckpt": "sd2.1v"}).H == 768
+
+
+@pytest.mark.parametrize("seed", [None, False])
+def test_no_seed_is_left_to_be_drawn(seed: object) -> None:
+    assert parse_request("txt2img", {"prompt": "a", "seed": seed}).seed is None
+
+
+def test_plms_of_the_standard_template_chooses_the_sampler() -> None:
+    body = {"prompt": "a", "type": "standard", "plms": True, "laion400m": False}
+    assert parse_request("txt2img", body).sampler == "plms"
+
+
+def test_a_whole_decimal_is_a_unet_batch() -> None:
+    assert parse_request("txt2img", {"prompt": "a", "unet_bs": 2.0}).unet_bs == 2
+
+
+def test_a_stored_request_reads_back_without_its_picture() -> None:
+    request = parse_request("img2img", IMAGE_EXAMPLE).settled(model="tiny", seed=3)
+    stored = json.loads(json.dumps(request.stored()))
+    assert "init_img" not in stored
+    again = read_stored("img2img", stored)
+    assert isinstance(again, ImageToImage)
+    assert again.init_img == b""
+    assert again.stored() == stored
+
+
+VALID = st.fixed_dictionaries(
+    {"prompt": st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)},
+    optional={
+        "H": st.integers(8, 64).map(lambda n: 8 * n),
+        "W": st.integers(8, 64).map(lambda n: 8 * n),
+        "ddim_steps": st.integers(1, 50),
+        "scale": st.floats(-100, 100),
+        "seed": st.one_of(st.none(), st.just(False), st.integers(0, 2**53 - 1)),
+        "n_iter": st.integers(1, 8),
+        "n_samples": st.integers(1, 8),
+        "outdir": st.from_regex(r"\A[a-z][A-Za-z0-9_-]{0,9}(/[a-z]{1,9}){0,3}\Z"),
+        "turbo": st.booleans(),
+    },
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(VALID)
+def test_a_valid_body_is_accepted_and_reads_back(body: dict[str, Any]) -> None:
+    request = parse_request("txt2img", body).settled(model="tiny", seed=1)
+    assert read_stored("txt2img", json.loads(json.dumps(request.stored()))) == request
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([*IMAGE_EXAMPLE, "plms", "nonsense"]), ANYTHING)
+def test_whatever_stands_in_a_field_is_accepted_or_named(field: str, value: object) -> None:
+    body = {**IMAGE_EXAMPLE, field: value}
+    try:
+        parse_request("img2img", body)
+    except InvalidRequest as error:
+        json.dumps([vars(fault) for fault in error.faults], allow_nan=False)
+        assert error.faults
