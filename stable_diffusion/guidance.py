@@ -1,0 +1,54 @@
+"""Classifier-free guidance: away from the negative prompt, towards the prompt.
+
+Source: Ho and Salimans 2022 (arXiv:2207.12598), equation 6 with s = 1 + w: scale 1 is the plain
+conditional prediction here, scale 0 the unconditional one.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# (latents (n, C, h, w), timesteps (n,) float32, conditioning (n, tokens, width)) to the network's
+# prediction (n, C, h, w): the noise ε or the velocity v.
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def guide(negative: Tensor, positive: Tensor, scale: float) -> Tensor:
+    """Two predictions of one shape to `negative + scale·(positive − negative)`."""
+    return negative + scale * (positive - negative)
+
+
+def guided_prediction(
+    network: Network,
+    x: Tensor,
+    timesteps: Tensor,
+    *,
+    positive: Tensor,
+    negative: Tensor,
+    scale: float,
+) -> Tensor:
+    """One evaluation of the network with guidance.
+
+    Both halves go through the network as one batch of 2n; at scale 1 the negative one cancels
+    out and is not computed.
+
+    Args:
+        network: see `Network`.
+        x: (n, C, h, w) scaled noisy latents.
+        timesteps: (n,) position in the noise schedule, may be fractional.
+        positive: (1, tokens, width) conditioning of the prompt, the same for all n.
+        negative: (1, tokens, width) conditioning of the negative prompt.
+        scale: s.
+
+    Returns:
+        (n, C, h, w), in the type the network answers in.
+    """
+    n = x.shape[0]
+    positive = positive.expand(n, -1, -1)
+    if scale == 1:
+        return network(x, timesteps, positive)
+    conditioning = torch.cat([negative.expand(n, -1, -1), positive])
+    prediction = network(torch.cat([x, x]), torch.cat([timesteps, timesteps]), conditioning)
+    away, towards = prediction.chunk(2)
+    return guide(away, towards, scale)

@@ -1,0 +1,49 @@
+"""DDIM (Song et al. 2021, arXiv:2010.02502), as CompVis's Stable Diffusion samples with it."""
+
+from itertools import pairwise
+from math import sqrt
+
+from torch import Tensor
+
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.schedule import NoiseSchedule
+
+
+def start(schedule: NoiseSchedule, timestep: Tensor, noise: Tensor, image: Tensor | None) -> Tensor:
+    """x_t = √ᾱ·image + √(1−ᾱ)·noise, equation 4; without an image, the noise itself."""
+    if image is None:
+        return noise
+    alpha = schedule.alphas_cumprod[int(timestep)].item()
+    return sqrt(alpha) * image + sqrt(1 - alpha) * noise
+
+
+def ddim(
+    denoiser: Denoiser, x: Tensor, timesteps: Tensor, noise: NoiseSource, eta: float
+) -> Tensor:
+    """Step down along `timesteps`; the last of them, 0, is where the latents end.
+
+    Args:
+        denoiser: gives ε(x_t, t).
+        x: (n, C, h, w), from `start` at the first timestep.
+        timesteps: falling, see `NoiseSchedule.ddim_timesteps`.
+        noise: asked only if eta is above 0.
+        eta: η, how much of the noise is new at every step: 0 is deterministic, 1 is DDPM's
+            ancestral sampling; what would be more than all of it is all of it.
+
+    Returns:
+        (n, C, h, w), scaled by √ᾱ of timestep 0 (0.9996) as CompVis leaves them.
+    """
+    alphas = denoiser.schedule.alphas_cumprod.tolist()
+    for t, t_next in pairwise(timesteps.tolist()):
+        alpha, alpha_next = alphas[t], alphas[t_next]
+        epsilon = denoiser.epsilon(x, t)
+        # equation 16: σ_t
+        sigma = eta * sqrt((1 - alpha_next) / (1 - alpha)) * sqrt(1 - alpha / alpha_next)
+        sigma = min(sigma, sqrt(1 - alpha_next))
+        # equation 12: "predicted x₀", "direction pointing to x_t", "random noise"
+        predicted = (x - sqrt(1 - alpha) * epsilon) / sqrt(alpha)
+        x = sqrt(alpha_next) * predicted + sqrt(1 - alpha_next - sigma**2) * epsilon
+        if sigma > 0:
+            x = x + sigma * noise.step().to(x.device)
+    return x

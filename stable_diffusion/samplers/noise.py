@@ -1,0 +1,72 @@
+"""Noise that belongs to a picture, not to its batch or machine."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from stable_diffusion.samplers import k_diffusion
+
+# (σ, next σ), both scalars, to standard normal noise for the step between them.
+StepNoise = Callable[[Tensor, Tensor], Tensor]
+
+
+class NoiseSource:
+    """All randomness of a batch, drawn image by image on the CPU.
+
+    Image i takes everything from its own seed, so it comes out the same alone or among others,
+    and whatever the device of the network.
+
+    Attributes:
+        count: n, how many images.
+    """
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, int, int]) -> None:
+        """Seed one generator an image.
+
+        Args:
+            seeds: one integer an image, of any size and sign (taken modulo 2⁶⁴).
+            shape: (C, h, w) of one image's latents.
+        """
+        self._seeds = [seed % 2**64 for seed in seeds]
+        self.count = len(seeds)
+        self._shape = shape
+        self._generators = [torch.Generator().manual_seed(seed) for seed in self._seeds]
+        # drawn at once: the steps' noise must never repeat it, even if another start is used
+        self._initial = self.step()
+
+    def initial(self) -> Tensor:
+        """The noise each picture starts from, (n, C, h, w) float32, the same at every call."""
+        return self._initial
+
+    def step(self) -> Tensor:
+        """Fresh standard normal noise, (n, C, h, w) float32."""
+        noises = [torch.randn(self._shape, generator=generator) for generator in self._generators]
+        return torch.stack(noises)
+
+    def brownian(self, sigma_min: float, sigma_max: float) -> StepNoise:
+        """Noise as the increments of one Brownian path an image, over σ.
+
+        A virtual Brownian tree (Li et al. 2020, arXiv:2001.01328): the path depends on the seed
+        and on these ends alone, not on where it is asked. A step divided in two meets the same
+        noise, so more steps refine a picture instead of changing it.
+
+        Args:
+            sigma_min: smallest σ that will be asked for.
+            sigma_max: largest.
+
+        Returns:
+            A function of two σ whose values (n, C, h, w) float32 lie on the device of the σ.
+        """
+        sampler = k_diffusion.sampling().BrownianTreeNoiseSampler(
+            self._initial,
+            # some room: σ computed on the way may pass the ends by a rounding error
+            sigma_min * 0.99,
+            sigma_max * 1.01,
+            seed=self._seeds,
+        )
+
+        def between(sigma: Tensor, next_sigma: Tensor) -> Tensor:
+            return sampler(sigma.cpu(), next_sigma.cpu()).to(sigma.device)
+
+        return between

@@ -1,0 +1,87 @@
+"""From noise, or an image, to finished latents with any sampler of the table."""
+
+import torch
+from torch import Tensor
+
+from stable_diffusion.errors import NumericalError, RecipeError
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampler import Sampler
+from stable_diffusion.samplers.schedule import NoiseSchedule
+
+MAX_STEPS = 1000
+
+
+@torch.no_grad()
+def sample(
+    sampler: Sampler,
+    denoiser: Denoiser,
+    schedule: NoiseSchedule,
+    noise: NoiseSource,
+    *,
+    steps: int,
+    eta: float = 0.0,
+    init_latents: Tensor | None = None,
+    strength: float = 1.0,
+    noise_multiplier: float = 1.0,
+    initial_noise: Tensor | None = None,
+) -> Tensor:
+    """Sample a batch.
+
+    Args:
+        sampler: a row of `SAMPLERS`.
+        denoiser: what is drawn; float32 on its device.
+        schedule: the noise levels.
+        noise: all randomness, n images.
+        steps: levels to divide the whole way into, 1 to 1000.
+        eta: DDIM's η; the other samplers ignore it.
+        init_latents: (n or 1, C, h, w) latents to start from, for image to image.
+        strength: with `init_latents`, how much of the way is gone, above 0 and up to 1; see
+            `executed_steps`. At 1 everything starts from noise and nothing of the image is left.
+        noise_multiplier: with `init_latents`, scales the noise that is put on them.
+        initial_noise: (n or 1, C, h, w), in place of `noise.initial()`.
+
+    Returns:
+        (n, C, h, w) float32 on the denoiser's device.
+
+    Raises:
+        RecipeError: steps or strength out of range.
+        NumericalError: the result has values that are not numbers.
+    """
+    executed = executed_steps(steps, strength if init_latents is not None else 1.0)
+    levels = sampler.spacing(schedule, steps)[steps - executed :].to(denoiser.device)
+    start_noise = noise.initial() if initial_noise is None else initial_noise
+    start_noise = start_noise.to(denoiser.device, torch.float32)
+    image = None
+    if init_latents is not None:
+        start_noise = start_noise * noise_multiplier
+        if strength < 1:
+            image = init_latents.to(denoiser.device, torch.float32)
+    x = sampler.start(schedule, levels[0], start_noise, image)
+    latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
+    if not torch.isfinite(latents).all():
+        raise NumericalError("the network answered with values that are not numbers")
+    return latents
+
+
+def executed_steps(steps: int, strength: float = 1.0) -> int:
+    """Steps actually gone: ⌊strength·steps⌋, at least 1. Text to image has strength 1.
+
+    Raises:
+        RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
+    """
+    if not 1 <= steps <= MAX_STEPS:
+        raise RecipeError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
+    if not 0 < strength <= 1:
+        raise RecipeError(f"strength must be above 0 and at most 1, not {strength}")
+    return max(1, min(int(strength * steps), steps))
+
+
+def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) -> int:
+    """Network evaluations of one call of `sample`, for progress.
+
+    Exact for every sampler but DPM adaptive, where it is a guess: that one samples its `images`
+    one after the other and decides on its way how many evaluations each takes.
+    """
+    planned = sampler.evaluations(executed_steps)
+    return planned if sampler.exact else planned * images

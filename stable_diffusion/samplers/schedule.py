@@ -1,0 +1,112 @@
+"""Noise levels: which ones the model was trained on, and which ones a sampler visits.
+
+Two scales name the same level. A timestep t counts the model's training levels, 0 (least noise)
+to 999. σ is the standard deviation of the noise on latents that are themselves left unscaled,
+σ² = (1 − ᾱ)/ᾱ. Sources: Rombach et al. 2022 (arXiv:2112.10752) for the schedule; Song et al.
+2021 (DDIM, arXiv:2010.02502) and CompVis `make_ddim_timesteps` for the timesteps; Karras et al.
+2022 (arXiv:2206.00364), equation 5, for the Karras spacing; k-diffusion `DiscreteSchedule` for σ.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+KARRAS_RHO = 7.0
+
+
+def scaled_linear_alphas_cumprod(
+    count: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+) -> Tensor:
+    """ᾱ of Stable Diffusion, (count,) float64: √β grows linearly from start to end."""
+    betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, dim=0)
+
+
+class NoiseSchedule:
+    """The levels of noise a model knows.
+
+    Attributes:
+        alphas_cumprod: ᾱ, (1000,) float64 on the CPU, falling from nearly 1.
+        sigmas: σ of every training level, (1000,) float32 on the CPU, rising.
+        sigma_min, sigma_max: the ends of `sigmas`, 0.0292 and 14.6146 for Stable Diffusion.
+    """
+
+    def __init__(self, alphas_cumprod: Tensor | None = None) -> None:
+        if alphas_cumprod is None:
+            alphas_cumprod = scaled_linear_alphas_cumprod()
+        self.alphas_cumprod = alphas_cumprod
+        self.sigmas = ((1 - alphas_cumprod) / alphas_cumprod).sqrt().float()
+        self.sigma_min, self.sigma_max = self.sigmas[0].item(), self.sigmas[-1].item()
+        self._log_sigmas = self.sigmas.log()
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """σ at timesteps 0 to 999, fractional ones included (log σ is interpolated); float32."""
+        low = timestep.floor().long()
+        share = (timestep - low).float()
+        logs = self._log_sigmas.to(timestep.device)
+        return logs[low].lerp(logs[timestep.ceil().long()], share).exp()
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """The timestep of σ, same shape, float32: the inverse of `sigma`, held within 0 to 999."""
+        logs = self._log_sigmas.to(sigma.device)
+        log_sigma = sigma.log()
+        high = torch.searchsorted(logs, log_sigma).clamp(1, len(logs) - 1)
+        low = high - 1
+        share = (log_sigma - logs[low]) / (logs[high] - logs[low])
+        return low + share.clamp(0, 1)
+
+    def model_sigmas(self, steps: int) -> Tensor:
+        """σ from `sigma_max` to `sigma_min` at timesteps evenly apart, then 0: (steps + 1,)."""
+        timesteps = torch.linspace(len(self.sigmas) - 1, 0, steps)
+        return _append_zero(self.sigma(timesteps))
+
+    def karras_sigmas(self, steps: int) -> Tensor:
+        """σ from `sigma_max` to `sigma_min`, its ρ-th root evenly apart, then 0: (steps + 1,)."""
+        ends = torch.tensor([self.sigma_max, self.sigma_min], dtype=torch.float64)
+        first, last = ends ** (1 / KARRAS_RHO)
+        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+        return _append_zero((first + ramp * (last - first)).float() ** KARRAS_RHO)
+
+    def ddim_timesteps(self, steps: int) -> Tensor:
+        """Timesteps 1, 1 + c, 1 + 2c … with c = ⌊1000/steps⌋, from the last to the first, then 0.
+
+        This is CompVis's uniform spacing held to `steps` levels (diffusers: "leading", with an
+        offset of 1). Rounding c down leaves the noisiest part of the schedule out, which beyond
+        100 steps can be most of it; there the levels are rounded one by one instead. A single
+        step starts from the top, since nothing can be made of noise taken for a finished picture.
+
+        Returns:
+            (steps + 1,) int64, falling.
+        """
+        count = len(self.alphas_cumprod)
+        k = torch.arange(steps)
+        if steps == 1:
+            first = torch.tensor([count - 1])
+        elif steps <= count // 10:
+            first = k * (count // steps) + 1
+        else:
+            first = (k * count // steps + 1).clamp(max=count - 1)
+        return torch.cat([first.flip(0), torch.tensor([0])])
+
+
+# A schedule and a number of steps to steps + 1 levels, the noisiest first.
+Spacing = Callable[[NoiseSchedule, int], Tensor]
+
+
+def without_penultimate(spacing: Spacing) -> Spacing:
+    """The same spacing with one step more, whose last level before 0 is then left out.
+
+    The way to the smallest σ is so long, measured in log σ, that DPM2 and DPM++ 3M overshoot on
+    it (AUTOMATIC1111's "discard penultimate sigma").
+    """
+
+    def levels(schedule: NoiseSchedule, steps: int) -> Tensor:
+        sigmas = spacing(schedule, steps + 1)
+        return torch.cat([sigmas[:-2], sigmas[-1:]])
+
+    return levels
+
+
+def _append_zero(sigmas: Tensor) -> Tensor:
+    return torch.cat([sigmas, sigmas.new_zeros(1)])
