@@ -52,12 +52,22 @@ class Staging:
         return name
 
     def publish(self) -> tuple[str, ...]:
-        """Give every picture its own name, each in one step. Returns the names."""
-        names = tuple(self._staged.values())
-        for temporary, name in list(self._staged.items()):
-            self._store.rename(temporary, name)
-            del self._staged[temporary]
-        return names
+        """Give every picture its own name, each in one step. Returns the names.
+
+        When one cannot be renamed, none of them stays.
+        """
+        names: list[str] = []
+        try:
+            for temporary, name in list(self._staged.items()):
+                self._store.rename(temporary, name)
+                del self._staged[temporary]
+                names.append(name)
+        except StoreError:
+            for name in names:
+                with suppress(StoreError):
+                    self._store.delete(name)
+            raise
+        return tuple(names)
 
     def discard(self) -> None:
         """Delete what was not published; never raises."""

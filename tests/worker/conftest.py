@@ -1,0 +1,124 @@
+"""A runner on a real Valkey and a real folder, with a small engine."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from redis import Redis
+
+from jobs.claims import Claims
+from jobs.connection import connect
+from jobs.names import JobKind
+from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.request import ImageToImage, parse_request
+from jobs.status import JobStatus
+from jobs.store import PictureStore
+from tests.worker.small import SmallEngine
+from worker.catalogue import Catalogue
+from worker.engine import Engine, EngineRoom
+from worker.lease import LeaseKeeper
+from worker.reporter import Reporter
+from worker.runner import Runner
+from worker.shelf import Shelf
+
+
+@dataclass
+class Bench:
+    """Everything a runner stands on, and what tests ask of it."""
+
+    redis: Redis
+    records: JobRecords
+    claims: Claims
+    store: PictureStore
+    outputs: Path
+    models: Path
+
+    def submit(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
+        body = {"prompt": "a red cat", "type": "standard", "ddim_steps": 5, "H": 64, "W": 64} | body
+        if kind == "img2img":
+            body.setdefault("init_img", png(Image.new("RGB", (64, 64), "green")))
+        request = parse_request(kind, body)
+        seed = 7 if request.seed is None else request.seed
+        job = NewJob(
+            job_id=new_job_id(), request=request.settled(model=model, seed=seed), model=model
+        )
+        if isinstance(request, ImageToImage):
+            self.store.put_init_image(job.job_id, request.init_img)
+        self.records.open(job)
+        return job.job_id
+
+    def status(self, job_id: str) -> JobStatus:
+        return self.records.get(job_id)
+
+    def files(self) -> list[str]:
+        found = (path for path in self.outputs.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(self.outputs)) for path in found)
+
+    @contextmanager
+    def runner(self, engine: Engine | None = None) -> Iterator[Runner]:
+        """A runner with its threads, for the length of a with block."""
+        made = engine or SmallEngine()
+        room = EngineRoom(lambda: made)
+        keeper = LeaseKeeper(self.claims, renew_seconds=0.05)
+        reporter = Reporter(self.claims)
+        catalogue = Catalogue(self.models, "small")
+        runner = Runner(
+            owner="test",
+            claims=self.claims,
+            store=self.store,
+            shelf=Shelf(catalogue, room.load, kept=2),
+            room=room,
+            keeper=keeper,
+            reporter=reporter,
+        )
+        keeper.start()
+        reporter.start()
+        try:
+            yield runner
+        finally:
+            keeper.stop()
+            reporter.stop()
+
+    def run(self, engine: Engine | None = None) -> None:
+        """Run the next standard job to its end."""
+        with self.runner(engine) as runner:
+            runner.run_next("standard")
+
+
+@pytest.fixture
+def bench(redis_url: str, tmp_path: Path) -> Bench:
+    redis = connect(redis_url)
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "small.safetensors").touch()
+    return Bench(
+        redis=redis,
+        records=JobRecords(redis, result_ttl_seconds=600),
+        claims=Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600),
+        store=PictureStore(str(tmp_path / "outputs")),
+        outputs=tmp_path / "outputs",
+        models=models,
+    )
+
+
+def png(image: Image.Image) -> str:
+    import base64
+
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def until(happened: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so; fail when it does not become so in time."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

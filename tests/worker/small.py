@@ -1,0 +1,94 @@
+"""A small engine behind the worker's seam: plain colours instead of networks."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from jobs.request import Request
+
+KILLER = "kill the worker"
+
+
+@dataclass(frozen=True)
+class SmallModel:
+    name: str
+    hash: str = "0123456789"
+
+
+@dataclass(frozen=True)
+class SmallEvaluation:
+    iteration: int
+    iterations: int
+    evaluation: int
+    evaluations: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class SmallPicture:
+    image: Image.Image
+    index: int
+    seed: int
+
+
+class SmallEngine:
+    """Does in `seconds` an evaluation what the real one does in more.
+
+    A gate, when given, holds every job after its first evaluation until it is opened. The prompt
+    `KILLER` ends the process as running out of memory does; one that names an error raises it.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        gate: threading.Event | None = None,
+        errors: dict[str, Exception] | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._gate = gate
+        self._errors = errors or {}
+        self.started = threading.Event()
+        self.loads: list[str] = []
+
+    def load(self, name: str, path: Path) -> Any:
+        self.loads.append(name)
+        return SmallModel(name)
+
+    def recipe(self, request: Request, init_image: bytes | None) -> Any:
+        assert request.kind == "txt2img" or init_image
+        return request
+
+    def generate(
+        self, model: Any, recipe: Any, on_evaluation: Callable[[Any], None]
+    ) -> Iterator[Any]:
+        request: Request = recipe
+        if request.prompt == KILLER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if request.prompt in self._errors:
+            raise self._errors[request.prompt]
+        steps, iterations = request.ddim_steps, request.n_iter
+        for iteration in range(iterations):
+            for step in range(1, steps + 1):
+                time.sleep(self._seconds)
+                fraction = (iteration + step / steps) / iterations
+                on_evaluation(SmallEvaluation(iteration, iterations, step, steps, fraction))
+                self.started.set()
+                if self._gate is not None:
+                    self._gate.wait(30)
+            for place in range(request.n_samples):
+                index = iteration * request.n_samples + place
+                seed = (request.seed or 0) + index
+                colour = (seed % 256, index, 99)
+                yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)
+
+    def describe(self, model: Any, recipe: Any) -> dict[str, Any]:
+        return {"executed_steps": recipe.ddim_steps, "prompt": {"text": recipe.prompt}}

@@ -1,0 +1,7 @@
+"""A real worker process with a small engine: `celery -A tests.worker.small_app worker`."""
+
+from tests.worker.small import SmallEngine
+from worker.celery_app import worker_app
+from worker.settings import WorkerSettings
+
+app = worker_app(WorkerSettings(), lambda: SmallEngine(seconds=0.1))

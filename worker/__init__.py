@@ -1,0 +1,1 @@
+"""Where transport and engine meet: Celery wakes it, it claims a job, the engine draws."""

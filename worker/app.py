@@ -1,0 +1,19 @@
+"""Composition root of a worker: `celery -A worker.app worker`, or `python -m worker`."""
+
+from worker.celery_app import worker_app
+from worker.cores import threads_a_slot
+from worker.engine import Engine
+from worker.settings import WorkerSettings
+
+settings = WorkerSettings()
+
+
+def make_engine() -> Engine:
+    """The real engine. Takes the seconds that importing torch takes."""
+    from worker.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
+
+    threads = settings.torch_threads or threads_a_slot(settings.slots)
+    return StableDiffusion(settings.device, threads)
+
+
+app = worker_app(settings, make_engine)

@@ -1,0 +1,36 @@
+"""The Celery app of a worker process: the shared configuration, and what is a worker's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+
+from jobs.logs import configure_logging
+from jobs.names import queue_of
+from jobs.queue import make_celery
+from worker.engine import Engine
+from worker.process import WorkerProcess
+from worker.settings import WorkerSettings
+from worker.tasks import open_doors
+
+
+def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> Celery:
+    """An app for `celery worker`: threads, as many as the settings say, on the queues it serves.
+
+    Threads share one shelf of models, and torch lets them compute at the same time; a forked
+    process would hold every model again, and CUDA does not survive the fork.
+    """
+    app = make_celery(settings)
+    app.conf.update(
+        worker_pool="threads",
+        worker_concurrency=settings.slots,
+        task_queues=[Queue(queue_of(job_type)) for job_type in settings.types],
+    )
+
+    @signals.setup_logging.connect(weak=False)
+    def logging(**_: Any) -> None:
+        configure_logging(settings.log_level, settings.log_format)
+
+    open_doors(app, WorkerProcess(settings, app, make_engine))
+    return app

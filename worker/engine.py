@@ -1,0 +1,72 @@
+"""The engine as the worker sees it, and the one place that waits for it.
+
+Importing torch and the networks takes seconds. So nothing here imports them: the engine is made
+when it is first needed, in the background; the worker announces itself at once.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jobs.request import Request
+
+if TYPE_CHECKING:
+    from stable_diffusion.generate import Evaluation, Picture
+    from stable_diffusion.model import Model
+    from stable_diffusion.recipe import Recipe
+
+
+class Engine(Protocol):
+    """What the worker needs of an engine. Tests hand in a small one."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda:N`."""
+        ...
+
+    def load(self, name: str, path: Path) -> "Model":
+        """Open a model. Raises the engine's ModelError."""
+        ...
+
+    def recipe(self, request: Request, init_image: bytes | None) -> "Recipe":
+        """Put a request in the engine's words. Raises its RecipeError, or BadInitImage."""
+        ...
+
+    def generate(
+        self, model: "Model", recipe: "Recipe", on_evaluation: "Callable[[Evaluation], None]"
+    ) -> "Iterator[Picture]":
+        """Draw; `on_evaluation` is called at every network evaluation, and stops it by raising."""
+        ...
+
+    def describe(self, model: "Model", recipe: "Recipe") -> dict[str, Any]:
+        """What the recipe means for the model: the parsed prompt, the steps that will run."""
+        ...
+
+
+class EngineRoom:
+    """Makes the engine once, for whoever asks first; the others wait for it.
+
+    Args:
+        make: makes it; may take seconds, may raise (then the next who asks tries again).
+    """
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Engine:
+        """The engine, made if need be."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    def load(self, name: str, path: Path) -> "Model":
+        """Open a model with the engine."""
+        return self.get().load(name, path)
+
+    def device(self, unmade: str) -> str:
+        """Where the engine computes; `unmade` before it was made. Never waits."""
+        return self._engine.device if self._engine else unmade

@@ -1,0 +1,96 @@
+"""What ends a job early, and how a failure is told to the client."""
+
+from enum import StrEnum
+
+from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, StoreError, StoreFull
+from jobs.status import Failure
+from stable_diffusion.errors import (
+    EngineError,
+    ModelNotFound,
+    NumericalError,
+    PromptError,
+    RecipeError,
+    UnreadableModel,
+)
+
+
+class WorkerError(Exception):
+    """Root of this package's errors.
+
+    WorkerError
+    ├── JobStopped      a running job must stop now; `reason` says why
+    ├── UnknownModel    no model of that name is installed here
+    └── BadInitImage    the stored init image cannot be opened
+    """
+
+
+class StopReason(StrEnum):
+    """Why a running job stops, the strongest first."""
+
+    LOST = "lost"  # another worker has it, or it has ended: change nothing
+    CANCELLED = "cancelled"
+    HAND_BACK = "hand back"  # this worker shuts down: another shall run it
+
+
+class JobStopped(WorkerError):
+    """Raised out of the engine by its call-back."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnknownModel(WorkerError):
+    """No model of that name is installed here."""
+
+    def __init__(self, name: str, installed: list[str]) -> None:
+        super().__init__(f"no model {name!r} here; installed: {', '.join(installed) or 'none'}")
+
+
+class BadInitImage(WorkerError):
+    """The stored init image cannot be opened."""
+
+
+# first match wins; the sentence is the error's own
+_TOLD: tuple[tuple[type[Exception], str], ...] = (
+    (PromptError, "bad_prompt"),
+    (RecipeError, "bad_request"),
+    (InvalidRequest, "bad_request"),
+    (BadInitImage, "bad_image"),
+    (NoSuchPicture, "bad_image"),
+    (UnknownModel, "unknown_model"),
+    (ModelNotFound, "unknown_model"),
+    (UnreadableModel, "model_unreadable"),
+    (NumericalError, "not_a_number"),
+    (EngineError, "engine_failed"),
+    (StoreFull, "storage_full"),
+    (StoreError, "storage_failed"),
+    (RecordsUnavailable, "records_unavailable"),
+)
+# torch's CPU allocator raises a plain RuntimeError
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def failure_of(error: Exception) -> Failure:
+    """The code and the sentence for a client. Says nothing of the machine's insides."""
+    for kind, code in _TOLD:
+        if isinstance(error, kind):
+            return Failure(code=code, message=str(error))
+    if is_out_of_memory(error):
+        return Failure(
+            code="out_of_memory",
+            message="the worker ran out of memory; try a smaller picture, fewer n_samples, or the "
+            "type optimized",
+        )
+    return Failure(
+        code="internal_error", message=f"the worker failed unexpectedly ({type(error).__name__})"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on the CPU or on a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).lower() for words in _OUT_OF_MEMORY
+    )

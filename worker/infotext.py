@@ -1,0 +1,48 @@
+"""A picture's recipe as text, the way AUTOMATIC1111 writes it and image tools read it back."""
+
+import json
+import re
+
+from jobs import __version__
+from jobs.names import sampler_named
+from jobs.request import ImageToImage, Request
+
+_NEEDS_QUOTES = re.compile(r"[,:\n]")
+_KARRAS = " Karras"
+
+
+def infotext(request: Request, *, seed: int, model: str, model_hash: str) -> str:
+    """Prompt, negative prompt and one line of settings.
+
+    Args:
+        request: the job's request.
+        seed: this picture's own.
+        model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
+    """
+    named = sampler_named(request.sampler)
+    label = named.label if named else request.sampler
+    settings: dict[str, object] = {
+        "Steps": request.ddim_steps,
+        "Sampler": label.removesuffix(_KARRAS),
+        "Schedule type": "Karras" if label.endswith(_KARRAS) else "Automatic",
+        "CFG scale": request.scale,
+        "Seed": seed,
+        "Size": f"{request.W}x{request.H}",
+        "Model hash": model_hash,
+        "Model": model,
+    }
+    if isinstance(request, ImageToImage):
+        settings["Denoising strength"] = request.denoising_strength
+    settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(
+        ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
+    )
+    return "\n".join(lines)
+
+
+def _quoted(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text

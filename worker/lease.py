@@ -1,0 +1,54 @@
+"""Keeps the leases of running jobs alive, in a thread that does not sample.
+
+The same round trip tells whether the job was cancelled or given away.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobs.claims import Claim, Claims
+from worker.errors import StopReason
+from worker.running import Running
+from worker.ticker import Ticker
+
+
+class LeaseKeeper(Ticker):
+    """The leases of one worker.
+
+    Args:
+        claims: the records.
+        renew_seconds: how often; must be well below the lease.
+    """
+
+    def __init__(self, claims: Claims, *, renew_seconds: float) -> None:
+        super().__init__("lease", renew_seconds)
+        self._claims = claims
+        self._lock = threading.Lock()
+        self._running: set[Running] = set()
+
+    @contextmanager
+    def keep(self, claim: Claim) -> Iterator[Running]:
+        """Renew the lease of a claim for the length of a with block."""
+        running = Running(claim)
+        with self._lock:
+            self._running.add(running)
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._running.discard(running)
+
+    def running(self) -> tuple[Running, ...]:
+        """The jobs this worker runs now."""
+        with self._lock:
+            return tuple(self._running)
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Stop every running job within one network evaluation."""
+        for running in self.running():
+            running.stop(reason)
+
+    def tick(self) -> None:
+        for running in self.running():
+            running.heed(self._claims.renew(running.claim))

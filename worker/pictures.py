@@ -1,0 +1,49 @@
+"""Pictures as files: encoded once, with their recipe inside; and the grid of them all."""
+
+import io
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from jobs.fields import PictureFormat
+
+_EXIF_IFD = 0x8769
+_USER_COMMENT = 0x9286
+_JPEG_QUALITY = 95
+
+
+def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> bytes:
+    """The file of an RGB picture.
+
+    Args:
+        image: any size.
+        picture_format: `png` (tEXt or iTXt key `parameters`) or `jpg` (EXIF UserComment).
+        text: the infotext.
+    """
+    out = io.BytesIO()
+    if picture_format == "png":
+        info = PngInfo()
+        info.add_text("parameters", text)
+        image.save(out, "PNG", pnginfo=info)
+    else:
+        exif = Image.Exif()
+        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+        image.save(out, "JPEG", quality=_JPEG_QUALITY, exif=exif)
+    return out.getvalue()
+
+
+def grid(images: Sequence[Image.Image], rows: int) -> Image.Image:
+    """All pictures in one, from left to right and top to bottom, in `rows` rows (at least one).
+
+    All pictures have one size; cells that are left over stay black.
+    """
+    rows = min(rows, len(images))
+    columns = math.ceil(len(images) / rows)
+    width, height = images[0].size
+    sheet = Image.new("RGB", (columns * width, rows * height))
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        sheet.paste(image, (column * width, row * height))
+    return sheet

@@ -1,0 +1,163 @@
+"""Everything one worker process holds, put together, started and stopped."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+from celery import Celery
+
+from jobs.claims import Claims
+from jobs.connection import connect
+from jobs.errors import RecordsUnavailable
+from jobs.names import JOB_TYPES, JobType, queue_of
+from jobs.queue import submit
+from jobs.store import PictureStore
+from jobs.workers import WorkerFacts, Workers
+from worker.catalogue import Catalogue
+from worker.engine import Engine, EngineRoom
+from worker.errors import StopReason
+from worker.heartbeat import Heartbeat
+from worker.lease import LeaseKeeper
+from worker.reaper import Reaper
+from worker.reporter import Reporter
+from worker.runner import Runner
+from worker.settings import WorkerSettings
+from worker.shelf import Shelf
+from worker.ticker import Ticker
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerProcess:
+    """One worker: its threads, its models, and the jobs it runs.
+
+    Building it connects to nothing and imports no torch.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, celery: Celery, make_engine: Callable[[], Engine]
+    ) -> None:
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._settings = settings
+        self._celery = celery
+        self._room = EngineRoom(make_engine)
+        redis = connect(settings.celery_result_backend)
+        self._workers = Workers(redis)
+        self._claims = Claims(
+            redis,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+            result_ttl_seconds=settings.result_ttl_seconds,
+        )
+        self._store = PictureStore(settings.outputs)
+        self._catalogue = Catalogue(settings.models_dir, settings.default_model)
+        self._shelf = Shelf(self._catalogue, self._room.load, kept=settings.models_kept)
+        self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
+        self._reporter = Reporter(self._claims)
+        self._runner = Runner(
+            owner=self.worker_id,
+            claims=self._claims,
+            store=self._store,
+            shelf=self._shelf,
+            room=self._room,
+            keeper=self._keeper,
+            reporter=self._reporter,
+        )
+        self._tickers: list[Ticker] = [self._keeper, self._reporter]
+        self._leaving = threading.Event()
+        self._last_claim: float | None = None
+
+    def start(self, queues: Collection[str], slots: int) -> None:
+        """Begin to look after jobs.
+
+        Args:
+            queues: the queues Celery listens to.
+            slots: how many jobs Celery runs at once.
+        """
+        settings = self._settings
+        types: tuple[JobType, ...] = tuple(
+            job_type for job_type in JOB_TYPES if queue_of(job_type) in queues
+        )
+        self._tickers.append(
+            Reaper(
+                self._claims,
+                self._store,
+                wake=lambda job_id, job_type: submit(self._celery, job_id, job_type),
+                free_slots=lambda: slots - len(self._keeper.running()),
+                types=types,
+                reap_seconds=settings.reap_seconds,
+                wake_seconds=settings.wake_seconds,
+                grace_seconds=settings.lease_seconds / 2,
+            )
+        )
+        self._tickers.append(
+            Heartbeat(
+                self._workers,
+                lambda: self._facts(types, slots),
+                seconds=settings.announce_seconds,
+            )
+        )
+        for ticker in self._tickers:
+            ticker.start()
+        if settings.preload:
+            threading.Thread(target=self._preload, name="preload", daemon=True).start()
+        log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
+
+    def run(self, job_type: JobType) -> bool:
+        """Run the next job of a type. False: this worker is leaving, another shall be woken."""
+        if self._leaving.is_set():
+            return False
+        self._last_claim = time.time()
+        return self._runner.run_next(job_type) is not StopReason.HAND_BACK
+
+    def leave(self) -> None:
+        """Claim nothing more; hand running jobs back after the grace. Returns at once."""
+        if self._leaving.is_set():
+            return
+        self._leaving.set()
+        hand_back = threading.Timer(
+            self._settings.shutdown_grace_seconds,
+            self._keeper.stop_all,
+            [StopReason.HAND_BACK],
+        )
+        hand_back.daemon = True
+        hand_back.start()
+
+    def close(self) -> None:
+        """Stop the threads and withdraw the announcement. No job runs any more."""
+        for ticker in self._tickers:
+            ticker.stop()
+        try:
+            self._workers.withdraw(self.worker_id)
+        except RecordsUnavailable as error:
+            log.warning("the worker could not sign off", reason=str(error))
+        log.info("worker gone", worker=self.worker_id)
+
+    def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
+        running = self._keeper.running()
+        return WorkerFacts(
+            worker_id=self.worker_id,
+            types=types,
+            models=tuple(sorted(self._catalogue.installed())),
+            default_model=self._catalogue.default,
+            device=self._room.device(self._settings.device),
+            slots=slots,
+            busy=len(running),
+            jobs=tuple(job.claim.job_id for job in running),
+            loaded=self._shelf.loaded(),
+            last_claim=self._last_claim,
+        )
+
+    def _preload(self) -> None:
+        """Have the default model at hand before the first job asks for it."""
+        name = self._catalogue.default
+        began = time.monotonic()
+        try:
+            with self._shelf.borrow(name):
+                log.info("model loaded", model=name, seconds=round(time.monotonic() - began, 2))
+        except Exception as error:  # noqa: BLE001 - the worker lives on, whatever a model holds
+            log.error("the default model could not be loaded", model=name, reason=str(error))

@@ -1,0 +1,49 @@
+"""Writes the progress of running jobs, at most ten times a second, the latest only.
+
+The sampler leaves its progress here and goes on; it never waits for Redis.
+"""
+
+import threading
+
+from jobs.claims import Claims
+from jobs.status import Progress
+from worker.running import Running
+from worker.ticker import Ticker
+
+_INTERVAL_SECONDS = 0.1
+
+
+class Reporter(Ticker):
+    """The progress of one worker's jobs."""
+
+    def __init__(self, claims: Claims) -> None:
+        super().__init__("reporter", _INTERVAL_SECONDS)
+        self._claims = claims
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._latest: dict[Running, Progress] = {}
+
+    def tell(self, running: Running, progress: Progress) -> None:
+        """Leave the latest progress of a job. Returns at once."""
+        with self._lock:
+            self._latest[running] = progress
+        self._news.set()
+
+    def forget(self, running: Running) -> None:
+        """Drop what has not been written of a job that has ended."""
+        with self._lock:
+            self._latest.pop(running, None)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._news.set()
+        super().stop()
+
+    def tick(self) -> None:
+        """Wait for news, then write it. What could not be written gives way to what is newer."""
+        self._news.wait()
+        self._news.clear()
+        with self._lock:
+            latest, self._latest = self._latest, {}
+        for running, progress in latest.items():
+            running.heed(self._claims.report(running.claim, progress))

@@ -1,0 +1,31 @@
+"""The doorways between Celery and the worker: unpack, call, answer."""
+
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import Reject
+
+from jobs.names import RUN_TASK, JobType
+from worker.process import WorkerProcess
+
+
+def open_doors(app: Celery, process: WorkerProcess) -> None:
+    """Let Celery's messages and signals reach the worker."""
+
+    @app.task(name=RUN_TASK)
+    def run(job_id: str, job_type: JobType) -> None:  # noqa: ARG001 - the record says which is next
+        if not process.run(job_type):
+            # the job is waiting again: leave the wake-up call to another worker
+            raise Reject("this worker shuts down", requeue=True)
+
+    @signals.worker_ready.connect(weak=False)
+    def ready(sender: Any, **_: Any) -> None:
+        process.start(app.amqp.queues.consume_from, sender.controller.concurrency)
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def shutting_down(**_: Any) -> None:
+        process.leave()
+
+    @signals.worker_shutdown.connect(weak=False)
+    def shut_down(**_: Any) -> None:
+        process.close()
