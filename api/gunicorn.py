@@ -1,8 +1,9 @@
 """gunicorn's configuration: `gunicorn --config python:api.gunicorn api.wsgi:app`."""
 
 from api.settings import ApiSettings
+from jobs.environment import read_settings
 
-_settings = ApiSettings()
+_settings = read_settings(ApiSettings)
 
 bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
 # One process: the API waits for Redis and files, which threads do as well, and the places for

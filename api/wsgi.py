@@ -1,10 +1,10 @@
 """The composition root of the API: settings from the environment, and the WSGI application."""
 
-import logging
-
 from api import create_app
 from api.settings import ApiSettings
+from jobs.environment import read_settings
+from jobs.logs import configure_logging
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-
-app = create_app(ApiSettings())
+settings = read_settings(ApiSettings)
+configure_logging(settings.log_level, settings.log_format)
+app = create_app(settings)

@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from jobs.environment import read_settings
 from launcher.demo import demo
 from launcher.errors import Interrupted, LauncherError
 from launcher.interruption import Interruption
@@ -24,7 +23,7 @@ def main() -> int:
 
     interruption = Interruption()
     try:
-        settings = LauncherSettings()
+        settings = read_settings(LauncherSettings)
         if arguments.command == "up":
             up(settings, interruption)
         else:
@@ -32,19 +31,10 @@ def main() -> int:
     except Interrupted:
         print("Stopped: no process is left.", flush=True)
         return 0 if arguments.command == "up" else 130
-    except ValidationError as error:
-        print(f"error: {_first_fault(error)}", file=sys.stderr)
-        return 1
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    name = str(fault["loc"][0]).upper() if fault["loc"] else "settings"
-    return f"{name}={fault['input']!r}: {fault['msg']}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ class LauncherError(Exception):
     ├── PortInUse        somebody listens where the API should
     ├── DataFolderInUse  another launcher works in the same data folder
     ├── ServiceEnded     a process of the service died
+    ├── ModelMissing     no worker has the default model
     ├── NotReady         nothing died, but nothing answers either
     ├── DemoFailed       the demo's picture did not come
     └── Interrupted      Ctrl-C or SIGTERM; not a fault
@@ -24,6 +25,10 @@ class DataFolderInUse(LauncherError):
 
 class ServiceEnded(LauncherError):
     """A process of the service ended by itself."""
+
+
+class ModelMissing(LauncherError):
+    """Everything runs, but no worker has the model that a request means by `default`."""
 
 
 class NotReady(LauncherError):

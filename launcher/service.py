@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,12 +31,23 @@ class Service:
         output: Output,
         environment: Mapping[str, str] | None = None,
         standard_input: str = "",
+        cores: Collection[int] = (),
     ) -> None:
+        """Start the process.
+
+        Args:
+            name: what it is called in messages.
+            command: the program and its arguments.
+            output: called with every line it writes, from a thread.
+            environment: variables beside our own.
+            standard_input: what it can read; then the input ends.
+            cores: the cores it may run on; empty: all of ours.
+        """
         self.name = name
         self._output = output
         self._last_lines: deque[str] = deque(maxlen=20)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), *command],
+            [*_leash(cores), *command],
             env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -85,3 +96,8 @@ class Service:
         for line in self._process.stdout:
             self._last_lines.append(line.rstrip("\n"))
             self._output(self.name, line.rstrip("\n"))
+
+
+def _leash(cores: Collection[int]) -> list[str]:
+    python = [sys.executable, "-I", "-S", str(LEASH)]
+    return [*python, str(os.getpid()), ",".join(str(core) for core in sorted(cores))]

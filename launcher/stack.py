@@ -1,5 +1,6 @@
 """The whole service on this machine: what is started, in which order, and how it all ends."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Self
 import httpx
 import redis
 
-from launcher.errors import NotReady, ServiceEnded
+from launcher.errors import ModelMissing, NotReady, ServiceEnded
 from launcher.interruption import Interruption
 from launcher.service import Output, Service
 from launcher.settings import LauncherSettings
@@ -52,13 +53,14 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._output("launcher", "stopping")
         _end(self._others, STOP_SECONDS)
         _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers hand their jobs back to it
 
     def start(self) -> None:
         """Start everything; returns when every worker has reported to the API.
 
-        Raises ServiceEnded, NotReady or Interrupted.
+        Raises ServiceEnded, ModelMissing, NotReady or Interrupted.
         """
         broker = self._settings.celery_broker_url or self._start_valkey()
         environment = {
@@ -69,11 +71,17 @@ class Stack:
             "CELERY_BROKER_URL": broker,
             "CELERY_RESULT_BACKEND": self._settings.celery_result_backend or broker,
         }
-        commands = {f"worker-{number + 1}": WORKER for number in range(self._settings.workers)}
-        for name, command in (commands | {"api": API}).items():
-            self._others.append(
-                Service(name, command, output=self._output, environment=environment)
+        for number, cores in enumerate(shares_of_cores(self._settings.workers), start=1):
+            name = f"worker-{number}"
+            worker = Service(
+                name,
+                [*WORKER, "--hostname", f"{name}@%h"],
+                output=self._output,
+                environment=environment,
+                cores=cores,
             )
+            self._others.append(worker)
+        self._others.append(Service("api", API, output=self._output, environment=environment))
         self._wait_for("the service", self._ready)
 
     def pause(self, seconds: float = POLL_SECONDS) -> None:
@@ -92,9 +100,18 @@ class Stack:
     def _ready(self) -> bool:
         try:
             answer = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False)
-            return answer.is_success and answer.json()["workers"] >= self._settings.workers
         except httpx.TransportError:
             return False
+        if not answer.is_success:
+            return False
+        facts = answer.json()
+        if not facts["default_model_installed"]:
+            raise ModelMissing(
+                f"the default model {facts['default_model']!r} is not installed; installed: "
+                f"{', '.join(facts['models']) or 'none'}. Put its file into the models folder, or "
+                "choose another with DEFAULT_MODEL=..."
+            )
+        return facts["workers"] >= self._settings.workers
 
     def _wait_for(self, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self._settings.ready_timeout
@@ -103,6 +120,14 @@ class Stack:
                 seconds = round(self._settings.ready_timeout)
                 raise NotReady(f"{what} is not ready after {seconds} seconds")
             self.pause()
+
+
+def shares_of_cores(workers: int) -> list[set[int]]:
+    """The cores of each worker: an even share of ours, or all of them when there are too few."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < workers:
+        return [set(cores)] * workers
+    return [set(cores[number::workers]) for number in range(workers)]
 
 
 def _end(services: Sequence[Service], seconds: float) -> None:

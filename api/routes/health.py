@@ -32,8 +32,15 @@ def health_routes(desk: Desk) -> Blueprint:
             return _not_ready("the job records cannot be written")
         if not workers:
             return _not_ready("no worker is alive")
-        types = sorted({kind for worker in workers for kind in worker.types})
-        return {"status": "ready", "workers": len(workers), "types": types}
+        models = {model for worker in workers for model in worker.models}
+        return {
+            "status": "ready",
+            "workers": len(workers),
+            "types": sorted({kind for worker in workers for kind in worker.types}),
+            "models": sorted(models),
+            "default_model": desk.default_model,
+            "default_model_installed": desk.default_model in models,
+        }
 
     return routes
 

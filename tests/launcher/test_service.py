@@ -5,10 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
-
-import pytest
 
 from launcher.service import Service
 from tests.launcher.processes import MARK, eventually, marked
@@ -19,17 +15,6 @@ WITH_A_CHILD = (
     f"{STUBBORN}import subprocess, sys\n"
     f"subprocess.Popen([sys.executable, '-c', {STUBBORN + FOREVER!r}])\n{FOREVER}"
 )
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A mark of its own for every test; nothing that carries it outlives the test."""
-    mark = uuid.uuid4().hex
-    yield mark
-    left = marked(mark)
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, f"left behind: {left}"
 
 
 def started(code: str, mark: str, lines: list[str] | None = None) -> Service:
