@@ -16,7 +16,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow eval train lock env clean
+.PHONY: help demo up test check slow eval train docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ eval: $(APP_STAMP) ## judge the tiny model
 
 train: $(APP_STAMP) ## make the tiny model, from nothing; resumes where it stopped
 	$(RUN) -m training.train
+
+docs: $(APP_STAMP) ## write the README's tables and .env.example from the code
+	$(RUN) -m docs.generate
 
 lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks
 	$(RUN) requirements/lock.py

@@ -5,7 +5,9 @@ from jobs.environment import read_settings
 
 _settings = read_settings(ApiSettings)
 
-bind = f"{f'[{_settings.host}]' if ':' in _settings.host else _settings.host}:{_settings.port}"
+_host = f"[{_settings.api_host}]" if ":" in _settings.api_host else _settings.api_host
+
+bind = f"{_host}:{_settings.port}"
 # One process: the API waits for Redis and files, which threads do as well, and the places for
 # synchronous requests are counted once.
 workers = 1

@@ -12,7 +12,7 @@ from jobs.settings import JobSettings
 class ApiSettings(JobSettings):
     """Read from the environment and `.env`; an empty variable counts as unset."""
 
-    host: str = Field(default="127.0.0.1", description="address the API listens on")
+    api_host: str = Field(default="127.0.0.1", description="address the API listens on")
     port: int = Field(default=5001, ge=1, le=65535, description="port the API listens on")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(DUMMY_KEY,), min_length=1, repr=False, description="keys let in, comma-separated"

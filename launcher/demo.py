@@ -40,7 +40,7 @@ def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) 
     console = Console()
     request = json.loads(REQUEST.read_text())
     alone = LauncherSettings(
-        host="127.0.0.1",
+        api_host="127.0.0.1",
         port=free_port(),
         data_dir=settings.data_dir,
         workers=1,

@@ -9,22 +9,30 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class LauncherSettings(BaseSettings):
     """What to start, and where. Everything else goes on to the services through the environment.
 
-    Raises pydantic.ValidationError for a value that cannot be.
+    An empty variable counts as unset.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
-    host: str = "127.0.0.1"
-    """The address that the API listens on; 0.0.0.0 opens it to the network."""
-    port: int = Field(default=5001, ge=1, le=65535)
-    """The API's port."""
-    data_dir: Path = Path("data")
-    """Where the queue, the pictures and the models are kept."""
-    workers: int = Field(default=1, ge=1, le=64)
-    """How many worker processes."""
-    celery_broker_url: str = ""
-    """A Redis or Valkey of one's own; empty: a private Valkey is started."""
-    celery_result_backend: str = ""
-    """Where the jobs' records are kept; empty: beside the queue."""
-    ready_timeout: float = Field(default=300, gt=0)
-    """Seconds until a service that does not answer is given up."""
+    api_host: str = Field(
+        default="127.0.0.1",
+        description="the address the API listens on; 0.0.0.0 opens it to the network",
+    )
+    port: int = Field(default=5001, ge=1, le=65535, description="the port the API listens on")
+    data_dir: Path = Field(
+        default=Path("data"), description="where queue, pictures and models are kept"
+    )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="worker processes; they share the cores"
+    )
+    celery_broker_url: str = Field(
+        default="",
+        description="a Redis or Valkey of one's own that wakes the workers; "
+        "empty: a private Valkey is started",
+    )
+    celery_result_backend: str = Field(
+        default="", description="the Redis of the jobs' records; empty: CELERY_BROKER_URL"
+    )
+    ready_timeout: float = Field(
+        default=300, gt=0, description="seconds until a service that does not get ready is given up"
+    )

@@ -40,7 +40,7 @@ class Stack:
         output: Output,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.url = f"http://{_reachable(settings.host)}:{settings.port}"
+        self.url = f"http://{_reachable(settings.api_host)}:{settings.port}"
         self._settings = settings
         self._folder = folder
         self._interruption = interruption
@@ -65,7 +65,7 @@ class Stack:
         broker = self._settings.celery_broker_url or self._start_valkey()
         environment = {
             **self._environment,
-            "HOST": self._settings.host,
+            "API_HOST": self._settings.api_host,
             "PORT": str(self._settings.port),
             "DATA_DIR": str(self._folder),
             "CELERY_BROKER_URL": broker,

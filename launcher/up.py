@@ -24,7 +24,7 @@ def up(settings: LauncherSettings, interruption: Interruption) -> None:
 
     Raises LauncherError; Interrupted is the ordinary way out.
     """
-    require_free_port(settings.host, settings.port)
+    require_free_port(settings.api_host, settings.port)
     with data_folder(settings.data_dir) as folder:
         log = PrefixedLog()
         with Stack(settings, folder, interruption, log) as stack:

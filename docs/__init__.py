@@ -1,0 +1,1 @@
+"""What is written about the service from its own code: `make docs`."""
