@@ -72,7 +72,7 @@ _TABLE = (
     _k("k_dpmpp_2s_a dpm2s_a", "DPM++ 2S a", ancestral("dpmpp_2s_ancestral"), _MODEL, _twice),
     _k("k_dpmpp_2m", "DPM++ 2M", deterministic("dpmpp_2m")),
     _k("k_dpmpp_sde", "DPM++ SDE", brownian("dpmpp_sde"), _MODEL, _twice),
-    _k("k_dpmpp_2m_sde", "DPM++ 2M SDE", brownian("dpmpp_2m_sde")),
+    _k("k_dpmpp_2m_sde", "DPM++ 2M SDE", brownian("dpmpp_2m_sde"), _MODEL_CUT),
     _k("k_dpmpp_3m_sde", "DPM++ 3M SDE", brownian("dpmpp_3m_sde"), _MODEL_CUT),
     _k("k_dpm_fast", "DPM fast", k_samplers.fast),
     _k("k_dpm_ad", "DPM adaptive", k_samplers.adaptive, _MODEL, _adaptive),

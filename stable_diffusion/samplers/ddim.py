@@ -38,12 +38,12 @@ def ddim(
     for t, t_next in pairwise(timesteps.tolist()):
         alpha, alpha_next = alphas[t], alphas[t_next]
         epsilon = denoiser.epsilon(x, t)
-        # equation 16: σ_t
-        sigma = eta * sqrt((1 - alpha_next) / (1 - alpha)) * sqrt(1 - alpha / alpha_next)
-        sigma = min(sigma, sqrt(1 - alpha_next))
+        # equation 16: σ_t²
+        variance = eta**2 * (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)
+        variance = min(variance, 1 - alpha_next)
         # equation 12: "predicted x₀", "direction pointing to x_t", "random noise"
         predicted = (x - sqrt(1 - alpha) * epsilon) / sqrt(alpha)
-        x = sqrt(alpha_next) * predicted + sqrt(1 - alpha_next - sigma**2) * epsilon
-        if sigma > 0:
-            x = x + sigma * noise.step().to(x.device)
+        x = sqrt(alpha_next) * predicted + sqrt(1 - alpha_next - variance) * epsilon
+        if variance > 0:
+            x = x + sqrt(variance) * noise.step().to(x.device)
     return x

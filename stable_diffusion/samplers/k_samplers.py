@@ -89,7 +89,7 @@ def adaptive(
     with them the picture, must not depend on its company.
     """
     low, high = denoiser.schedule.sigma_min, sigmas[0].item()
-    if high <= low:  # the last step of all: nothing is left to divide
+    if high <= low * (1 + 1e-4):  # the last step of all: nothing is left to divide
         return denoiser(x, sigmas[0].expand(len(x)))
 
     def checked(x: Tensor, sigma: Tensor) -> Tensor:

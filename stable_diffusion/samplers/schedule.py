@@ -97,8 +97,9 @@ Spacing = Callable[[NoiseSchedule, int], Tensor]
 def without_penultimate(spacing: Spacing) -> Spacing:
     """The same spacing with one step more, whose last level before 0 is then left out.
 
-    The way to the smallest σ is so long, measured in log σ, that DPM2 and DPM++ 3M overshoot on
-    it (AUTOMATIC1111's "discard penultimate sigma").
+    The way to the smallest σ is so long, measured in log σ, that solvers which look far ahead
+    overshoot on it: DPM2 and DPM++ 3M SDE (AUTOMATIC1111's "discard penultimate sigma"), and on
+    the model's own levels, where it is longest, DPM++ 2M SDE.
     """
 
     def levels(schedule: NoiseSchedule, steps: int) -> Tensor:

@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import Tensor
+
+from stable_diffusion.guidance import guide
+from tests.stable_diffusion.samplers.toys import (
+    NEGATIVE,
+    POSITIVE,
+    SCHEDULE,
+    SHAPE,
+    Gaussian,
+    Prediction,
+    denoiser,
+)
+
+X = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+SIGMA = torch.tensor([0.1, 1.0, 10.0])
+
+
+def test_guidance_goes_from_the_negative_to_the_positive_and_beyond():
+    negative, positive = torch.tensor([1.0]), torch.tensor([3.0])
+    assert guide(negative, positive, 0) == 1
+    assert guide(negative, positive, 1) == 3
+    assert guide(negative, positive, 7.5) == 16
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0, 7.5])
+def test_guidance_of_the_denoised_image_equals_guidance_of_the_prediction(scale: float):
+    away = denoiser(Gaussian(), scale=0.0)(X, SIGMA)
+    towards = denoiser(Gaussian(), scale=1.0)(X, SIGMA)
+    guided = denoiser(Gaussian(), scale=scale)(X, SIGMA)
+    torch.testing.assert_close(guided, guide(away, towards, scale), rtol=1e-4, atol=1e-4)
+
+
+def test_scale_1_asks_for_the_prompt_alone():
+    asked: list[Tensor] = []
+
+    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+        asked.append(conditioning)
+        return x
+
+    denoiser(network, scale=1.0)(X, SIGMA)
+    denoiser(network, scale=2.0)(X, SIGMA)
+    assert asked[0].equal(POSITIVE.expand(3, -1, -1))
+    assert asked[1].equal(torch.cat([NEGATIVE.expand(3, -1, -1), POSITIVE.expand(3, -1, -1)]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.5])
+def test_a_model_of_velocity_denoises_like_a_model_of_noise(scale: float):
+    velocity = denoiser(Gaussian("v"), prediction="v", scale=scale)
+    noise = denoiser(Gaussian(), scale=scale)
+    torch.testing.assert_close(velocity(X, SIGMA), noise(X, SIGMA), rtol=1e-4, atol=1e-4)
+    for timestep in (0, 1, 500, 999):
+        torch.testing.assert_close(
+            velocity.epsilon(X, timestep), noise.epsilon(X, timestep), rtol=1e-3, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_epsilon_and_denoised_image_are_two_views_of_one_answer(prediction: Prediction):
+    denoise = denoiser(Gaussian(prediction), prediction=prediction)
+    sigma = SCHEDULE.sigmas[600]
+    scale = (sigma**2 + 1).sqrt()
+    denoised = denoise(X * scale, sigma.expand(3))
+    epsilon = denoise.epsilon(X, 600)
+    torch.testing.assert_close(denoised, X * scale - sigma * epsilon, rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_works_in_its_own_type_and_the_sampler_in_float32():
+    seen: list[tuple[torch.dtype, torch.dtype, list[float]]] = []
+
+    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+        seen.append((x.dtype, conditioning.dtype, timesteps.tolist()))
+        return x
+
+    denoise = denoiser(network, scale=1.0, dtype=torch.bfloat16)
+    assert denoise.epsilon(X, 999).dtype == torch.float32
+    assert denoise(X, SIGMA).dtype == torch.float32
+    # bfloat16 would round timestep 999 to 1000
+    assert seen[0] == (torch.bfloat16, torch.bfloat16, [999.0] * 3)
+
+
+def test_every_evaluation_is_counted_and_told():
+    told: list[int] = []
+    denoise = denoiser(Gaussian(), scale=7.5, on_evaluation=lambda: told.append(1))
+    denoise(X, SIGMA)
+    denoise.epsilon(X, 1)
+    assert denoise.evaluations == len(told) == 2

@@ -1,0 +1,121 @@
+"""Small models whose every evaluation is cheap, and one whose answers are known exactly."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from stable_diffusion.guidance import Network
+from stable_diffusion.samplers import SAMPLERS
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampling import sample
+from stable_diffusion.samplers.schedule import NoiseSchedule
+
+Prediction = Literal["epsilon", "v"]
+
+SCHEDULE = NoiseSchedule()
+SHAPE = (4, 8, 8)
+POSITIVE = torch.linspace(0.5, 1.5, 6 * 16).reshape(1, 6, 16)  # its mean is 1
+NEGATIVE = -POSITIVE
+EXACT = [key for key, sampler in SAMPLERS.items() if sampler.exact]
+RANDOM = [key for key in SAMPLERS if "_a" in key.replace("_ad", "") or "sde" in key]
+DETERMINISTIC = [key for key in SAMPLERS if key not in RANDOM]
+
+MEAN = torch.linspace(-1, 1, 4 * 8 * 8).reshape(SHAPE)
+DEVIATION = 0.5
+
+
+class Gaussian:
+    """The perfect model of pictures that are independent Gaussians, N(conditioning·MEAN, 0.5²)."""
+
+    def __init__(self, prediction: Prediction = "epsilon") -> None:
+        self.prediction = prediction
+
+    def __call__(self, x_t: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+        sigma = SCHEDULE.sigma(timesteps)[:, None, None, None]
+        x = x_t * (sigma**2 + 1).sqrt()
+        mean = MEAN * conditioning.float().mean(dim=(1, 2))[:, None, None, None]
+        denoised = (DEVIATION**2 * x + sigma**2 * mean) / (DEVIATION**2 + sigma**2)
+        epsilon = (x - denoised) / sigma
+        if self.prediction == "epsilon":
+            return epsilon
+        return (epsilon - sigma * denoised) / (sigma**2 + 1).sqrt()
+
+    @staticmethod
+    def exact(noise: Tensor, sigma_max: float = SCHEDULE.sigma_max) -> Tensor:
+        """Where every solution of the probability flow from σ_max·noise ends (scale 1)."""
+        return MEAN + (sigma_max * noise - MEAN) * DEVIATION / (DEVIATION**2 + sigma_max**2) ** 0.5
+
+
+@cache
+def random_unet() -> Network:
+    """A diffusers UNet as it is before training."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    ).eval()
+
+    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+        return unet(x, timesteps, conditioning).sample
+
+    return network
+
+
+def denoiser(
+    network: Network,
+    *,
+    prediction: Prediction = "epsilon",
+    scale: float = 1.0,
+    on_evaluation: Callable[[], object] = lambda: None,
+    dtype: torch.dtype = torch.float32,
+) -> Denoiser:
+    return Denoiser(
+        network,
+        SCHEDULE,
+        prediction=prediction,
+        positive=POSITIVE.to(dtype),
+        negative=NEGATIVE.to(dtype),
+        guidance_scale=scale,
+        on_evaluation=on_evaluation,
+    )
+
+
+def draw(
+    key: str,
+    denoise: Denoiser,
+    *,
+    seeds: tuple[int, ...] = (1, 2),
+    steps: int = 25,
+    eta: float = 0.0,
+    image: Tensor | None = None,
+    strength: float = 1.0,
+) -> Tensor:
+    return sample(
+        SAMPLERS[key],
+        denoise,
+        SCHEDULE,
+        NoiseSource(seeds, SHAPE),
+        steps=steps,
+        eta=eta,
+        init_latents=image,
+        strength=strength,
+    )
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    """Relative, over the whole batch."""
+    return ((ours - theirs).norm() / theirs.norm()).item()
