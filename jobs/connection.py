@@ -5,13 +5,14 @@ from contextlib import contextmanager
 
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError  # noqa: A004
 from redis.retry import Retry
 
 from jobs.errors import RecordsUnavailable
 
 
 def connect(url: str, *, timeout: float = 2.0) -> Redis:
-    """A client that answers or fails within about two `timeout`s (seconds), text in and out.
+    """A client that answers or fails within about `timeout` seconds, text in and out.
 
     Takes Celery's spelling of a socket (`redis+socket:///path`) as well as redis-py's
     (`unix:///path`). Nothing is sent before the first command.
@@ -22,8 +23,9 @@ def connect(url: str, *, timeout: float = 2.0) -> Redis:
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         health_check_interval=25,
-        # once more, at once: a connection that a restarted server has closed is found only by use
-        retry=Retry(NoBackoff(), 1),
+        # once more, at once: a connection that a restarted server has closed is found only by use.
+        # A server that does not answer in time is not asked twice.
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     )
 
 

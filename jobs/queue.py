@@ -3,12 +3,13 @@
 Reasons and measurements for the settings: docs/reliability.md.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.exceptions import CeleryError
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
 from jobs.names import JOB_TYPES, RUN_TASK, JobType, queue_of
@@ -17,6 +18,8 @@ from jobs.settings import JobSettings
 log = structlog.get_logger(__name__)
 
 _KEY_PREFIX = "sd:"
+# Once more, at once: a connection that a restarted broker has closed is found only by use.
+_RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 def make_celery(settings: JobSettings, *, publisher: bool = False) -> Celery:
@@ -31,6 +34,14 @@ def make_celery(settings: JobSettings, *, publisher: bool = False) -> Celery:
     return app
 
 
+def celery_queues(types: Sequence[JobType]) -> list[Queue]:
+    """The queues of some types. Each has an exchange of its own: on a shared one, with Celery's
+    default routing key, every message would go to all of them.
+    """
+    names = [queue_of(job_type) for job_type in types]
+    return [Queue(name, Exchange(name, type="direct"), routing_key=name) for name in names]
+
+
 def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
     """Wake a worker of a type because a job waits; the worker takes the next one in its queue.
 
@@ -42,7 +53,8 @@ def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
             RUN_TASK,
             kwargs={"job_id": job_id, "job_type": job_type},
             queue=queue_of(job_type),
-            retry=False,
+            retry=True,
+            retry_policy=_RETRY_ONCE,
             ignore_result=True,
         )
     # A dead broker surfaces as RuntimeError (celery's result consumer), OSError or either library's
@@ -54,7 +66,7 @@ def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
 
 def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any]:
     return {
-        "task_queues": [Queue(queue_of(job_type)) for job_type in JOB_TYPES],
+        "task_queues": celery_queues(JOB_TYPES),
         "task_default_queue": queue_of(JOB_TYPES[0]),
         "task_create_missing_queues": False,
         "broker_connection_retry_on_startup": True,
@@ -70,6 +82,7 @@ def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any
             "socket_keepalive": True,
             "health_check_interval": 25,
             "global_keyprefix": _KEY_PREFIX,
+            **(_RETRY_ONCE if publisher else {}),
         },
         "visibility_timeout": visibility_timeout,
         "result_backend_transport_options": {

@@ -1,8 +1,8 @@
 """Where pictures are kept: a folder, or any fsspec URL such as s3://bucket/folder.
 
 Names are relative to the root and made of a folder the request rules have checked, the job's id
-and a number. A picture is written under a hidden temporary name and renamed, so that nobody sees
-half a picture, and nothing is seen of a job that did not finish.
+and a number. A picture is written into a hidden folder and renamed, so that nobody sees half a
+picture, and nothing is seen of a job that did not finish.
 """
 
 import errno
@@ -20,6 +20,8 @@ from jobs.errors import NoSuchPicture, StoreError, StoreFull, UnsafeName
 INPUTS = "inputs"
 # Pictures of a job with skip_save: kept to be fetched once, out of the way of what is kept.
 TRANSIENT = "transient"
+# A folder no request can name: its segments may not begin with a dot.
+_PARTS = ".parts"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 
 
@@ -46,7 +48,8 @@ class Staging:
         """
         outdir = self._outdir if outdir is None else outdir
         name = posixpath.join(outdir, f"{self._job_id}_{index}.{ext}")
-        temporary = posixpath.join(outdir, f".{self._job_id}_{index}.{self._token}.part")
+        self._store.check(name)
+        temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}"
         self._staged[temporary] = name
         self._store.put(temporary, data)
         return name
@@ -100,11 +103,29 @@ class PictureStore:
             outdir: folder below the root.
             token: the claim's fencing token, so that two attempts never write to one file.
         """
+        self.discard_parts(job_id, before=token)
         staging = Staging(self, job_id, outdir, token)
         try:
             yield staging
         finally:
             staging.discard()
+
+    def discard_parts(self, job_id: str, *, before: int | None = None) -> None:
+        """Delete what attempts at a job left behind when their worker died.
+
+        Args:
+            job_id: the job.
+            before: only attempts with a smaller fencing token; None: all of them.
+        """
+        with suppress(NoSuchPicture), _storing(job_id):
+            for path in self._files.glob(f"{self._root}/{_PARTS}/{job_id}.*"):
+                token = posixpath.basename(str(path)).removeprefix(f"{job_id}.").split(".")[0]
+                if before is None or int(token) < before:
+                    self._files.rm_file(path)
+
+    def check(self, name: str) -> None:
+        """Raise UnsafeName unless the name stays below the root."""
+        self._path(name)
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, making its folders."""
@@ -115,8 +136,10 @@ class PictureStore:
 
     def rename(self, name: str, new_name: str) -> None:
         """Rename a file, replacing what had the new name: one step where the store has renames."""
+        path, new_path = self._path(name), self._path(new_name)
         with _storing(name):
-            self._files.mv(self._path(name), self._path(new_name))
+            self._files.makedirs(posixpath.dirname(new_path), exist_ok=True)
+            self._files.mv(path, new_path)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises NoSuchPicture."""
@@ -130,7 +153,7 @@ class PictureStore:
 
     def put_init_image(self, job_id: str, data: bytes) -> None:
         """Keep the picture an img2img job starts from, until the job has ended."""
-        part = f"{INPUTS}/.{job_id}.part"
+        part = f"{_PARTS}/{job_id}.0.init"
         self.put(part, data)
         self.rename(part, _init_name(job_id))
 

@@ -8,4 +8,4 @@ from worker.app import app
 _OPTIONS = ["--pool=threads", "--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 if __name__ == "__main__":
-    app.worker_main(["worker", *_OPTIONS, *sys.argv[1:]])
+    app.worker_main(["--quiet", "worker", *_OPTIONS, *sys.argv[1:]])

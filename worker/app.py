@@ -1,11 +1,12 @@
 """Composition root of a worker: `celery -A worker.app worker`, or `python -m worker`."""
 
+from jobs.environment import read_settings
 from worker.celery_app import worker_app
 from worker.cores import threads_a_slot
 from worker.engine import Engine
 from worker.settings import WorkerSettings
 
-settings = WorkerSettings()
+settings = read_settings(WorkerSettings)
 
 
 def make_engine() -> Engine:

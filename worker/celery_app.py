@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
-from kombu.entity import Queue
 
 from jobs.logs import configure_logging
-from jobs.names import queue_of
-from jobs.queue import make_celery
+from jobs.queue import celery_queues, make_celery
 from worker.engine import Engine
 from worker.process import WorkerProcess
 from worker.settings import WorkerSettings
@@ -25,7 +23,7 @@ def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> C
     app.conf.update(
         worker_pool="threads",
         worker_concurrency=settings.slots,
-        task_queues=[Queue(queue_of(job_type)) for job_type in settings.types],
+        task_queues=celery_queues(settings.types),
     )
 
     @signals.setup_logging.connect(weak=False)

@@ -3,6 +3,8 @@
 Every worker has one. Each step on a record is atomic, so they need no lock among themselves.
 """
 
+import math
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -30,7 +32,7 @@ class Reaper(Ticker):
         free_slots: how many more jobs this worker could run now.
         types: the job types this worker serves.
         reap_seconds: how often to look.
-        wake_seconds: how long a job may wait while a slot is free here.
+        wake_seconds: how long a job may wait, and a slot here stand free, at the same time.
         grace_seconds: after Redis was away, how long to let the others renew their leases first.
     """
 
@@ -54,6 +56,7 @@ class Reaper(Ticker):
         self._types = types
         self._wake_seconds = wake_seconds
         self._grace_seconds = grace_seconds
+        self._free_since = math.inf
 
     def tick(self) -> None:
         self._wake_overdue()
@@ -61,14 +64,16 @@ class Reaper(Ticker):
             self._reap()
 
     def _wake_overdue(self) -> None:
-        """A slot is free here and a job still waits: its message is lost, or with a frozen worker.
+        """A slot is free here and yet a job waits: its message is lost, or with a frozen worker.
 
         Redis hands a message out before it notes who has it, so a worker that dies just then
         takes it along (docs/reliability.md).
         """
+        now = time.monotonic()
+        self._free_since = min(self._free_since, now) if self._free_slots() > 0 else math.inf
+        if now - self._free_since < self._wake_seconds:
+            return
         for job_type in self._types:
-            if self._free_slots() < 1:
-                return
             waiting = self._claims.overdue(job_type, seconds=self._wake_seconds)
             if waiting:
                 log.warning("jobs wait though a slot is free", type=job_type, waiting=waiting)
@@ -81,10 +86,12 @@ class Reaper(Ticker):
             if orphan.state is JobState.PENDING:
                 self._wake(orphan.job_id, orphan.type)
             else:
-                self._forget_input(orphan.job_id)
+                self._tidy(orphan.job_id)
 
-    def _forget_input(self, job_id: str) -> None:
+    def _tidy(self, job_id: str) -> None:
+        """Delete what a job that will never run again left in the store."""
         try:
             self._store.delete_init_image(job_id)
+            self._store.discard_parts(job_id)
         except StoreError as error:
-            log.warning("an init image was not deleted", job=job_id, reason=str(error))
+            log.warning("remains were not deleted", job=job_id, reason=str(error))

@@ -37,13 +37,22 @@ def test_nothing_is_left_of_a_job_that_did_not_finish(store: PictureStore, tmp_p
     assert files(tmp_path) == []
 
 
+def test_what_a_dead_attempt_left_is_deleted_by_the_next(
+    store: PictureStore, tmp_path: Path
+) -> None:
+    store.staging("job", "cats", token=1).__enter__().put(0, b"dead", "png")
+    assert len(files(tmp_path)) == 1
+    with store.staging("job", "cats", token=2):
+        assert files(tmp_path) == []
+
+
 def test_two_attempts_do_not_write_to_one_file(store: PictureStore) -> None:
     with (
         store.staging("job", "cats", token=1) as first,
         store.staging("job", "cats", token=2) as second,
     ):
-        name = first.put(0, b"one", "png")
-        second.put(0, b"two", "png")
+        name = second.put(0, b"two", "png")
+        first.put(0, b"one", "png")
         second.publish()
         assert store.read(name) == b"two"
 

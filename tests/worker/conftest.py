@@ -1,6 +1,8 @@
 """A runner on a real Valkey and a real folder, with a small engine."""
 
+import base64
 import io
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from PIL import Image
 from redis import Redis
 
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.names import JobKind
+from jobs.queue import make_celery, submit
 from jobs.record import JobRecords, NewJob, new_job_id
 from jobs.request import ImageToImage, parse_request
+from jobs.settings import JobSettings
 from jobs.status import JobStatus
 from jobs.store import PictureStore
+from jobs.workers import Workers
 from tests.worker.small import SmallEngine
 from worker.catalogue import Catalogue
 from worker.engine import Engine, EngineRoom
@@ -32,8 +38,10 @@ class Bench:
     """Everything a runner stands on, and what tests ask of it."""
 
     redis: Redis
+    celery: Celery
     records: JobRecords
     claims: Claims
+    workers: Workers
     store: PictureStore
     outputs: Path
     models: Path
@@ -51,6 +59,17 @@ class Bench:
             self.store.put_init_image(job.job_id, request.init_img)
         self.records.open(job)
         return job.job_id
+
+    def send(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
+        """Submit a job and wake a worker, as the API does."""
+        job_id = self.submit(kind, model, **body)
+        assert submit(self.celery, job_id, self.status(job_id).type)
+        return job_id
+
+    def ended(self, job_id: str) -> JobStatus:
+        """The status of a job once it has ended."""
+        until(lambda: self.status(job_id).state.final)
+        return self.status(job_id)
 
     def status(self, job_id: str) -> JobStatus:
         return self.records.get(job_id)
@@ -98,8 +117,10 @@ def bench(redis_url: str, tmp_path: Path) -> Bench:
     (models / "small.safetensors").touch()
     return Bench(
         redis=redis,
+        celery=make_celery(JobSettings(celery_broker_url=redis_url), publisher=True),
         records=JobRecords(redis, result_ttl_seconds=600),
         claims=Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600),
+        workers=Workers(redis),
         store=PictureStore(str(tmp_path / "outputs")),
         outputs=tmp_path / "outputs",
         models=models,
@@ -107,8 +128,6 @@ def bench(redis_url: str, tmp_path: Path) -> Bench:
 
 
 def png(image: Image.Image) -> str:
-    import base64
-
     data = io.BytesIO()
     image.save(data, "PNG")
     return base64.b64encode(data.getvalue()).decode()
@@ -116,8 +135,6 @@ def png(image: Image.Image) -> str:
 
 def until(happened: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something is so; fail when it does not become so in time."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,0 +1,95 @@
+"""Real worker processes, on the real queue, started and ended by tests."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.worker.conftest import Bench, until
+
+_REPOSITORY = Path(__file__).parents[2]
+SHORT = {
+    "LEASE_SECONDS": "2",
+    "RENEW_SECONDS": "0.2",
+    "REAP_SECONDS": "0.3",
+    "WAKE_SECONDS": "1",
+    "ANNOUNCE_SECONDS": "0.5",
+    "SHUTDOWN_GRACE_SECONDS": "0",
+}
+
+
+@dataclass
+class WorkerHandle:
+    """A worker process and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def started(
+    bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
+) -> Iterator[WorkerHandle]:
+    """A worker process as it starts; killed on leaving if it still lives."""
+    folder = bench.outputs.parent
+    log = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
+    environment = {
+        **os.environ,
+        **SHORT,
+        "CELERY_BROKER_URL": redis_url,
+        "DATA_DIR": str(folder),
+        "DEFAULT_MODEL": "small",
+        "CONCURRENCY": "1",
+        "OMP_NUM_THREADS": "1",
+        **settings,
+    }
+    command = [sys.executable, "-m", "celery", "-q", "-A", app, "worker", "-P", "threads"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+            cwd=_REPOSITORY,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    handle = WorkerHandle(process, log)
+    try:
+        yield handle
+    finally:
+        if process.poll() is None:
+            handle.kill()
+
+
+@contextmanager
+def worker(
+    bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
+) -> Iterator[WorkerHandle]:
+    """A worker that has announced itself; killed on leaving if it still lives."""
+    before = {facts.worker_id for facts in bench.workers.alive()}
+    with started(bench, redis_url, app, **settings) as handle:
+        until(lambda: handle.process.poll() is not None or _new(bench, before))
+        assert handle.process.poll() is None, handle.log.read_text()
+        yield handle
+
+
+def _new(bench: Bench, before: set[str]) -> bool:
+    return any(facts.worker_id not in before for facts in bench.workers.alive())

