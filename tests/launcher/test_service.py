@@ -7,7 +7,7 @@ import sys
 import time
 
 from launcher.service import Service
-from tests.launcher.processes import MARK, eventually, marked
+from tests.processes import MARK, eventually, marked
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up')\n"
 FOREVER = "time.sleep(1000)"

@@ -7,7 +7,7 @@ import redis
 
 from launcher.service import Service
 from launcher.valkey import start_valkey
-from tests.launcher.processes import eventually
+from tests.processes import eventually
 
 
 def reachable(url: str) -> bool:

@@ -1,0 +1,130 @@
+"""`make up`: ready, watched, ended."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from launcher.valkey import free_port
+from tests.launcher.conftest import Launch
+from tests.launching import Launcher
+from tests.processes import marked
+
+pytestmark = pytest.mark.service
+
+END_SECONDS = 10
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def up(launch: Launch, port: int, tmp_path: Path) -> Launcher:
+    """The service, ready. Its default model is a file that nobody will ask for."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "unread.safetensors").touch()
+    launcher = launch(
+        "up", PORT=str(port), DEFAULT_MODEL="unread", MODELS_DIR=str(models), PRELOAD="false"
+    )
+    launcher.wait_until_it_says("ready at")
+    return launcher
+
+
+def process_of(mark: str, words: str) -> int:
+    return next(pid for pid, command in marked(mark).items() if words in command)
+
+
+@pytest.mark.parametrize("asked_by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_everything_within_ten_seconds(
+    up: Launcher, port: int, mark: str, asked_by: signal.Signals
+) -> None:
+    assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    assert len(marked(mark)) >= 5  # launcher, Valkey, worker, gunicorn and its worker
+    began = time.monotonic()
+
+    up.process.send_signal(asked_by)
+
+    assert up.wait(END_SECONDS) == 0
+    assert time.monotonic() - began < END_SECONDS
+    assert not marked(mark)
+
+
+def test_a_process_that_hangs_is_ended_all_the_same(up: Launcher, mark: str) -> None:
+    os.kill(process_of(mark, "-m worker"), signal.SIGSTOP)
+    began = time.monotonic()
+
+    up.process.send_signal(signal.SIGTERM)
+
+    assert up.wait(END_SECONDS) == 0
+    assert time.monotonic() - began < END_SECONDS
+    assert not marked(mark)
+
+
+@pytest.mark.parametrize(
+    ("victim", "name"), [("-m worker", "worker-1"), ("gunicorn", "api"), ("valkey", "valkey")]
+)
+def test_a_dead_process_is_said_in_one_line_and_ends_the_rest(
+    up: Launcher, mark: str, victim: str, name: str
+) -> None:
+    os.kill(process_of(mark, victim), signal.SIGKILL)
+
+    assert up.wait() == 1
+    assert up.said.rstrip().endswith(f"\nerror: {name} was killed by SIGKILL")
+    assert not marked(mark)
+
+
+def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
+    up.process.kill()
+    up.wait()
+    # `mark` looks for survivors
+
+
+def test_a_port_in_use_is_said_in_one_line(launch: Launch, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        launcher = launch("up", PORT=str(port))
+
+        assert launcher.wait() == 1
+    assert launcher.said.startswith(f"error: port {port} is in use")
+    assert launcher.said.count("\n") == 1
+
+
+def test_a_second_service_on_the_same_data_is_refused(up: Launcher, launch: Launch) -> None:
+    second = launch("up", PORT=str(free_port()))
+
+    assert second.wait() == 1
+    assert "in use by another running service" in second.said
+    assert second.said.count("\n") == 1
+
+
+def test_a_missing_model_is_said_in_one_line(launch: Launch, port: int) -> None:
+    launcher = launch("up", PORT=str(port), DEFAULT_MODEL="sd99")
+
+    assert launcher.wait() == 1
+    last = launcher.said.rstrip().rsplit("\n", 1)[1]
+    assert last.startswith("error: the default model 'sd99' is not installed; installed: ")
+
+
+def test_a_setting_that_cannot_be_is_said_in_one_line(launch: Launch) -> None:
+    launcher = launch("up", PORT="many")
+
+    assert launcher.wait() == 1
+    assert launcher.said.startswith("error: wrong settings: PORT='many': ")
+    assert launcher.said.count("\n") == 1
+
+
+def test_a_setting_of_a_service_that_cannot_be_is_said_in_one_line(
+    launch: Launch, port: int
+) -> None:
+    launcher = launch("up", PORT=str(port), CONCURRENCY="-1")
+
+    assert launcher.wait() == 1
+    last = launcher.said.rstrip().rsplit("\n", 1)[1]
+    assert last.startswith("error: worker-1 ended")
+    assert "CONCURRENCY" in last

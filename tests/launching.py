@@ -1,0 +1,46 @@
+"""The launcher as a person runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes import eventually
+
+START_SECONDS = 120
+"""A generous time for importing everything on a busy machine."""
+
+
+class Launcher:
+    """`python -m launcher ...` in a process of its own."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "launcher", *arguments],
+                env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        """All it has written."""
+        return self._log.read_text()
+
+    def wait_until_it_says(self, text: str) -> None:
+        def said_or_dead() -> bool:
+            return text in self.said or self.process.poll() is not None
+
+        assert eventually(said_or_dead, START_SECONDS), self.said
+        assert text in self.said, self.said
+
+    def wait(self, seconds: float = START_SECONDS) -> int:
+        """Its exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"it did not end:\n{self.said}") from None
