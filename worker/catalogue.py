@@ -7,14 +7,13 @@ from stable_diffusion import tiny
 from worker.errors import UnknownModel
 
 _SUFFIXES = (".safetensors", ".ckpt")  # the safe one first
-_DIFFUSERS_INDEX = "model_index.json"
 
 
 class Catalogue:
     """Models by canonical name. Looks at the folder anew each time: files come and go.
 
     Args:
-        models_dir: original checkpoints and diffusers folders; need not exist.
+        models_dir: checkpoints in the original layout; need not exist.
         default_model: what `default` stands for.
     """
 
@@ -23,7 +22,7 @@ class Catalogue:
         self.default = model_named(default_model)
 
     def installed(self) -> dict[str, Path]:
-        """Every installed model's file or folder. A file of its own goes before the shipped one."""
+        """Every installed model's file. A file of its own goes before the shipped one."""
         found: dict[str, Path] = {}
         for path in self._entries():
             found.setdefault(model_named(path.name), path)
@@ -42,11 +41,12 @@ class Catalogue:
         return canonical, installed[canonical]
 
     def _entries(self) -> list[Path]:
-        """Files and folders that look like models, .safetensors before .ckpt."""
+        """Files that look like models, .safetensors before .ckpt."""
         if not self._models_dir.is_dir():
             return []
-        entries = sorted(
-            path for path in self._models_dir.iterdir() if not path.name.startswith(".")
+        files = sorted(
+            path
+            for path in self._models_dir.iterdir()
+            if path.is_file() and not path.name.startswith(".")
         )
-        files = [path for suffix in _SUFFIXES for path in entries if path.suffix == suffix]
-        return files + [path for path in entries if (path / _DIFFUSERS_INDEX).is_file()]
+        return [path for suffix in _SUFFIXES for path in files if path.suffix == suffix]

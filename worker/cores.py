@@ -23,8 +23,14 @@ def default_slots(device: str) -> int:
     """
     if uses_gpu(device):
         return 1
+    return max(1, min(available_cores(), available_memory() // _BYTES_A_JOB))
+
+
+def available_memory() -> int:
+    """The bytes this process may use: the machine's, within its control group's limit."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(available_cores(), memory // _BYTES_A_JOB))
+    limit = _control_group("memory.max")
+    return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def threads_a_slot(slots: int) -> int:
@@ -45,8 +51,12 @@ def uses_gpu(device: str) -> bool:
 
 def _quota() -> int | None:
     """Whole cores of the control group's CPU quota, at least one; None without a quota."""
+    quota, _, period = _control_group("cpu.max").partition(" ")
+    return max(1, int(quota) // int(period)) if quota.isdigit() and period.isdigit() else None
+
+
+def _control_group(file: str) -> str:
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return None
+        return Path("/sys/fs/cgroup", file).read_text().strip()
+    except OSError:
+        return ""

@@ -7,17 +7,15 @@ from worker.catalogue import Catalogue
 from worker.errors import UnknownModel
 
 
-def test_files_and_folders_are_models_by_their_names(tmp_path: Path) -> None:
+def test_files_are_models_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "v1-5-pruned-emaonly.safetensors").touch()
     (tmp_path / "dreamy.ckpt").touch()
     (tmp_path / "dreamy.safetensors").touch()
     (tmp_path / "notes.txt").touch()
     (tmp_path / ".half-written.safetensors").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "model_index.json").touch()
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder.ckpt").mkdir()
     installed = Catalogue(tmp_path, "tiny").installed()
-    assert set(installed) - {"tiny"} == {"sd15", "dreamy", "folder"}
+    assert set(installed) - {"tiny"} == {"sd15", "dreamy"}
     assert installed["dreamy"].suffix == ".safetensors"
 
 
