@@ -1,0 +1,149 @@
+"""From a recipe to pictures: conditioning → latents → sampler → decode, top to bottom."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from PIL.Image import Image
+from torch import Tensor
+
+from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.model import Model
+from stable_diffusion.prompt.conditioning import encode_pair, explain
+from stable_diffusion.recipe import Recipe
+from stable_diffusion.samplers import resolve
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
+from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.variants import LATENT_CHANNELS
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Told after every evaluation of the network.
+
+    Attributes:
+        iteration, iterations: which batch of the job, from 0, of how many.
+        evaluation, evaluations: how many evaluations of this batch are done, of how many planned
+            (an adaptive sampler may need more or fewer than planned).
+        fraction: share of the whole job that is done, 0..1, never falling.
+    """
+
+    iteration: int
+    iterations: int
+    evaluation: int
+    evaluations: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: the `index`-th of its job, made from `seed`."""
+
+    image: Image
+    index: int
+    seed: int
+
+
+def generate(
+    model: Model,
+    recipe: Recipe,
+    on_evaluation: Callable[[Evaluation], object] = lambda _evaluation: None,
+) -> Iterator[Picture]:
+    """Make the recipe's pictures, a batch at a time.
+
+    Args:
+        on_evaluation: called after every evaluation of the network, in the same thread. Whatever
+            it raises ends the job there and comes out here: the way to cancel one.
+
+    Yields:
+        `recipe.images` pictures of recipe.width x recipe.height, in order.
+
+    Raises:
+        PromptError: the prompt or the negative prompt cannot be read.
+        NumericalError: the network lost itself in values that are not numbers.
+    """
+    encoded = encode_pair(recipe.prompt, recipe.negative_prompt, model.tokenizer, model.encode_text)
+    positive, negative = (text.to(model.device) for text in encoded)
+    schedule = NoiseSchedule()
+    sampler = resolve(recipe.sampler)
+    init = None if recipe.init_image is None else model.encode(to_tensor(recipe.init_image))[None]
+    progress = _Progress(recipe, on_evaluation)
+    for iteration in range(recipe.iterations):
+        seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
+        noise = NoiseSource(seeds, (LATENT_CHANNELS, *recipe.latent_shape))
+        denoiser = Denoiser(
+            partial(model.predict, precision=recipe.precision),
+            schedule,
+            prediction=model.prediction,
+            positive=positive,
+            negative=negative,
+            guidance_scale=recipe.guidance_scale,
+            on_evaluation=partial(progress.advance, iteration),
+        )
+        latents = sample(
+            sampler,
+            denoiser,
+            schedule,
+            noise,
+            steps=recipe.steps,
+            eta=recipe.eta,
+            init_latents=init,
+            strength=recipe.strength,
+            noise_multiplier=recipe.noise_multiplier,
+            initial_noise=_shared_noise(recipe) if recipe.fixed_code else None,
+        )
+        for place, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
+            image = to_image(model.decode(latent))
+            yield Picture(image, iteration * recipe.batch_size + place, seed)
+
+
+def seeds_of(recipe: Recipe) -> list[int]:
+    """The seed of every picture of the job: seed + i."""
+    return [recipe.seed + i for i in range(recipe.images)]
+
+
+def describe(model: Model, recipe: Recipe) -> dict[str, object]:
+    """What the recipe means to this model, as plain JSON data: for a finished job's record.
+
+    Raises:
+        PromptError: the prompt or the negative prompt cannot be read.
+    """
+    return {
+        "model": model.name,
+        "model_hash": model.hash,
+        "sampler": resolve(recipe.sampler).label,
+        "executed_steps": _executed(recipe),
+        "prompt": explain(recipe.prompt, model.tokenizer),
+        "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
+    }
+
+
+def _executed(recipe: Recipe) -> int:
+    return executed_steps(recipe.steps, recipe.strength if recipe.init_image else 1.0)
+
+
+def _shared_noise(recipe: Recipe) -> Tensor:
+    return NoiseSource([recipe.seed], (LATENT_CHANNELS, *recipe.latent_shape)).initial()
+
+
+class _Progress:
+    """Counts evaluations over all batches of a job."""
+
+    def __init__(self, recipe: Recipe, tell: Callable[[Evaluation], object]) -> None:
+        self._iterations = recipe.iterations
+        self._planned = evaluations_planned(
+            resolve(recipe.sampler), _executed(recipe), recipe.batch_size
+        )
+        self._tell = tell
+        self._done = 0
+        self._current = 0
+
+    def advance(self, iteration: int) -> None:
+        if iteration != self._current:
+            self._current, self._done = iteration, 0
+        self._done += 1
+        within = min(1.0, self._done / self._planned)
+        fraction = (iteration + within) / self._iterations
+        self._tell(Evaluation(iteration, self._iterations, self._done, self._planned, fraction))

@@ -1,0 +1,1 @@
+"""How the shipped models are made: drawings, their captions, the training, the judging."""

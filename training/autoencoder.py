@@ -1,0 +1,136 @@
+"""Phase 1: the autoencoder, and the whitening of its latents.
+
+Loss: L1 + MSE + L1 of the pixel differences along x and y (edges) + a little KL, with a helper at
+the start that asks the first three latent channels to be the downsampled picture. Without the
+helper a network this small spends its first minutes finding out that colour matters.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from stable_diffusion.variants import LATENT_SCALE, Variant
+from training.drawings import draw
+from training.progress import Budget, keep
+from training.scenes import random_scene
+
+KL_WEIGHT = 2e-4
+HELPER_UNTIL = 0.4
+
+
+def pictures(count: int, width: int, height: int, rng: random.Random) -> Tensor:
+    """`count` random drawings as uint8 (count, 3, height, width)."""
+    arrays = [numpy.asarray(draw(random_scene(rng), width, height, rng)) for _ in range(count)]
+    return torch.from_numpy(numpy.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_range(pictures: Tensor) -> Tensor:
+    """uint8 0..255 → float -1..1."""
+    return pictures.float() / 127.5 - 1
+
+
+def crops(pool: Sequence[Tensor], size: int, count: int, rng: random.Random) -> Tensor:
+    """`count` random windows on the latent grid, as float (count, 3, size, size) in -1..1."""
+    windows: list[Tensor] = []
+    for _ in range(count):
+        picture = pool[rng.randrange(len(pool))]
+        top = rng.randrange(0, picture.shape[1] - size + 1, 8)
+        left = rng.randrange(0, picture.shape[2] - size + 1, 8)
+        windows.append(picture[:, top : top + size, left : left + size])
+    return to_range(torch.stack(windows))
+
+
+def _differences(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """L1 + MSE + L1 of the edges, of pictures in -1..1."""
+    edges = sum(
+        F.l1_loss(a, b) for a, b in zip(_differences(output), _differences(target), strict=True)
+    )
+    return F.l1_loss(output, target) + F.mse_loss(output, target) + edges
+
+
+def train_autoencoder(
+    vae: AutoencoderKL, budget: Budget, device: torch.device, state: Path, seed: int = 0
+) -> None:
+    """Train in place until the budget is spent; `state` is written every two minutes."""
+    rng = random.Random(seed)
+    pool = [
+        p for size in (256, 512) for p in pictures(1500 if size == 256 else 400, size, size, rng)
+    ]
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    vae.train()
+    saved = budget.spent
+    for step in budget.steps():
+        for group in optimizer.param_groups:
+            group["lr"] = budget.learning_rate(2e-3)
+        if budget.fraction < 0.7:
+            size, count = 64, 16
+        elif budget.fraction < 0.85 or step % 2:
+            size, count = 128, 6
+        else:
+            size, count = 256, 2
+        target = crops(pool, size, count, rng).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            latents = vae.encode(target).latent_dist
+            output = vae.decode(latents.sample()).sample
+        output = output.float()
+        loss = reconstruction_loss(output, target) + KL_WEIGHT * latents.kl().mean() / size**2 * 64
+        if budget.fraction < HELPER_UNTIL:
+            helper = (latents.mean[:, :3].float() - 2 * F.avg_pool2d(target, 8)).abs().mean()
+            loss = loss + (1 - budget.fraction / HELPER_UNTIL) * helper
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            psnr = 10 * torch.log10(4 / F.mse_loss(output, target))
+        budget.note(loss=loss.item(), psnr=psnr.item())
+        if budget.spent - saved > 120:
+            saved = budget.spent
+            keep(state, vae=vae.state_dict(), spent=budget.spent)
+
+
+@torch.no_grad()
+def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
+    """Fold an affine map into the autoencoder that makes its latents white.
+
+    Afterwards latents of drawings, times `LATENT_SCALE`, have mean 0 and identity covariance, as
+    the noise schedule assumes: SD's own scale stays valid and every channel carries its share.
+    """
+    vae.eval()
+    rng = random.Random(seed)
+    batch = to_range(pictures(400, 256, 256, rng)).to(device)
+    means = torch.cat([vae.encode(part).latent_dist.mean for part in batch.split(20)])
+    flat = means.permute(0, 2, 3, 1).reshape(-1, means.shape[1]).double()
+    mean = flat.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov(flat.T))
+    # ZCA: the whitening closest to the identity, so channels keep what they stand for
+    forward = vectors @ torch.diag(values.rsqrt()) @ vectors.T / LATENT_SCALE
+    backward = torch.linalg.inv(forward)
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    channels = means.shape[1]
+    weight = quant.weight[:, :, 0, 0].double()
+    bias = quant.bias.double()
+    weight[:channels] = forward @ weight[:channels]
+    bias[:channels] = forward @ (bias[:channels] - mean)
+    # the log-variance rows: every standard deviation grows by about the map's mean gain
+    bias[channels:] += 2 * torch.log(forward.diagonal().abs())
+    quant.weight.copy_(weight[:, :, None, None].to(quant.weight))
+    quant.bias.copy_(bias.to(quant.bias))
+    weight = post.weight[:, :, 0, 0].double()
+    post.bias.copy_((post.bias.double() + weight @ mean).to(post.bias))
+    post.weight.copy_((weight @ backward)[:, :, None, None].to(post.weight))
+
+
+def build_autoencoder(variant: Variant) -> AutoencoderKL:
+    """A fresh autoencoder of this variant, in channels-last memory."""
+    return AutoencoderKL(**variant.vae).to(memory_format=torch.channels_last)

@@ -1,0 +1,217 @@
+"""Phases 3 to 5: the UNet learns to predict the noise in the latents of captioned scenes.
+
+Loss: MSE of the noise, weighted by 1/ᾱ up to a cap. Without a cap that is the MSE of v (Salimans
+& Ho 2022, eq. 13): it keeps the high noise levels, where shapes are decided, from counting for
+nothing. Half of the timesteps come from the noisy end for the same reason.
+"""
+
+import copy
+import random
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from stable_diffusion.prompt.conditioning import apply_weights
+from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.variants import Prediction, Variant
+from training.captions import caption
+from training.latents import EncodedScenes
+from training.progress import Budget, keep
+from training.text_encoder import known_words_mask, silence_unknown_words
+from training.tokens import CaptionTokens, TokenBatch
+
+TEXT_RATE = 0.3  # of the UNet's learning rate
+NOISE_OFFSET = 0.1
+WEIGHT_CAP = 20.0
+EMA_DECAY = 0.998
+Size = tuple[int, int]  # width, height in pixels
+
+
+def build_unet(variant: Variant) -> UNet2DConditionModel:
+    """A fresh UNet of this variant, in channels-last memory."""
+    return UNet2DConditionModel(**variant.unet).to(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One phase of the UNet's training.
+
+    Attributes:
+        share: of the whole training's time.
+        sizes: for each picture size, the share of steps and the batch size.
+        simple_share: share of simple scenes at the start, falling to none at the end: a shape
+            learned at one size is soon learned at others.
+    """
+
+    name: str
+    share: float
+    learning_rate: float
+    sizes: Mapping[Size, tuple[float, int]]
+    simple_share: float = 0.0
+
+
+@dataclass
+class Student:
+    """The networks in training, their optimizer, and the running average that is shipped."""
+
+    unet: UNet2DConditionModel
+    text: CLIPTextModel
+    known_words: Collection[int]
+    prediction: Prediction
+    device: torch.device
+    average: dict[str, nn.Module] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.average = {
+            name: copy.deepcopy(module).requires_grad_(False).eval()
+            for name, module in (("unet", self.unet), ("text", self.text))
+        }
+        self.schedule = NoiseSchedule()
+        self.alphas = self.schedule.alphas_cumprod.to(self.device, torch.float32)
+        self._known = known_words_mask(self.text, self.known_words)
+        # On a CPU each core learns from its own share of the batch: layers this small leave two
+        # threads of one operation waiting for each other half of the time.
+        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
+        self.crew = [(self.unet, self.text)] + [self._apprentice() for _ in range(cores - 1)]
+        single = partial(torch.set_num_threads, 1) if cores > 1 else None
+        self.pool = ThreadPoolExecutor(cores, initializer=single)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": self.unet.parameters()}, {"params": self.text.parameters()}],
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=True,
+        )
+
+    def set_rate(self, rate: float) -> None:
+        for group, share in zip(self.optimizer.param_groups, (1.0, TEXT_RATE), strict=True):
+            group["lr"] = rate * share
+
+    def _loss(
+        self,
+        unet: UNet2DConditionModel,
+        text: CLIPTextModel,
+        latents: Tensor,
+        ids: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        """Weighted MSE of one batch: latents (n, 4, h, w), ids and weights (n, 77)."""
+        count = len(latents)
+        uniform = torch.randint(0, 1000, (count,), device=self.device)
+        noisy = torch.randint(350, 1000, (count,), device=self.device)
+        t = torch.where(torch.rand(count, device=self.device) < 0.5, uniform, noisy)
+        alpha = self.alphas[t].view(-1, 1, 1, 1)
+        noise = torch.randn_like(latents)
+        noise = noise + NOISE_OFFSET * torch.randn(count, 4, 1, 1, device=self.device)
+        noised = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            hidden = apply_weights(text(ids).last_hidden_state, weights)
+            output = unet(noised, t, hidden).sample.float()
+        if self.prediction == "v":
+            target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+            return (output - target).square().mean()
+        weight = (1 / alpha).clamp(max=WEIGHT_CAP)
+        return (weight * (output - noise).square()).mean()
+
+    def step(self, latents: Tensor, batch: TokenBatch) -> float:
+        """Learn from one batch; returns its loss."""
+        self.optimizer.zero_grad()
+        size = max(1, -(-len(latents) // len(self.crew)))
+        shares = zip(
+            self.crew, latents.split(size), batch.ids.split(size), batch.weights.split(size),
+            strict=False,
+        )  # fmt: skip
+
+        def learn(share: tuple[tuple[Any, Any], Tensor, Tensor, Tensor]) -> float:
+            (unet, text), *tensors = share
+            part = len(tensors[0]) / len(latents)
+            placed = (tensor.to(self.device) for tensor in tensors)
+            loss = self._loss(unet, text, *placed) * part
+            loss.backward()
+            return loss.item()
+
+        total = sum(self.pool.map(learn, shares))
+        for members in zip(*(self._parameters(*pair) for pair in self.crew), strict=True):
+            chief, *others = members
+            for other in others:
+                if other.grad is not None and chief.grad is not None:
+                    chief.grad += other.grad
+                    other.grad = None
+        silence_unknown_words(self.text, self._known)
+        torch.nn.utils.clip_grad_norm_(self._parameters(self.unet, self.text), 1.0)
+        self.optimizer.step()
+        return total
+
+    @staticmethod
+    def _parameters(unet: nn.Module, text: nn.Module) -> list[nn.Parameter]:
+        return [*unet.parameters(), *text.parameters()]
+
+    def _apprentice(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """A second pair of networks over the same weights, with gradients of its own."""
+        pair = copy.deepcopy((self.unet, self.text))
+        masters = self._parameters(self.unet, self.text)
+        for copied, master in zip(self._parameters(*pair), masters, strict=True):
+            copied.data = master.data
+        return pair
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        for name, module in (("unet", self.unet), ("text", self.text)):
+            pairs = zip(self.average[name].parameters(), module.parameters(), strict=True)
+            for average, parameter in pairs:
+                average.lerp_(parameter, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "unet": self.unet.state_dict(),
+            "text": self.text.state_dict(),
+            "average": {name: module.state_dict() for name, module in self.average.items()},
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.unet.load_state_dict(state["unet"])
+        self.text.load_state_dict(state["text"])
+        for name, module in self.average.items():
+            module.load_state_dict(state["average"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def teach(
+    student: Student,
+    lesson: Lesson,
+    budget: Budget,
+    scenes: Mapping[Size, EncodedScenes],
+    tokens: CaptionTokens,
+    save: Path,
+    seed: int,
+) -> None:
+    """Run one lesson; `save` receives the student and the time spent every three minutes."""
+    rng = random.Random(seed)
+    sizes: Sequence[Size] = list(lesson.sizes)
+    shares = [lesson.sizes[size][0] for size in sizes]
+    student.unet.train()
+    student.text.train()
+    saved = budget.spent
+    for step in budget.steps():
+        student.set_rate(budget.learning_rate(lesson.learning_rate))
+        size = rng.choices(sizes, shares)[0]
+        simple_share = lesson.simple_share * (1 - budget.fraction)
+        chosen, latents = scenes[size].pick(lesson.sizes[size][1], simple_share, rng)
+        batch = tokens.batch([caption(scene, rng) for scene in chosen], rng)
+        loss = student.step(latents.contiguous(memory_format=torch.channels_last), batch)
+        student.update_average(step)
+        budget.note(**{f"loss{size[1]}": loss})
+        if budget.spent - saved > 180:
+            saved = budget.spent
+            keep(save, student=student.state_dict(), spent=budget.spent)
+    keep(save, student=student.state_dict(), spent=budget.spent)

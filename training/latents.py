@@ -1,0 +1,80 @@
+"""Drawn scenes with their latents, made once: the autoencoder is finished when the UNet starts."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+from tqdm import tqdm
+
+from stable_diffusion.variants import LATENT_SCALE
+from training.autoencoder import to_range
+from training.drawings import draw
+from training.progress import keep
+from training.scenes import Scene, random_scene
+
+
+@dataclass(frozen=True)
+class EncodedScenes:
+    """Scenes and their latents, (count, 4, height/8, width/8) in float16, scaled for the UNet."""
+
+    scenes: Sequence[Scene]
+    latents: Tensor
+
+    @cached_property
+    def _simple(self) -> list[int]:
+        return [i for i, scene in enumerate(self.scenes) if scene.is_simple]
+
+    def pick(
+        self, count: int, simple_share: float, rng: random.Random
+    ) -> tuple[list[Scene], Tensor]:
+        """`count` scenes at random, `simple_share` of them from the simple ones only."""
+        everything = range(len(self.scenes))
+        chosen = [
+            rng.choice(self._simple if rng.random() < simple_share else everything)
+            for _ in range(count)
+        ]
+        return [self.scenes[i] for i in chosen], self.latents[chosen].float()
+
+
+@torch.no_grad()
+def encode_scenes(
+    vae: AutoencoderKL, count: int, seed: int, size: tuple[int, int], device: torch.device
+) -> EncodedScenes:
+    """Draw and encode `count` random scenes of `size` (width, height) pixels."""
+    vae.eval()
+    rng = random.Random(seed)
+    scenes = [random_scene(rng) for _ in range(count)]
+    batch_size = max(1, 16 * 256 * 256 // (size[0] * size[1]))
+    batches: list[Tensor] = []
+    for start in tqdm(range(0, count, batch_size), desc=f"draw {size}", mininterval=5):
+        batch = scenes[start : start + batch_size]
+        drawn = numpy.stack([numpy.asarray(draw(scene, *size, rng)) for scene in batch])
+        pixels = to_range(torch.from_numpy(drawn).permute(0, 3, 1, 2))
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            mean = vae.encode(pixels.to(device)).latent_dist.mode()
+        batches.append((mean.float() * LATENT_SCALE).half().cpu())
+    return EncodedScenes(scenes, torch.cat(batches))
+
+
+def cached_scenes(
+    folder: Path,
+    vae: AutoencoderKL,
+    count: int,
+    seed: int,
+    size: tuple[int, int],
+    device: torch.device,
+) -> EncodedScenes:
+    """`encode_scenes`, kept in `folder` for the next run. Scenes come back from the seed."""
+    path = folder / f"latents-{size[0]}x{size[1]}-{count}-{seed}.pt"
+    if path.exists():
+        rng = random.Random(seed)
+        return EncodedScenes([random_scene(rng) for _ in range(count)], torch.load(path)["latents"])
+    encoded = encode_scenes(vae, count, seed, size, device)
+    keep(path, latents=encoded.latents)
+    return encoded

@@ -1,0 +1,71 @@
+"""How long a phase of training runs, what it prints, and what it leaves behind."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+
+def keep(path: Path, **state: object) -> None:
+    """Save a phase's state whole or not at all, whenever the process may be killed."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+@dataclass
+class Budget:
+    """A phase's share of the clock. Steps are drawn until the minutes are spent.
+
+    The learning rate follows the clock, not a step count, so that the same command gives a
+    finished model on a slow laptop and on a fast GPU.
+    """
+
+    name: str
+    minutes: float
+    spent: float = 0.0  # seconds, kept when a phase is resumed
+    warm_up: float = 0.02
+    flat_until: float = 0.3
+    floor: float = 0.03
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the phase done, 0 to 1."""
+        return min(1.0, self.spent / (60 * self.minutes))
+
+    def learning_rate(self, peak: float) -> float:
+        """`peak`, warmed up, held, then taken down along a cosine to `floor` of it."""
+        done = self.fraction
+        if done < self.warm_up:
+            return peak * (done + 0.002) / (self.warm_up + 0.002)
+        if done < self.flat_until:
+            return peak
+        turn = (done - self.flat_until) / (1 - self.flat_until)
+        return peak * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * turn)))
+
+    def steps(self) -> Iterator[int]:
+        """Yield 0, 1, 2 … until the time is spent, drawing a progress bar meanwhile."""
+        total = round(60 * self.minutes)
+        with tqdm(
+            total=total, initial=int(self.spent), desc=self.name, unit="s", mininterval=5
+        ) as bar:
+            step = 0
+            while self.spent < total:
+                start = time.monotonic()
+                yield step
+                step += 1
+                self.spent += time.monotonic() - start
+                bar.update(int(self.spent) - bar.n)
+                if step % 20 == 0:
+                    bar.set_postfix(step=step, **{k: f"{v:.4g}" for k, v in self.figures.items()})
+
+    def note(self, **figures: float) -> None:
+        """Report figures as running means over about the last hundred steps."""
+        for name, value in figures.items():
+            before = self.figures.get(name, value)
+            self.figures[name] = before + (value - before) * 0.02

@@ -1,0 +1,125 @@
+"""Phase 2: the text encoder learns to say what a caption says, before any picture is involved.
+
+Trained jointly from random weights, the UNet finds nothing useful in the encoding and learns to
+ignore it. A minute of predicting a scene from its caption gives it something to read.
+"""
+
+import random
+from collections.abc import Collection
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from stable_diffusion.variants import Variant
+from training.captions import caption
+from training.progress import Budget
+from training.scenes import COLOURS, ICONS, SCENERY, SIDES, SIZES, Scene, random_scene
+from training.tokens import LENGTH, CaptionTokens
+
+BACKGROUNDS = (*COLOURS, *SCENERY)
+# Restoring the mean after an emphasis needs a mean that is not near zero (see
+# prompt.conditioning.apply_weights); a constant in the last layer norm gives it one.
+ENCODING_MEAN = 0.25
+
+
+def build_text_encoder(variant: Variant, known: Collection[int]) -> CLIPTextModel:
+    """A fresh CLIP text encoder whose unknown words have all-zero embeddings."""
+    model = CLIPTextModel(CLIPTextConfig(**variant.text, attn_implementation="eager"))
+    with torch.no_grad():
+        embedding = model.get_input_embeddings().weight
+        rows = torch.randn(len(known), embedding.shape[1]) * 0.5
+        embedding.zero_()
+        embedding[sorted(known)] = rows
+        for name, parameter in model.named_parameters():
+            if name.endswith("position_embedding.weight"):
+                nn.init.normal_(parameter, std=0.05)
+            elif name.endswith("final_layer_norm.bias"):
+                nn.init.constant_(parameter, ENCODING_MEAN)
+    return model
+
+
+def known_words_mask(model: CLIPTextModel, known: Collection[int]) -> Tensor:
+    """1 for every known token and 0 for the others, (vocabulary, 1), where the model is."""
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    mask = torch.zeros(len(weight), 1, device=weight.device)
+    mask[sorted(known)] = 1
+    return mask
+
+
+def silence_unknown_words(model: CLIPTextModel, known: Tensor) -> None:
+    """Drop what a step would teach the embeddings of unknown words, which stay zero for ever."""
+    gradient = model.get_input_embeddings().weight.grad
+    if isinstance(gradient, Tensor):
+        gradient *= known
+
+
+def _labels(scene: Scene) -> list[int]:
+    """Class of each attribute: icon, colour, size, side of two things, then the background."""
+    row: list[int] = []
+    for index in range(2):
+        if index < len(scene.things):
+            thing = scene.things[index]
+            row += [ICONS.index(thing.icon), list(COLOURS).index(thing.colour)]
+            row += [list(SIZES).index(thing.size), list(SIDES).index(thing.side)]
+        else:
+            row += [len(ICONS), len(COLOURS), len(SIZES), len(SIDES)]
+    return [*row, BACKGROUNDS.index(scene.background)]
+
+
+class _Heads(nn.Module):
+    """Reads a scene off the encoding.
+
+    All its attributes after the caption's end, a thing's icon and colour off its noun too.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        per_thing = (len(ICONS) + 1, len(COLOURS) + 1, len(SIZES) + 1, len(SIDES) + 1)
+        self.sizes = [*per_thing, *per_thing, len(BACKGROUNDS)]
+        self.scene = nn.Linear(width, sum(self.sizes))
+        self.noun = nn.Linear(width, len(ICONS) + len(COLOURS))
+
+    def forward(self, hidden: Tensor, nouns: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss, and the share of attributes read correctly."""
+        rows = torch.arange(hidden.shape[0], device=hidden.device)
+        pads = torch.randint(40, LENGTH, rows.shape, device=hidden.device)
+        outputs = self.scene(hidden[rows, pads]).split(self.sizes, dim=1)
+        loss = torch.stack([F.cross_entropy(o, labels[:, i]) for i, o in enumerate(outputs)]).mean()
+        right = torch.stack([(o.argmax(1) == labels[:, i]) for i, o in enumerate(outputs)])
+        for thing in range(2):
+            named = nouns[:, thing] > 0
+            read = self.noun(hidden[rows[named], nouns[named, thing]])
+            icons, colours = read.split([len(ICONS), len(COLOURS)], dim=1)
+            wanted = labels[named]
+            loss = loss + F.cross_entropy(icons, wanted[:, 4 * thing]) / 2
+            loss = loss + F.cross_entropy(colours, wanted[:, 4 * thing + 1]) / 2
+        return loss, right.float().mean()
+
+
+def warm_up_text_encoder(
+    model: CLIPTextModel, tokens: CaptionTokens, budget: Budget, device: torch.device, seed: int = 0
+) -> None:
+    """Train in place until the budget is spent."""
+    rng = random.Random(seed)
+    heads = _Heads(model.config.hidden_size).to(device)
+    known = known_words_mask(model, tokens.known)
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    model.train()
+    for _ in budget.steps():
+        for group in optimizer.param_groups:
+            group["lr"] = budget.learning_rate(2e-3)
+        scenes = [random_scene(rng) for _ in range(128)]
+        batch = tokens.batch([caption(scene, rng) for scene in scenes], rng)
+        labels = torch.tensor([_labels(scene) for scene in scenes], device=device)
+        hidden = model(batch.ids.to(device)).last_hidden_state
+        loss, accuracy = heads(hidden, batch.nouns.to(device), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        silence_unknown_words(model, known)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        budget.note(loss=loss.item(), attributes=accuracy.item())

@@ -1,0 +1,71 @@
+"""Captions as the token ids and weights that the text encoder and the emphasis rule take."""
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stable_diffusion.prompt.tokenizer import ClipTokenizer
+from training.captions import Piece, vocabulary
+
+LENGTH = 77
+MAX_THINGS = 2
+
+
+class TokenBatch(NamedTuple):
+    """A batch of captions.
+
+    Attributes:
+        ids: (n, 77) int64.
+        weights: (n, 77) float32.
+        nouns: (n, 2) int64, the position of each thing's noun (its last token), 0 for none.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    nouns: Tensor
+
+
+class CaptionTokens:
+    """Turns captions into rows of 77 tokens, some with words the model never learns.
+
+    Such unknown words keep an all-zero embedding for ever; meeting them in training teaches the
+    encoder that a prompt's unfamiliar words change nothing.
+    """
+
+    def __init__(self, tokenizer: ClipTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._encode = lru_cache(maxsize=None)(tokenizer.encode)
+        self.known = frozenset(
+            token for words in vocabulary() for token in tokenizer.encode(words)
+        ) | {tokenizer.begin, tokenizer.end}
+
+    def batch(self, captions: Sequence[Sequence[Piece]], rng: random.Random) -> TokenBatch:
+        rows = [self._row(pieces, rng) for pieces in captions]
+        ids, weights, nouns = zip(*rows, strict=True)
+        return TokenBatch(torch.tensor(ids), torch.tensor(weights), torch.tensor(nouns))
+
+    def _row(
+        self, pieces: Sequence[Piece], rng: random.Random
+    ) -> tuple[list[int], list[float], list[int]]:
+        ids, weights, nouns = [self.tokenizer.begin], [1.0], [0] * MAX_THINGS
+        odd = bool(pieces) and rng.random() < 0.15
+        for piece in pieces:
+            if odd and rng.random() < 0.4:
+                ids.append(self._unknown(rng))
+                weights.append(1.0)
+            tokens = self._encode(piece.words.strip())
+            ids += tokens
+            weights += [piece.weight] * len(tokens)
+            if piece.names is not None:
+                nouns[piece.names] = len(ids) - 1
+        padding = LENGTH - len(ids)
+        return ids + [self.tokenizer.end] * padding, weights + [1.0] * padding, nouns
+
+    def _unknown(self, rng: random.Random) -> int:
+        while (token := rng.randrange(256, self.tokenizer.begin)) in self.known:
+            pass
+        return token
