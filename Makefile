@@ -9,7 +9,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX_URL ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+# Python compiles what is imported when it is; compiling everything would take longer than that.
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
 
 # The stamps carry the locks' checksum: same locks, nothing to install.
 APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock | cksum | cut -d' ' -f1)
