@@ -7,7 +7,7 @@ name.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Any, NoReturn
 
 from flask import Request
@@ -19,6 +19,8 @@ JsonObject = dict[str, Any]
 
 MAX_DEPTH = 8
 """Levels of objects and lists; the templates need two."""
+DRAINED = 4
+"""How many times the limit is read of a body that is too large, and thrown away."""
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -57,19 +59,23 @@ def parse_object(body: bytes) -> JsonObject:
 
 
 def _read_all(request: Request, limit: int) -> bytes:
-    """All of the body, its length announced or chunked, without reading past the limit."""
-    if (request.content_length or 0) > limit:
-        raise BodyTooLarge(_too_large(limit))
-    # The server ends the stream at the end of the body; the client ends it by hanging up.
+    """All of the body, its length announced or chunked, or BodyTooLarge."""
     stream: IO[bytes] = get_input_stream(request.environ)
-    pieces: list[bytes] = []
-    room = limit + 1
-    while room > 0 and (piece := stream.read(min(room, 1 << 16))):
-        pieces.append(piece)
-        room -= len(piece)
-    if room <= 0:
-        raise BodyTooLarge(_too_large(limit))
-    return b"".join(pieces)
+    if (request.content_length or 0) <= limit:
+        body = b"".join(_pieces(stream, limit + 1))
+        if len(body) <= limit:
+            return body
+    # A client that is still sending hears the answer only after it has sent all it has.
+    for _ in _pieces(stream, DRAINED * limit):
+        pass
+    raise BodyTooLarge(f"the body is larger than {limit // 1024**2} MiB")
+
+
+def _pieces(stream: IO[bytes], most: int) -> Iterator[bytes]:
+    """What the stream holds, at most so many bytes of it."""
+    while most > 0 and (piece := stream.read(min(most, 1 << 16))):
+        most -= len(piece)
+        yield piece
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:
@@ -118,10 +124,6 @@ def _kind(value: object) -> str:
 
 def _short(key: str) -> str:
     return json.dumps(key if len(key) <= 60 else key[:60] + "…")
-
-
-def _too_large(limit: int) -> str:
-    return f"the body is larger than {limit // 1024**2} MiB"
 
 
 def _too_deep() -> str:

@@ -29,7 +29,7 @@ def main() -> int:
         else:
             demo(settings, interruption, arguments.output)
     except Interrupted:
-        print("Stopped: no process is left.", flush=True)
+        print("Stopped.", flush=True)
         return 0 if arguments.command == "up" else 130
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)

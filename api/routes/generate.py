@@ -16,6 +16,9 @@ from jobs.names import JobKind
 from jobs.record import NewJob
 from jobs.status import JobState, JobStatus
 
+# What only the worker can find wrong with a request (worker.errors).
+FAULTS_OF_THE_REQUEST = {"bad_prompt", "bad_request", "bad_image", "unknown_model"}
+
 
 def generate_routes(desk: Desk, keys: KeyRing, settings: ApiSettings) -> Blueprint:
     """The routes that start jobs."""
@@ -76,5 +79,8 @@ def _ended(desk: Desk, status: JobStatus, *, as_base64: bool) -> ResponseReturnV
             error = {"error": "the job was cancelled", "details": []}
             return {**describe(desk, status, images=False), **error}, HTTPStatus.CONFLICT, headers
         case _:
-            failed = {**describe(desk, status, images=False), "details": []}
-            return failed, HTTPStatus.INTERNAL_SERVER_ERROR, headers
+            described = {**describe(desk, status, images=False), "details": []}
+            code = status.failure.code if status.failure else ""
+            theirs = code in FAULTS_OF_THE_REQUEST
+            answer = HTTPStatus.BAD_REQUEST if theirs else HTTPStatus.INTERNAL_SERVER_ERROR
+            return described, answer, headers

@@ -124,9 +124,9 @@ class HandWorker:
         """The next waiting job, from claim to end."""
         self.finish(*self.claim(job_type))
 
-    def fail(self, message: str, job_type: JobType = "optimized") -> None:
-        claim, _ = self.claim(job_type)
-        self.claims.fail(claim, Failure(code="out_of_memory", message=message))
+    def fail(self, message: str, code: str = "out_of_memory") -> None:
+        claim, _ = self.claim()
+        self.claims.fail(claim, Failure(code=code, message=message))
 
 
 @pytest.fixture

@@ -143,10 +143,11 @@ def test_a_synchronous_request_is_answered_with_the_picture(
         assert answer.data.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("code", "answered"), [("out_of_memory", 500), ("bad_prompt", 400)])
 def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
-    client: FlaskClient, worker: HandWorker
+    client: FlaskClient, worker: HandWorker, code: str, answered: int
 ) -> None:
-    failing = Thread(target=worker.fail, args=("out of memory",))
+    failing = Thread(target=worker.fail, args=("it failed", code))
     failing.start()
 
     answer = client.post(
@@ -154,8 +155,8 @@ def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
     )
 
     failing.join()
-    assert answer.status_code == 500
-    assert answer.get_json()["error"] == "out of memory"
+    assert answer.status_code == answered
+    assert answer.get_json()["error"] == "it failed"
 
 
 def test_a_synchronous_request_that_takes_too_long_is_told_where_to_look(
