@@ -12,29 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.layout import Layout, Source
+from stable_diffusion.networks import Networks, build_networks
 from stable_diffusion.variants import VARIANTS, Prediction, Variant
 
 # What tells the families apart: the width of the text that the cross-attention listens to.
 CONTEXT_KEY_END = "attn2.to_k.weight"
 PREDICTION_KEY = "prediction"
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The three networks of a model."""
-
-    text: CLIPTextModel
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
 
 
 @dataclass(frozen=True)
@@ -90,15 +79,6 @@ def identify(checkpoint: Checkpoint) -> Variant:
     known = ", ".join(f"{v.name} ({v.context_width})" for v in VARIANTS)
     raise UnreadableModel(
         f"model file {checkpoint.path.name!r} has a text width of {width}; known are {known}"
-    )
-
-
-def build_networks(variant: Variant) -> Networks:
-    """The variant's networks with weights of the current default device (`meta` for none)."""
-    return Networks(
-        CLIPTextModel(CLIPTextConfig(**variant.text)),
-        UNet2DConditionModel(**variant.unet),
-        AutoencoderKL(**variant.vae),
     )
 
 
@@ -189,7 +169,9 @@ def _fill(
             # positions 0, 1, 2 …: the one buffer these networks have, and no checkpoint needs it
             if name.endswith("position_ids"):
                 positions = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
-                module.get_submodule(name.rpartition(".")[0]).position_ids = positions
+                module.get_submodule(name.rpartition(".")[0]).register_buffer(
+                    "position_ids", positions, persistent=False
+                )
     return faults
 
 

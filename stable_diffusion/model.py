@@ -8,11 +8,18 @@ from torch import Tensor
 
 from stable_diffusion.checkpoint import (
     PREDICTION_KEY,
-    Networks,
     content_hash,
     identify,
     load_networks,
     open_checkpoint,
+)
+from stable_diffusion.networks import (
+    Networks,
+    decoded,
+    placed,
+    posterior,
+    text_states,
+    unet_prediction,
 )
 from stable_diffusion.placement import network_precision
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -39,8 +46,9 @@ class Model:
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Token ids (n, 77) → encoding (n, 77, width), float32 on the CPU."""
-        rows = [self.networks.text(row.to(self.device)[None]) for row in token_ids]
-        return torch.cat([row.last_hidden_state for row in rows]).float().cpu()
+        rows = token_ids.to(self.device).split(1)
+        states = [text_states(self.networks.text, row) for row in rows]
+        return torch.cat(states).float().cpu()
 
     @torch.inference_mode()
     def predict(
@@ -65,7 +73,7 @@ class Model:
         timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)
         parts = zip(x.split(size), timestep.split(size), text.split(size), strict=True)
         with network_precision(self.device, precision):
-            outputs = [unet(*part).sample for part in parts]
+            outputs = [unet_prediction(unet, *part) for part in parts]
         return torch.cat(outputs).float().contiguous()
 
     @torch.inference_mode()
@@ -73,14 +81,14 @@ class Model:
         """Latents (4, h, w) → picture (3, 8h, 8w) float32 on the CPU, about -1..1, not clipped."""
         vae = self.networks.vae
         scaled = (latents[None] / LATENT_SCALE).to(self.device, vae.dtype)
-        return vae.decode(scaled).sample[0].float().cpu()
+        return decoded(vae, scaled)[0].float().cpu()
 
     @torch.inference_mode()
     def encode(self, picture: Tensor) -> Tensor:
         """Picture (3, H, W) in -1..1, sides multiples of 8 → latents (4, H/8, W/8), the mean."""
         vae = self.networks.vae
-        posterior = vae.encode(picture[None].to(self.device, vae.dtype)).latent_dist
-        return posterior.mode()[0].float().cpu() * LATENT_SCALE
+        mean = posterior(vae, picture[None].to(self.device, vae.dtype)).mode()
+        return mean[0].float().cpu() * LATENT_SCALE
 
 
 def load_model(
@@ -106,8 +114,8 @@ def load_model(
     checkpoint = open_checkpoint(path)
     variant = identify(checkpoint)
     networks = load_networks(checkpoint, variant, device, dtype)
-    networks.unet.to(memory_format=torch.channels_last)
-    networks.vae.to(memory_format=torch.channels_last)
+    placed(networks.unet, channels_last=True)
+    placed(networks.vae, channels_last=True)
     stated = checkpoint.metadata.get(PREDICTION_KEY)
     said: Prediction = "v" if stated == "v" else variant.prediction
     return Model(

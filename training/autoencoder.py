@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
+from stable_diffusion.networks import decoded, placed, posterior
 from stable_diffusion.variants import LATENT_SCALE, Variant
 from training.drawings import draw
 from training.progress import Budget, keep
@@ -59,13 +60,21 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def train_autoencoder(
-    vae: AutoencoderKL, budget: Budget, device: torch.device, state: Path, seed: int = 0
+    vae: AutoencoderKL,
+    budget: Budget,
+    device: torch.device,
+    state: Path,
+    *,
+    drawings: int,
+    seed: int = 0,
 ) -> None:
-    """Train in place until the budget is spent; `state` is written every two minutes."""
+    """Train in place until the budget is spent; `state` is written every two minutes.
+
+    Args:
+        drawings: how many pictures of 256 pixels to learn from, with a quarter of that of 512.
+    """
     rng = random.Random(seed)
-    pool = [
-        p for size in (256, 512) for p in pictures(1500 if size == 256 else 400, size, size, rng)
-    ]
+    pool = [*pictures(drawings, 256, 256, rng), *pictures(drawings // 4, 512, 512, rng)]
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
     vae.train()
     saved = budget.spent
@@ -80,8 +89,8 @@ def train_autoencoder(
             size, count = 256, 2
         target = crops(pool, size, count, rng).to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            latents = vae.encode(target).latent_dist
-            output = vae.decode(latents.sample()).sample
+            latents = posterior(vae, target)
+            output = decoded(vae, latents.sample())
         output = output.float()
         loss = reconstruction_loss(output, target) + KL_WEIGHT * latents.kl().mean() / size**2 * 64
         if budget.fraction < HELPER_UNTIL:
@@ -108,8 +117,9 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     """
     vae.eval()
     rng = random.Random(seed)
-    batch = to_range(pictures(400, 256, 256, rng)).to(device)
-    means = torch.cat([vae.encode(part).latent_dist.mean for part in batch.split(20)])
+    means = torch.cat(
+        [posterior(vae, to_range(pictures(20, 256, 256, rng)).to(device)).mean for _ in range(20)]
+    )
     flat = means.permute(0, 2, 3, 1).reshape(-1, means.shape[1]).double()
     mean = flat.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(flat.T))
@@ -117,6 +127,10 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     forward = vectors @ torch.diag(values.rsqrt()) @ vectors.T / LATENT_SCALE
     backward = torch.linalg.inv(forward)
     quant, post = vae.quant_conv, vae.post_quant_conv
+    assert quant is not None
+    assert post is not None
+    assert quant.bias is not None
+    assert post.bias is not None
     channels = means.shape[1]
     weight = quant.weight[:, :, 0, 0].double()
     bias = quant.bias.double()
@@ -133,4 +147,4 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
 
 def build_autoencoder(variant: Variant) -> AutoencoderKL:
     """A fresh autoencoder of this variant, in channels-last memory."""
-    return AutoencoderKL(**variant.vae).to(memory_format=torch.channels_last)
+    return placed(AutoencoderKL(**variant.vae), channels_last=True)

@@ -9,7 +9,7 @@ import copy
 import random
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from stable_diffusion.networks import placed, text_states, unet_prediction
 from stable_diffusion.prompt.conditioning import apply_weights
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.variants import Prediction, Variant
@@ -37,7 +38,7 @@ Size = tuple[int, int]  # width, height in pixels
 
 def build_unet(variant: Variant) -> UNet2DConditionModel:
     """A fresh UNet of this variant, in channels-last memory."""
-    return UNet2DConditionModel(**variant.unet).to(memory_format=torch.channels_last)
+    return placed(UNet2DConditionModel(**variant.unet), channels_last=True)
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,12 @@ class Student:
     known_words: Collection[int]
     prediction: Prediction
     device: torch.device
-    average: dict[str, nn.Module] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.average = {
-            name: copy.deepcopy(module).requires_grad_(False).eval()
-            for name, module in (("unet", self.unet), ("text", self.text))
-        }
+        self.average_unet, self.average_text = copy.deepcopy((self.unet, self.text))
+        self._averaged = ((self.average_unet, self.unet), (self.average_text, self.text))
+        for average, _ in self._averaged:
+            average.requires_grad_(False).eval()
         self.schedule = NoiseSchedule()
         self.alphas = self.schedule.alphas_cumprod.to(self.device, torch.float32)
         self._known = known_words_mask(self.text, self.known_words)
@@ -113,8 +113,8 @@ class Student:
         noised = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            hidden = apply_weights(text(ids).last_hidden_state, weights)
-            output = unet(noised, t, hidden).sample.float()
+            hidden = apply_weights(text_states(text, ids), weights)
+            output = unet_prediction(unet, noised, t, hidden).float()
         if self.prediction == "v":
             target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
             return (output - target).square().mean()
@@ -165,24 +165,24 @@ class Student:
     @torch.no_grad()
     def update_average(self, step: int) -> None:
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        for name, module in (("unet", self.unet), ("text", self.text)):
-            pairs = zip(self.average[name].parameters(), module.parameters(), strict=True)
-            for average, parameter in pairs:
+        for slow, quick in self._averaged:
+            for average, parameter in zip(slow.parameters(), quick.parameters(), strict=True):
                 average.lerp_(parameter, 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "unet": self.unet.state_dict(),
             "text": self.text.state_dict(),
-            "average": {name: module.state_dict() for name, module in self.average.items()},
+            "average_unet": self.average_unet.state_dict(),
+            "average_text": self.average_text.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.unet.load_state_dict(state["unet"])
         self.text.load_state_dict(state["text"])
-        for name, module in self.average.items():
-            module.load_state_dict(state["average"][name])
+        self.average_unet.load_state_dict(state["average_unet"])
+        self.average_text.load_state_dict(state["average_text"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 

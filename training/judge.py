@@ -70,14 +70,15 @@ def foreground(image: Image.Image, background: str) -> Mask:
     """Pixels that are neither the background's colour nor one of its scenery's."""
     values = pixels(image)
     if background in COLOURS:
-        return numpy.linalg.norm(values - numpy.median(_border(values), axis=0), axis=-1) > 70
+        far = numpy.linalg.norm(values - numpy.median(_border(values), axis=0), axis=-1) > 70
+        return numpy.asarray(far, bool)
     # what a column at the edge shows at this height is scenery
     edges = numpy.concatenate([values[:, :4], values[:, -4:]], axis=1)
     expected = numpy.median(edges, axis=1)[:, None, :]
     mask = numpy.linalg.norm(values - expected, axis=-1) > 70
     mask[: round(0.26 * len(values)), : round(0.28 * values.shape[1])] = False  # sun or moon
     mask[: round(0.26 * len(values)), -round(0.28 * values.shape[1]) :] = False
-    return ndimage.binary_opening(mask, iterations=2)
+    return numpy.asarray(ndimage.binary_opening(mask, iterations=2), bool)
 
 
 def main_colour(image: Image.Image, background: str, within: Mask | None = None) -> str | None:
@@ -100,9 +101,11 @@ def colour_share(image: Image.Image, colour: str) -> float:
 
 def object_count(image: Image.Image, background: str) -> int:
     """Separate foreground pieces, each at least a sixth of the largest."""
-    labels, count = ndimage.label(foreground(image, background))
-    sizes = numpy.sort(numpy.bincount(labels.ravel())[1:])[::-1] if count else numpy.array([])
-    return int((sizes >= sizes[0] / 6).sum()) if len(sizes) else 0
+    labels = numpy.zeros(pixels(image).shape[:2], numpy.int32)
+    if not ndimage.label(foreground(image, background), output=labels):
+        return 0
+    sizes = numpy.bincount(labels.ravel())[1:]
+    return int((sizes >= sizes.max() / 6).sum())
 
 
 def half(image: Image.Image, side: str) -> Mask:

@@ -12,6 +12,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 from tqdm import tqdm
 
+from stable_diffusion.networks import posterior
 from stable_diffusion.variants import LATENT_SCALE
 from training.autoencoder import to_range
 from training.drawings import draw
@@ -57,7 +58,7 @@ def encode_scenes(
         drawn = numpy.stack([numpy.asarray(draw(scene, *size, rng)) for scene in batch])
         pixels = to_range(torch.from_numpy(drawn).permute(0, 3, 1, 2))
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            mean = vae.encode(pixels.to(device)).latent_dist.mode()
+            mean = posterior(vae, pixels.to(device)).mode()
         batches.append((mean.float() * LATENT_SCALE).half().cpu())
     return EncodedScenes(scenes, torch.cat(batches))
 

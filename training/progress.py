@@ -62,7 +62,8 @@ class Budget:
                 self.spent += time.monotonic() - start
                 bar.update(int(self.spent) - bar.n)
                 if step % 20 == 0:
-                    bar.set_postfix(step=step, **{k: f"{v:.4g}" for k, v in self.figures.items()})
+                    figures = {name: f"{value:.4g}" for name, value in self.figures.items()}
+                    bar.set_postfix({"step": step, **figures})
 
     def note(self, **figures: float) -> None:
         """Report figures as running means over about the last hundred steps."""

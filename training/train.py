@@ -6,8 +6,8 @@ command goes on where it was killed. The minutes of each phase are scaled by --m
 
 import argparse
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import CLIPTextModel
 
-from stable_diffusion.checkpoint import Networks, save_checkpoint
+from stable_diffusion.checkpoint import save_checkpoint
+from stable_diffusion.networks import Networks, placed
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.tiny import PATH as SHIPPED
 from stable_diffusion.variants import TINY, Variant
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
-from training.denoiser import Lesson, Student, build_unet, teach
+from training.denoiser import Lesson, Size, Student, build_unet, teach
 from training.latents import cached_scenes
 from training.progress import Budget, keep
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
@@ -64,12 +65,15 @@ SCENES = {
 
 @dataclass
 class Workshop:
-    """The work folder, the device and the clock of one training."""
+    """The work folder, the device, the clock and the plan of one training."""
 
     folder: Path
     device: torch.device
     minutes: float
     variant: Variant
+    lessons: Sequence[Lesson] = LESSONS
+    scenes: Mapping[Size, tuple[int, int]] = field(default_factory=lambda: SCENES)
+    drawings: int = 1600  # for the autoencoder
 
     def phase(self, name: str, share: float) -> tuple[Budget, Path, dict[str, Any]]:
         """The phase's budget with what is already spent, its state file, and its saved state."""
@@ -83,12 +87,12 @@ class Workshop:
 
 def make_autoencoder(shop: Workshop) -> AutoencoderKL:
     """Phase 1: trained and whitened."""
-    vae = build_autoencoder(shop.variant).to(shop.device)
+    vae = placed(build_autoencoder(shop.variant), shop.device)
     budget, path, state = shop.phase("autoencoder", AUTOENCODER_SHARE)
     if state:
         vae.load_state_dict(state["vae"])
     if not state.get("white"):
-        train_autoencoder(vae, budget, shop.device, path)
+        train_autoencoder(vae, budget, shop.device, path, drawings=shop.drawings)
         whiten(vae, shop.device)
         keep(path, vae=vae.state_dict(), spent=budget.spent, white=True)
     return vae
@@ -96,7 +100,7 @@ def make_autoencoder(shop: Workshop) -> AutoencoderKL:
 
 def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> CLIPTextModel:
     """Phase 2: warmed up."""
-    text = build_text_encoder(shop.variant, tokens.known).to(shop.device)
+    text = placed(build_text_encoder(shop.variant, tokens.known), shop.device)
     budget, path, state = shop.phase("text encoder", TEXT_SHARE)
     if state:
         text.load_state_dict(state["text"])
@@ -113,20 +117,20 @@ def make_model(shop: Workshop) -> Iterator[Networks]:
     vae = make_autoencoder(shop)
     tokens = CaptionTokens(ClipTokenizer())
     text = make_text_encoder(shop, tokens)
-    unet = build_unet(shop.variant).to(shop.device)
+    unet = placed(build_unet(shop.variant), shop.device)
     student = Student(unet, text, tokens.known, shop.variant.prediction, shop.device)
-    for lesson in LESSONS:
+    for lesson in shop.lessons:
         budget, path, state = shop.phase(lesson.name, lesson.share)
         if state:
             student.load_state_dict(state["student"])
         if budget.fraction < 1:
             scenes = {
-                size: cached_scenes(shop.folder, vae, *SCENES[size], size, shop.device)
+                size: cached_scenes(shop.folder, vae, *shop.scenes[size], size, shop.device)
                 for size in lesson.sizes
             }
             # a lesson that goes on must not repeat the batches it began with
             teach(student, lesson, budget, scenes, tokens, path, SEED + int(budget.spent))
-        yield Networks(student.average["text"], student.average["unet"], vae)
+        yield Networks(student.average_text, student.average_unet, vae)
 
 
 def main() -> None:
