@@ -66,7 +66,7 @@ class Result(_Fact):
         format: `png` or `jpg`.
         model, model_hash: the model's name and the first 10 hex digits of its SHA-256.
         sampler, steps, executed_steps: as asked for, and as run (img2img runs fewer).
-        prompt: the parsed prompt as the engine echoes it.
+        prompt: `prompt` and `negative_prompt` as the engine has parsed them.
         timings: seconds by phase.
     """
 

@@ -25,8 +25,6 @@ class WorkerFacts(BaseModel):
         slots, busy: jobs it can run at once, and runs now.
         jobs: the ids of those it runs.
         loaded: the models it holds in memory.
-        last_claim, last_step: seconds since the epoch (its own clock) of its latest claim and of
-            the latest network evaluation of any of its jobs; None before the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,8 +38,6 @@ class WorkerFacts(BaseModel):
     busy: int = 0
     jobs: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
-    last_claim: float | None = None
-    last_step: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stable_diffusion.recipe import Recipe
 
 _HASH_DIGITS = 10
+_ECHOED = ("prompt", "negative_prompt")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Artist:
             sampler=request.sampler,
             steps=request.ddim_steps,
             executed_steps=described.get("executed_steps", request.ddim_steps),
-            prompt=described,
+            prompt={part: described[part] for part in _ECHOED if part in described},
             timings=self._seconds,
         )
 

@@ -26,6 +26,7 @@ class LeaseKeeper(Ticker):
         self._claims = claims
         self._lock = threading.Lock()
         self._running: set[Running] = set()
+        self._stopping: StopReason | None = None
 
     @contextmanager
     def keep(self, claim: Claim) -> Iterator[Running]:
@@ -33,6 +34,8 @@ class LeaseKeeper(Ticker):
         running = Running(claim)
         with self._lock:
             self._running.add(running)
+            if self._stopping:
+                running.stop(self._stopping)
         try:
             yield running
         finally:
@@ -45,9 +48,11 @@ class LeaseKeeper(Ticker):
             return tuple(self._running)
 
     def stop_all(self, reason: StopReason) -> None:
-        """Stop every running job within one network evaluation."""
-        for running in self.running():
-            running.stop(reason)
+        """Stop every job within one network evaluation, also those that are just being claimed."""
+        with self._lock:
+            self._stopping = reason
+            for running in self._running:
+                running.stop(reason)
 
     def tick(self) -> None:
         for running in self.running():

@@ -69,7 +69,6 @@ class WorkerProcess:
         )
         self._tickers: list[Ticker] = [self._keeper, self._reporter]
         self._leaving = threading.Event()
-        self._last_claim: float | None = None
 
     def start(self, queues: Collection[str], slots: int) -> None:
         """Begin to look after jobs.
@@ -111,7 +110,6 @@ class WorkerProcess:
         """Run the next job of a type. False: this worker is leaving, another shall be woken."""
         if self._leaving.is_set():
             return False
-        self._last_claim = time.time()
         return self._runner.run_next(job_type) is not StopReason.HAND_BACK
 
     def leave(self) -> None:
@@ -149,7 +147,6 @@ class WorkerProcess:
             busy=len(running),
             jobs=tuple(job.claim.job_id for job in running),
             loaded=self._shelf.loaded(),
-            last_claim=self._last_claim,
         )
 
     def _preload(self) -> None:

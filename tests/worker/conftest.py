@@ -133,7 +133,7 @@ def png(image: Image.Image) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def until(happened: Callable[[], object], seconds: float = 60) -> None:
+def until(happened: Callable[[], object], seconds: float = 240) -> None:
     """Wait until something is so; fail when it does not become so in time."""
     deadline = time.monotonic() + seconds
     while not happened():

@@ -31,12 +31,12 @@ class WorkerHandle:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(120)
 
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)

