@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from jobs.errors import Fault
 from jobs.limits import Limits
 from jobs.names import CONFIGS, model_named, network_kind
+from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.grammar import read_prompt
 
 if TYPE_CHECKING:
     from jobs.request import Request
@@ -38,6 +40,25 @@ def _prompt_given(asked: Asked) -> Fault | None:
     return Fault(
         field="prompt", code="missing", value=None, problem="is missing", expected="a string"
     )
+
+
+def _prompt_reads(field: str) -> Check:
+    def check(asked: Asked) -> Fault | None:
+        text: str = getattr(asked.request, field)
+        try:
+            read_prompt(text)
+        except PromptError as error:
+            at = error.position
+            return Fault(
+                field=field,
+                code="bad_prompt",
+                value=text[:80] if at is None else text[max(0, at - 20) : at + 60],
+                problem=str(error),
+                expected="words with (emphasis:1.2), [less], and blends such as cat:0.3 dog:0.7",
+            )
+        return None
+
+    return check
 
 
 def _prompt_file_known(asked: Asked) -> Fault | None:
@@ -143,6 +164,8 @@ def _standard_only(field: str) -> Check:
 
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file"}), _prompt_given),
+    Rule(frozenset({"prompt"}), _prompt_reads("prompt")),
+    Rule(frozenset({"negative_prompt"}), _prompt_reads("negative_prompt")),
     Rule(frozenset({"from-file"}), _prompt_file_known),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),

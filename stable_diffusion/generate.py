@@ -136,6 +136,8 @@ class _Progress:
         self._planned = evaluations_planned(
             resolve(recipe.sampler), _executed(recipe), recipe.batch_size
         )
+        # a plan that is a guess must not call a batch done before it is
+        self._most = 1.0 if resolve(recipe.sampler).exact else 0.99
         self._tell = tell
         self._done = 0
         self._current = 0
@@ -144,6 +146,6 @@ class _Progress:
         if iteration != self._current:
             self._current, self._done = iteration, 0
         self._done += 1
-        within = min(1.0, self._done / self._planned)
+        within = min(self._most, self._done / self._planned)
         fraction = (iteration + within) / self._iterations
         self._tell(Evaluation(iteration, self._iterations, self._done, self._planned, fraction))

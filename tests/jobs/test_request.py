@@ -184,6 +184,23 @@ def test_a_fault_is_named_with_its_field(change: dict[str, Any], code: str) -> N
     assert fault.expected
 
 
+@pytest.mark.parametrize(
+    ("field", "prompt", "named"),
+    [
+        ("prompt", "a (cat:1.2.3) on grass", "1.2.3"),
+        ("negative_prompt", "dog, (fog:2.2.2)", "2.2.2"),
+        ("prompt", "cat:0 dog:0", "0"),
+    ],
+)
+def test_a_prompt_that_cannot_be_read_is_refused_where_it_is_wrong(
+    field: str, prompt: str, named: str
+) -> None:
+    (fault,) = faults({**EXAMPLE, field: prompt})
+    assert (fault.field, fault.code) == (field, "bad_prompt")
+    assert named in fault.problem
+    assert "emphasis" in fault.expected
+
+
 def test_all_faults_are_told_at_once_those_between_fields_too() -> None:
     body = {"prompt": "a", "scale": "x", "W": 1024, "plms": True, "skip_save": True, "what": 1}
     assert {fault.field for fault in faults(body)} == {"scale", "W", "plms", "skip_save", "what"}
@@ -242,7 +259,7 @@ def test_a_stored_request_reads_back_without_its_picture() -> None:
 
 
 VALID = st.fixed_dictionaries(
-    {"prompt": st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)},
+    {"prompt": st.text(st.characters(exclude_characters="\0([:", codec="utf-8"), max_size=50)},
     optional={
         "H": st.integers(8, 64).map(lambda n: 8 * n),
         "W": st.integers(8, 64).map(lambda n: 8 * n),
