@@ -53,6 +53,7 @@ def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) 
         own = {
             "API_KEYS": request["api_key"],
             "DEFAULT_MODEL": "tiny",
+            "TYPES": request["type"],
             "OUTPUTS": str(folder / "outputs"),
         }
         task = bar.add_task("starting Valkey, a worker and the API", total=None)
@@ -68,20 +69,24 @@ def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) 
 def _draw(request: dict[str, Any], stack: Stack, show: Callable[[str, float], None]) -> bytes:
     """Post the request, report how its job is doing until it ends, and fetch the picture."""
     with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
-        accepted = client.post("/generate", json=request)
-        if not accepted.is_success:
-            raise DemoFailed(f"the README's example was refused: {accepted.text.strip()}")
-        location = accepted.headers["Location"]
-        while True:
-            status = client.get(location, params={"images": "false"}).json()
-            match status["State"]:
-                case "SUCCESS":
-                    return client.get(location).raise_for_status().content
-                case "FAILURE" | "CANCELLED":
+        try:
+            location = client.post("/generate", json=request).raise_for_status().json()["Location"]
+            while (status := _status(client, location))["State"] != "SUCCESS":
+                if status["State"] in ("FAILURE", "CANCELLED"):
                     raise DemoFailed(f"the demo's job failed: {status['Status']}")
-                case _:
-                    show(status["Status"], status["Progress"])
-            stack.pause(POLL_SECONDS)
+                show(status["Status"], status["Progress"])
+                stack.pause(POLL_SECONDS)
+            return client.get(location).raise_for_status().content
+        except httpx.HTTPStatusError as error:
+            refused = error.response.text.strip()
+            raise DemoFailed(f"the API refused the README's example: {refused}") from error
+        except httpx.TransportError as error:
+            stack.pause(1)  # if a process died, that is what there is to say
+            raise DemoFailed(f"the API does not answer: {error}") from error
+
+
+def _status(client: httpx.Client, location: str) -> dict[str, Any]:
+    return client.get(location, params={"images": "false"}).raise_for_status().json()
 
 
 @contextmanager

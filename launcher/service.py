@@ -57,7 +57,8 @@ class Service:
             start_new_session=True,
         )
         self._feed(standard_input)
-        threading.Thread(target=self._relay, name=f"{name} output", daemon=True).start()
+        self._relaying = threading.Thread(target=self._relay, name=f"{name} output", daemon=True)
+        self._relaying.start()
 
     @property
     def pid(self) -> int:
@@ -80,6 +81,7 @@ class Service:
     def obituary(self) -> str:
         """How the process ended, in one line. Only for one that is not running."""
         status = self.kill()
+        self._relaying.join(timeout=1)  # its last words may still be on their way
         if status < 0:
             return f"{self.name} was killed by {signal.Signals(-status).name}"
         said = next((line for line in reversed(self._last_lines) if line.strip()), "")

@@ -1,13 +1,14 @@
 """The launcher as a person runs it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.processes import eventually
 
-START_SECONDS = 120
+START_SECONDS = 240
 """A generous time for importing everything on a busy machine."""
 
 
@@ -23,6 +24,8 @@ class Launcher:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # whoever runs the tests under nohup has SIGHUP ignored, and so its children
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
 
     @property

@@ -17,7 +17,7 @@ def mark() -> Iterator[str]:
     """A mark of its own for every test; nothing that carries it outlives the test."""
     mark = uuid.uuid4().hex
     yield mark
-    gone = eventually(lambda: not marked(mark), seconds=5)
+    gone = eventually(lambda: not marked(mark))
     left = marked(mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)

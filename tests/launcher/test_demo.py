@@ -20,7 +20,7 @@ def test_the_demo_saves_the_picture_of_the_readme_and_leaves_nothing_behind(
 
     demo = launch("demo", "--output", str(picture))
 
-    assert demo.wait(280) == 0, demo.said
+    assert demo.wait(560) == 0, demo.said
     with Image.open(picture) as image:
         assert image.size == (512, 512)
         assert image.info["parameters"].startswith("a photo of a red scaley ((dragon))")

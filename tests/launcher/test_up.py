@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from launcher.up import DUMMY_KEY
 from launcher.valkey import free_port
 from tests.launcher.conftest import Launch
 from tests.launching import Launcher
-from tests.processes import marked
+from tests.processes import eventually, marked
 
 pytestmark = pytest.mark.service
 
@@ -84,6 +85,22 @@ def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
     up.process.kill()
     up.wait()
     # `mark` looks for survivors
+
+
+def test_a_waiting_job_outlives_the_kill_of_everything(
+    launch: Launch, port: int, mark: str
+) -> None:
+    first = launch("up", PORT=str(port))
+    first.wait_until_it_says("ready at")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
+        body = {"prompt": "a cat", "H": 128, "W": 128, "ddim_steps": 20, "api_key": DUMMY_KEY}
+        location = client.post("/generate", json=body).headers["Location"]
+        first.process.kill()
+        assert eventually(lambda: not marked(mark))
+
+        launch("up", PORT=str(port)).wait_until_it_says("ready at")
+
+        assert eventually(lambda: client.get(location).headers["Content-Type"] == "image/png", 500)
 
 
 def test_a_port_in_use_is_said_in_one_line(launch: Launch, port: int) -> None:
