@@ -25,7 +25,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # whoever runs the tests under nohup has SIGHUP ignored, and so its children
-                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     @property
