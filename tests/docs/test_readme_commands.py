@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from docs.generate import README, ROOT
+from launcher.up import example_command
 
 pytestmark = pytest.mark.service
 
@@ -37,3 +38,10 @@ def test_the_curl_commands_of_the_readme_work_as_pasted(service: str, tmp_path: 
     assert any("task_id" in answer for answer in answers)
     assert any("Progress" in answer for answer in answers)
     assert "Recent_finished_images" in answers[-1]
+
+
+def test_the_command_that_make_up_prints_works_as_pasted(service: str, tmp_path: Path) -> None:
+    subprocess.run(["bash", "-c", example_command(service)], cwd=tmp_path, check=True, timeout=240)
+
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size == (256, 256)
