@@ -1,0 +1,63 @@
+"""The shipped model keeps its promises; `make eval` asks it ten times as much."""
+
+import pytest
+import torch
+
+from stable_diffusion.checkpoint import open_checkpoint
+from stable_diffusion.model import Model, load_model
+from stable_diffusion.tiny import PATH
+from training.classifier import IconClassifier
+from training.evaluate import Examiner, Figure, emphasis, single_objects, wishes
+from training.judge import background_right, main_colour
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Model:
+    return load_model(PATH, name="tiny")
+
+
+@pytest.fixture(scope="module")
+def examiner(tiny: Model) -> Examiner:
+    return Examiner(tiny, 256, IconClassifier())
+
+
+def test_it_is_small_enough_for_the_repository() -> None:
+    assert PATH.stat().st_size <= 16_000_000
+
+
+def test_its_tensors_are_half_precision_under_the_original_names() -> None:
+    checkpoint = open_checkpoint(PATH)
+    assert all(checkpoint.read(name).dtype == torch.float16 for name in checkpoint.names)
+    starts = {name.split(".")[0] for name in checkpoint.names}
+    assert starts == {"model", "first_stage_model", "cond_stage_model"}
+
+
+def test_objects_and_backgrounds_have_the_colours_asked_for(examiner: Examiner) -> None:
+    asked = wishes(12, seed=1)
+    right = 0
+    for wish in asked:
+        image = examiner.draw(wish.prompt, wish.seed)
+        right += (
+            background_right(image, wish.background)
+            and main_colour(image, wish.background) == wish.colour
+        )
+    assert right >= 10
+
+
+def test_emphasis_makes_the_thing_larger(examiner: Examiner) -> None:
+    shares = [figure.value for figure in emphasis(examiner, 4)]
+    assert shares[-1] > 1.2 * shares[0]
+
+
+def test_words_it_never_saw_change_next_to_nothing(examiner: Examiner) -> None:
+    plain = examiner.draw("a red circle on a blue background", 3)
+    odd = examiner.draw("a red circle on a blue background, qwertz trending zebra", 3)
+    assert main_colour(plain, "blue") == main_colour(odd, "blue") == "red"
+    assert background_right(odd, "blue")
+
+
+def test_a_figure_is_one_line_of_the_report(examiner: Examiner) -> None:
+    few = list(single_objects(examiner, 2))
+    assert [type(figure) for figure in few] == [Figure] * 3
+    assert "256 px" in str(few[0])
+    assert "target 0.95" in str(few[0])
