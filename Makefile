@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow eval train docs lock env clean
+.PHONY: help demo up test check slow eval train pictures docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ eval: $(APP_STAMP) ## judge the tiny model
 
 train: $(APP_STAMP) ## make the tiny model, from nothing; resumes where it stopped
 	$(RUN) -m training.train
+
+pictures: $(APP_STAMP) ## draw the README's pictures with the tiny model
+	@$(RUN) -m docs.pictures
 
 docs: $(APP_STAMP) ## write the README's tables and .env.example from the code
 	$(RUN) -m docs.generate

@@ -175,7 +175,7 @@ def test_a_recipe_that_cannot_be_made_is_refused(fault: dict[str, object]) -> No
 
 def test_an_unknown_sampler_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UnknownSampler, match="k_euler_a"):
-        replace(SMALL, sampler="euler")
+        replace(SMALL, sampler="euler_b")
 
 
 def test_a_prompt_that_cannot_be_read_is_refused(tiny: Model) -> None:
