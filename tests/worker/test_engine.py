@@ -76,17 +76,6 @@ def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> Non
     assert (result.steps, result.executed_steps, len(result.images)) == (4, 2, 2)
 
 
-def test_a_prompt_that_cannot_be_read_fails_with_what_is_wrong(
-    bench: Bench, engine: StableDiffusion
-) -> None:
-    job_id = bench.submit(model="tiny", prompt="(cat:1.2.3)")
-    bench.run(engine)
-    failure = bench.status(job_id).failure
-    assert failure
-    assert failure.code == "bad_prompt"
-    assert "1.2.3" in failure.message
-
-
 def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
     bench: Bench, engine: StableDiffusion
 ) -> None:
