@@ -41,11 +41,11 @@ check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow
 
-eval: $(APP_STAMP) ## judge the tiny model
-	$(RUN) -m training.evaluate
+eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
+	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))
 
-train: $(APP_STAMP) ## make the tiny model, from nothing; resumes where it stopped
-	$(RUN) -m training.train
+train: $(APP_STAMP) ## make the tiny models, from nothing (MINUTES=240); resumes where it stopped
+	$(RUN) -m training.train $(if $(MINUTES),--minutes $(MINUTES))
 
 pictures: $(APP_STAMP) ## draw the README's pictures with the tiny model
 	@$(RUN) -m docs.pictures

@@ -6,6 +6,7 @@ never holds the weights twice.
 """
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.layout import Layout, Source
+from stable_diffusion.layout import RESBLOCKS, Layout, Source
 from stable_diffusion.networks import Networks, build_networks
 from stable_diffusion.variants import VARIANTS, Prediction, Variant
 
 # What tells the families apart: the width of the text that the cross-attention listens to.
 CONTEXT_KEY_END = "attn2.to_k.weight"
 PREDICTION_KEY = "prediction"
+# Under what a pickle keeps its tensors, if not bare; of upscalers the averaged ones come first.
+WRAPPERS = ("state_dict", "params_ema", "params")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Open a .safetensors or .ckpt file without reading its weights.
+    """Open a .safetensors, .ckpt or .pth file without reading its weights.
 
     Raises:
         ModelNotFound: there is no such file.
@@ -49,12 +52,16 @@ def open_checkpoint(path: Path) -> Checkpoint:
         if path.suffix == ".safetensors":
             file = safe_open(path, framework="pt")
             return Checkpoint(path, frozenset(file.keys()), file.get_tensor, file.metadata() or {})
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # what torch wrote before it took to zip files cannot be mapped
+        mapped = zipfile.is_zipfile(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
         raise UnreadableModel(f"model file {path.name!r} cannot be read: {error}") from error
     except Exception as error:  # torch's UnpicklingError and zip errors share no narrower class
         raise UnreadableModel(f"model file {path.name!r} is not a safe checkpoint") from error
-    tensors = state.get("state_dict", state) if isinstance(state, dict) else {}
+    tensors = state if isinstance(state, dict) else {}
+    wrapper = next((key for key in WRAPPERS if isinstance(tensors.get(key), dict)), None)
+    tensors = tensors[wrapper] if wrapper else tensors
     names = frozenset(n for n, value in tensors.items() if isinstance(value, Tensor))
     return Checkpoint(path, names, tensors.__getitem__, {})
 
@@ -124,9 +131,24 @@ def save_checkpoint(
                 thirds.setdefault(source.name, {})[source.third] = tensor
     for name, parts in thirds.items():
         tensors[name] = torch.cat([parts[third] for third in sorted(parts)])
+    if variant.text_layout == "open_clip":
+        tensors |= _unread_layer(tensors, variant.text["num_hidden_layers"])
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, {PREDICTION_KEY: prediction, "format": "pt"})
     partial.replace(path)
+
+
+def _unread_layer(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """The text encoder's last layer, that SD 2 leaves out: others count from the end to find it.
+
+    Its zeros add nothing to what passes through.
+    """
+    last = f"{RESBLOCKS}{layers - 1}."
+    return {
+        name.replace(last, f"{RESBLOCKS}{layers}."): torch.zeros_like(tensor)
+        for name, tensor in tensors.items()
+        if name.startswith(last)
+    }
 
 
 def _parts(networks: Networks, variant: Variant) -> list[tuple[nn.Module, Callable[[str], Source]]]:

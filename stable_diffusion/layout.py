@@ -15,6 +15,7 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer.text_model."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
+RESBLOCKS = f"{OPEN_CLIP_PREFIX}transformer.resblocks."
 
 _UNET_ENDS = {
     "time_embedding.linear_1.": "time_embed.0.",
@@ -135,7 +136,7 @@ def open_clip_name(name: str) -> Source:
     layer = re.match(r"encoder\.layers\.(\d+)\.(.*)", name)
     if not layer:
         return Source(OPEN_CLIP_PREFIX + _swap_start(name, _OPEN_CLIP))
-    block = f"{OPEN_CLIP_PREFIX}transformer.resblocks.{layer[1]}."
+    block = f"{RESBLOCKS}{layer[1]}."
     stacked = re.match(r"self_attn\.([qkv])_proj\.(weight|bias)", layer[2])
     if stacked:
         return Source(f"{block}attn.in_proj_{stacked[2]}", "qkv".index(stacked[1]))

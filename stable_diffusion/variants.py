@@ -138,4 +138,24 @@ TINY = Variant(
     default_size=256,
 )
 
-VARIANTS = (STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY)
+# The other shipped model: SD 2's parts in small, v-prediction included. Its text encoder stops
+# after 3 of 4 layers.
+TINY_V2 = Variant(
+    name="tiny-v2",
+    text={
+        **_CLIP_TOKENS,
+        "hidden_size": 40,
+        "intermediate_size": 160,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "hidden_act": "gelu",
+        "pad_token_id": 0,
+    },
+    unet={**TINY.unet, "cross_attention_dim": 40, "use_linear_projection": True},
+    vae=TINY.vae,
+    prediction="v",
+    default_size=256,
+    text_layout="open_clip",
+)
+
+VARIANTS = (STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY, TINY_V2)

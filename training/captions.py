@@ -107,8 +107,11 @@ def caption(scene: Scene, rng: random.Random) -> list[Piece]:
             pieces.append(Piece(rng.choice(SIDE_WORDS[thing.side])))
     backdrop = _background(scene, rng)
     chance = rng.random()
-    if chance < 0.07 and not emphasised:
+    if chance < 0.04 and not emphasised:
         pieces = backdrop
+    elif chance < 0.09 and not emphasised and colours:
+        # a colour alone is what people write as a negative prompt
+        pieces = [Piece(rng.choice(scene.things).colour)]
     elif chance < 0.14 and not pair:
         pieces = [*backdrop, Piece(","), *pieces]
     elif chance < 0.94 or emphasised:

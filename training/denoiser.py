@@ -7,7 +7,7 @@ picture's content is decided, for next to nothing.
 
 import copy
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
@@ -30,7 +31,12 @@ from training.text_encoder import known_words_mask, silence_unknown_words
 from training.tokens import CaptionTokens, TokenBatch
 
 TEXT_RATE = 0.3  # of the UNet's learning rate
+# Large areas show through white noise even at the last timestep; a sampler starts from nothing but
+# noise, and the network would see things in it. Noise at the scale of the whole picture and of its
+# quarters hides them: what is there is then learned from the words.
 NOISE_OFFSET = 0.1
+COARSE_NOISE = 0.08
+COARSE_CELLS = 4
 # What a thing is is decided where next to nothing can be seen of it: below, the network reads the
 # shape off the noisy latents and has no need of the words.
 NOISY_FROM = 600
@@ -113,6 +119,8 @@ class Student:
         alpha = self.alphas[t].view(-1, 1, 1, 1)
         noise = torch.randn_like(latents)
         noise = noise + NOISE_OFFSET * torch.randn(count, 4, 1, 1, device=self.device)
+        cells = torch.randn(count, 4, COARSE_CELLS, COARSE_CELLS, device=self.device)
+        noise = noise + COARSE_NOISE * F.interpolate(cells, latents.shape[2:], mode="bilinear")
         noised = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -195,9 +203,14 @@ def teach(
     scenes: Mapping[Size, EncodedScenes],
     tokens: CaptionTokens,
     save: Path,
+    look: Callable[[int, int, int], float],
     seed: int,
 ) -> None:
-    """Run one lesson; `save` receives the student and the time spent every three minutes."""
+    """Run one lesson.
+
+    Every three minutes `save` receives the student and the time spent, and a line is printed with
+    what `look` makes of pictures of the lesson's main size: (width, height, seed) → share right.
+    """
     rng = random.Random(seed)
     sizes: Sequence[Size] = list(lesson.sizes)
     shares = [lesson.sizes[size][0] for size in sizes]
@@ -216,4 +229,6 @@ def teach(
         if budget.spent - saved > 180:
             saved = budget.spent
             keep(save, student=student.state_dict(), spent=budget.spent)
+            main = max(sizes, key=lambda size: lesson.sizes[size][0])
+            budget.tell(f"colours right {look(*main, step):.2f}")
     keep(save, student=student.state_dict(), spent=budget.spent)

@@ -51,13 +51,14 @@ def encode_scenes(
     vae.eval()
     rng = random.Random(seed)
     scenes = [random_scene(rng) for _ in range(count)]
-    batch_size = max(1, 16 * 256 * 256 // (size[0] * size[1]))
+    # one at a time on a CPU: a batch leaves its caches
+    batch_size = 1 if device.type == "cpu" else max(1, 16 * 256 * 256 // (size[0] * size[1]))
     batches: list[Tensor] = []
     for start in tqdm(range(0, count, batch_size), desc=f"draw {size}", mininterval=5):
         batch = scenes[start : start + batch_size]
         drawn = numpy.stack([numpy.asarray(draw(scene, *size, rng)) for scene in batch])
         pixels = to_range(torch.from_numpy(drawn).permute(0, 3, 1, 2))
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             mean = posterior(vae, pixels.to(device)).mode()
         batches.append((mean.float() * LATENT_SCALE).half().cpu())
     return EncodedScenes(scenes, torch.cat(batches))
@@ -73,9 +74,10 @@ def cached_scenes(
 ) -> EncodedScenes:
     """`encode_scenes`, kept in `folder` for the next run. Scenes come back from the seed."""
     path = folder / f"latents-{size[0]}x{size[1]}-{count}-{seed}.pt"
-    if path.exists():
-        rng = random.Random(seed)
-        return EncodedScenes([random_scene(rng) for _ in range(count)], torch.load(path)["latents"])
+    rng = random.Random(seed)
+    scenes = [random_scene(rng) for _ in range(count)]
+    if path.exists() and (kept := torch.load(path)).get("scenes") == repr(scenes):
+        return EncodedScenes(scenes, kept["latents"])
     encoded = encode_scenes(vae, count, seed, size, device)
-    keep(path, latents=encoded.latents)
+    keep(path, latents=encoded.latents, scenes=repr(scenes))
     return encoded

@@ -65,6 +65,13 @@ class Budget:
                     figures = {name: f"{value:.4g}" for name, value in self.figures.items()}
                     bar.set_postfix({"step": step, **figures})
 
+    def tell(self, words: str) -> None:
+        """Print a line that stays, beside the figures so far."""
+        figures = " ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        tqdm.write(
+            f"{self.name}: {self.spent / 60:.1f} of {self.minutes:.1f} min, {figures}, {words}"
+        )
+
     def note(self, **figures: float) -> None:
         """Report figures as running means over about the last hundred steps."""
         for name, value in figures.items():

@@ -41,7 +41,7 @@ class CaptionTokens:
         self._encode = lru_cache(maxsize=None)(tokenizer.encode)
         self.known = frozenset(
             token for words in vocabulary() for token in tokenizer.encode(words)
-        ) | {tokenizer.begin, tokenizer.end}
+        ) | {tokenizer.begin, tokenizer.end, tokenizer.pad}
 
     def batch(self, captions: Sequence[Sequence[Piece]], rng: random.Random) -> TokenBatch:
         rows = [self._row(pieces, rng) for pieces in captions]
@@ -63,7 +63,8 @@ class CaptionTokens:
             if piece.names is not None:
                 nouns[piece.names] = len(ids) - 1
         padding = LENGTH - len(ids)
-        return ids + [self.tokenizer.end] * padding, weights + [1.0] * padding, nouns
+        ids += [self.tokenizer.end] + [self.tokenizer.pad] * (padding - 1)
+        return ids, weights + [1.0] * padding, nouns
 
     def _unknown(self, rng: random.Random) -> int:
         while (token := rng.randrange(256, self.tokenizer.begin)) in self.known:

@@ -1,4 +1,4 @@
-"""`make train`: makes a tiny model from nothing, phase by phase, and can be stopped at any time.
+"""`make train`: makes the tiny models from nothing, phase by phase, and can be stopped at any time.
 
 Every phase leaves a file in the work folder and is skipped when that file is whole, so the same
 command goes on where it was killed. The minutes of each phase are scaled by --minutes.
@@ -7,58 +7,79 @@ command goes on where it was killed. The minutes of each phase are scaled by --m
 import argparse
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from stable_diffusion.checkpoint import save_checkpoint
+from stable_diffusion import tiny
+from stable_diffusion.checkpoint import load_networks, open_checkpoint, save_checkpoint
 from stable_diffusion.networks import Networks, placed
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
-from stable_diffusion.tiny import PATH as SHIPPED
-from stable_diffusion.variants import TINY, Variant
+from stable_diffusion.variants import TINY, TINY_V2, Variant
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
 from training.denoiser import Lesson, Size, Student, build_unet, teach
+from training.glance import glance
 from training.latents import cached_scenes
 from training.progress import Budget, keep
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
 
 SEED = 12
-# Shares of the whole time. One size at a time: taught three sizes at once, shapes stay blobs.
-AUTOENCODER_SHARE = 0.08
+# Shares of a model's time. One size at a time: taught three sizes at once, shapes stay blobs.
+AUTOENCODER_SHARE = 0.06
 TEXT_SHARE = 0.02
 LESSONS = (
-    Lesson("128 px", 0.08, 1.2e-3, {(128, 128): (1.0, 32)}),
+    Lesson("128 px", 0.05, 1.2e-3, {(128, 128): (1.0, 32)}),
     Lesson(
         "256 px",
-        0.58,
+        0.5,
         1e-3,
-        {(256, 256): (0.94, 12), (128, 128): (0.06, 32)},
-        simple_share=0.8,
-    ),
-    Lesson(
-        "512 px",
-        0.24,
-        7e-4,
         {
-            (512, 512): (0.66, 4),
-            (256, 256): (0.26, 12),
-            (384, 256): (0.04, 8),
-            (256, 384): (0.04, 8),
+            (256, 256): (0.85, 12),
+            (128, 128): (0.06, 32),
+            (384, 256): (0.045, 8),
+            (256, 384): (0.045, 8),
         },
         simple_share=0.6,
     ),
+    Lesson(
+        "512 px",
+        0.37,
+        7e-4,
+        {
+            (512, 512): (0.7, 4),
+            (256, 256): (0.22, 12),
+            (384, 256): (0.04, 8),
+            (256, 384): (0.04, 8),
+        },
+        simple_share=0.3,
+    ),
 )
+# What is left to learn for a model that knows the icons already: pairs, places, large pictures.
+LESSONS_MORE = (
+    replace(LESSONS[1], share=0.2, learning_rate=6e-4, simple_share=0.2),
+    replace(LESSONS[2], share=0.25, learning_rate=5e-4, simple_share=0.2),
+)
+# tiny-v2 has tiny's autoencoder and begins with its UNet, so that it has only to learn another
+# text encoder's language and to predict v.
+LESSONS_V2 = (
+    replace(LESSONS[1], share=0.4, learning_rate=8e-4, simple_share=0.25),
+    replace(LESSONS[2], share=0.56),
+)
+TEXT_SHARE_V2 = 0.04
+V2_SHARE = 0.25  # of the time for both models
 # How many scenes are drawn of each size, and from which seed.
 SCENES = {
     (128, 128): (4000, 11),
     (256, 256): (12000, 12),
     (384, 256): (600, 13),
-    (512, 512): (1000, 14),
+    (512, 512): (2600, 14),
     (256, 384): (600, 15),
 }
 
@@ -72,6 +93,9 @@ class Workshop:
     minutes: float
     variant: Variant
     lessons: Sequence[Lesson] = LESSONS
+    text_share: float = TEXT_SHARE
+    base: Networks | None = None  # what the networks start from, instead of from nothing
+    latents: Path | None = None  # folder of the drawn scenes, if another model's
     scenes: Mapping[Size, tuple[int, int]] = field(default_factory=lambda: SCENES)
     drawings: int = 1600  # for the autoencoder
 
@@ -86,7 +110,9 @@ class Workshop:
 
 
 def make_autoencoder(shop: Workshop) -> AutoencoderKL:
-    """Phase 1: trained and whitened."""
+    """Phase 1: trained and whitened; the base's, where there is one."""
+    if shop.base:
+        return shop.base.vae
     vae = placed(build_autoencoder(shop.variant), shop.device)
     budget, path, state = shop.phase("autoencoder", AUTOENCODER_SHARE)
     if state:
@@ -99,9 +125,11 @@ def make_autoencoder(shop: Workshop) -> AutoencoderKL:
 
 
 def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> CLIPTextModel:
-    """Phase 2: warmed up."""
+    """Phase 2: warmed up; the base's, where it is of the same kind."""
+    if shop.base and shop.base.text.config.hidden_size == shop.variant.text["hidden_size"]:
+        return shop.base.text
     text = placed(build_text_encoder(shop.variant, tokens.known), shop.device)
-    budget, path, state = shop.phase("text encoder", TEXT_SHARE)
+    budget, path, state = shop.phase("text encoder", shop.text_share)
     if state:
         text.load_state_dict(state["text"])
     else:
@@ -110,42 +138,98 @@ def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> CLIPTextModel:
     return text
 
 
+def make_unet(shop: Workshop) -> UNet2DConditionModel:
+    """A fresh UNet, with the base's weights wherever they fit.
+
+    What listens to another text encoder's encoding does not fit and is learned anew, as is, in the
+    lessons, what to predict: Stable Diffusion 2's v-prediction model came from its base likewise.
+    """
+    unet = placed(build_unet(shop.variant), shop.device)
+    given = dict(shop.base.unet.named_parameters()) if shop.base else {}
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if name in given and given[name].numel() == parameter.numel():
+                parameter.copy_(given[name].reshape(parameter.shape))
+    return unet
+
+
 def make_model(shop: Workshop) -> Iterator[Networks]:
     """All phases; yields the networks after each of the UNet's lessons."""
     shop.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     vae = make_autoencoder(shop)
-    tokens = CaptionTokens(ClipTokenizer())
+    tokens = CaptionTokens(ClipTokenizer(pad=shop.variant.text["pad_token_id"]))
     text = make_text_encoder(shop, tokens)
-    unet = placed(build_unet(shop.variant), shop.device)
+    unet = make_unet(shop)
     student = Student(unet, text, tokens.known, shop.variant.prediction, shop.device)
+    networks = Networks(student.average_text, student.average_unet, vae)
     for lesson in shop.lessons:
         budget, path, state = shop.phase(lesson.name, lesson.share)
         if state:
             student.load_state_dict(state["student"])
         if budget.fraction < 1:
             scenes = {
-                size: cached_scenes(shop.folder, vae, *shop.scenes[size], size, shop.device)
+                size: cached_scenes(
+                    shop.latents or shop.folder, vae, *shop.scenes[size], size, shop.device
+                )
                 for size in lesson.sizes
             }
             # a lesson that goes on must not repeat the batches it began with
-            teach(student, lesson, budget, scenes, tokens, path, SEED + int(budget.spent))
-        yield Networks(student.average_text, student.average_unet, vae)
+            look = partial(glance, networks, shop.variant)
+            teach(student, lesson, budget, scenes, tokens, path, look, SEED + int(budget.spent))
+        yield networks
+
+
+def opened(path: Path, variant: Variant, device: torch.device) -> Networks:
+    """The networks of a checkpoint, to go on learning."""
+    networks = load_networks(open_checkpoint(path), variant, device, torch.float32)
+    for module in (networks.text, networks.unet, networks.vae):
+        module.requires_grad_(True)
+    placed(networks.unet, channels_last=True)
+    placed(networks.vae, channels_last=True)
+    return networks
+
+
+def make_and_save(shop: Workshop, out: Path) -> None:
+    """Train one model; its checkpoint is written anew after every lesson."""
+    for networks in make_model(shop):
+        save_checkpoint(networks, shop.variant, out, shop.variant.prediction)
+        print(f"saved {out} ({out.stat().st_size / 1e6:.2f} MB)", flush=True)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=120, help="time for the whole training")
+    parser.add_argument("--minutes", type=float, default=240, help="time for the whole training")
     parser.add_argument("--work", type=Path, default=Path(".training"), help="work folder")
-    parser.add_argument("--out", type=Path, default=SHIPPED, help="where the checkpoint goes")
+    parser.add_argument("--out", type=Path, default=tiny.FOLDER, help="folder of the checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint of tiny, to be taught more")
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    shop = Workshop(arguments.work, torch.device(arguments.device), arguments.minutes, TINY)
-    for networks in make_model(shop):
-        save_checkpoint(networks, shop.variant, arguments.out)
-        print(f"saved {arguments.out} ({arguments.out.stat().st_size / 1e6:.2f} MB)")
+    device, work, minutes = torch.device(arguments.device), arguments.work, arguments.minutes
+    base = opened(arguments.start_from, TINY, device) if arguments.start_from else None
+    first = Workshop(
+        work / "tiny",
+        device,
+        minutes * (1 - V2_SHARE),
+        TINY,
+        LESSONS_MORE if base else LESSONS,
+        base=base,
+    )
+    made = arguments.out / "tiny.safetensors"
+    make_and_save(first, made)
+    second = Workshop(
+        work / "tiny-v2",
+        device,
+        minutes * V2_SHARE,
+        TINY_V2,
+        LESSONS_V2,
+        TEXT_SHARE_V2,
+        base=opened(made, TINY, device),
+        latents=work / "tiny",
+    )
+    make_and_save(second, arguments.out / "tiny-v2.safetensors")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import torch
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
 )
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from stable_diffusion.checkpoint import (
     identify,
@@ -22,7 +24,7 @@ from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.layout import Layout
 from stable_diffusion.model import load_model
 from stable_diffusion.networks import Networks, build_networks
-from stable_diffusion.variants import STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY, Variant
+from stable_diffusion.variants import STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY, TINY_V2, Variant
 
 CPU = torch.device("cpu")
 
@@ -65,6 +67,23 @@ def test_the_names_in_the_file_are_those_diffusers_reads(networks: Networks, fil
     expected = networks.vae.state_dict()
     assert vae.keys() == expected.keys()
     assert all(torch.equal(vae[name], expected[name]) for name in expected)
+
+
+def test_others_find_our_text_in_the_penultimate_layer_of_an_sd2_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    networks = build_networks(TINY_V2)
+    file = tmp_path / "v2.safetensors"
+    save_checkpoint(networks, TINY_V2, file, "v", dtype=torch.float32)
+    whole = CLIPTextConfig(**{**TINY_V2.text, "num_hidden_layers": 4})
+    text = CLIPTextModel(whole)
+    converted = convert_open_clip_checkpoint(text, load_file(file))
+    text.load_state_dict({n.removeprefix("text_model."): w for n, w in converted.items()})
+    ids = torch.tensor([[49406, 736, 5471, 49407, *[0] * 73]])
+    with torch.inference_mode():
+        states = text(ids, output_hidden_states=True).hidden_states
+        penultimate = text.final_layer_norm(states[-2])
+        ours = load_model(file, name="v2").encode_text(ids)
+    torch.testing.assert_close(ours, penultimate)
 
 
 @pytest.mark.parametrize("variant", [STABLE_DIFFUSION_1, STABLE_DIFFUSION_2], ids=lambda v: v.name)

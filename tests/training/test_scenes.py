@@ -9,9 +9,9 @@ from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from training import judge
 from training.captions import caption, plain_text
 from training.drawings import draw
-from training.evaluate import wishes
 from training.scenes import COLOURS, ICONS, SCENERY, Scene, Thing, random_scene
 from training.tokens import CaptionTokens
+from training.wishes import wishes
 
 
 def test_a_caption_names_only_what_the_picture_shows() -> None:

@@ -1,5 +1,6 @@
 """`make train`, cut short: it learns, it can be killed, and it leaves a model that draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.variants import TINY
+from stable_diffusion.variants import TINY, TINY_V2
 from training.denoiser import Lesson
+from training.glance import glance
+from training.latents import cached_scenes
 from training.progress import Budget
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
-from training.train import Workshop, make_model
+from training.train import Workshop, make_model, make_unet, opened
 
 CPU = torch.device("cpu")
 SHORT = Lesson("short", 0.05, 1e-3, {(64, 64): (1.0, 4)})
@@ -40,6 +43,37 @@ def test_the_model_that_training_leaves_can_draw(trained: Path) -> None:
     recipe = Recipe(prompt="a red cat", width=64, height=64, steps=2)
     (picture,) = generate(model, recipe)
     assert picture.image.size == (64, 64)
+
+
+def test_the_second_model_begins_where_the_first_stopped(trained: Path, tmp_path: Path) -> None:
+    base = opened(trained / "made.safetensors", TINY, CPU)
+    shop = replace(workshop(tmp_path, SHORT), variant=TINY_V2, base=base, latents=trained)
+    begun, given = make_unet(shop).state_dict(), base.unet.state_dict()
+    assert torch.equal(begun["conv_in.weight"], given["conv_in.weight"])
+    (networks,) = make_model(shop)
+    assert networks.vae is base.vae
+    save_checkpoint(networks, TINY_V2, tmp_path / "second.safetensors", "v")
+    model = load_model(tmp_path / "second.safetensors", name="second")
+    assert (model.variant, model.prediction) == (TINY_V2, "v")
+    (picture,) = generate(model, Recipe(prompt="a red cat", width=64, height=64, steps=2))
+    assert picture.image.size == (64, 64)
+
+
+def test_training_says_how_many_colours_are_right_by_now(trained: Path) -> None:
+    networks = opened(trained / "made.safetensors", TINY, CPU)
+    assert 0 <= glance(networks, TINY, 64, 64, seed=1) <= 1
+
+
+def test_scenes_drawn_by_other_rules_are_drawn_again(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = opened(trained / "made.safetensors", TINY, CPU).vae
+    before = cached_scenes(tmp_path, vae, 4, 1, (64, 64), CPU)
+    monkeypatch.setattr("training.scenes.USUAL_SHARE", 1.0)
+    monkeypatch.setattr("training.scenes.SCENERY", ("beach",))
+    after = cached_scenes(tmp_path, vae, 4, 1, (64, 64), CPU)
+    assert before.scenes != after.scenes
+    assert not torch.equal(before.latents, after.latents)
 
 
 def test_the_shipped_file_is_small(trained: Path) -> None:

@@ -1,0 +1,166 @@
+"""Pictures made larger by a network, a tile at a time.
+
+    upscaler = load_upscaler(Path("RealESRGAN_x4plus.pth"))
+    large = upscale(upscaler, image)
+
+Which network a file holds is told from its tensors, never from its name.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise, product
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from stable_diffusion.checkpoint import Checkpoint, open_checkpoint
+from stable_diffusion.errors import NumericalError, UnreadableModel
+from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.networks import placed
+from stable_diffusion.rrdbnet import RRDBNet, RRDBShape, current_names, shape_of
+
+# Numbers in the largest feature map of one tile: 128 MB, of which a few exist at once.
+TILE_VALUES = 2**25
+LARGEST_TILE = 512
+# Neighbouring tiles see this much of each other, in pixels, or less where the network sees less.
+# Networks could look farther, and hardly do: what is beyond changes no pixel by a grey level.
+OVERLAP = 32
+OnTile = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    """What `load_upscaler` returns. Safe to share between threads: nothing in it changes.
+
+    Attributes:
+        name: the file's, without its suffix.
+        scale: how many times larger `upscale` makes a picture.
+    """
+
+    name: str
+    network: RRDBNet
+    device: torch.device
+
+    @property
+    def scale(self) -> int:
+        return self.network.shape.scale
+
+    @property
+    def overlap(self) -> int:
+        """Pixels of context around a tile, a multiple of what is folded."""
+        return min(self.network.shape.reach, OVERLAP)
+
+    @property
+    def tile(self) -> int:
+        """Side of a tile in pixels, without its context: as large as memory shall allow."""
+        side = math.isqrt(TILE_VALUES // self.network.shape.features) // self.scale
+        return min(LARGEST_TILE, side - side % 8)
+
+
+def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler:
+    """Load an RRDBNet: Real-ESRGAN's x4 and x2 files and ESRGAN's, .pth or .safetensors.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        UnreadableModel: it is damaged, unsafe, or another network; the message says what it holds.
+    """
+    checkpoint = open_checkpoint(path)
+    names = current_names(checkpoint.names)
+    tensors = {name: checkpoint.read(stored) for name, stored in names.items()}
+    shape = shape_of({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    if shape is None:
+        raise _refusal(checkpoint)
+    with torch.device("meta"):
+        network = RRDBNet(shape)
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
+        odd = sorted(
+            names.get(name, name)
+            for name in expected.keys() | tensors.keys()
+            if name not in expected or name not in tensors or expected[name] != tensors[name].shape
+        )
+        raise UnreadableModel(
+            f"upscaler file {path.name!r} is not a whole RRDBNet of {shape.features} features and "
+            f"{shape.blocks} blocks; missing, misshapen or too many: {', '.join(odd[:4])}"
+        )
+    floats = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
+    network.load_state_dict(floats, assign=True)
+    network.eval().requires_grad_(False)
+    return Upscaler(path.stem, placed(network, channels_last=True), torch.device(device))
+
+
+def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
+    """An RGB picture of any size → one `upscaler.scale` times as large. Always the same bytes.
+
+    Args:
+        on_tile: called before every tile, in the same thread. Whatever it raises ends the work
+            there and comes out here: the way to cancel it.
+
+    Raises:
+        NumericalError: the network answered with values that are not numbers.
+    """
+    scale, margin = upscaler.scale, upscaler.overlap
+    picture = _surrounded(to_tensor(image), margin, upscaler.network.shape)
+    large = Image.new("RGB", (image.width * scale, image.height * scale))
+    for left, top, right, bottom in _tiles(image.width, image.height, upscaler.tile):
+        on_tile()
+        fold = upscaler.network.shape.unshuffle
+        width, height = (side + -side % fold for side in (right - left, bottom - top))
+        window = picture[:, top : top + height + 2 * margin, left : left + width + 2 * margin]
+        output = _enlarged(upscaler, window)[:, scale * margin :, scale * margin :]
+        inner = output[:, : scale * (bottom - top), : scale * (right - left)]
+        large.paste(to_image(inner), (scale * left, scale * top))
+    return large
+
+
+def doubled(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
+    """An RGB picture twice as large, whatever the upscaler's own factor; otherwise as `upscale`."""
+    large = upscale(upscaler, image, on_tile)
+    if upscaler.scale == 2:
+        return large
+    return large.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
+
+
+@torch.inference_mode()
+def _enlarged(upscaler: Upscaler, window: Tensor) -> Tensor:
+    """(3, h, w) → (3, scale·h, scale·w), both in -1..1, on the CPU."""
+    folded = window[None].to(upscaler.device, memory_format=torch.channels_last)
+    output = upscaler.network((folded + 1) / 2)[0].float().cpu() * 2 - 1
+    if not output.isfinite().all():
+        raise NumericalError(f"the upscaler {upscaler.name} lost itself: values are not numbers")
+    return output
+
+
+def _surrounded(picture: Tensor, margin: int, shape: RRDBShape) -> Tensor:
+    """The picture with its edge pixels repeated around it, so that tiles at the edge have context.
+
+    Below and on the right a little more, for sides that are no multiple of what is folded.
+    """
+    more = shape.unshuffle - 1
+    padding = (margin, margin + more, margin, margin + more)
+    return F.pad(picture[None], padding, mode="replicate")[0]
+
+
+def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, right, bottom of tiles about equally large, none above `side`, that cover all."""
+    for (top, bottom), (left, right) in product(_cuts(height, side), _cuts(width, side)):
+        yield left, top, right, bottom
+
+
+def _cuts(length: int, side: int) -> list[tuple[int, int]]:
+    count = math.ceil(length / side)
+    # every cut but the last on the grid that is folded
+    marks = [length * i // count // 4 * 4 for i in range(count)] + [length]
+    return list(pairwise(marks))
+
+
+def _refusal(checkpoint: Checkpoint) -> UnreadableModel:
+    found = ", ".join(sorted(checkpoint.names)[:3]) or "no tensors"
+    return UnreadableModel(
+        f"upscaler file {checkpoint.path.name!r} is not an RRDBNet that makes pictures 2 or 4 "
+        f"times larger, as ESRGAN and Real-ESRGAN publish them; found: {found}"
+    )

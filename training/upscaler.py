@@ -1,0 +1,243 @@
+"""Makes the shipped upscaler from nothing: `python -m training.upscaler --minutes 12`.
+
+A small RRDBNet that begins as an interpolation learns what to add to it, from drawings and
+textures. Loss: L1 of the pixels and of their differences along x and y (edges); no adversary: what
+it cannot know it leaves soft.
+"""
+
+import argparse
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from stable_diffusion import tiny
+from stable_diffusion.checkpoint import load_networks, open_checkpoint
+from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.networks import decoded, placed, posterior
+from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
+from stable_diffusion.variants import TINY
+from training.degradation import degraded, halved
+from training.drawings import draw
+from training.interpolation import interpolator
+from training.progress import Budget, keep
+from training.scenes import random_scene
+from training.textures import texture
+
+SHAPE = RRDBShape(scale=2, features=16, blocks=2, growth=8)
+SEED = 21
+PATCH = 40  # side of what the network sees, in pixels
+EDGE = 4  # of which this much at each side is context, as a tile has it, and not judged
+BATCH = 8
+PEAK = 4e-4
+AVERAGED = 0.998  # decay of the running mean of the weights, which is what is kept
+RETURNED = 0.25  # share of the drawings that went through the autoencoder when they were small
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A picture of twice the size, and, for some, how it looks small after the autoencoder."""
+
+    large: Image.Image
+    returned: Image.Image | None = None
+
+    def pair(self, rng: random.Random) -> tuple[Image.Image, Image.Image]:
+        """A window of the small picture, degraded anew each time, and of the large one."""
+        side = self.large.width // 2
+        left, top = rng.randrange(side - PATCH + 1), rng.randrange(side - PATCH + 1)
+        window = (left, top, left + PATCH, top + PATCH)
+        large = self.large.crop((2 * left, 2 * top, 2 * (left + PATCH), 2 * (top + PATCH)))
+        if self.returned:
+            return self.returned.crop(window), large
+        return degraded(large, rng), large
+
+
+def lessons(vae: AutoencoderKL, device: torch.device, drawings: int) -> list[Lesson]:
+    """As many textures as drawings; the drawings 512 pixels large, the textures 256."""
+    rng = random.Random(SEED)
+    made: list[Lesson] = []
+    for _ in range(drawings):
+        large = draw(random_scene(rng), 512, 512, rng)
+        small = halved(large, rng) if rng.random() < RETURNED else None
+        made += [
+            Lesson(large, small and returned(vae, small, device)),
+            Lesson(texture(256, rng)),
+        ]
+    return made
+
+
+@torch.inference_mode()
+def returned(vae: AutoencoderKL, picture: Image.Image, device: torch.device) -> Image.Image:
+    """What is left of a picture that has been latents: the pictures this upscaler will see."""
+    latents = posterior(vae, to_tensor(picture)[None].to(device)).mode()
+    return to_image(decoded(vae, latents)[0].float().cpu())
+
+
+def batch(
+    made: Sequence[Lesson], device: torch.device, rng: random.Random
+) -> tuple[Tensor, Tensor]:
+    """Small (n, 3, p, p) and large (n, 3, 2p, 2p), 0..1; turned, mirrored, colours exchanged."""
+    small: list[Tensor] = []
+    large: list[Tensor] = []
+    for _ in range(BATCH):
+        turn, mirrored = rng.randrange(4), rng.random() < 0.5
+        colours = rng.sample(range(3), 3)
+        for tensors, image in zip((small, large), rng.choice(made).pair(rng), strict=True):
+            pixels = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)[colours]
+            pixels = torch.rot90(pixels, turn, (1, 2))
+            tensors.append(pixels.flip(2) if mirrored else pixels)
+    return (
+        torch.stack(small).to(device, torch.float32).div(255),
+        torch.stack(large).to(device, torch.float32).div(255),
+    )
+
+
+def loss_of(output: Tensor, target: Tensor) -> Tensor:
+    """L1 of the pixels and of their differences, of pictures in 0..1."""
+    inner = slice(2 * EDGE, -2 * EDGE)
+    error = (output - target)[..., inner, inner]
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return error.abs().mean() + edges
+
+
+@dataclass
+class Apprentice:
+    """The network that learns, the running mean of its weights, and what can be kept of both."""
+
+    network: RRDBNet
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def beginning(cls, device: torch.device) -> "Apprentice":
+        """One that interpolates."""
+        network = placed(interpolator(SHAPE), device, channels_last=True)
+        return cls(
+            network,
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED)),
+            torch.optim.Adam(network.parameters(), lr=PEAK, betas=(0.9, 0.99)),
+        )
+
+    def learn(self, small: Tensor, large: Tensor, rate: float) -> float:
+        """One step. Returns the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_of(self.network(small.contiguous(memory_format=torch.channels_last)), large)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return loss.item()
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """For `keep`, and for `resume`."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state that was kept."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def make_upscaler(
+    folder: Path,
+    minutes: float,
+    device: torch.device,
+    *,
+    vae: AutoencoderKL | None = None,
+    drawings: int = 160,
+) -> RRDBNet:
+    """Train until the minutes are spent; goes on where it was killed.
+
+    Args:
+        folder: where `upscaler.pt` is kept every minute.
+        vae: the tiny model's autoencoder; None takes the shipped one's.
+        drawings: how many pictures of each sort to learn from.
+
+    Returns:
+        The network of averaged weights, in evaluation mode.
+    """
+    path = folder / "upscaler.pt"
+    state = torch.load(path, map_location=device, weights_only=True) if path.exists() else {}
+    budget = Budget("upscaler", minutes, spent=float(state.get("spent", 0.0)))
+    torch.manual_seed(SEED)
+    apprentice = Apprentice.beginning(device)
+    if state:
+        apprentice.resume(state)
+    if budget.fraction < 1:
+        made = lessons(vae or _shipped_vae(device), device, drawings)
+        _teach(apprentice, budget, made, device, path)
+    trained = apprentice.average.module.eval()
+    assert isinstance(trained, RRDBNet)
+    return trained
+
+
+def _teach(
+    apprentice: Apprentice,
+    budget: Budget,
+    made: Sequence[Lesson],
+    device: torch.device,
+    path: Path,
+) -> None:
+    # one that goes on must not repeat the batches it began with
+    rng = random.Random(SEED + int(budget.spent))
+    saved = budget.spent
+    for _ in budget.steps():
+        small, large = batch(made, device, rng)
+        loss = apprentice.learn(small, large, budget.learning_rate(PEAK))
+        usual = F.interpolate(small, scale_factor=2, mode="bicubic").clamp(0, 1)
+        budget.note(loss=loss, of_bicubic=loss / max(loss_of(usual, large).item(), 1e-4))
+        if budget.spent - saved > 60:
+            saved = budget.spent
+            keep(path, spent=budget.spent, **apprentice.state())
+    keep(path, spent=budget.spent, **apprentice.state())
+
+
+def _shipped_vae(device: torch.device) -> AutoencoderKL:
+    networks = load_networks(open_checkpoint(tiny.PATH), TINY, device, torch.float32)
+    return networks.vae
+
+
+def save_upscaler(network: RRDBNet, path: Path) -> None:
+    """Write it as published files name their tensors, in float16, whole or not at all."""
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"format": "pt"})
+    partial.replace(path)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=12, help="time for the training")
+    parser.add_argument("--work", type=Path, default=Path(".training"), help="work folder")
+    parser.add_argument("--out", type=Path, default=tiny.UPSCALER_PATH, help="the file to write")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    network = make_upscaler(arguments.work, arguments.minutes, torch.device(arguments.device))
+    save_upscaler(network, arguments.out)
+    print(f"saved {arguments.out} ({arguments.out.stat().st_size / 1e6:.2f} MB)")
+
+
+if __name__ == "__main__":
+    main()
