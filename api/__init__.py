@@ -7,12 +7,16 @@ from flask import Flask
 from api.auth import KeyRing
 from api.desk import Desk
 from api.handlers import register_handlers
+from api.rate import SubmitRate
+from api.routes.capabilities import capability_routes
+from api.routes.docs import add_docs
 from api.routes.generate import generate_routes
 from api.routes.health import health_routes
 from api.routes.images import image_routes
 from api.routes.recent import recent_routes
 from api.routes.status import status_routes
-from api.settings import ApiSettings
+from api.routes.templates import template_routes
+from api.settings import NO_LIMIT, ApiSettings
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +28,21 @@ def create_app(settings: ApiSettings) -> Flask:
     register_handlers(app)
 
     desk = Desk.of(settings)
-    keys = KeyRing(settings.api_keys)
+    keys = KeyRing(settings.keys)
     if keys.has_dummy:
         log.warning(
             "THE DUMMY API KEY OF THE README IS ACTIVE: whoever reaches this API may use it. "
-            "Set API_KEYS to keys of your own."
+            "Set API_KEYS or API_KEYS_FILE to keys of your own."
         )
-    app.register_blueprint(generate_routes(desk, keys, settings))
+    rate = None
+    if settings.rate_limit != NO_LIMIT:
+        rate = SubmitRate(app, desk.redis, settings.rate_limit)
+    app.register_blueprint(generate_routes(desk, keys, rate, settings))
     app.register_blueprint(status_routes(desk))
     app.register_blueprint(image_routes(desk))
     app.register_blueprint(recent_routes(desk, keys, settings))
+    app.register_blueprint(template_routes())
+    app.register_blueprint(capability_routes(desk))
     app.register_blueprint(health_routes(desk))
+    add_docs(app, settings.limits)
     return app

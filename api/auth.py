@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from flask import Request
@@ -38,10 +39,29 @@ class KeyRing:
         return self.admits(DUMMY_KEY)
 
 
+def keys_in(path: Path) -> tuple[str, ...]:
+    """The keys of a file: one a line; empty lines and lines that begin with # do not count.
+
+    Raises:
+        ValueError: it cannot be read, or holds no key. Nothing of what it holds is told.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is not a text file in UTF-8") from error
+    keys = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
+    if not keys:
+        raise ValueError("holds no key")
+    return keys
+
+
 def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> str:
     """Let the request in if a header or its body carries a known key.
 
-    Takes `api_key` out of `body`: the key goes no further.
+    Takes `api_key` out of `body`: the key goes no further. What cannot be a key stays, to be told
+    with the other faults of the body, if a header has let the request in.
 
     Returns:
         Who sends the request, as a short digest of the key that was let in.
@@ -49,7 +69,9 @@ def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> str:
     Raises:
         Unauthorized.
     """
-    carried = [*_headers(request), body.pop("api_key", None)]
+    carried: list[object] = [*_headers(request)]
+    if isinstance(body.get("api_key"), str):
+        carried.append(body.pop("api_key"))
     admitted = [key for key in carried if keys.admits(key)]
     if not admitted:
         raise Unauthorized("Unauthorized")

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any, NoReturn
 
 from flask import Request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_input_stream
 
-from api.errors import BodyTooLarge, NotJson, UnreadableBody
+from api.errors import BodyTooLarge, BodyTooSlow, NotJson, UnreadableBody
 
 JsonObject = dict[str, Any]
 
@@ -27,7 +29,7 @@ _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 def read_object(request: Request, limit: int) -> JsonObject:
     """The JSON object of the request's body, at most `limit` bytes long.
 
-    Raises NotJson, BodyTooLarge or UnreadableBody.
+    Raises NotJson, BodyTooLarge, BodyTooSlow or UnreadableBody.
     """
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         said = request.mimetype or "nothing"
@@ -59,7 +61,16 @@ def parse_object(body: bytes) -> JsonObject:
 
 
 def _read_all(request: Request, limit: int) -> bytes:
-    """All of the body, its length announced or chunked, or BodyTooLarge."""
+    """All of the body, its length announced or chunked."""
+    try:
+        return _read_up_to(request, limit)
+    except (ClientDisconnected, OSError) as error:
+        raise BodyTooSlow("the body did not come whole in time") from error
+    except ParseException as error:  # chunks that are none
+        raise UnreadableBody("the body is not sent as HTTP has it") from error
+
+
+def _read_up_to(request: Request, limit: int) -> bytes:
     stream: IO[bytes] = get_input_stream(request.environ)
     if (request.content_length or 0) <= limit:
         body = b"".join(_pieces(stream, limit + 1))

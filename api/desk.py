@@ -1,6 +1,7 @@
 """The desk between HTTP and the jobs: takes a request in, tells how its job is doing."""
 
 import logging
+import posixpath
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from redis import Redis
 from api.errors import NobodyServes
 from api.settings import ApiSettings
 from jobs.connection import connect
-from jobs.errors import Fault, InvalidRequest, JobsError
+from jobs.errors import Fault, InvalidRequest, JobsError, UnsafeName
 from jobs.limits import Limits
 from jobs.models import ModelChoice, choose_model
 from jobs.names import JobKind, JobType, model_named
+from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords, NewJob, new_job_id
 from jobs.request import ImageToImage, Request, parse_request
@@ -40,6 +42,7 @@ class Desk:
     celery: Celery
     limits: Limits
     default_model: str
+    prompt_files: PromptFiles
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
@@ -47,12 +50,17 @@ class Desk:
         redis = connect(settings.celery_result_backend)
         return cls(
             redis=redis,
-            records=JobRecords(redis, result_ttl_seconds=settings.result_ttl_seconds),
+            records=JobRecords(
+                redis,
+                result_ttl_seconds=settings.result_ttl_seconds,
+                caps=settings.waiting_caps,
+            ),
             workers=Workers(redis),
             store=PictureStore(settings.outputs),
             celery=make_celery(settings, publisher=True),
             limits=settings.limits,
             default_model=model_named(settings.default_model),
+            prompt_files=PromptFiles(settings.prompts_dir),
         )
 
     def accept(self, kind: JobKind, body: dict[str, Any], *, submitter: str) -> NewJob:
@@ -66,6 +74,7 @@ class Desk:
         Raises:
             InvalidRequest: with every fault of the body.
             NobodyServes: no worker takes its type.
+            TooManyWaiting, QueueFull: too many jobs wait already.
             RecordsUnavailable, StoreError: nothing was accepted.
         """
         served = self.workers.served()
@@ -79,6 +88,7 @@ class Desk:
             request=request.settled(model=choice.name, seed=seed),
             model=choice.name,
             warnings=choice.warnings,
+            prompts=self.prompt_files.read(request.from_file) if request.from_file else (),
             submitter=submitter,
         )
         self._open(job)
@@ -99,7 +109,13 @@ class Desk:
         faults: list[Fault] = []
         request = choice = None
         try:
-            request = parse_request(kind, body, limits=self.limits, default_type=default_type)
+            request = parse_request(
+                kind,
+                body,
+                limits=self.limits,
+                default_type=default_type,
+                prompt_files=self.prompt_files,
+            )
         except InvalidRequest as error:
             faults += error.faults
         ckpt = request.ckpt if request else body.get("ckpt", "default")
@@ -108,9 +124,25 @@ class Desk:
                 choice = choose_model(ckpt, default=self.default_model, installed=served.models)
             except InvalidRequest as error:
                 faults += error.faults
+        if request and (fault := self._leads_out(request.outdir)):
+            faults.append(fault)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice
+
+    def _leads_out(self, outdir: str) -> Fault | None:
+        """What only the store can find wrong with a folder: that a link on its way leads out."""
+        try:
+            self.store.check(posixpath.join(outdir, "picture"))
+        except UnsafeName:
+            return Fault(
+                field="outdir",
+                code="outside_output_root",
+                value=outdir,
+                problem="leaves the output folder",
+                expected="a folder below the output folder",
+            )
+        return None
 
     def _open(self, job: NewJob) -> None:
         """The init image first, the record after it: whoever sees a record finds its picture."""

@@ -12,7 +12,10 @@ class ApiError(Exception):
     ├── UnreadableBody    not one JSON object in UTF-8
     ├── NotJson           the body says that it is something else
     ├── BodyTooLarge      over the limit
+    ├── BodyTooSlow       it did not come whole in time
+    ├── TooManyRequests   the key submits more often than it may
     ├── NoSuchImage       the job has no such picture
+    ├── NoSuchTemplate    there is no template of this name
     └── NobodyServes      no worker takes this type of job
     """
 
@@ -33,8 +36,24 @@ class BodyTooLarge(ApiError):
     """The body is longer than the limit."""
 
 
+class BodyTooSlow(ApiError):
+    """The client did not send the whole body in time, or went away before."""
+
+
+class TooManyRequests(ApiError):
+    """The key submits more often than it may; in `retry_after` seconds it may again."""
+
+    def __init__(self, rate: str, *, retry_after: int) -> None:
+        super().__init__(f"this key may submit {rate}: try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
 class NoSuchImage(ApiError):
     """The job is known, but has no such picture, or not yet."""
+
+
+class NoSuchTemplate(ApiError):
+    """There is no template of this name."""
 
 
 class NobodyServes(ApiError):

@@ -1,9 +1,17 @@
 """gunicorn's configuration: `gunicorn --config python:api.gunicorn api.wsgi:app`."""
 
+from api.patience import PatientWorker
 from api.settings import ApiSettings
 from jobs.environment import read_settings
 
 _settings = read_settings(ApiSettings)
+
+
+class Worker(PatientWorker):
+    """The threads of this API."""
+
+    request_seconds = _settings.request_seconds
+
 
 _host = f"[{_settings.api_host}]" if ":" in _settings.api_host else _settings.api_host
 
@@ -11,7 +19,7 @@ bind = f"{_host}:{_settings.port}"
 # One process: the API waits for Redis and files, which threads do as well, and the places for
 # synchronous requests are counted once.
 workers = 1
-worker_class = "gthread"
+worker_class = Worker
 threads = _settings.api_threads
 # What stopping waits for: longer than any answer that is not a synchronous one.
 graceful_timeout = 3

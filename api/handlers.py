@@ -13,9 +13,12 @@ from werkzeug.exceptions import HTTPException
 from api.errors import (
     ApiError,
     BodyTooLarge,
+    BodyTooSlow,
     NobodyServes,
     NoSuchImage,
+    NoSuchTemplate,
     NotJson,
+    TooManyRequests,
     Unauthorized,
     UnreadableBody,
 )
@@ -25,8 +28,10 @@ from jobs.errors import (
     JobsError,
     NoSuchJob,
     NoSuchPicture,
+    QueueFull,
     RecordsUnavailable,
     StoreError,
+    TooManyWaiting,
 )
 
 log = logging.getLogger(__name__)
@@ -37,15 +42,20 @@ CODES: dict[type[Exception], HTTPStatus] = {
     Unauthorized: HTTPStatus.UNAUTHORIZED,
     NoSuchJob: HTTPStatus.NOT_FOUND,
     NoSuchImage: HTTPStatus.NOT_FOUND,
+    NoSuchTemplate: HTTPStatus.NOT_FOUND,
     NoSuchPicture: HTTPStatus.GONE,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
+    QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     RecordsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NobodyServes: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_SECONDS = 5
-"""What a client is told to wait after a 503."""
+"""What a client is told to wait after a 503, or a 429 that does not know better."""
 
 
 def error_body(summary: str, faults: Sequence[Fault] = ()) -> dict[str, Any]:
@@ -68,7 +78,8 @@ def _known(error: Exception) -> ResponseReturnValue:
     headers: dict[str, str] = {}
     if code is HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s", error)
-        headers["Retry-After"] = str(RETRY_SECONDS)
+    if code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_SECONDS))
     if code is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return _body(error), code, headers

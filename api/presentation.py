@@ -5,10 +5,11 @@ facts it did not tell.
 """
 
 import base64
+import re
 from io import BytesIO
 from typing import Any
 
-from flask import Response, send_file
+from flask import Response, request, send_file
 
 from api.desk import Desk
 from api.errors import NoSuchImage
@@ -71,19 +72,25 @@ def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -
     if number not in links:
         raise NoSuchImage(f"the job has no picture {number!r}; it has: {', '.join(links)}")
     picture, extension = links[number], status.result.format
+    data = desk.store.read(picture.name)
     response = send_file(
-        BytesIO(desk.store.read(picture.name)),
+        BytesIO(data),
         mimetype=MIME_TYPES[extension],
         download_name=f"{status.job_id}_{number}.{extension}",
-        conditional=True,  # ranges, and 304 for who has it already
         etag=f"{status.job_id}-{number}",
         max_age=KEPT_BY_CLIENTS,
     )
+    response.cache_control.public = False
+    response.cache_control.private = True  # only who knows the id may see it
+    response.cache_control.immutable = True
     response.headers["X-Content-Type-Options"] = "nosniff"
     for other in links:
         if other != number:
             response.headers.add("Link", f'</images/{status.job_id}/{other}>; rel="related"')
-    return response
+    # ranges, and 304 for who has it already
+    return response.make_conditional(
+        _asked(len(data)), accept_ranges=True, complete_length=len(data)
+    )
 
 
 def image_links(status: JobStatus) -> dict[str, StoredPicture]:
@@ -92,6 +99,13 @@ def image_links(status: JobStatus) -> dict[str, StoredPicture]:
         return {}
     numbered = {str(number): picture for number, picture in enumerate(status.result.images)}
     return numbered | ({GRID: status.result.grid} if status.result.grid else {})
+
+
+def _asked(length: int) -> dict[str, Any]:
+    """The request as werkzeug reads it, but more bytes from the end than there are mean all."""
+    asked = request.environ
+    suffix = re.fullmatch(r"bytes=-(\d{1,18})", asked.get("HTTP_RANGE", "").strip())
+    return {**asked, "HTTP_RANGE": "bytes=0-"} if suffix and int(suffix[1]) > length else asked
 
 
 def _shown(result: Result) -> tuple[StoredPicture, ...]:

@@ -1,12 +1,17 @@
 """The API's settings: those of the jobs, and its own."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from limits import parse
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from api.auth import DUMMY_KEY
+from api.auth import DUMMY_KEY, keys_in
+from jobs.limits import WaitingCaps
 from jobs.settings import JobSettings
+
+NO_LIMIT = "none"
 
 
 class ApiSettings(JobSettings):
@@ -17,11 +22,36 @@ class ApiSettings(JobSettings):
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(DUMMY_KEY,), min_length=1, repr=False, description="keys let in, comma-separated"
     )
+    api_keys_file: Path | None = Field(
+        default=None, description="a file of further keys, one a line; # begins a comment"
+    )
+    rate_limit: str = Field(
+        default="600/minute",
+        description=f"how often a key may submit: N/second, minute or hour; {NO_LIMIT}: any number",
+    )
+    max_waiting_per_key: int = Field(
+        default=500, ge=0, description="how many jobs of one key may wait; 0: any number"
+    )
+    max_waiting: int = Field(
+        default=1000, ge=0, description="how many jobs may wait in all; 0: any number"
+    )
+    prompts_dir: Path = Field(
+        default=Path(), description="prompt files for from-file; default DATA_DIR/prompts"
+    )
     api_threads: int = Field(default=64, ge=2, description="requests answered at once")
+    request_seconds: float = Field(
+        default=30, gt=0, description="how long a client may take to send its request"
+    )
     max_body_mib: int = Field(default=16, ge=1, description="largest body of a request, in MiB")
     synchronous_seconds: float = Field(
         default=600, gt=0, description="how long a synchronous request waits for its picture"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompts_below_data(cls, values: dict[str, object]) -> dict[str, object]:
+        data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
+        return {"prompts_dir": data_dir / "prompts", **values}
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -29,6 +59,37 @@ class ApiSettings(JobSettings):
         if not isinstance(value, str):
             return value
         return tuple(key.strip() for key in value.split(",") if key.strip())
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            keys_in(path)
+        return path
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, rate: str) -> str:
+        if rate.lower() == NO_LIMIT:
+            return NO_LIMIT
+        parse(rate)
+        return rate
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are let in: those named and those of the file.
+
+        The dummy key is let in when nobody has given another, or it was named.
+        """
+        if self.api_keys_file is None:
+            return self.api_keys
+        named = self.api_keys if "api_keys" in self.model_fields_set else ()
+        return named + keys_in(self.api_keys_file)
+
+    @property
+    def waiting_caps(self) -> WaitingCaps:
+        """How many jobs may wait."""
+        return WaitingCaps(per_submitter=self.max_waiting_per_key, in_all=self.max_waiting)
 
     @property
     def max_body_bytes(self) -> int:

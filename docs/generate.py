@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 from api.settings import ApiSettings
 from jobs.faults import expected_of
 from jobs.names import SAMPLERS
-from jobs.request import ImageToImage, TextToImage
+from jobs.schemas import SCHEMAS, Request
 from jobs.settings import JobSettings
 from launcher.settings import LauncherSettings
 from worker.settings import WorkerSettings
@@ -33,6 +33,10 @@ SPOKEN_DEFAULTS = {
     "prompt": "required",
     "from-file": "`false`",
 }
+SPOKEN_CHOICES = {
+    "type": "one of: standard, optimized",
+    "sampler": "a key or label of the table below",
+}
 SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("make up", LauncherSettings),
     ("API and workers", JobSettings),
@@ -42,18 +46,18 @@ SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
 
 
 def parameters() -> str:
-    """The parameters of both endpoints as a Markdown table."""
-    text = _properties(TextToImage)
-    image = _properties(ImageToImage)
+    """The parameters of both endpoints and both types as a Markdown table."""
+    text = _properties(SCHEMAS["txt2img"]["standard"])
+    image = _properties(SCHEMAS["img2img"]["standard"])
+    optimized = _properties(SCHEMAS["img2img"]["optimized"])
     rows = ["| parameter | accepts | default | |", "|---|---|---|---|"]
     for name, schema in image.items():
         only = "" if name in text else "img2img: "
+        only += "" if name in optimized else "type standard only: "
         default = SPOKEN_DEFAULTS.get(name) or _default(schema)
         if name in text and _default(text[name]) != _default(schema):
             default = f"{_default(text[name])}; img2img {default}"
-        accepts = expected_of(schema).replace("|", "\\|")
-        if name == "sampler":
-            accepts = "a key or label of the table below"
+        accepts = SPOKEN_CHOICES.get(name) or expected_of(schema).replace("|", "\\|")
         rows.append(f"| `{name}` | {accepts} | {default} | {only}{schema['description']} |")
     return "\n".join(rows)
 
@@ -96,8 +100,8 @@ def main() -> None:
     ENV_EXAMPLE.write_text(settings())
 
 
-def _properties(model: type[TextToImage] | type[ImageToImage]) -> dict[str, dict[str, Any]]:
-    return model.model_json_schema(by_alias=True)["properties"]
+def _properties(schema: type[Request]) -> dict[str, dict[str, Any]]:
+    return schema.model_json_schema(by_alias=True)["properties"]
 
 
 def _default(schema: dict[str, Any]) -> str:
@@ -109,7 +113,7 @@ def _default(schema: dict[str, Any]) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
-    return "" if value == Path() else str(value)
+    return "" if value in (None, Path()) else str(value)
 
 
 if __name__ == "__main__":

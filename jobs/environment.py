@@ -4,6 +4,7 @@ import sys
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -18,8 +19,13 @@ def read_settings(kind: type[Settings]) -> Settings:
     try:
         return kind()
     except ValidationError as error:
-        faults = [
-            f"{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        ]
+        faults = [_told(kind, fault) for fault in error.errors(include_url=False)]
         sys.exit(f"error: wrong settings: {'; '.join(faults)}")
+
+
+def _told(kind: type[BaseSettings], fault: ErrorDetails) -> str:
+    """One variable that cannot be, and why; a secret's value is left out."""
+    name = str(fault["loc"][0])
+    secret = name in kind.model_fields and not kind.model_fields[name].repr
+    value = "" if secret else f"={fault['input']!r}"
+    return f"{name.upper()}{value}: {fault['msg'].removeprefix('Value error, ')}"

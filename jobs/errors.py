@@ -25,6 +25,8 @@ class JobsError(Exception):
     ├── InvalidRequest         the body cannot be honoured; carries every fault
     ├── NoSuchJob              the id was never given out, or its record has expired
     ├── JobAlreadyFinal        a finished job cannot be cancelled
+    ├── TooManyWaiting         the submitter has as many waiting jobs as it may
+    ├── QueueFull              nobody may submit until some of the waiting jobs are drawn
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
@@ -56,6 +58,22 @@ class JobAlreadyFinal(JobsError):
         super().__init__(f"job {job_id} has already ended: {state}")
         self.job_id = job_id
         self.state = state
+
+
+class TooManyWaiting(JobsError):
+    """One submitter has reached its share of the queue."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} jobs of this key wait already: let some of them be drawn first")
+        self.most = most
+
+
+class QueueFull(JobsError):
+    """The queues of all types together are full."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the queue is full: {most} jobs wait already")
+        self.most = most
 
 
 class RecordsUnavailable(JobsError):

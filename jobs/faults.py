@@ -3,6 +3,8 @@
 import difflib
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,10 +38,29 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
 _FIELD_CODES = {"C": "must_match_model", "f": "must_match_model"}
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where a field belongs that the schema at hand does not have, and what to do about it."""
+
+    place: str
+    way: str
+
+
 def faults_of(
-    error: ValidationError, model: type[BaseModel], body: dict[str, Any]
+    error: ValidationError,
+    model: type[BaseModel],
+    body: dict[str, Any],
+    elsewhere: Mapping[str, Elsewhere] | None = None,
 ) -> tuple[Fault, ...]:
-    """Every fault in a validation error, one a field; of unknown fields the first 20."""
+    """Every fault in a validation error, one a field; of unknown fields the first 20.
+
+    Args:
+        error: what pydantic found.
+        model: the schema that the body was read against.
+        body: the JSON object.
+        elsewhere: fields that other schemas have.
+    """
+    elsewhere = elsewhere or {}
     properties = model.model_json_schema(by_alias=True)["properties"]
     faults: dict[str, Fault] = {}
     unknown = 0
@@ -47,7 +68,9 @@ def faults_of(
         field = str(detail["loc"][0])
         if field in faults:
             continue
-        if detail["type"] == "extra_forbidden":
+        if detail["type"] == "extra_forbidden" and field in elsewhere:
+            faults[field] = _misplaced_field(field, body.get(field), elsewhere[field])
+        elif detail["type"] == "extra_forbidden":
             unknown += 1
             if unknown <= _MAX_UNKNOWN:
                 faults[field] = _unknown_field(field, body.get(field), list(properties))
@@ -83,8 +106,8 @@ def expected_of(schema: dict[str, Any]) -> str:
         return "base64 of a PNG, JPEG or WebP image"
     if schema.get("type") in ("integer", "number"):
         return _expected_number(schema)
-    if schema.get("type") == "string" and "pattern" in schema:
-        return "cpu, cuda or cuda:N" if "cuda" in schema["pattern"] else schema["pattern"]
+    if "cuda" in schema.get("pattern", ""):
+        return "cpu, cuda or cuda:N"
     words = {"string": "a string", "boolean": "true or false", "object": "an object of strings"}
     return words.get(schema.get("type", ""), str(schema.get("type", "null")))
 
@@ -102,15 +125,21 @@ def _expected_number(schema: dict[str, Any]) -> str:
     return words
 
 
+def _misplaced_field(field: str, value: Any, there: Elsewhere) -> Fault:
+    return Fault(
+        field=field,
+        code="not_for_this_type",
+        value=safe_value(field, value),
+        problem=f"belongs to {there.place}",
+        expected=f"the field left out, or {there.way}",
+    )
+
+
 def _unknown_field(field: str, value: Any, known: list[str]) -> Fault:
     shown = str(safe_value("", field))
-    if field == "init_img":
+    if field == "api_key" and not isinstance(value, str):
         return Fault(
-            field=field,
-            code="not_for_this_kind",
-            value=None,
-            problem="belongs to img2img",
-            expected="POST it to /img2img",
+            field=field, code="type", value=None, problem="is not a string", expected="a string"
         )
     nearest = difflib.get_close_matches(field, known, n=1) if len(field) <= 64 else []
     return Fault(

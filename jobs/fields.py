@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs.init_image import read_init_image
 from jobs.limits import Limits
-from jobs.names import CONFIGS, SAMPLER_KEYS, sampler_named
+from jobs.names import CONFIGS, SAMPLERS, sampler_named
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
@@ -27,6 +27,7 @@ def _folder(path: str) -> str:
     """A relative folder of plain segments: no way up, no absolute path, no URL."""
     if not path:
         return path
+    _printable(path)
     if path.startswith("/"):
         raise PydanticCustomError("absolute_path", "is an absolute path")
     segments = path.removesuffix("/").split("/")
@@ -69,7 +70,7 @@ def _checkpoint(value: Any) -> Any:
         and 0 < len(value) <= 32
         and all(isinstance(name, str) and 0 < len(name) <= 256 for name in value.values())
     ):
-        return value
+        return {_printable(name): _printable(file) for name, file in value.items()}
     raise PydanticCustomError("type", "is neither a model's name nor an object of them")
 
 
@@ -93,11 +94,36 @@ def _config(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, Field(max_length=20_000), AfterValidator(_printable)]
-Folder = Annotated[str, Field(max_length=600), AfterValidator(_folder)]
+# What the validators above say in code, as far as a JSON schema can say it.
+_TEXT_PATTERN = r"^[^\x00]*$"
+_FOLDER_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
+_FOLDER_PATTERN = rf"^({_FOLDER_NAME}(/{_FOLDER_NAME}){{0,{_MAX_SEGMENTS - 1}}}/?)?$"
+_MODEL_NAME = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _TEXT_PATTERN}
+
+Text = Annotated[
+    str,
+    Field(max_length=20_000, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    AfterValidator(_printable),
+]
+Folder = Annotated[
+    str,
+    Field(max_length=600, json_schema_extra={"pattern": _FOLDER_PATTERN}),
+    AfterValidator(_folder),
+]
 Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8)]
 Sampler = Annotated[
-    str, BeforeValidator(_sampler), WithJsonSchema({"type": "string", "enum": list(SAMPLER_KEYS)})
+    str,
+    BeforeValidator(_sampler),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": [
+                spelling
+                for sampler in SAMPLERS
+                for spelling in (sampler.key, *sampler.aliases, sampler.label)
+            ],
+        }
+    ),
 ]
 # JSON's safe integers: any client can send and read them without loss.
 Seed = Annotated[
@@ -116,7 +142,15 @@ Seed = Annotated[
 PromptFile = Annotated[
     str | None,
     BeforeValidator(_prompt_file),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"const": False}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^({_NAME.pattern})?$"},
+                {"const": False},
+                {"type": "null"},
+            ]
+        }
+    ),
 ]
 Checkpoint = Annotated[
     str | dict[str, str],
@@ -124,19 +158,22 @@ Checkpoint = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 256},
+                _MODEL_NAME,
                 {
                     "type": "object",
                     "minProperties": 1,
                     "maxProperties": 32,
-                    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256},
+                    "propertyNames": {"pattern": _TEXT_PATTERN},
+                    "additionalProperties": _MODEL_NAME,
                 },
             ]
         }
     ),
 ]
 Config = Annotated[
-    str | None, BeforeValidator(_config), WithJsonSchema({"type": "string", "enum": [*CONFIGS]})
+    str | None,
+    BeforeValidator(_config),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": [*CONFIGS]}, {"type": "null"}]}),
 ]
 Batch = Annotated[int, Field(ge=1, le=128), BeforeValidator(_whole)]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]

@@ -1,4 +1,4 @@
-"""How much one request may ask for."""
+"""How much one request may ask for, and how many may wait."""
 
 from dataclasses import dataclass
 
@@ -25,3 +25,16 @@ class Limits:
     def side(self, model: str) -> int:
         """The longest side in pixels that a model may be asked for."""
         return self.max_side_768 if model == "sd21v" else self.max_side
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingCaps:
+    """How many jobs may wait at once; 0: any number.
+
+    Attributes:
+        per_submitter: of one key.
+        in_all: of everybody, over all types.
+    """
+
+    per_submitter: int = 0
+    in_all: int = 0

@@ -70,6 +70,7 @@ def sampler_named(spelling: str) -> SamplerName | None:
 # canonical name -> (kind of network, other spellings: the README's and the published file names)
 _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tiny": ("v1", ()),
+    "tiny-v2": ("v2-v", ("tiny_v2", "tinyv2")),
     "sd14": ("v1", ("sd1.4", "sd-v1-4")),
     "sd15": ("v1", ("sd1.5", "v1-5-pruned", "v1-5-pruned-emaonly")),
     "sd21": ("v2", ("sd2.1", "v2-1_512-ema-pruned")),

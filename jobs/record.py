@@ -6,15 +6,16 @@ The worker's side is `jobs.claims`; the atomic steps of both are in `jobs.steps`
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from redis import Redis
 
 from jobs import keys, steps
 from jobs.connection import reaching_redis
-from jobs.errors import JobAlreadyFinal, NoSuchJob
-from jobs.names import JobType
-from jobs.request import Request
+from jobs.errors import JobAlreadyFinal, NoSuchJob, QueueFull, TooManyWaiting
+from jobs.limits import WaitingCaps
+from jobs.names import JOB_TYPES, JobType
+from jobs.request import PROMPTS, Request
 from jobs.status import Failure, JobState, JobStatus, Progress, Result
 
 KEPT_RECENT = 100
@@ -32,6 +33,7 @@ class NewJob:
     Attributes:
         request: settled, that is with its model chosen and its seed drawn.
         warnings: what could not be honoured to the letter, as far as known at submission.
+        prompts: those of the request's prompt file; empty: the request's own.
         submitter: a digest of the key, so that only its owner may cancel; empty: anybody.
     """
 
@@ -39,39 +41,76 @@ class NewJob:
     request: Request
     model: str
     warnings: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
     submitter: str = ""
+
+    @property
+    def stored_request(self) -> dict[str, Any]:
+        """The request as its record keeps it."""
+        prompts = {PROMPTS: list(self.prompts)} if self.prompts else {}
+        return self.request.stored() | prompts
 
 
 class JobRecords:
     """The records as API and tools see them. Safe to share between threads.
 
     Every method raises RecordsUnavailable when Redis does not answer or refuses to write.
+
+    Args:
+        redis: the Redis of the records.
+        result_ttl_seconds: how long the record of a cancelled job is kept.
+        caps: how many jobs may wait.
     """
 
-    def __init__(self, redis: Redis, *, result_ttl_seconds: int) -> None:
+    def __init__(
+        self, redis: Redis, *, result_ttl_seconds: int, caps: WaitingCaps | None = None
+    ) -> None:
         self._redis = redis
         self._ttl = result_ttl_seconds
+        self._caps = caps or WaitingCaps()
         self._open = redis.register_script(steps.OPEN)
         self._cancel = redis.register_script(steps.CANCEL)
 
     def open(self, job: NewJob) -> None:
-        """Write the record of a new job and put it at the end of the queue of its type."""
+        """Write the record of a new job and put it at the end of the queue of its type.
+
+        Raises TooManyWaiting or QueueFull; then nothing was written.
+        """
         request = job.request
         fields = {
             "kind": request.kind,
             "type": request.type,
-            "request": json.dumps(request.stored()),
+            "request": json.dumps(job.stored_request),
             "model": job.model,
             "warnings": json.dumps(job.warnings),
             "submitter": job.submitter,
         }
         with reaching_redis():
-            opened = self._open(
-                keys=[keys.job(job.job_id), keys.queue(request.type), keys.ORDER],
-                args=[job.job_id, *(part for field in fields.items() for part in field)],
+            reply = self._open(
+                keys=[
+                    keys.job(job.job_id),
+                    keys.queue(request.type),
+                    keys.ORDER,
+                    *map(keys.queue, JOB_TYPES),
+                ],
+                args=[
+                    job.job_id,
+                    keys.JOB,
+                    job.submitter,
+                    self._caps.per_submitter,
+                    self._caps.in_all,
+                    *(part for field in fields.items() for part in field),
+                ],
             )
-        if not opened:
-            raise ValueError(f"job id {job.job_id} is taken")
+        match cast(Literal["opened", "taken", "share", "full"], reply):
+            case "opened":
+                return
+            case "taken":
+                raise ValueError(f"job id {job.job_id} is taken")
+            case "share":
+                raise TooManyWaiting(self._caps.per_submitter)
+            case "full":
+                raise QueueFull(self._caps.in_all)
 
     def get(self, job_id: str) -> JobStatus:
         """The job at this moment, its place in the queue included. Raises NoSuchJob."""

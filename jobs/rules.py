@@ -4,23 +4,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.errors import Fault
+from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
 from jobs.names import CONFIGS, model_named, network_kind
+from jobs.prompt_files import PromptFiles
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import read_prompt
 
 if TYPE_CHECKING:
-    from jobs.request import Request
+    from jobs.schemas import Request
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request whose fields are right by themselves, the fields its body named, and the caps."""
+    """A request whose fields are right by themselves, and what it is judged by.
+
+    Attributes:
+        named: the fields its body named.
+        limits: the caps.
+        prompt_files: what `from-file` may name.
+    """
 
     request: "Request"
     named: frozenset[str]
     limits: Limits
+    prompt_files: PromptFiles
 
 
 Check = Callable[[Asked], Fault | None]
@@ -61,17 +69,14 @@ def _prompt_reads(field: str) -> Check:
     return check
 
 
-def _prompt_file_known(asked: Asked) -> Fault | None:
-    request = asked.request
-    if request.from_file is None:
-        return None
-    return Fault(
-        field="from-file",
-        code="unknown_prompt_file",
-        value=request.from_file,
-        problem="is no installed prompt file",
-        expected="an installed prompt file's name, or false",
-    )
+def _prompt_file_reads(asked: Asked) -> Fault | None:
+    name = asked.request.from_file
+    try:
+        if name is not None:
+            asked.prompt_files.read(name)
+    except InvalidRequest as error:
+        return error.faults[0]
+    return None
 
 
 def _side(field: str) -> Check:
@@ -95,22 +100,29 @@ def _side(field: str) -> Check:
 
 def _affordable(asked: Asked) -> Fault | None:
     request, limits = asked.request, asked.limits
-    if request.image_count > limits.max_images:
+    product, images = "n_iter·n_samples", request.image_count
+    if request.from_file is not None:
+        try:
+            images *= len(asked.prompt_files.read(request.from_file))
+        except InvalidRequest:
+            return None  # the file's own fault is told
+        product += "·prompts of the file"
+    if images > limits.max_images:
         return Fault(
             field="n_iter",
             code="too_expensive",
             value=request.n_iter,
-            problem=f"n_iter·n_samples is {request.image_count}",
-            expected=f"n_iter·n_samples up to {limits.max_images}",
+            problem=f"{product} is {images}",
+            expected=f"{product} up to {limits.max_images}",
         )
-    work = request.image_count * request.H * request.W * request.ddim_steps
+    work = images * request.H * request.W * request.ddim_steps
     if work > limits.max_work:
         return Fault(
             field="ddim_steps",
             code="too_expensive",
             value=request.ddim_steps,
-            problem=f"n_iter·n_samples·H·W·ddim_steps is {work}",
-            expected=f"n_iter·n_samples·H·W·ddim_steps up to {limits.max_work}",
+            problem=f"{product}·H·W·ddim_steps is {work}",
+            expected=f"{product}·H·W·ddim_steps up to {limits.max_work}",
         )
     return None
 
@@ -147,34 +159,17 @@ def _config_fits(asked: Asked) -> Fault | None:
     )
 
 
-def _standard_only(field: str) -> Check:
-    def check(asked: Asked) -> Fault | None:
-        if field not in asked.named or asked.request.type == "standard":
-            return None
-        return Fault(
-            field=field,
-            code="not_for_this_type",
-            value=getattr(asked.request, field),
-            problem="belongs to the type standard",
-            expected="the field left out, or type standard",
-        )
-
-    return check
-
-
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file"}), _prompt_given),
     Rule(frozenset({"prompt"}), _prompt_reads("prompt")),
     Rule(frozenset({"negative_prompt"}), _prompt_reads("negative_prompt")),
-    Rule(frozenset({"from-file"}), _prompt_file_known),
+    Rule(frozenset({"from-file"}), _prompt_file_reads),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
-    Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps"}), _affordable),
+    Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
         _something_to_return,
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
-    Rule(frozenset({"plms", "type"}), _standard_only("plms")),
-    Rule(frozenset({"laion400m", "type"}), _standard_only("laion400m")),
 )

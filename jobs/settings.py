@@ -23,10 +23,14 @@ class JobSettings(BaseSettings):
         default="", description="folder or fsspec URL of the pictures; default DATA_DIR/outputs"
     )
     celery_broker_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="the Redis that wakes the workers"
+        default="redis://127.0.0.1:6379/0",
+        repr=False,  # may hold a password
+        description="the Redis that wakes the workers",
     )
     celery_result_backend: str = Field(
-        default="", description="the Redis of the jobs' records; default CELERY_BROKER_URL"
+        default="",
+        repr=False,
+        description="the Redis of the jobs' records; default CELERY_BROKER_URL",
     )
     visibility_timeout: int = Field(
         default=21_600,

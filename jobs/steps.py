@@ -31,17 +31,37 @@ local function wait_again(job, id, leases, queues)
 end
 """
 
-# KEYS job queue order  ARGV id field value ...  -> 1, or 0 when the id is taken
+# Who waits is counted from the queues themselves, which cannot drift from the truth as a counter
+# could; whose it is, from the records, and only once a submitter could have reached its share.
+#
+# KEYS job queue order queue-of-every-type...
+# ARGV id job-prefix submitter most-of-a-submitter most (0: any number) field value ...
+# -> opened, taken (the id), share (the submitter has too many waiting) or full (the queues have)
 OPEN = (
     _SHARED
     + """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local function has_its_share(most)
+  local own = 0
+  for queue = 4, #KEYS do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[queue], 0, -1)) do
+      if redis.call('HGET', ARGV[2] .. id, 'submitter') == ARGV[3] then own = own + 1 end
+      if own >= most then return true end
+    end
+  end
+  return false
+end
+
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'taken' end
+local most_each, most, waiting = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
+for queue = 4, #KEYS do waiting = waiting + redis.call('ZCARD', KEYS[queue]) end
+if most_each > 0 and waiting >= most_each and has_its_share(most_each) then return 'share' end
+if most > 0 and waiting >= most then return 'full' end
 local order = redis.call('INCR', KEYS[3])
 local time = text(now())
 redis.call('HSET', KEYS[1], 'state', 'PENDING', 'submitted', time, 'waiting', time,
-  'order', order, 'attempts', 0, 'token', 0, 'fraction', 0, unpack(ARGV, 2))
+  'order', order, 'attempts', 0, 'token', 0, 'fraction', 0, unpack(ARGV, 6))
 redis.call('ZADD', KEYS[2], order, ARGV[1])
-return 1
+return 'opened'
 """
 )
 

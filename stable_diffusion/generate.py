@@ -16,6 +16,7 @@ from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.variants import LATENT_CHANNELS
 
 
@@ -50,12 +51,14 @@ def generate(
     model: Model,
     recipe: Recipe,
     on_evaluation: Callable[[Evaluation], object] = lambda _evaluation: None,
+    stopwatch: Stopwatch | None = None,
 ) -> Iterator[Picture]:
     """Make the recipe's pictures, a batch at a time.
 
     Args:
         on_evaluation: called after every evaluation of the network, in the same thread. Whatever
             it raises ends the job there and comes out here: the way to cancel one.
+        stopwatch: is told the seconds of the phases encode, sample and decode.
 
     Yields:
         `recipe.images` pictures of recipe.width x recipe.height, in order.
@@ -64,17 +67,22 @@ def generate(
         PromptError: the prompt or the negative prompt cannot be read.
         NumericalError: the network lost itself in values that are not numbers.
     """
-    encoded = encode_pair(recipe.prompt, recipe.negative_prompt, model.tokenizer, model.encode_text)
-    positive, negative = (text.to(model.device) for text in encoded)
+    watch = stopwatch or Stopwatch()
     schedule = NoiseSchedule()
     sampler = resolve(recipe.sampler)
-    init = None if recipe.init_image is None else model.encode(to_tensor(recipe.init_image))[None]
+    with watch.timing("encode"):
+        encoded = encode_pair(
+            recipe.prompt, recipe.negative_prompt, model.tokenizer, model.encode_text
+        )
+        positive, negative = (text.to(model.device) for text in encoded)
+        picture = recipe.init_image
+        init = None if picture is None else model.encode(to_tensor(picture))[None]
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
         noise = NoiseSource(seeds, (LATENT_CHANNELS, *recipe.latent_shape))
         denoiser = Denoiser(
-            partial(model.predict, precision=recipe.precision),
+            partial(model.predict, precision=recipe.precision, at_once=recipe.unet_batch),
             schedule,
             prediction=model.prediction,
             positive=positive,
@@ -82,20 +90,22 @@ def generate(
             guidance_scale=recipe.guidance_scale,
             on_evaluation=partial(progress.advance, iteration),
         )
-        latents = sample(
-            sampler,
-            denoiser,
-            schedule,
-            noise,
-            steps=recipe.steps,
-            eta=recipe.eta,
-            init_latents=init,
-            strength=recipe.strength,
-            noise_multiplier=recipe.noise_multiplier,
-            initial_noise=_shared_noise(recipe) if recipe.fixed_code else None,
-        )
+        with watch.timing("sample"):
+            latents = sample(
+                sampler,
+                denoiser,
+                schedule,
+                noise,
+                steps=recipe.steps,
+                eta=recipe.eta,
+                init_latents=init,
+                strength=recipe.strength,
+                noise_multiplier=recipe.noise_multiplier,
+                initial_noise=_shared_noise(recipe) if recipe.fixed_code else None,
+            )
         for place, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
-            image = to_image(model.decode(latent))
+            with watch.timing("decode"):
+                image = to_image(model.decode(latent))
             yield Picture(image, iteration * recipe.batch_size + place, seed)
 
 

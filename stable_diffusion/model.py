@@ -52,22 +52,30 @@ class Model:
 
     @torch.inference_mode()
     def predict(
-        self, x: Tensor, timestep: Tensor, conditioning: Tensor, *, precision: str = "full"
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        conditioning: Tensor,
+        *,
+        precision: str = "full",
+        at_once: int | None = None,
     ) -> Tensor:
         """One evaluation of the UNet.
 
-        On a CPU every latent goes through by itself: it costs nothing there, and only so is a
-        picture the same to the last bit alone and in a batch, whose kernels add in another order.
+        On a CPU every latent goes through by itself unless told otherwise: it costs nothing there,
+        and only so is a picture the same to the last bit alone and in a batch, whose kernels add
+        in another order.
 
         Args:
             x: latents (n, 4, h, w) at unit variance.
             timestep: (n,) in 0..999, fractions allowed.
             conditioning: (n, 77·chunks, width).
+            at_once: how many latents go through together; None: one on a CPU, all on a GPU.
 
         Returns:
             (n, 4, h, w) float32.
         """
-        size = 1 if self.device.type == "cpu" else len(x)
+        size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = self.networks.unet
         x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
         timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)

@@ -31,6 +31,8 @@ class Recipe:
         strength: share of the steps to run on the init image, 0 < strength <= 1.
         noise_multiplier: scales the noise that is added to the init image.
         memory_plan: "standard" keeps the whole model on its device.
+        unet_batch: how many latents the UNet sees at once (guidance doubles a batch's); None
+            leaves it to the device.
 
     Raises:
         RecipeError: a value outside these ranges.
@@ -55,6 +57,7 @@ class Recipe:
     noise_multiplier: float = 1.0
     memory_plan: MemoryPlan = "standard"
     turbo: bool = False
+    unet_batch: int | None = None
 
     def __post_init__(self) -> None:
         resolve(self.sampler)
@@ -62,6 +65,8 @@ class Recipe:
             side = getattr(self, name)
             if side < DOWNSAMPLING or side % DOWNSAMPLING:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {DOWNSAMPLING}")
+        if self.unet_batch is not None and self.unet_batch < 1:
+            raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
         for name in ("steps", "iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -14,7 +14,8 @@ def make_engine() -> Engine:
     from worker.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
 
     threads = settings.torch_threads or threads_a_slot(settings.slots)
-    return StableDiffusion(settings.device, threads)
+    upscalers = settings.models_dir / "upscalers"
+    return StableDiffusion(settings.device, threads, upscalers, settings.upscaler)
 
 
 app = worker_app(settings, make_engine)

@@ -1,18 +1,19 @@
 """Draws the pictures of one job and stages them in the store."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from jobs.request import Request
 from jobs.status import Result, StoredPicture
 from jobs.store import Staging
+from stable_diffusion.stopwatch import Stopwatch
 from worker.engine import Engine
+from worker.enlarger import Enlarger
 from worker.infotext import infotext
+from worker.parts import Part
 from worker.pictures import encode, grid
 from worker.progress import ProgressMeter
 from worker.reporter import Reporter
@@ -21,7 +22,6 @@ from worker.running import Running
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation
     from stable_diffusion.model import Model
-    from stable_diffusion.recipe import Recipe
 
 _HASH_DIGITS = 10
 _ECHOED = ("prompt", "negative_prompt")
@@ -29,19 +29,20 @@ _ECHOED = ("prompt", "negative_prompt")
 
 @dataclass(frozen=True)
 class Artist:
-    """One job's drawing: a settled request, its recipe, and a borrowed model.
+    """One job's drawing: a settled request, its parts (one a prompt), and a borrowed model.
 
     `running` is asked at every network evaluation whether to go on; `reporter` is told how far the
-    job is.
+    job is; `enlarger` doubles what shall be doubled; `watch` counts the seconds of each phase.
     """
 
     request: Request
-    recipe: "Recipe"
+    parts: Sequence[Part]
     model: "Model"
     engine: Engine
     running: Running
     reporter: Reporter
-    _seconds: dict[str, float] = field(default_factory=dict)
+    enlarger: Enlarger
+    watch: Stopwatch
 
     def draw(self, staging: Staging) -> Result:
         """Draw every picture, and the grid if one was asked for, and stage each when it is ready.
@@ -51,36 +52,47 @@ class Artist:
             EngineError, StoreError: what the engine and the store raise.
         """
         request = self.request
-        count = request.image_count
+        count = request.image_count * len(self.parts)
         wants_grid = not request.skip_grid and count > 1
-        meter = ProgressMeter(request.n_samples, count)
-
-        def on_evaluation(evaluation: "Evaluation") -> None:
-            self.running.check()
-            self.reporter.tell(self.running, meter.read(evaluation))
-
+        meter = ProgressMeter(request.n_samples, count, len(self.parts))
         stored: list[StoredPicture] = []
         drawn: list[Image.Image] = []
-        began = time.monotonic()
-        for picture in self.engine.generate(self.model, self.recipe, on_evaluation):
-            self.running.check()
-            with self._timed("save"):
-                stored.append(self._stage(staging, picture.image, picture.index, picture.seed))
-            if wants_grid:
-                drawn.append(picture.image)
+        for number, part in enumerate(self.parts):
+
+            def on_evaluation(evaluation: "Evaluation", number: int = number) -> None:
+                self.running.check()
+                self.reporter.tell(self.running, meter.read(evaluation, number))
+
+            pictures = self.engine.generate(self.model, part.recipe, on_evaluation, self.watch)
+            for picture in pictures:
+                self.running.check()
+                image = self.enlarger.after(picture.image)
+                with self.watch.timing("save"):
+                    stored.append(
+                        self._stage(staging, part.request, image, len(stored), picture.seed)
+                    )
+                if wants_grid:
+                    drawn.append(image)
         sheet = None
         if wants_grid:
-            with self._timed("save"):
+            with self.watch.timing("save"):
                 rows = request.n_rows or request.n_samples
-                sheet = self._stage(staging, grid(drawn, rows), None, self.recipe.seed)
-        self._seconds["draw"] = time.monotonic() - began - self._seconds.get("save", 0.0)
+                first = self.parts[0]
+                sheet = self._stage(
+                    staging, first.request, grid(drawn, rows), None, first.recipe.seed
+                )
         return self._result(tuple(stored), sheet)
 
     def _stage(
-        self, staging: Staging, image: Image.Image, index: int | None, seed: int
+        self, staging: Staging, request: Request, image: Image.Image, index: int | None, seed: int
     ) -> StoredPicture:
-        request = self.request
-        text = infotext(request, seed=seed, model=self.model.name, model_hash=self._hash)
+        text = infotext(
+            request,
+            seed=seed,
+            model=self.model.name,
+            model_hash=self._hash,
+            upscaler=self.enlarger.name,
+        )
         name = staging.put(
             "grid" if index is None else index,
             encode(image, request.format, text),
@@ -97,7 +109,7 @@ class Artist:
 
     def _result(self, images: tuple[StoredPicture, ...], sheet: StoredPicture | None) -> Result:
         request = self.request
-        described = self.engine.describe(self.model, self.recipe)
+        described = [self.engine.describe(self.model, part.recipe) for part in self.parts]
         return Result(
             images=images,
             grid=sheet,
@@ -107,19 +119,21 @@ class Artist:
             model_hash=self._hash,
             sampler=request.sampler,
             steps=request.ddim_steps,
-            executed_steps=described.get("executed_steps", request.ddim_steps),
-            prompt={part: described[part] for part in _ECHOED if part in described},
-            timings=self._seconds,
+            executed_steps=described[0].get("executed_steps", request.ddim_steps),
+            prompt=_echoed(described),
+            timings=self.watch.seconds,
         )
 
     @property
     def _hash(self) -> str:
         return self.model.hash[:_HASH_DIGITS]
 
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - began
+
+def _echoed(described: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The prompts as they were read; with several, `prompts` lists them in order."""
+    first, *others = described
+    echo = {part: first[part] for part in _ECHOED if part in first}
+    if others and "prompt" in first:
+        echo["prompts"] = [one["prompt"] for one in described]
+        del echo["prompt"]
+    return echo

@@ -26,8 +26,9 @@ class Catalogue:
         found: dict[str, Path] = {}
         for path in self._entries():
             found.setdefault(model_named(path.name), path)
-        if tiny.PATH.is_file():
-            found.setdefault("tiny", tiny.PATH)
+        for path in tiny.PATHS:
+            if path.is_file():
+                found.setdefault(model_named(path.name), path)
         return found
 
     def find(self, name: str) -> tuple[str, Path]:

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from PIL import Image
+
 from jobs.request import Request
+from stable_diffusion.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation, Picture
     from stable_diffusion.model import Model
     from stable_diffusion.recipe import Recipe
+    from stable_diffusion.upscale import Upscaler
 
 
 class Engine(Protocol):
@@ -29,18 +33,32 @@ class Engine(Protocol):
         """Open a model. Raises the engine's ModelError."""
         ...
 
-    def recipe(self, request: Request, init_image: bytes | None) -> "Recipe":
+    def recipe(self, request: Request, init_image: Image.Image | None) -> "Recipe":
         """Put a request in the engine's words. Raises its RecipeError, or BadInitImage."""
         ...
 
     def generate(
-        self, model: "Model", recipe: "Recipe", on_evaluation: "Callable[[Evaluation], None]"
+        self,
+        model: "Model",
+        recipe: "Recipe",
+        on_evaluation: "Callable[[Evaluation], None]",
+        stopwatch: Stopwatch,
     ) -> "Iterator[Picture]":
         """Draw; `on_evaluation` is called at every network evaluation, and stops it by raising."""
         ...
 
     def describe(self, model: "Model", recipe: "Recipe") -> dict[str, Any]:
         """What the recipe means for the model: the parsed prompt, the steps that will run."""
+        ...
+
+    def upscaler(self) -> "Upscaler":
+        """What doubles pictures here. Raises the engine's ModelError."""
+        ...
+
+    def doubled(
+        self, upscaler: "Upscaler", image: Image.Image, on_tile: Callable[[], object]
+    ) -> Image.Image:
+        """The picture twice as large; `on_tile` is called at every tile, and ends it by raising."""
         ...
 
 

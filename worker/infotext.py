@@ -11,13 +11,16 @@ _NEEDS_QUOTES = re.compile(r"[,:\n]")
 _KARRAS = " Karras"
 
 
-def infotext(request: Request, *, seed: int, model: str, model_hash: str) -> str:
+def infotext(
+    request: Request, *, seed: int, model: str, model_hash: str, upscaler: str = ""
+) -> str:
     """Prompt, negative prompt and one line of settings.
 
     Args:
         request: the job's request.
         seed: this picture's own.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
+        upscaler: the name of what doubled the init image or the result, if the request asked.
     """
     named = sampler_named(request.sampler)
     label = named.label if named else request.sampler
@@ -33,6 +36,11 @@ def infotext(request: Request, *, seed: int, model: str, model_hash: str) -> str
     }
     if isinstance(request, ImageToImage):
         settings["Denoising strength"] = request.denoising_strength
+        if request.upscale:
+            settings["Init image upscaler"] = upscaler
+        if request.post_upscale:
+            # as its "Extras" tab writes them; Size stays the one that was drawn
+            settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:

@@ -1,7 +1,8 @@
 """What this worker cannot honour to the letter, told to the client as warnings."""
 
 from jobs.names import CONFIGS, network_kind
-from jobs.request import ImageToImage, Request
+from jobs.request import Request
+from jobs.schemas import Standard
 
 
 def warnings_of(request: Request, *, model: str, device: str) -> tuple[str, ...]:
@@ -17,11 +18,15 @@ def warnings_of(request: Request, *, model: str, device: str) -> tuple[str, ...]
         for warning in (
             _device_warning(request.device, device),
             _config_warning(request.config, model),
-            _upscale_warning(request),
-            "laion400m: that model is not available; it had no effect" * request.laion400m,
+            _laion_warning(request),
         )
         if warning
     )
+
+
+def _laion_warning(request: Request) -> str:
+    asked = isinstance(request, Standard) and request.laion400m
+    return "laion400m: that model is not available; it had no effect" if asked else ""
 
 
 def _device_warning(asked: str | None, device: str) -> str:
@@ -39,9 +44,3 @@ def _config_warning(config: str | None, model: str) -> str:
     if config is None or kind is None or CONFIGS[config] == kind:
         return ""
     return f"config: {config} does not fit the model {model}; the model's own was used"
-
-
-def _upscale_warning(request: Request) -> str:
-    if isinstance(request, ImageToImage) and (request.upscale or request.post_upscale):
-        return "upscale, post_upscale: no upscaler is installed; the pictures were not upscaled"
-    return ""

@@ -18,23 +18,29 @@ class ProgressMeter:
     Args:
         batch_size: pictures drawn at once.
         images: pictures in all.
+        prompts: prompts drawn one after the other, each as often as the others.
     """
 
-    def __init__(self, batch_size: int, images: int) -> None:
+    def __init__(self, batch_size: int, images: int, prompts: int = 1) -> None:
         self._batch_size = batch_size
         self._images = images
+        self._prompts = prompts
         self._started = time.monotonic()
 
-    def read(self, evaluation: "Evaluation") -> Progress:
-        """The progress after an evaluation, with the time left at the rate measured so far."""
-        fraction = evaluation.fraction
-        steps = evaluation.iterations * evaluation.evaluations
+    def read(self, evaluation: "Evaluation", prompt: int = 0) -> Progress:
+        """The progress after an evaluation of the prompt of this number, from 0.
+
+        With the time left at the rate measured so far.
+        """
+        fraction = (prompt + evaluation.fraction) / self._prompts
+        iteration = prompt * evaluation.iterations + evaluation.iteration
+        steps = self._prompts * evaluation.iterations * evaluation.evaluations
         elapsed = time.monotonic() - self._started
         return Progress(
             step=min(steps, round(fraction * steps)),
             steps=steps,
             fraction=min(fraction, _MOST),
-            image=min(self._images, evaluation.iteration * self._batch_size + 1),
+            image=min(self._images, iteration * self._batch_size + 1),
             images=self._images,
             eta_seconds=elapsed * (1 - fraction) / fraction if fraction > 0 else None,
         )

@@ -1,8 +1,6 @@
 """From a request, in the README's words, to the engine's recipe."""
 
-import io
-
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from jobs.request import ImageToImage, Request
 from stable_diffusion.image import fit
@@ -10,15 +8,15 @@ from stable_diffusion.recipe import Recipe
 from worker.errors import BadInitImage
 
 
-def recipe_of(request: Request, init_image: bytes | None = None) -> Recipe:
+def recipe_of(request: Request, init_image: Image.Image | None = None) -> Recipe:
     """The recipe of a settled request (its seed drawn).
 
     Args:
         request: as read back from the record.
-        init_image: the stored PNG of an img2img request.
+        init_image: what an img2img request starts from, of any size.
 
     Raises:
-        BadInitImage: it cannot be opened.
+        BadInitImage: an img2img request has none.
         RecipeError: the engine cannot do what was asked for.
     """
     seed = request.seed
@@ -39,20 +37,15 @@ def recipe_of(request: Request, init_image: bytes | None = None) -> Recipe:
         "precision": request.precision,
         "memory_plan": request.type,
         "turbo": request.turbo,
+        # the reference's optimized scripts alone split the UNet's batches
+        "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }
     if isinstance(request, ImageToImage):
+        if init_image is None:
+            raise BadInitImage("the request has no init image")
         recipe |= {
-            "init_image": fit(_opened(init_image or b""), request.W, request.H),
+            "init_image": fit(init_image, request.W, request.H),
             "strength": request.denoising_strength,
             "noise_multiplier": request.noise_multiplier,
         }
     return Recipe(**recipe)
-
-
-def _opened(data: bytes) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(data), formats=["PNG"])
-        image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInitImage("the init image cannot be opened") from error
-    return image

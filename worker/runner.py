@@ -3,21 +3,27 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
+from PIL import Image
 
 from jobs.claims import Claim, Claims, Hold
 from jobs.errors import RecordsUnavailable, StoreError
 from jobs.names import JobType
-from jobs.request import Request, read_stored
+from jobs.request import Request, prompts_of, read_stored
 from jobs.status import Result
 from jobs.store import TRANSIENT, PictureStore, Staging
+from stable_diffusion.stopwatch import Stopwatch
 from worker.artist import Artist
 from worker.engine import EngineRoom
+from worker.enlarger import Enlarger
 from worker.errors import JobStopped, StopReason, failure_of
+from worker.init_image import open_init_image
 from worker.lease import LeaseKeeper
 from worker.notes import warnings_of
+from worker.parts import Part, requests_of
 from worker.reporter import Reporter
 from worker.running import Running
 from worker.shelf import Shelf
@@ -93,25 +99,40 @@ class Runner:
     def _draw(self, running: Running) -> Hold:
         """Draw, store, and end the job with SUCCESS. Raises JobStopped, or what went wrong."""
         claim = running.claim
-        request = read_stored(claim.kind, json.loads(claim.stored_request))
+        stored = json.loads(claim.stored_request)
+        request = read_stored(claim.kind, stored)
         log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
-        init = self.store.read_init_image(claim.job_id) if claim.kind == "img2img" else None
-        began = time.monotonic()
-        engine = self.room.get()
-        recipe = engine.recipe(request, init)
-        with self.shelf.borrow(claim.model) as model:
-            loading = time.monotonic() - began
+        watch = Stopwatch()
+        with watch.timing("load"):
+            engine = self.room.get()
+        enlarger = Enlarger.of(request, engine, running, watch)
+        init = self._init_image(claim)
+        if init is not None:
+            init = enlarger.before(init)
+        parts = tuple(
+            Part(one, engine.recipe(one, init)) for one in requests_of(request, prompts_of(stored))
+        )
+        with ExitStack() as loans:
+            with watch.timing("load"):
+                model = loans.enter_context(self.shelf.borrow(claim.model))
             running.check()
             self._warn(running, request, engine.device)
             # skip_save is about the single pictures: a grid goes where it was asked for
             outdir = TRANSIENT if request.skip_save else request.outdir
             with self.store.staging(claim.job_id, outdir, claim.token) as staging:
-                artist = Artist(request, recipe, model, engine, running, self.reporter)
+                artist = Artist(
+                    request, parts, model, engine, running, self.reporter, enlarger, watch
+                )
                 result = artist.draw(staging)
-                waited = {"queued": claim.started - claim.submitted, "load": loading}
-                timings = {phase: round(s, 3) for phase, s in (waited | result.timings).items()}
+                spent = {"queued": claim.started - claim.submitted} | result.timings
+                timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}
                 running.check()
                 return self._publish(claim, staging, result.model_copy(update={"timings": timings}))
+
+    def _init_image(self, claim: Claim) -> Image.Image | None:
+        if claim.kind != "img2img":
+            return None
+        return open_init_image(self.store.read_init_image(claim.job_id))
 
     def _publish(self, claim: Claim, staging: Staging, result: Result) -> Hold:
         names = staging.publish()

@@ -53,6 +53,11 @@ class WorkerSettings(JobSettings):
         ge=0,
         description="how long running jobs may go on after SIGTERM before they are handed back",
     )
+    upscaler: str = Field(
+        default="",
+        description="file in MODELS_DIR/upscalers to upscale with; empty: the first, or the "
+        "shipped one",
+    )
     preload: bool = Field(default=True, description="load the default model at start")
 
     @field_validator("types", mode="before")

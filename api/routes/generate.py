@@ -6,10 +6,13 @@ from threading import BoundedSemaphore
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.answers import Accepted, Status
 from api.auth import KeyRing, require_key
 from api.body import read_object
 from api.desk import Desk
+from api.operations import KEYS, PICTURES, Answer, Operation
 from api.presentation import describe, location_of, picture_response
+from api.rate import SubmitRate
 from api.settings import ApiSettings
 from api.waiting import wait_for_end
 from jobs.names import JobKind
@@ -18,9 +21,22 @@ from jobs.status import JobState, JobStatus
 
 # What only the worker can find wrong with a request (worker.errors).
 FAULTS_OF_THE_REQUEST = {"bad_prompt", "bad_request", "bad_image", "unknown_model"}
+_LOCATION = {"Location": "where the job's status is found"}
+ANSWERS = {
+    200: Answer(
+        means="of a synchronous request: the ended job, or its picture",
+        body=Status,
+        media=PICTURES,
+        headers=_LOCATION,
+    ),
+    202: Answer(means="the job is queued", body=Accepted, headers=_LOCATION, job=True),
+}
+ERRORS = (400, 401, 408, 409, 413, 415, 429, 503)
 
 
-def generate_routes(desk: Desk, keys: KeyRing, settings: ApiSettings) -> Blueprint:
+def generate_routes(
+    desk: Desk, keys: KeyRing, rate: SubmitRate | None, settings: ApiSettings
+) -> Blueprint:
     """The routes that start jobs."""
     routes = Blueprint("generate", __name__)
     places = BoundedSemaphore(settings.synchronous_slots)
@@ -28,6 +44,8 @@ def generate_routes(desk: Desk, keys: KeyRing, settings: ApiSettings) -> Bluepri
     def start(kind: JobKind) -> ResponseReturnValue:
         body = read_object(request, settings.max_body_bytes)
         submitter = require_key(keys, request, body)
+        if rate is not None:
+            rate.count(submitter)
         job = desk.accept(kind, body, submitter=submitter)
         if not job.request.synchronous_request:
             return _accepted(job)
@@ -42,11 +60,13 @@ def generate_routes(desk: Desk, keys: KeyRing, settings: ApiSettings) -> Bluepri
         return _ended(desk, ended, as_base64=job.request.return_base64)
 
     @routes.post("/generate")
+    @Operation(body="txt2img", keys=KEYS, answers=ANSWERS, errors=ERRORS)
     def generate() -> ResponseReturnValue:
         """Text to image."""
         return start("txt2img")
 
     @routes.post("/img2img")
+    @Operation(body="img2img", keys=KEYS, answers=ANSWERS, errors=ERRORS)
     def img2img() -> ResponseReturnValue:
         """Image to image."""
         return start("img2img")

@@ -6,7 +6,9 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from redis import RedisError
 
+from api.answers import Alive, NotReady, Ready
 from api.desk import Desk
+from api.operations import Answer, Operation
 from jobs.errors import RecordsUnavailable
 
 PROBE = "sdapi:ready"
@@ -17,11 +19,18 @@ def health_routes(desk: Desk) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
+    @Operation(answers={200: Answer(means="it answers", body=Alive)})
     def healthz() -> ResponseReturnValue:
         """The process answers; says nothing about the rest."""
         return {"status": "ok"}
 
     @routes.get("/readyz")
+    @Operation(
+        answers={
+            200: Answer(means="a job would be drawn", body=Ready),
+            503: Answer(means="it would not", body=NotReady),
+        }
+    )
     def readyz() -> ResponseReturnValue:
         """Records can be written, and at least one worker is alive."""
         try:

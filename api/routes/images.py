@@ -3,7 +3,10 @@
 from flask import Blueprint, Response
 
 from api.desk import Desk
+from api.operations import JOB_ID, PICTURE_ANSWERS, Operation, Parameter
 from api.presentation import picture_response
+
+NUMBER = Parameter(name="number", where="path", means="which picture, from 0, or `grid`")
 
 
 def image_routes(desk: Desk) -> Blueprint:
@@ -11,6 +14,7 @@ def image_routes(desk: Desk) -> Blueprint:
     routes = Blueprint("images", __name__)
 
     @routes.get("/images/<job_id>/<number>")
+    @Operation(answers=PICTURE_ANSWERS, errors=(404, 410, 416, 503), parameters=(JOB_ID, NUMBER))
     def image(job_id: str, number: str) -> Response:
         """Picture `number`, from 0, or `grid`."""
         return picture_response(desk, desk.records.get(job_id), number)

@@ -3,9 +3,15 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.answers import Status
 from api.desk import Desk
+from api.operations import JOB_ID, PICTURE_ANSWERS, PICTURES, Answer, Operation, Parameter
 from api.presentation import describe, picture_response
 from jobs.status import JobState
+
+IMAGES = Parameter(
+    name="images", where="query", means="`false`, `0` or `no` leaves the pictures out"
+)
 
 
 def status_routes(desk: Desk) -> Blueprint:
@@ -13,6 +19,14 @@ def status_routes(desk: Desk) -> Blueprint:
     routes = Blueprint("status", __name__)
 
     @routes.get("/status/<job_id>")
+    @Operation(
+        answers={
+            **PICTURE_ANSWERS,
+            200: Answer(means="how the job is doing, or its picture", body=Status, media=PICTURES),
+        },
+        errors=(404, 410, 416, 503),
+        parameters=(JOB_ID, IMAGES),
+    )
     def status(job_id: str) -> ResponseReturnValue:
         """The status; of a finished job with its pictures, unless `?images=false`.
 

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from redis import Redis
 
 from api import create_app
 from api.auth import DUMMY_KEY
@@ -18,7 +20,9 @@ from api.settings import ApiSettings
 from jobs.claims import Claim, Claims
 from jobs.connection import connect
 from jobs.names import JobType
+from jobs.record import JobRecords
 from jobs.request import Request, read_stored
+from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
@@ -59,11 +63,18 @@ class HandWorker:
     What a worker does between claim and end is not the API's business.
     """
 
+    redis: Redis
     claims: Claims
     workers: Workers
     store: PictureStore
 
-    def announce(self, *types: JobType) -> None:
+    @classmethod
+    def on(cls, settings: JobSettings) -> Self:
+        redis = connect(settings.celery_result_backend)
+        claims = Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
+        return cls(redis, claims, Workers(redis), PictureStore(settings.outputs))
+
+    def announce(self, *types: JobType, ttl_seconds: float = 60) -> None:
         facts = WorkerFacts(
             worker_id="by-hand",
             types=types,
@@ -72,7 +83,11 @@ class HandWorker:
             device="cpu",
             slots=1,
         )
-        self.workers.announce(facts, ttl_seconds=60)
+        self.workers.announce(facts, ttl_seconds=ttl_seconds)
+
+    def queued(self, job_type: JobType = "optimized") -> int:
+        """How many jobs of a type wait."""
+        return JobRecords(self.redis, result_ttl_seconds=600).waiting(job_type)
 
     def claim(self, job_type: JobType = "optimized") -> tuple[Claim, Request]:
         """The next job of a type, waiting a little for one to come."""
@@ -131,9 +146,7 @@ class HandWorker:
 
 @pytest.fixture
 def worker(settings: ApiSettings) -> HandWorker:
-    redis = connect(settings.celery_result_backend)
-    claims = Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
-    by_hand = HandWorker(claims, Workers(redis), PictureStore(settings.outputs))
+    by_hand = HandWorker.on(settings)
     by_hand.announce("optimized")
     return by_hand
 

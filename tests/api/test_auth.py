@@ -43,6 +43,19 @@ def test_a_wrong_key_is_refused_before_any_other_fault_is_told(
     assert answer.get_json() == {"error": "Unauthorized", "details": []}
 
 
+@pytest.mark.parametrize("key", [["x"], None, 5])
+def test_what_cannot_be_a_key_is_a_fault_of_the_body_when_a_header_lets_in(
+    client: FlaskClient, worker: HandWorker, key: object
+) -> None:
+    body = {**BODY, "W": 63, "api_key": key}
+
+    answer = client.post("/generate", json=body, headers={"X-API-Key": DUMMY_KEY})
+
+    assert answer.status_code == 400
+    faults = {fault["field"]: fault["code"] for fault in answer.get_json()["details"]}
+    assert faults == {"W": "multiple_of", "api_key": "type"}
+
+
 def test_no_key_at_all_is_refused(client: FlaskClient) -> None:
     assert client.post("/generate", json=BODY).status_code == 401
     assert client.post("/img2img", json={}).status_code == 401

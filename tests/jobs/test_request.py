@@ -122,7 +122,7 @@ def test_the_type_left_out_is_the_one_that_is_served() -> None:
         ({"outdir": "a/../../b"}, "outside_output_root"),
         ({"outdir": "..\\..\\x"}, "not_a_name"),
         ({"outdir": "%2e%2e/x"}, "not_a_name"),
-        ({"outdir": "a\0b"}, "not_a_name"),
+        ({"outdir": "a\0b"}, "invalid_characters"),
         ({"outdir": ".hidden"}, "not_a_name"),
         ({"outdir": "a" * 300}, "too_long"),
         ({"outdir": "a/" * 200}, "too_long"),
@@ -130,6 +130,8 @@ def test_the_type_left_out_is_the_one_that_is_served() -> None:
         ({"config": "../../secrets.yaml"}, "unknown_config"),
         ({"ckpt": {}}, "type"),
         ({"ckpt": 3}, "type"),
+        ({"ckpt": {"sd14": "a\0b"}}, "invalid_characters"),
+        ({"ckpt": {"\ud800": "model.ckpt"}}, "invalid_characters"),
         ({"ckpt": "sd21", "config": "scripts/v1-inference.yaml"}, "config_mismatch"),
         ({"turbo": "false"}, "type"),
         ({"turbo": 0}, "type"),
@@ -172,7 +174,8 @@ def test_the_type_left_out_is_the_one_that_is_served() -> None:
         ({"device": "cuda:99"}, "enum"),
         ({"device": "cpu; rm -rf"}, "enum"),
         ({"plms": True}, "not_for_this_type"),
-        ({"init_img": "x"}, "not_for_this_kind"),
+        ({"init_img": "x"}, "not_for_this_type"),
+        ({"denoising_strength": 0.5}, "not_for_this_type"),
         ({"skip_save": True}, "nothing_to_return"),
     ],
 )
@@ -204,6 +207,48 @@ def test_a_prompt_that_cannot_be_read_is_refused_where_it_is_wrong(
 def test_all_faults_are_told_at_once_those_between_fields_too() -> None:
     body = {"prompt": "a", "scale": "x", "W": 1024, "plms": True, "skip_save": True, "what": 1}
     assert {fault.field for fault in faults(body)} == {"scale", "W", "plms", "skip_save", "what"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "place"),
+    [("plms", False, "standard"), ("laion400m", True, "standard"), ("upscale", True, "img2img")],
+)
+def test_a_field_of_another_schema_is_refused_with_where_it_belongs(
+    field: str, value: object, place: str
+) -> None:
+    (fault,) = faults({"prompt": "a", "type": "optimized", field: value})
+    assert (fault.field, fault.code) == (field, "not_for_this_type")
+    assert place in fault.problem
+    assert place in fault.expected
+
+
+def test_a_body_of_no_known_type_is_told_of_its_other_faults_too() -> None:
+    found = faults({"prompt": "a", "type": "gpu", "plms": True, "W": 63})
+    assert {(fault.field, fault.code) for fault in found} == {
+        ("type", "enum"),
+        ("W", "multiple_of"),
+    }
+    assert next(fault for fault in found if fault.field == "type").expected == (
+        "one of: standard, optimized"
+    )
+
+
+def test_each_kind_and_type_has_a_schema_of_its_own() -> None:
+    read = {
+        (kind, job_type): parse_request(
+            kind,
+            {
+                "prompt": "a",
+                "type": job_type,
+                **({"init_img": picture()} if kind == "img2img" else {}),
+            },
+        )
+        for kind in ("txt2img", "img2img")
+        for job_type in ("standard", "optimized")
+    }
+    assert len({type(request) for request in read.values()}) == 4
+    assert all(request.type == job_type for (_, job_type), request in read.items())
+    assert all(request.kind == kind for (kind, _), request in read.items())
 
 
 def test_a_misspelt_field_is_answered_with_the_nearest_name() -> None:
@@ -256,6 +301,11 @@ def test_a_stored_request_reads_back_without_its_picture() -> None:
     assert isinstance(again, ImageToImage)
     assert again.init_img == b""
     assert again.stored() == stored
+
+
+def test_a_record_of_an_older_version_can_be_read() -> None:
+    stored = parse_request("txt2img", {"prompt": "a"}).stored()
+    assert read_stored("txt2img", {**stored, "plms": False}).stored() == stored
 
 
 VALID = st.fixed_dictionaries(

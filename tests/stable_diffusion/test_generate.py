@@ -17,6 +17,7 @@ from stable_diffusion.prompt.conditioning import encode_pair
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.stopwatch import Stopwatch
 
 SMALL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
 
@@ -206,3 +207,31 @@ def test_evaluations_leave_no_gradient_behind(tiny: Model) -> None:
     assert not tiny.predict(
         torch.zeros(1, 4, 8, 8), torch.zeros(1), torch.zeros(1, 77, 48)
     ).requires_grad
+
+
+def test_the_unet_sees_no_more_latents_at_once_than_asked_for(tiny: Model) -> None:
+    seen: list[int] = []
+    hook = tiny.networks.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    pictures: dict[int | None, list[Image.Image]] = {}
+    try:
+        for at_once, sizes in ((None, {1}), (1, {1}), (4, {4}), (3, {3, 1})):
+            seen.clear()
+            recipe = Recipe(
+                prompt="a red cat", width=64, height=64, steps=2, batch_size=2, unet_batch=at_once
+            )
+            pictures[at_once] = [picture.image for picture in generate(tiny, recipe)]
+            assert set(seen) == sizes
+    finally:
+        hook.remove()
+    assert pictures[None] == pictures[1]
+    for one, other in zip(pictures[1], pictures[4], strict=True):
+        difference = numpy.asarray(one, float) - numpy.asarray(other, float)
+        assert abs(difference).max() <= 8
+
+
+def test_the_phases_of_a_picture_are_timed_apart(tiny: Model) -> None:
+    watch = Stopwatch()
+    recipe = Recipe(prompt="a red cat", width=64, height=64, steps=2)
+    list(generate(tiny, recipe, stopwatch=watch))
+    assert set(watch.seconds) == {"encode", "sample", "decode"}
+    assert all(seconds > 0 for seconds in watch.seconds.values())

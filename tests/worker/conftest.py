@@ -46,14 +46,23 @@ class Bench:
     outputs: Path
     models: Path
 
-    def submit(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
+    def submit(
+        self,
+        kind: JobKind = "txt2img",
+        model: str = "small",
+        prompts: tuple[str, ...] = (),
+        **body: Any,
+    ) -> str:
         body = {"prompt": "a red cat", "type": "standard", "ddim_steps": 5, "H": 64, "W": 64} | body
         if kind == "img2img":
             body.setdefault("init_img", png(Image.new("RGB", (64, 64), "green")))
         request = parse_request(kind, body)
         seed = 7 if request.seed is None else request.seed
         job = NewJob(
-            job_id=new_job_id(), request=request.settled(model=model, seed=seed), model=model
+            job_id=new_job_id(),
+            request=request.settled(model=model, seed=seed),
+            model=model,
+            prompts=prompts,
         )
         if isinstance(request, ImageToImage):
             self.store.put_init_image(job.job_id, request.init_img)

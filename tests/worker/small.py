@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from jobs.request import Request
+from stable_diffusion.stopwatch import Stopwatch
 
 KILLER = "kill the worker"
 
@@ -63,12 +64,16 @@ class SmallEngine:
         self.loads.append(name)
         return SmallModel(name)
 
-    def recipe(self, request: Request, init_image: bytes | None) -> Any:
+    def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
         assert request.kind == "txt2img" or init_image
         return request
 
     def generate(
-        self, model: Any, recipe: Any, on_evaluation: Callable[[Any], None]
+        self,
+        model: Any,
+        recipe: Any,
+        on_evaluation: Callable[[Any], None],
+        stopwatch: Stopwatch,
     ) -> Iterator[Any]:
         request: Request = recipe
         if request.prompt == KILLER:
@@ -78,7 +83,8 @@ class SmallEngine:
         steps, iterations = request.ddim_steps, request.n_iter
         for iteration in range(iterations):
             for step in range(1, steps + 1):
-                time.sleep(self._seconds)
+                with stopwatch.timing("sample"):
+                    time.sleep(self._seconds)
                 fraction = (iteration + step / steps) / iterations
                 on_evaluation(SmallEvaluation(iteration, iterations, step, steps, fraction))
                 self.started.set()
@@ -89,6 +95,15 @@ class SmallEngine:
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
                 yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)
+
+    def upscaler(self) -> Any:
+        return SmallModel("nearest")
+
+    def doubled(
+        self, upscaler: Any, image: Image.Image, on_tile: Callable[[], object]
+    ) -> Image.Image:
+        on_tile()
+        return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
 
     def describe(self, model: Any, recipe: Any) -> dict[str, Any]:
         return {"executed_steps": recipe.ddim_steps, "prompt": {"text": recipe.prompt}}

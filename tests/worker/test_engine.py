@@ -31,9 +31,9 @@ def bench(bench: Bench, weights: Path) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[StableDiffusion]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusion]:
     threads = torch.get_num_threads()
-    yield StableDiffusion("cpu", 1)
+    yield StableDiffusion("cpu", 1, tmp_path_factory.mktemp("upscalers"))
     torch.set_num_threads(threads)
 
 

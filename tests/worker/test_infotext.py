@@ -43,3 +43,24 @@ def test_values_with_commas_and_colons_are_quoted() -> None:
 def test_the_version_is_the_projects() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     assert project["version"] == __version__
+
+
+def test_the_upscaler_is_told_as_automatic1111_does() -> None:
+    request = parse_request(
+        "img2img",
+        {
+            "prompt": "a",
+            "init_img": png(Image.new("RGB", (8, 8))),
+            "upscale": True,
+            "post_upscale": True,
+        },
+    )
+    line = infotext(request, seed=1, model="tiny", model_hash="", upscaler="RealESRGAN_x4plus")
+    assert "Init image upscaler: RealESRGAN_x4plus" in line
+    assert "Postprocess upscale by: 2, Postprocess upscaler: RealESRGAN_x4plus" in line
+    assert "Size: 512x512" in line
+
+
+def test_without_upscaling_no_upscaler_is_told() -> None:
+    init = png(Image.new("RGB", (8, 8)))
+    assert "pscale" not in text("img2img", init_img=init)

@@ -29,3 +29,15 @@ def test_a_sampler_that_runs_longer_than_planned_stays_below_one() -> None:
     progress = ProgressMeter(1, 1).read(SmallEvaluation(0, 1, 70, 60, 1.0))  # type: ignore[arg-type]
     assert (progress.step, progress.steps) == (60, 60)
     assert progress.fraction < 1
+
+
+def test_progress_goes_on_from_one_prompt_to_the_next() -> None:
+    meter = ProgressMeter(batch_size=1, images=2, prompts=2)
+    seen = [
+        meter.read(SmallEvaluation(0, 1, step, 2, step / 2), prompt)  # type: ignore[arg-type]
+        for prompt in range(2)
+        for step in (1, 2)
+    ]
+    assert [progress.fraction for progress in seen] == [0.25, 0.5, 0.75, 0.99]
+    assert [(progress.step, progress.steps) for progress in seen] == [(n, 4) for n in range(1, 5)]
+    assert [progress.image for progress in seen] == [1, 1, 2, 2]

@@ -8,6 +8,7 @@ from jobs.names import JobKind
 from jobs.request import Request, parse_request
 from tests.worker.conftest import png
 from worker.errors import BadInitImage
+from worker.init_image import open_init_image
 from worker.notes import warnings_of
 from worker.recipes import recipe_of
 
@@ -55,10 +56,15 @@ def test_the_type_is_the_memory_plan() -> None:
     assert recipe_of(request(type="optimized")).memory_plan == "optimized"
 
 
+def test_unet_bs_splits_the_batches_of_the_optimized_type_alone() -> None:
+    assert recipe_of(request(type="optimized", unet_bs=4)).unet_batch == 4
+    assert recipe_of(request(type="standard", unet_bs=4)).unet_batch is None
+
+
 def test_an_init_image_is_brought_to_the_pictures_size() -> None:
     recipe = recipe_of(
         request("img2img", H=128, W=64, denoising_strength=0.25, noise_multiplier=1.5),
-        stored((300, 200)),
+        open_init_image(stored((300, 200))),
     )
     assert recipe.init_image
     assert recipe.init_image.size == (64, 128)
@@ -68,7 +74,12 @@ def test_an_init_image_is_brought_to_the_pictures_size() -> None:
 @pytest.mark.parametrize("data", [b"", b"hello", stored((64, 64))[:60]])
 def test_a_damaged_init_image_is_told_as_such(data: bytes) -> None:
     with pytest.raises(BadInitImage):
-        recipe_of(request("img2img"), data)
+        open_init_image(data)
+
+
+def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
+    with pytest.raises(BadInitImage):
+        recipe_of(request("img2img"))
 
 
 @pytest.mark.parametrize(
@@ -92,8 +103,3 @@ def test_a_configuration_that_does_not_fit_the_default_model_is_said() -> None:
     assert "does not fit the model tiny" in warnings_of(v2, model="tiny", device="cpu")[0]
     assert warnings_of(v2, model="sd21", device="cpu") == ()
     assert warnings_of(v2, model="my-own-model", device="cpu") == ()
-
-
-def test_upscaling_that_did_not_happen_is_said() -> None:
-    warnings = warnings_of(request("img2img", upscale=True), model="tiny", device="cpu")
-    assert "not upscaled" in warnings[0]

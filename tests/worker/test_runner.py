@@ -30,7 +30,7 @@ def test_a_job_becomes_pictures_with_their_seeds(bench: Bench) -> None:
     assert bench.files() == names
     assert opened(bench, names[2]).getpixel((0, 0)) == (42, 2, 99)
     assert status.result.prompt["prompt"] == {"text": "a red cat"}
-    assert set(status.result.timings) == {"queued", "load", "draw", "save"}
+    assert set(status.result.timings) == {"queued", "load", "sample", "save"}
     assert bench.records.recent() == (job_id,)
 
 
@@ -45,6 +45,19 @@ def test_every_picture_carries_its_recipe(bench: Bench) -> None:
     comment = opened(bench, f"outputs/txt2img-samples/{jpg}_0.jpg").getexif()
     text = comment.get_ifd(0x8769)[0x9286]
     assert text.removeprefix(b"UNICODE\0").decode("utf-16-be").startswith("ein Ätna, 東京\n")
+
+
+def test_every_prompt_of_a_file_is_drawn_with_seeds_that_go_on_counting(bench: Bench) -> None:
+    job_id = bench.submit(prompts=("a cat", "a dog"), n_iter=2, seed=5, skip_grid=False)
+    bench.run()
+    status = bench.status(job_id)
+    assert status.result
+    assert status.result.seeds == (5, 6, 7, 8)
+    assert status.result.grid
+    texts = [opened(bench, image.name).info["parameters"] for image in status.result.images]
+    assert [text.partition("\n")[0] for text in texts] == ["a cat", "a cat", "a dog", "a dog"]
+    assert ["Seed: 8" in text for text in texts] == [False, False, False, True]
+    assert status.result.prompt["prompts"] == [{"text": "a cat"}, {"text": "a dog"}]
 
 
 def test_a_grid_has_all_pictures_in_the_rows_asked_for(bench: Bench) -> None:

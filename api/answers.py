@@ -1,0 +1,182 @@
+"""The JSON that this API answers with, as schemas. What an answer may leave out has a default.
+
+The keys that begin with a capital are the reference's, and its clients read them.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic.json_schema import SkipJsonSchema
+
+from jobs.names import JobKind, JobType
+from jobs.status import JobState
+
+Absent = SkipJsonSchema[None]
+"""Beside a type: the key may be missing; it is never null."""
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+
+
+def _without_null_defaults(schema: dict[str, Any]) -> None:
+    """What may be left out of an answer is left out: it does not stand for null."""
+    for described in schema["properties"].values():
+        if described.get("default", ...) is None:
+            del described["default"]
+
+
+class FaultDetail(BaseModel):
+    """One thing wrong with one field, and what would be right."""
+
+    field: str
+    code: str = Field(description="stable, for programs")
+    value: Any = Field(description="what was sent, shortened; never a key, never a picture")
+    problem: str
+    expected: str
+
+
+class Error(BaseModel):
+    """The shape of every error."""
+
+    error: str = Field(description="all of it in a sentence")
+    details: list[FaultDetail] = Field(description="every fault of the body; else empty")
+
+
+class Accepted(BaseModel):
+    """A job that was taken in."""
+
+    task_id: str
+    Location: str = Field(description="where its status is found")
+    active_model: str = Field(description="the model it will be drawn with")
+    Warnings: list[str] = Field(description="what could not be honoured to the letter")
+
+
+class Metadata(BaseModel):
+    """How the pictures of a job came about."""
+
+    model: str
+    model_hash: str = Field(description="the first ten hex digits of the weights' SHA-256")
+    sampler: str
+    steps: int
+    executed_steps: int = Field(description="as run; img2img runs fewer than were asked for")
+    prompt: dict[str, Any] = Field(description="both prompts as they were read")
+    timings: dict[str, float] = Field(description="seconds by phase")
+    request: dict[str, Any] = Field(description="the request, without key and picture")
+
+
+class Status(BaseModel):
+    """How a job is doing, and what came of it."""
+
+    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+
+    State: JobState
+    Status: str = Field(description="the same in a sentence; of a failed job, why")
+    Progress: float = Field(ge=0, le=1, description="over all pictures; never goes back")
+    Warnings: list[str] = Field(description="what could not be honoured to the letter")
+    task_id: str
+    type: JobType
+    active_model: str
+    queue_place: int | Absent = Field(default=None, description="while it waits: 1 is next")
+    step: int | Absent = Field(default=None, description="evaluations of the network done")
+    steps: int | Absent = Field(default=None, description="evaluations of the network planned")
+    image: int | Absent = Field(default=None, description="the picture now drawn, from 1")
+    images: int | Absent = Field(default=None, description="how many pictures")
+    ETA: float | None = Field(default=None, description="seconds left; null while not measured")
+    error: str | Absent = Field(default=None, description="why it failed")
+    code: str | Absent = Field(default=None, description="the same, for programs")
+    Size: list[int] | Absent = Field(
+        default=None, min_length=2, max_length=2, description="width and height in pixels"
+    )
+    Format: str | Absent = Field(default=None, description="png or jpg")
+    Images: list[str] | Absent = Field(default=None, description="where each picture is served")
+    Image: list[Base64] | Absent = Field(
+        default=None, description="with return_base64: every picture, and the grid last"
+    )
+    seeds: list[int] | Absent = Field(default=None, description="the seed of each picture")
+    metadata: Metadata | Absent = None
+
+
+class Recent(BaseModel):
+    """The latest successful jobs."""
+
+    Recent_finished_images: list[str] = Field(max_length=10, description="newest first")
+
+
+class Alive(BaseModel):
+    """This process answers."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """A job would be drawn."""
+
+    status: str
+    workers: int
+    types: list[JobType]
+    models: list[str]
+    default_model: str
+    default_model_installed: bool
+
+
+class NotReady(BaseModel):
+    """A job would not be drawn, and why."""
+
+    status: str
+    problem: str
+
+
+class Template(BaseModel):
+    """A complete request, and where it is to be posted."""
+
+    name: str
+    kind: JobKind
+    type: JobType
+    href: str = Field(description="where it is served")
+    post_to: str
+
+
+class Templates(BaseModel):
+    """The templates: one a kind and type."""
+
+    templates: list[Template]
+
+
+class RequestBody(RootModel[dict[str, Any]]):
+    """The JSON of a request, as it can be posted."""
+
+
+class OpenApi(RootModel[dict[str, Any]]):
+    """An OpenAPI document."""
+
+
+class SamplerChoice(BaseModel):
+    """A sampler and how a request may name it."""
+
+    key: str
+    label: str
+    aliases: list[str]
+
+
+class LimitsOfARequest(BaseModel):
+    """How much one request may ask for."""
+
+    max_side: int = Field(description="pixels of H and W")
+    max_side_768: int = Field(description="the same for a model trained at 768")
+    max_images: int = Field(description="n_iter · n_samples")
+    max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
+    max_init_pixels: int = Field(description="width · height of an init image")
+
+
+class Capabilities(BaseModel):
+    """What this service can do now."""
+
+    types: list[JobType] = Field(description="served by a worker")
+    models: list[str] = Field(description="installed on a worker")
+    default_model: str = Field(description="what the ckpt `default` stands for")
+    samplers: list[SamplerChoice]
+    precisions: list[str]
+    formats: list[str]
+    configs: list[str]
+    limits: LimitsOfARequest
+    defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(
+        description="what a field stands for that is left out, by type and kind"
+    )

@@ -1,0 +1,87 @@
+"""Prompt files: what `from-file` names. One prompt a line, in a folder its owner fills."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from pydantic import TypeAdapter, ValidationError
+
+from jobs.errors import Fault, InvalidRequest
+from jobs.fields import Text
+from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.grammar import read_prompt
+
+FIELD = "from-file"
+MAX_BYTES = 1024**2
+_PROMPT = TypeAdapter[str](Text)
+
+
+class PromptFiles:
+    """The prompt files of one folder. Looks at it anew each time: files come and go.
+
+    Args:
+        folder: need not exist; None is an empty one.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def names(self) -> tuple[str, ...]:
+        """The names a request may use, in order."""
+        if self._folder is None or not self._folder.is_dir():
+            return ()
+        root = self._folder.resolve()
+        return tuple(
+            path.name
+            for path in sorted(root.iterdir())
+            # a link may lead to another file of the folder, not out of it
+            if not path.name.startswith(".")
+            and path.is_file()
+            and path.resolve().is_relative_to(root)
+        )
+
+    def read(self, name: str) -> tuple[str, ...]:
+        """The prompts of a file, at least one; blank lines are left out.
+
+        Raises:
+            InvalidRequest: no such file, or what it holds cannot be read as prompts.
+        """
+        installed = self.names()
+        if self._folder is None or name not in installed:
+            _refuse("unknown_prompt_file", name, "is no installed prompt file", _one_of(installed))
+        with (self._folder / name).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            _refuse("too_long", name, "is too large", f"a file of up to {MAX_BYTES // 1024} KiB")
+        try:
+            lines = content.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            _refuse("invalid_characters", name, "is not UTF-8", "a text file in UTF-8")
+        prompts = tuple(
+            _checked(name, number, line.strip())
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
+        )
+        if not prompts:
+            _refuse("missing", name, "holds no prompt", "a file with one prompt a line")
+        return prompts
+
+
+def _checked(name: str, number: int, line: str) -> str:
+    try:
+        read_prompt(_PROMPT.validate_python(line))
+    except PromptError as error:
+        _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
+    except ValidationError as error:
+        wrong = error.errors()[0]["msg"]
+        _refuse("bad_prompt", name, f"line {number}: {wrong}", "prompts that can be read")
+    return line
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    listed = ", ".join(names) or "none is installed"
+    return f"an installed prompt file's name ({listed}), or false"
+
+
+def _refuse(code: str, name: str, problem: str, expected: str) -> NoReturn:
+    fault = Fault(field=FIELD, code=code, value=name, problem=problem, expected=expected)
+    raise InvalidRequest((fault,))

@@ -1,0 +1,186 @@
+"""The request's schemas: every parameter of the README, its bounds, its default and its meaning.
+
+The attribute names are the README's own. What both kinds share comes first, then what one kind has
+alone, then what one type has alone; the four schemas at the end are put together from these.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from jobs.fields import (
+    Batch,
+    Checkpoint,
+    Config,
+    Device,
+    Folder,
+    InitImage,
+    PictureFormat,
+    Precision,
+    PromptFile,
+    Sampler,
+    Seed,
+    Side,
+    Text,
+)
+from jobs.names import JobKind, JobType
+
+TYPE_MEANS = "which way of running a model, and so which queue"
+
+PROMPT_FILE_NAMED: dict[str, JsonValue] = {
+    "required": ["from-file"],
+    "properties": {"from-file": {"type": "string", "minLength": 1}},
+}
+"""A request needs a prompt or this, as JSON schema; `jobs.rules` says it in code."""
+
+
+class GenerationRequest(BaseModel, frozen=True):
+    """What every request has, of either kind and of either type."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"anyOf": [{"required": ["prompt"]}, PROMPT_FILE_NAMED]},
+    )
+    kind: ClassVar[JobKind]
+
+    type: Annotated[JobType, Field(description=TYPE_MEANS)]
+    prompt: Annotated[Text, Field(description="what to draw: (emphasis), [less], blend:0.5")] = ""
+    negative_prompt: Annotated[Text, Field(description="what to keep out of the picture")] = ""
+    outdir: Annotated[Folder, Field(description="folder below the output root")] = (
+        "outputs/txt2img-samples"
+    )
+    skip_grid: Annotated[bool, Field(description="false: also one picture of all pictures")] = True
+    skip_save: Annotated[bool, Field(description="do not keep the single pictures")] = False
+    return_base64: Annotated[
+        bool, Field(description="answer with base64 and facts instead of one image's bytes")
+    ] = False
+    synchronous_request: Annotated[
+        bool, Field(description="answer only when the job has ended")
+    ] = False
+    ddim_steps: Annotated[int, Field(ge=1, le=1000, description="sampling steps a picture")] = 50
+    fixed_code: Annotated[bool, Field(description="start every picture from the same noise")] = (
+        False
+    )
+    ddim_eta: Annotated[float, Field(ge=0, le=1, description="DDIM's eta; 0 is deterministic")] = (
+        0.0
+    )
+    n_iter: Annotated[int, Field(ge=1, le=1000, description="batches, one after the other")] = 1
+    H: Annotated[Side, Field(description="height in pixels")] = 512
+    W: Annotated[Side, Field(description="width in pixels")] = 512
+    C: Annotated[Literal[4], Field(description="latent channels; every model has 4")] = 4
+    f: Annotated[Literal[8], Field(description="downsampling factor; every model has 8")] = 8
+    n_samples: Annotated[int, Field(ge=1, le=1000, description="pictures in one batch")] = 1
+    n_rows: Annotated[int, Field(ge=0, le=1000, description="rows of the grid; 0: n_samples")] = 0
+    scale: Annotated[
+        float,
+        Field(ge=-100, le=100, allow_inf_nan=False, description="classifier-free guidance scale"),
+    ] = 7.5
+    device: Annotated[
+        Device | None, Field(description="cpu, cuda or cuda:N; the worker's own when omitted")
+    ] = None
+    from_file: Annotated[
+        PromptFile, Field(alias="from-file", description="take prompts from a file; or false")
+    ] = None
+    config: Annotated[Config, Field(description="configuration; must fit the model")] = None
+    ckpt: Annotated[
+        Checkpoint, Field(description="model: a name, `default`, or an object of names")
+    ] = "default"
+    seed: Annotated[
+        Seed, Field(description="seed of the first picture; null or false draws one")
+    ] = 42
+    unet_bs: Annotated[Batch, Field(description="pictures the network sees at once")] = 1
+    turbo: Annotated[bool, Field(description="faster, for more memory")] = True
+    format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
+    sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
+    precision: Annotated[Precision, Field(description="full, or mixed where it helps")] = "autocast"
+
+    @property
+    def image_count(self) -> int:
+        """How many pictures the request asks for."""
+        return self.n_iter * self.n_samples
+
+    def settled(self, *, model: str, seed: int) -> Self:
+        """The same request with its model chosen and its seed drawn."""
+        return self.model_copy(update={"ckpt": model, "seed": seed})
+
+    def stored(self) -> dict[str, Any]:
+        """The form kept in the record: the README's names, without pixels."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"init_img"})
+
+
+class TextToImage(GenerationRequest, frozen=True):
+    """POST /generate. Omitted fields take the value of the README's first example."""
+
+    kind: ClassVar[JobKind] = "txt2img"
+
+    ddim_steps: Annotated[int, Field(ge=1, le=1000, description="sampling steps a picture")] = 20
+
+
+class ImageToImage(GenerationRequest, frozen=True):
+    """POST /img2img. Omitted fields take the value of the README's second example.
+
+    `init_img` is base64 in a body; here it is the decoded picture as an RGB PNG, or nothing when
+    the request was read back from a record (the picture itself then lies in the store).
+    """
+
+    kind: ClassVar[JobKind] = "img2img"
+
+    init_img: Annotated[
+        InitImage, Field(repr=False, description="base64 of a PNG, JPEG or WebP picture")
+    ]
+    denoising_strength: Annotated[
+        float, Field(gt=0, le=1, description="how much of the picture is drawn anew")
+    ] = 0.5
+    noise_multiplier: Annotated[
+        float, Field(ge=0, le=10, description="scales the noise added to the picture")
+    ] = 1.0
+    upscale: Annotated[
+        bool, Field(description="make the picture twice as large before it is used")
+    ] = False
+    post_upscale: Annotated[bool, Field(description="make the result twice as large")] = False
+    n_iter: Annotated[int, Field(ge=1, le=1000, description="batches, one after the other")] = 2
+    sampler: Annotated[Sampler, Field(description="sampler key or label")] = "plms"
+
+
+class Standard(BaseModel, frozen=True):
+    """The type that keeps a model whole on its device."""
+
+    type: Annotated[Literal["standard"], Field(description=TYPE_MEANS)]
+    plms: Annotated[bool, Field(description="the plms sampler instead of ddim")] = False
+    laion400m: Annotated[bool, Field(description="kept for old clients, without effect")] = False
+
+
+class Optimized(BaseModel, frozen=True):
+    """The type that plans for little memory, and the one of a body that names none."""
+
+    type: Annotated[Literal["optimized"], Field(description=TYPE_MEANS)] = "optimized"
+
+
+class StandardTextToImage(Standard, TextToImage, frozen=True):
+    """POST /generate, type standard."""
+
+
+class OptimizedTextToImage(Optimized, TextToImage, frozen=True):
+    """POST /generate, type optimized."""
+
+
+class StandardImageToImage(Standard, ImageToImage, frozen=True):
+    """POST /img2img, type standard."""
+
+
+class OptimizedImageToImage(Optimized, ImageToImage, frozen=True):
+    """POST /img2img, type optimized."""
+
+
+Request = TextToImage | ImageToImage
+SCHEMAS: dict[JobKind, dict[JobType, type[Request]]] = {
+    "txt2img": {"standard": StandardTextToImage, "optimized": OptimizedTextToImage},
+    "img2img": {"standard": StandardImageToImage, "optimized": OptimizedImageToImage},
+}
+
+
+def fields_of(schema: type[Request]) -> dict[str, str]:
+    """The names by which a body may name the fields of a schema, with each field's attribute."""
+    return {info.alias or name: name for name, info in schema.model_fields.items()}

@@ -1,0 +1,70 @@
+"""The API as the launcher starts it: gunicorn, in a process of its own."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from launcher.stack import API
+from launcher.valkey import free_port
+from tests.processes import eventually
+
+
+class RunningApi:
+    """A gunicorn that answers. Used in a `with` block."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = log
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                API,
+                env={**os.environ, **environment, "PORT": str(self.port)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> "RunningApi":
+        assert eventually(self._answers, 120), self.said
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    @property
+    def said(self) -> str:
+        """All it has written."""
+        return self._log.read_text()
+
+    def connect(self) -> socket.socket:
+        """A connection on which anything can be sent."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self.said
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+def everything(connection: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+def status_of(answer: bytes) -> int:
+    """The code in an answer's first line."""
+    return int(answer.split(b" ", 2)[1])

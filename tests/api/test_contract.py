@@ -1,0 +1,153 @@
+"""What the service says of itself: /openapi.json, /docs, /templates, /capabilities."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.answers import Status
+from api.auth import DUMMY_KEY
+from api.openapi import VERSION, methods_of, path_of
+from jobs.schemas import SCHEMAS, fields_of
+from tests.api.conftest import HandWorker
+
+ROOT = Path(__file__).parents[2]
+KEY = {"X-API-Key": DUMMY_KEY}
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict[str, Any]:
+    return client.get("/openapi.json").get_json()
+
+
+def test_every_route_is_in_the_document_and_nothing_else(
+    app: Flask, document: dict[str, Any]
+) -> None:
+    routes = {(path_of(rule), m) for rule in app.url_map.iter_rules() for m in methods_of(rule)}
+    described = {(path, m) for path, methods in document["paths"].items() for m in methods}
+
+    assert described == routes
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_has_the_version_of_the_project(document: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert document["info"]["version"] == VERSION == project["version"]
+
+
+def test_a_body_is_described_by_type_with_its_bounds(document: dict[str, Any]) -> None:
+    content = document["paths"]["/img2img"]["post"]["requestBody"]["content"]["application/json"]
+    schemas = document["components"]["schemas"]
+    standard = schemas["StandardImageToImage"]
+
+    assert content["schema"]["discriminator"]["mapping"].keys() == {"standard", "optimized"}
+    assert standard["additionalProperties"] is False
+    assert standard["properties"].keys() >= {"api_key", "plms", "from-file"}
+    assert "plms" not in schemas["OptimizedImageToImage"]["properties"]
+    assert standard["properties"]["init_img"]["contentEncoding"] == "base64"
+    assert standard["properties"]["H"]["maximum"] == 768
+
+
+def test_all_that_a_finished_job_tells_is_described(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    body = {"prompt": "a", "return_base64": True, "skip_grid": False, "n_iter": 2, "W": 64}
+    location = client.post("/generate", json=body, headers=KEY).headers["Location"]
+    worker.draw()
+
+    answer = client.get(location).get_json()
+
+    assert answer.keys() <= Status.model_fields.keys()
+    assert Status.model_validate(answer).model_dump(exclude_unset=True) == answer
+
+
+def test_the_page_and_its_files_come_from_here(client: FlaskClient) -> None:
+    page = client.get("/docs", follow_redirects=True).text
+
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(linked) >= 4
+    for address in linked:
+        assert address.startswith("/docs/")
+        assert client.get(address).status_code == 200
+    assert not re.search(r"https?://", page)
+    assert not re.search(r"@import|url\(['\"]?https?:", client.get("/docs/swagger-ui.css").text)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("job_type", ["standard", "optimized"])
+def test_a_template_names_every_field_of_its_schema(
+    client: FlaskClient, kind: Any, job_type: Any
+) -> None:
+    template = client.get(f"/templates/{kind}-{job_type}")
+
+    assert template.status_code == 200
+    assert template.get_json().keys() == fields_of(SCHEMAS[kind][job_type]).keys() | {"api_key"}
+
+
+def test_every_template_is_listed_and_can_be_posted_where_it_says(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    worker.announce("standard", "optimized")
+
+    listed = client.get("/templates").get_json()["templates"]
+
+    assert len(listed) == 4
+    for template in listed:
+        body = client.get(template["href"]).get_json()
+        answer = client.post(template["post_to"], json=body)
+        assert answer.status_code == 202, answer.text
+
+
+def test_a_template_that_does_not_exist_is_an_error_with_those_that_do(
+    client: FlaskClient,
+) -> None:
+    answer = client.get("/templates/dragon")
+
+    assert answer.status_code == 404
+    assert "txt2img-optimized" in answer.get_json()["error"]
+
+
+def test_what_can_be_asked_for_is_told_without_a_key(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    told = client.get("/capabilities").get_json()
+
+    assert told["types"] == ["optimized"]
+    assert told["models"] == ["tiny"]
+    assert told["default_model"] == "tiny"
+    assert {"key": "k_dpmpp_2s_a", "label": "DPM++ 2S a", "aliases": ["dpm2s_a"]} in told[
+        "samplers"
+    ]
+    assert told["formats"] == ["png", "jpg"]
+    assert told["precisions"] == ["mixed", "full", "autocast"]
+    assert "scripts/v1-inference.yaml" in told["configs"]
+    assert told["limits"]["max_side"] == 512
+    assert told["defaults"]["optimized"]["txt2img"]["ddim_steps"] == 20
+    assert told["defaults"]["standard"]["img2img"]["n_iter"] == 2
+
+
+@pytest.mark.parametrize("kind", ["txt2img", "img2img"])
+def test_a_body_of_nothing_but_defaults_asks_for_the_same_as_none(
+    client: FlaskClient, worker: HandWorker, kind: str
+) -> None:
+    template = client.get(f"/templates/{kind}-optimized").get_json()
+    needed = {name: template[name] for name in ("prompt", "init_img") if name in template}
+    defaults = client.get("/capabilities").get_json()["defaults"]["optimized"][kind]
+
+    stored = []
+    for body in (needed, {**defaults, **needed}):
+        path = "/generate" if kind == "txt2img" else "/img2img"
+        answer = client.post(path, json=body, headers=KEY)
+        assert answer.status_code == 202, answer.text
+        stored.append(json.loads(worker.claim()[0].stored_request))
+    assert stored[0] == stored[1]

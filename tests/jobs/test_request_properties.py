@@ -1,0 +1,151 @@
+"""What holds of every request: valid ones are taken, and one wrong field is named, alone."""
+
+import base64
+import io
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from jobs.errors import InvalidRequest
+from jobs.limits import Limits
+from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, JobKind, model_named, network_kind
+from jobs.request import parse_request, read_stored
+from tests.jobs.wrong_values import WRONG
+
+Body = dict[str, Any]
+
+
+def picture() -> str:
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+PICTURE = picture()
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0()[]:\\"), max_size=30)
+PROMPT = st.lists(
+    WORDS | st.sampled_from(["(cat)", "((red))", "[dog]", "(a blue sky:1.3)"]), max_size=4
+).map(" ".join)
+SIDE = st.integers(8, 64).map(lambda eighths: 8 * eighths)
+SWITCH = st.booleans()
+MODELS = st.sampled_from(["default", "tiny", "sd14", "SD2.1", "sd21v.safetensors", "my own"])
+OBJECT = st.dictionaries(st.text(min_size=1, max_size=9), st.just("model.ckpt"), min_size=1)
+SAMPLER = st.sampled_from([name for row in SAMPLERS for name in (row.key, row.label, *row.aliases)])
+FOLDER = st.from_regex(r"\A[a-z0-9][A-Za-z0-9_-]{0,9}(/[a-z]{1,9}){0,3}/?\Z")
+
+OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
+    "negative_prompt": PROMPT,
+    "outdir": FOLDER | st.just(""),
+    "skip_grid": SWITCH,
+    "return_base64": SWITCH,
+    "synchronous_request": SWITCH,
+    "ddim_steps": st.integers(1, 1000),
+    "fixed_code": SWITCH,
+    "ddim_eta": st.floats(0, 1),
+    "n_iter": st.integers(1, 9),
+    "H": SIDE,
+    "W": SIDE,
+    "C": st.just(4),
+    "f": st.just(8),
+    "n_samples": st.integers(1, 9),
+    "n_rows": st.integers(0, 1000),
+    "scale": st.floats(-100, 100) | st.integers(-100, 100),
+    "device": st.sampled_from(["cpu", "cuda", "cuda:0", "cuda:15", None]),
+    "from-file": st.sampled_from([False, "", None]),
+    "ckpt": MODELS | OBJECT,
+    "seed": st.none() | st.just(False) | st.integers(0, 2**53 - 1),
+    "unet_bs": st.integers(1, 128) | st.integers(1, 128).map(float),
+    "turbo": SWITCH,
+    "format": st.sampled_from(["png", "jpg"]),
+    "sampler": SAMPLER,
+    "precision": st.sampled_from(["mixed", "full", "autocast"]),
+}
+OF_A_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "standard": {"plms": SWITCH, "laion400m": SWITCH},
+    "optimized": {},
+}
+OF_A_KIND: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+    "txt2img": {},
+    "img2img": {
+        "denoising_strength": st.floats(0, 1, exclude_min=True),
+        "noise_multiplier": st.floats(0, 10),
+        "upscale": SWITCH,
+        "post_upscale": SWITCH,
+    },
+}
+REQUIRED: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+    "txt2img": {"prompt": PROMPT},
+    "img2img": {"prompt": PROMPT, "init_img": st.just(PICTURE)},
+}
+
+
+@st.composite
+def valid_requests(draw: st.DrawFn) -> tuple[JobKind, Body]:
+    """A kind, and a body of it in which every field is right by itself and with the others."""
+    kind = draw(st.sampled_from(list(REQUIRED)))
+    job_type = draw(st.sampled_from(JOB_TYPES))
+    optional = {**OF_EVERY_REQUEST, **OF_A_TYPE[job_type], **OF_A_KIND[kind]}
+    body = draw(st.fixed_dictionaries(REQUIRED[kind], optional=optional))
+    if job_type != "optimized" or draw(SWITCH):
+        body["type"] = job_type
+    returned = body.get("return_base64") or body.get("synchronous_request")
+    if returned or body.get("skip_grid") is False:
+        body["skip_save"] = draw(SWITCH)
+    ckpt = body.get("ckpt", "default")
+    described = network_kind(model_named(ckpt)) if isinstance(ckpt, str) else None
+    fitting = [name for name, network in CONFIGS.items() if described in (None, network)]
+    if draw(SWITCH):
+        body["config"] = draw(st.sampled_from([*fitting, None]))
+    return kind, body
+
+
+def cheap(body: Body) -> Body:
+    """The same body, so small that no price can be wrong."""
+    return body | {"n_iter": 1, "n_samples": 1, "ddim_steps": 2, "H": 64, "W": 64}
+
+
+@settings(max_examples=200)
+@given(valid_requests())
+def test_a_valid_body_is_taken_unless_it_costs_too_much(asked: tuple[JobKind, Body]) -> None:
+    kind, body = asked
+    limits = Limits()
+    steps = body.get("ddim_steps", 20 if kind == "txt2img" else 50)
+    images = body.get("n_iter", 1 if kind == "txt2img" else 2) * body.get("n_samples", 1)
+    work = images * steps * body.get("H", 512) * body.get("W", 512)
+    try:
+        request = parse_request(kind, body, limits=limits)
+    except InvalidRequest as error:
+        assert {fault.code for fault in error.faults} == {"too_expensive"}
+        assert images > limits.max_images or work > limits.max_work
+    else:
+        assert request.image_count == images <= limits.max_images
+        assert request.image_count * request.H * request.W * request.ddim_steps == work
+        assert work <= limits.max_work
+        settled = request.settled(model="tiny", seed=1)
+        again = read_stored(kind, json.loads(json.dumps(settled.stored())))
+        assert again.stored() == settled.stored()
+
+
+@settings(max_examples=400)
+@given(valid_requests(), st.data())
+def test_of_a_body_with_one_wrong_field_that_field_and_no_other_is_named(
+    asked: tuple[JobKind, Body], data: st.DataObject
+) -> None:
+    kind, body = asked[0], cheap(asked[1])
+    fields = sorted(WRONG.keys() & {*OF_EVERY_REQUEST, *OF_A_KIND[kind], *REQUIRED[kind], *body})
+    field = data.draw(st.sampled_from([*fields, "type", "config"]))
+    body |= {field: data.draw(WRONG[field])}
+
+    try:
+        parse_request(kind, body)
+    except InvalidRequest as error:
+        (fault,) = error.faults
+        assert fault.field == field
+        assert fault.problem
+        assert fault.expected
+        json.dumps(fault.value, allow_nan=False)
+    else:
+        raise AssertionError(f"{field}={body[field]!r} was taken")

@@ -1,0 +1,77 @@
+"""For every field of a request, values that it may not have."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+Wrong = st.SearchStrategy[Any]
+
+NOTHING = st.none()
+CONTAINER = st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(), st.text(), max_size=2)
+STRING = st.text(max_size=20)
+NUMBER = st.integers() | st.floats()
+NO_SWITCH = NOTHING | CONTAINER | STRING | NUMBER
+NO_NUMBER = NOTHING | CONTAINER | STRING | st.booleans()
+NO_STRING = NOTHING | CONTAINER | NUMBER | st.booleans()
+NO_CHARACTER = st.sampled_from(["\0", "\ud800", "\udfff"])
+NOT_FINITE = st.sampled_from([float("nan"), float("inf"), float("-inf")])
+
+
+def outside(low: float, high: float) -> Wrong:
+    """No finite number from `low` up to `high`."""
+    below = st.floats(max_value=low, exclude_max=True)
+    return NO_NUMBER | NOT_FINITE | below | st.floats(min_value=high, exclude_min=True)
+
+
+def not_whole(low: int, high: int) -> Wrong:
+    """No integer from `low` up to `high`; 20.0 is none either."""
+    beyond = st.integers(max_value=low - 1) | st.integers(min_value=high + 1)
+    return NO_NUMBER | beyond | st.floats()
+
+
+def none_of(*choices: str) -> Wrong:
+    """No string of these."""
+    return NO_STRING | STRING.filter(lambda text: text not in choices)
+
+
+def around(text: Wrong) -> Wrong:
+    """What is wrong within whatever is right."""
+    return st.tuples(STRING, text, STRING).map("".join)
+
+
+SIDE = not_whole(64, 2048) | st.integers(64, 512).filter(lambda pixels: pixels % 8)
+FOLDER = st.sampled_from(
+    ["/etc", "..", "a/../b", "a//b", "a b", "a\\b", "~/x", ".x", "s3://b/x", "a" * 65, "%2e%2e/x"]
+)
+NAME = st.sampled_from(["/etc/passwd", "../x", "a/b", "a b", "a\\b", ".x", "a" * 200, "http://h/x"])
+PICTURE = st.sampled_from(
+    ["", "!!!!", "YQ", "aGVsbG8=", "data:image/png;base64,", "http://h/x.png"]
+)
+
+WRONG: dict[str, Wrong] = {
+    **dict.fromkeys(("prompt", "negative_prompt"), NO_STRING | around(NO_CHARACTER)),
+    **dict.fromkeys(("skip_grid", "skip_save", "return_base64", "synchronous_request"), NO_SWITCH),
+    **dict.fromkeys(("fixed_code", "turbo", "upscale", "post_upscale"), NO_SWITCH),
+    **dict.fromkeys(("plms", "laion400m"), NO_SWITCH),
+    **dict.fromkeys(("H", "W"), SIDE),
+    **dict.fromkeys(("ddim_steps", "n_iter", "n_samples"), not_whole(1, 1000)),
+    "n_rows": not_whole(0, 1000),
+    "type": none_of("standard", "optimized"),
+    "outdir": NO_STRING | FOLDER | NO_CHARACTER,
+    "ddim_eta": outside(0, 1),
+    "scale": outside(-100, 100),
+    "denoising_strength": outside(0, 1) | st.just(0),
+    "noise_multiplier": outside(0, 10),
+    "C": NO_NUMBER | st.integers().filter(lambda channels: channels != 4),
+    "f": NO_NUMBER | st.integers().filter(lambda factor: factor != 8),
+    "device": st.sampled_from(["", "gpu", "cuda:16", "cuda:-1", "cpu; rm -rf", "CPU", 0, True, []]),
+    "from-file": st.sampled_from([True, 0, 5, 1.5, [], {}]) | NAME,
+    "config": st.sampled_from([True, 0, [], {}, "v1-inference.yaml", "../x.yaml", ""]),
+    "ckpt": st.sampled_from([None, True, 0, [], {}, "", "a" * 257, {"sd14": 5}, {"sd14": ""}]),
+    "seed": st.integers(max_value=-1) | st.integers(2**53) | st.floats() | STRING | st.just(True),
+    "unet_bs": not_whole(1, 128).filter(lambda batch: batch not in range(1, 129)),
+    "format": none_of("png", "jpg"),
+    "sampler": NO_STRING | st.sampled_from(["", "k_eulr", "ddim2", "ddim\0"]),
+    "precision": none_of("mixed", "full", "autocast"),
+    "init_img": NO_STRING | PICTURE,
+}
