@@ -79,6 +79,7 @@ def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -
         download_name=f"{status.job_id}_{number}.{extension}",
         etag=f"{status.job_id}-{number}",
         max_age=KEPT_BY_CLIENTS,
+        conditional=False,  # done below, in our reading of the range
     )
     response.cache_control.public = False
     response.cache_control.private = True  # only who knows the id may see it
@@ -88,9 +89,8 @@ def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -
         if other != number:
             response.headers.add("Link", f'</images/{status.job_id}/{other}>; rel="related"')
     # ranges, and 304 for who has it already
-    return response.make_conditional(
-        _asked(len(data)), accept_ranges=True, complete_length=len(data)
-    )
+    response.make_conditional(_asked(len(data)), accept_ranges=True, complete_length=len(data))
+    return response
 
 
 def image_links(status: JobStatus) -> dict[str, StoredPicture]:

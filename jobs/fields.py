@@ -49,7 +49,7 @@ def _sampler(spelling: Any) -> str:
 
 
 def _seed(value: Any) -> Any:
-    return None if value is False else value
+    return None if value is False else _whole(value)
 
 
 def _prompt_file(value: Any) -> Any:
@@ -75,7 +75,6 @@ def _checkpoint(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """unet_bs is documented as a decimal: 2.0 is 2."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -110,7 +109,10 @@ Folder = Annotated[
     Field(max_length=600, json_schema_extra={"pattern": _FOLDER_PATTERN}),
     AfterValidator(_folder),
 ]
-Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8)]
+# JSON knows one sort of number: 20.0 is the integer 20, as JSON Schema has it.
+WHOLE = BeforeValidator(_whole)
+
+Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8), WHOLE]
 Sampler = Annotated[
     str,
     BeforeValidator(_sampler),
@@ -175,7 +177,7 @@ Config = Annotated[
     BeforeValidator(_config),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": [*CONFIGS]}, {"type": "null"}]}),
 ]
-Batch = Annotated[int, Field(ge=1, le=128), BeforeValidator(_whole)]
+Batch = Annotated[int, Field(ge=1, le=128), WHOLE]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]
 InitImage = Annotated[
     bytes,

