@@ -44,8 +44,9 @@ slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))
 
-train: $(APP_STAMP) ## make the tiny models, from nothing (MINUTES=240); resumes where it stopped
+train: $(APP_STAMP) ## make the shipped models, from nothing (MINUTES=240); resumes where it stopped
 	$(RUN) -m training.train $(if $(MINUTES),--minutes $(MINUTES))
+	$(RUN) -m training.upscaler
 
 pictures: $(APP_STAMP) ## draw the README's pictures with the tiny model
 	@$(RUN) -m docs.pictures

@@ -44,6 +44,7 @@ class SmallEngine:
 
     A gate, when given, holds every job after its first evaluation until it is opened. The prompt
     `KILLER` ends the process as running out of memory does; one that names an error raises it.
+    Pictures are doubled in `tiles` tiles, with an upscaler that may be an error, too.
     """
 
     device = "cpu"
@@ -53,12 +54,19 @@ class SmallEngine:
         seconds: float = 0.0,
         gate: threading.Event | None = None,
         errors: dict[str, Exception] | None = None,
+        tiles: int = 1,
+        upscaler: Exception | None = None,
     ) -> None:
         self._seconds = seconds
         self._gate = gate
         self._errors = errors or {}
         self.started = threading.Event()
+        self._tiles = tiles
+        self._upscaler = upscaler
+        self.upscaling = threading.Event()
         self.loads: list[str] = []
+        self.inits: list[tuple[int, int]] = []
+        self.doublings: list[tuple[int, int]] = []
 
     def load(self, name: str, path: Path) -> Any:
         self.loads.append(name)
@@ -66,6 +74,8 @@ class SmallEngine:
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
         assert request.kind == "txt2img" or init_image
+        if init_image:
+            self.inits.append(init_image.size)
         return request
 
     def generate(
@@ -97,12 +107,18 @@ class SmallEngine:
                 yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)
 
     def upscaler(self) -> Any:
+        if self._upscaler:
+            raise self._upscaler
         return SmallModel("nearest")
 
     def doubled(
         self, upscaler: Any, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
-        on_tile()
+        self.doublings.append(image.size)
+        for _ in range(self._tiles):
+            on_tile()
+            self.upscaling.set()
+            time.sleep(self._seconds)
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
 
     def describe(self, model: Any, recipe: Any) -> dict[str, Any]:

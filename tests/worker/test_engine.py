@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -74,6 +75,26 @@ def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> Non
     result = bench.status(job_id).result
     assert result, bench.status(job_id).failure
     assert (result.steps, result.executed_steps, len(result.images)) == (4, 2, 2)
+
+
+def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    ask = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
+    plain = bench.submit("img2img", **ask)
+    both = bench.submit("img2img", **ask, upscale=True, post_upscale=True)
+    with bench.runner(engine) as runner:
+        runner.run_next("standard")
+        runner.run_next("standard")
+    result = bench.status(both).result
+    assert result, bench.status(both).failure
+    assert (result.images[0].width, result.images[0].height) == (128, 128)
+    small, large = (
+        Image.frombytes("RGB", (side, side), pixels(bench, job_id)).resize((16, 16))
+        for side, job_id in ((64, plain), (128, both))
+    )
+    # the same picture: its colours, a sixteenth of it at a time
+    assert numpy.abs(numpy.asarray(small, int) - numpy.asarray(large, int)).mean() < 20
 
 
 def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
