@@ -89,6 +89,7 @@ def test_every_answer_is_as_described(case: AnyCase, service: Flask) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3 * 3600)
 @schema.parametrize()
 @settings(max_examples=2000, suppress_health_check=UNHEALTHY)
 def test_every_answer_of_thousands_is_as_described(case: AnyCase, service: Flask) -> None:
