@@ -16,7 +16,7 @@ FILTERS = (
     Image.Resampling.BICUBIC,
     Image.Resampling.LANCZOS,
 )
-SPOILED = 0.3  # share of pictures that lose more than their size
+SPOILED = 0.2  # share of pictures that lose more than their size
 
 
 def halved(picture: Image.Image, rng: random.Random) -> Image.Image:

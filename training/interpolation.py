@@ -26,7 +26,7 @@ CORRECTED = (-3 / 8, 7 / 4, -3 / 8)  # 1 + 3/2 S
 # blocks this is SMOOTHED around each pixel; only a filter that ends the highest frequency can be.
 UNFOLDED = ((0.0, 1 / 4, 1 / 4), (1 / 4, 1 / 4, 0.0))
 LIFT = 0.25  # sharpened pixels may be negative; lifted, the activations leave them as they are
-QUIET = 0.1  # how loud the channels that are still to learn begin
+QUIET = 0.01  # how loud the channels that are still to learn begin
 
 
 def interpolator(shape: RRDBShape) -> RRDBNet:

@@ -80,7 +80,7 @@ def dead_leaves(size: int, rng: random.Random) -> Pixels:
 
 def texture(size: int, rng: random.Random) -> Image.Image:
     """One of these at random, as an RGB picture of size x size pixels."""
-    kind = rng.choices((gradient, clouds, waves, dead_leaves), (0.25, 0.2, 0.15, 0.4))[0]
+    kind = rng.choices((gradient, clouds, waves, dead_leaves), (0.15, 0.4, 0.15, 0.3))[0]
     return to_picture(kind(size, rng))
 
 

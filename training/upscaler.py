@@ -1,4 +1,4 @@
-"""Makes the shipped upscaler from nothing: `python -m training.upscaler --minutes 12`.
+"""Makes the shipped upscaler from nothing: `python -m training.upscaler --minutes 36`.
 
 A small RRDBNet that begins as an interpolation learns what to add to it, from drawings and
 textures. Loss: L1 of the pixels and of their differences along x and y (edges); no adversary: what
@@ -228,7 +228,7 @@ def save_upscaler(network: RRDBNet, path: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12, help="time for the training")
+    parser.add_argument("--minutes", type=float, default=36, help="time for the training")
     parser.add_argument("--work", type=Path, default=Path(".training"), help="work folder")
     parser.add_argument("--out", type=Path, default=tiny.UPSCALER_PATH, help="the file to write")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
