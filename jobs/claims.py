@@ -5,16 +5,17 @@ and one more attempt. Every later step shows the token; one that is out of date 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
 from redis import Redis
 
-from jobs import keys, steps
+from jobs import steps
 from jobs.connection import reaching_redis
 from jobs.names import JobKind, JobType
-from jobs.record import KEPT_RECENT
+from jobs.record import KEPT_RECENT, REMEMBERED_SECONDS
 from jobs.status import Failure, JobState, Progress, Result
 
 
@@ -69,20 +70,27 @@ class Claims:
         redis: the Redis of the records.
         lease_seconds: how long a claim stands without being renewed.
         max_attempts: how many workers may start a job before it counts as their killer.
-        result_ttl_seconds: how long the record of a finished job is kept.
+        result_ttl_seconds: how long the record of an ended job is kept.
+        remembered_seconds: how much longer its id is known.
     """
 
     def __init__(
-        self, redis: Redis, *, lease_seconds: float, max_attempts: int, result_ttl_seconds: int
+        self,
+        redis: Redis,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        result_ttl_seconds: int,
+        remembered_seconds: int = REMEMBERED_SECONDS,
     ) -> None:
         self._redis = redis
         self._lease = lease_seconds
         self._max_attempts = max_attempts
-        self._ttl = result_ttl_seconds
+        self._kept = [result_ttl_seconds, remembered_seconds]
         self._claim = redis.register_script(steps.CLAIM)
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
-        self._warn = redis.register_script(steps.WARN)
+        self._note = redis.register_script(steps.NOTE)
         self._finish = redis.register_script(steps.FINISH)
         self._hand_back = redis.register_script(steps.HAND_BACK)
         self._reap = redis.register_script(steps.REAP)
@@ -91,12 +99,7 @@ class Claims:
     def claim(self, job_type: JobType, owner: str) -> Claim | None:
         """Take the next waiting job of a type; None when there is none."""
         with reaching_redis():
-            taken = cast(
-                list[str] | None,
-                self._claim(
-                    keys=[keys.queue(job_type), keys.LEASES], args=[keys.JOB, owner, self._lease]
-                ),
-            )
+            taken = cast(list[str] | None, self._claim(args=[job_type, owner, self._lease]))
         if not taken:
             return None
         job_id, token, attempt, kind, request, model, warnings, submitted, started = taken
@@ -117,28 +120,37 @@ class Claims:
     def renew(self, claim: Claim) -> Hold:
         """Make the lease run anew from now."""
         with reaching_redis():
-            reply = self._renew(
-                keys=[keys.job(claim.job_id), keys.LEASES],
-                args=[claim.job_id, claim.token, self._lease],
-            )
+            reply = self._renew(args=[claim.job_id, claim.token, self._lease])
         return Hold(cast(str, reply))
 
     def report(self, claim: Claim, progress: Progress) -> Hold:
         """Show how far the job is. Its fraction never falls, whatever is reported."""
         with reaching_redis():
             reply = self._report(
-                keys=[keys.job(claim.job_id)],
-                args=[claim.token, progress.model_dump_json(), progress.fraction],
+                args=[claim.job_id, claim.token, progress.model_dump_json(), progress.fraction]
             )
         return Hold(cast(str, reply))
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> Hold:
         """Replace the job's warnings: those of its submission and those the worker adds."""
-        with reaching_redis():
-            reply = self._warn(
-                keys=[keys.job(claim.job_id)], args=[claim.token, json.dumps(warnings)]
-            )
-        return Hold(cast(str, reply))
+        return self._write_down(claim, warnings=json.dumps(warnings))
+
+    def publishing(self, claim: Claim, names: Sequence[str], *, size: int, saved: bool) -> Hold:
+        """Write down which pictures are about to get their names, before they get them.
+
+        So that whoever finds the job later, however it ended, knows which files are its own.
+
+        Args:
+            claim: the job.
+            names: the pictures'.
+            size: bytes of all of them.
+            saved: whether they are kept, not only to be fetched.
+
+        Returns:
+            HELD: publish them. CANCEL or LOST: they must not be seen.
+        """
+        kept = "saved" if saved else "transient"
+        return self._write_down(claim, names=json.dumps(list(names)), bytes=str(size), kept=kept)
 
     def finish(self, claim: Claim, result: Result) -> Hold:
         """End the job with SUCCESS. CANCEL or LOST: nothing was changed, the result is void."""
@@ -152,13 +164,16 @@ class Claims:
         """End a job that was asked to stop, with CANCELLED."""
         return self._end(claim, JobState.CANCELLED, "owner", "")
 
+    def _write_down(self, claim: Claim, **facts: str) -> Hold:
+        flat = [part for fact in facts.items() for part in fact]
+        with reaching_redis():
+            reply = self._note(args=[claim.job_id, claim.token, *flat])
+        return Hold(cast(str, reply))
+
     def hand_back(self, claim: Claim) -> Hold:
         """Put the job back where it stood in the queue; the attempt does not count."""
         with reaching_redis():
-            reply = self._hand_back(
-                keys=[keys.job(claim.job_id), keys.LEASES],
-                args=[claim.job_id, claim.token, keys.queue(""), self._ttl],
-            )
+            reply = self._hand_back(args=[claim.job_id, claim.token, *self._kept])
         return Hold(cast(str, reply))
 
     def reap(self) -> tuple[Orphan, ...]:
@@ -169,16 +184,7 @@ class Claims:
         with reaching_redis():
             found = cast(
                 list[str],
-                self._reap(
-                    keys=[keys.LEASES],
-                    args=[
-                        keys.JOB,
-                        keys.queue(""),
-                        self._ttl,
-                        self._max_attempts,
-                        died.model_dump_json(),
-                    ],
-                ),
+                self._reap(args=[*self._kept, self._max_attempts, died.model_dump_json()]),
             )
         return tuple(
             Orphan(job_id, cast(JobType, job_type), JobState(state))
@@ -191,15 +197,12 @@ class Claims:
         Of all workers that ask, one is told within each period of `seconds`; the others get 0.
         """
         with reaching_redis():
-            reply = self._overdue(
-                keys=[keys.queue(job_type), keys.rescue(job_type)], args=[keys.JOB, seconds]
-            )
+            reply = self._overdue(args=[job_type, seconds])
         return cast(int, reply)
 
     def _end(self, claim: Claim, state: JobState, field: str, value: str) -> Hold:
         with reaching_redis():
             reply = self._finish(
-                keys=[keys.job(claim.job_id), keys.LEASES, keys.RECENT],
-                args=[claim.job_id, claim.token, state, self._ttl, KEPT_RECENT, field, value],
+                args=[claim.job_id, claim.token, state, *self._kept, KEPT_RECENT, field, value]
             )
         return Hold(cast(str, reply))

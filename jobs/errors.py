@@ -23,10 +23,13 @@ class JobsError(Exception):
 
     JobsError
     ├── InvalidRequest         the body cannot be honoured; carries every fault
-    ├── NoSuchJob              the id was never given out, or its record has expired
-    ├── JobAlreadyFinal        a finished job cannot be cancelled
+    ├── NoSuchJob              the id was never given out, or so long ago that it is forgotten
+    ├── JobExpired             the job was there; its record and its pictures are no longer
+    ├── JobAlreadyFinal        an ended job cannot be cancelled
+    ├── KeyUsedOtherwise       an idempotency key was used before, with another body
     ├── TooManyWaiting         the submitter has as many waiting jobs as it may
     ├── QueueFull              nobody may submit until some of the waiting jobs are drawn
+    ├── WebhookRefused         a webhook's URL may not be called
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
@@ -49,6 +52,24 @@ class NoSuchJob(JobsError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id!r}")
         self.job_id = job_id
+
+
+class JobExpired(JobsError):
+    """The record of this id has expired or was deleted, its pictures with it."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has expired")
+        self.job_id = job_id
+
+
+class KeyUsedOtherwise(JobsError):
+    """The idempotency key belongs to another request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key was used before, with another body: send the same body, or "
+            "another key"
+        )
 
 
 class JobAlreadyFinal(JobsError):
@@ -74,6 +95,15 @@ class QueueFull(JobsError):
     def __init__(self, most: int) -> None:
         super().__init__(f"the queue is full: {most} jobs wait already")
         self.most = most
+
+
+class WebhookRefused(JobsError):
+    """The URL of a webhook may not be called: `problem` says why, `expected` what may."""
+
+    def __init__(self, problem: str, expected: str) -> None:
+        super().__init__(f"the webhook {problem}; expected: {expected}")
+        self.problem = problem
+        self.expected = expected
 
 
 class RecordsUnavailable(JobsError):

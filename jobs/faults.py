@@ -102,6 +102,8 @@ def expected_of(schema: dict[str, Any]) -> str:
         return "one of: " + ", ".join(str(choice) for choice in schema["enum"])
     if "const" in schema:
         return json.dumps(schema["const"])
+    if schema.get("format") == "uri":
+        return "an https URL"
     if schema.get("contentEncoding") == "base64":
         return "base64 of a PNG, JPEG or WebP image"
     if schema.get("type") in ("integer", "number"):

@@ -14,6 +14,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
 # Surrogates cannot be encoded, NUL ends a C string; neither is text anybody typed.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_URL = re.compile(r"^https?://[!-~]+$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -83,6 +84,12 @@ def _init_image(value: Any, info: ValidationInfo) -> Any:
         return value
     limits = info.context["limits"] if info.context else Limits()
     return read_init_image(value, limits.max_init_pixels)
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise PydanticCustomError("not_a_url", "is no URL of http or https")
+    return text
 
 
 def _config(value: Any) -> Any:
@@ -183,6 +190,11 @@ InitImage = Annotated[
     bytes,
     BeforeValidator(_init_image),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1}),
+]
+Webhook = Annotated[
+    str,
+    Field(max_length=2000, json_schema_extra={"format": "uri", "pattern": _URL.pattern}),
+    AfterValidator(_url),
 ]
 Precision = Literal["mixed", "full", "autocast"]
 PictureFormat = Literal["png", "jpg"]

@@ -12,13 +12,25 @@ from redis import Redis
 
 from jobs import keys, steps
 from jobs.connection import reaching_redis
-from jobs.errors import JobAlreadyFinal, NoSuchJob, QueueFull, TooManyWaiting
+from jobs.errors import (
+    JobAlreadyFinal,
+    JobExpired,
+    KeyUsedOtherwise,
+    NoSuchJob,
+    QueueFull,
+    TooManyWaiting,
+)
+from jobs.idempotency import Accepted, Repeatable
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
 from jobs.request import PROMPTS, Request
 from jobs.status import Failure, JobState, JobStatus, Progress, Result
 
 KEPT_RECENT = 100
+ANYBODYS = "*"
+"""Who may cancel every job."""
+REMEMBERED_SECONDS = 7 * 86_400
+"""How long the id of an expired job is known, unless the settings say otherwise."""
 
 
 def new_job_id() -> str:
@@ -35,6 +47,7 @@ class NewJob:
         warnings: what could not be honoured to the letter, as far as known at submission.
         prompts: those of the request's prompt file; empty: the request's own.
         submitter: a digest of the key, so that only its owner may cancel; empty: anybody.
+        repeatable: what tells it from another request of the same submitter, if it was named.
     """
 
     job_id: str
@@ -43,6 +56,14 @@ class NewJob:
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     submitter: str = ""
+    repeatable: Repeatable | None = None
+
+    @property
+    def accepted(self) -> Accepted:
+        """What its submitter is told."""
+        return Accepted(
+            job_id=self.job_id, type=self.request.type, model=self.model, warnings=self.warnings
+        )
 
     @property
     def stored_request(self) -> dict[str, Any]:
@@ -58,101 +79,152 @@ class JobRecords:
 
     Args:
         redis: the Redis of the records.
-        result_ttl_seconds: how long the record of a cancelled job is kept.
+        result_ttl_seconds: how long the record of an ended job is kept.
+        remembered_seconds: how much longer its id is known, to be answered with JobExpired.
         caps: how many jobs may wait.
     """
 
     def __init__(
-        self, redis: Redis, *, result_ttl_seconds: int, caps: WaitingCaps | None = None
+        self,
+        redis: Redis,
+        *,
+        result_ttl_seconds: int,
+        remembered_seconds: int = REMEMBERED_SECONDS,
+        caps: WaitingCaps | None = None,
     ) -> None:
         self._redis = redis
         self._ttl = result_ttl_seconds
+        self._remembered = remembered_seconds
         self._caps = caps or WaitingCaps()
         self._open = redis.register_script(steps.OPEN)
+        self._read = redis.register_script(steps.READ)
         self._cancel = redis.register_script(steps.CANCEL)
 
-    def open(self, job: NewJob) -> None:
-        """Write the record of a new job and put it at the end of the queue of its type.
+    def open(self, job: NewJob) -> Accepted:
+        """Write the record of a new job and put it in line with those of its type.
 
-        Raises TooManyWaiting or QueueFull; then nothing was written.
+        Returns:
+            The job: this one, or the one that the same request has had before.
+
+        Raises:
+            TooManyWaiting, QueueFull, KeyUsedOtherwise: nothing was written.
         """
-        request = job.request
+        request, again = job.request, job.repeatable
         fields = {
             "kind": request.kind,
-            "type": request.type,
+            "priority": request.priority,
             "request": json.dumps(job.stored_request),
             "model": job.model,
             "warnings": json.dumps(job.warnings),
-            "submitter": job.submitter,
         }
+        if request.webhook is not None:
+            fields["webhook"] = request.webhook
         with reaching_redis():
             reply = self._open(
-                keys=[
-                    keys.job(job.job_id),
-                    keys.queue(request.type),
-                    keys.ORDER,
-                    *map(keys.queue, JOB_TYPES),
-                ],
+                keys=[again.key] if again else [],
                 args=[
                     job.job_id,
-                    keys.JOB,
+                    request.type,
                     job.submitter,
                     self._caps.per_submitter,
                     self._caps.in_all,
+                    again.body if again else "",
+                    len(JOB_TYPES),
+                    *JOB_TYPES,
                     *(part for field in fields.items() for part in field),
                 ],
             )
-        match cast(Literal["opened", "taken", "share", "full"], reply):
+        match cast(Literal["opened", "taken", "share", "full", "same", "other"], reply):
             case "opened":
-                return
+                return job.accepted
             case "taken":
                 raise ValueError(f"job id {job.job_id} is taken")
             case "share":
                 raise TooManyWaiting(self._caps.per_submitter)
             case "full":
                 raise QueueFull(self._caps.in_all)
+            case "same" | "other":
+                assert again
+                return self.repeated(again) or self.open(job)
+
+    def repeated(self, request: Repeatable) -> Accepted | None:
+        """The job that this request has had before; None if it is new.
+
+        Raises KeyUsedOtherwise.
+        """
+        with reaching_redis():
+            known = cast(dict[str, str], self._redis.hgetall(request.key))
+        if not known:
+            return None
+        if known["body"] != request.body:
+            raise KeyUsedOtherwise
+        return Accepted(
+            job_id=known["job"],
+            type=cast(JobType, known["type"]),
+            model=known["model"],
+            warnings=tuple(json.loads(known["warnings"])),
+        )
 
     def get(self, job_id: str) -> JobStatus:
-        """The job at this moment, its place in the queue included. Raises NoSuchJob."""
+        """The job at this moment, its place in the queue included.
+
+        Raises NoSuchJob or JobExpired.
+        """
         with reaching_redis():
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.hgetall(keys.job(job_id))
-            for queue in ("standard", "optimized"):
-                pipe.zrank(keys.queue(queue), job_id)
-            record, *ranks = pipe.execute()
-        if not record:
+            found = cast(list[Any] | str | None, self._read(args=[job_id]))
+        if not found:
             raise NoSuchJob(job_id)
-        rank = next((rank for rank in ranks if rank is not None), None)
-        return _status(job_id, record, rank)
+        if isinstance(found, str):
+            raise JobExpired(job_id)
+        place, fields = found
+        record = dict(zip(fields[::2], fields[1::2], strict=True))
+        return _status(job_id, record, place)
 
     def place(self, job_id: str) -> int | None:
         """Place in the queue of its type, 1 being next; None unless it waits. Raises NoSuchJob."""
         return self.get(job_id).place
 
-    def cancel(self, job_id: str) -> JobState:
+    def cancel(self, job_id: str, *, by: str = ANYBODYS) -> JobState:
         """Cancel a waiting job at once; ask a running one to stop.
+
+        Args:
+            job_id: the job.
+            by: who asks, as its submitter is known; ANYBODYS: who may cancel every job.
 
         Returns:
             CANCELLED, or the running state in which the job was found: it will end CANCELLED.
 
         Raises:
-            NoSuchJob, JobAlreadyFinal.
+            NoSuchJob: there is none, or it is somebody else's: nobody learns which.
+            JobExpired, JobAlreadyFinal.
         """
-        job_type = self.get(job_id).type
-        with reaching_redis():
-            found = cast(
-                str,
-                self._cancel(
-                    keys=[keys.job(job_id), keys.LEASES, keys.queue(job_type)],
-                    args=[job_id, self._ttl],
-                ),
-            )
-        if found == "none":
-            raise NoSuchJob(job_id)
-        state = JobState(found)
+        state = self._end(job_id, by, forget=False)
         if state.final:
             raise JobAlreadyFinal(job_id, state)
         return JobState.CANCELLED if state is JobState.PENDING else state
+
+    def delete(self, job_id: str, *, by: str = ANYBODYS) -> JobState:
+        """Forget a successful job, its pictures with it; cancel one that has not ended.
+
+        Returns and raises what `cancel` does, but SUCCESS means that the job is forgotten: its id
+        is answered with JobExpired from now on, its pictures are among the remains.
+        """
+        state = self._end(job_id, by, forget=True)
+        if state.final and state is not JobState.SUCCESS:
+            raise JobAlreadyFinal(job_id, state)
+        return JobState.CANCELLED if state is JobState.PENDING else state
+
+    def _end(self, job_id: str, by: str, *, forget: bool) -> JobState:
+        with reaching_redis():
+            found = cast(
+                str,
+                self._cancel(args=[job_id, by, self._ttl, self._remembered, int(forget)]),
+            )
+        if found == "none":
+            raise NoSuchJob(job_id)
+        if found == "gone":
+            raise JobExpired(job_id)
+        return JobState(found)
 
     def recent(self, count: int = 10) -> tuple[str, ...]:
         """The ids of the latest successful jobs whose records still stand, newest first."""
@@ -170,12 +242,11 @@ class JobRecords:
             return cast(int, self._redis.zcard(keys.queue(job_type)))
 
 
-def _status(job_id: str, record: dict[str, str], rank: int | None) -> JobStatus:
+def _status(job_id: str, record: dict[str, str], place: int | None) -> JobStatus:
     def of_json(field: str, empty: Any) -> Any:
         return json.loads(record[field]) if field in record else empty
 
     state = JobState(record["state"])
-    waits = state is JobState.PENDING and rank is not None
     progress = of_json("progress", None)
     result = of_json("result", None)
     failure = of_json("failure", None)
@@ -185,7 +256,8 @@ def _status(job_id: str, record: dict[str, str], rank: int | None) -> JobStatus:
             "kind": record["kind"],
             "type": record["type"],
             "state": state,
-            "place": rank + 1 if waits and rank is not None else None,
+            "place": place if state is JobState.PENDING else None,
+            "priority": int(record["priority"]),
             "progress": progress and Progress.model_validate(progress),
             "fraction": float(record["fraction"]),
             "request": of_json("request", {}),

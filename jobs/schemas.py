@@ -23,6 +23,7 @@ from jobs.fields import (
     Seed,
     Side,
     Text,
+    Webhook,
 )
 from jobs.names import JobKind, JobType
 
@@ -102,6 +103,14 @@ class GenerationRequest(BaseModel, frozen=True):
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
     precision: Annotated[Precision, Field(description="full, or mixed where it helps")] = "autocast"
+    priority: Annotated[
+        int,
+        Field(ge=0, le=9, description="9 is drawn first, among the jobs of the same key"),
+        WHOLE,
+    ] = 0
+    webhook: Annotated[
+        Webhook | None, Field(repr=False, description="URL that is told how the job goes")
+    ] = None
 
     @property
     def image_count(self) -> int:
@@ -113,8 +122,8 @@ class GenerationRequest(BaseModel, frozen=True):
         return self.model_copy(update={"ckpt": model, "seed": seed})
 
     def stored(self) -> dict[str, Any]:
-        """The form kept in the record: the README's names, without pixels."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"init_img"})
+        """The form kept in the record: the README's names, without pixels and addresses."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"init_img", "webhook"})
 
 
 class TextToImage(GenerationRequest, frozen=True):

@@ -1,13 +1,16 @@
 """The settings API and workers share. Instantiated by composition roots only."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.expiry import Keeping
 from jobs.limits import Limits
 from jobs.logs import LogFormat
+from jobs.webhook_rules import WebhookRules
+from jobs.webhook_signature import secret_bytes
 
 
 class JobSettings(BaseSettings):
@@ -40,7 +43,35 @@ class JobSettings(BaseSettings):
     )
     default_model: str = Field(default="tiny", description="what the model `default` stands for")
     result_ttl_seconds: int = Field(
-        default=86_400, gt=0, description="how long the record of a finished job is kept"
+        default=86_400,
+        gt=0,
+        description="how long the record of an ended job is kept, and its pictures with skip_save",
+    )
+    outputs_ttl_seconds: int = Field(
+        default=30 * 86_400, ge=0, description="how long pictures are kept; 0: for ever"
+    )
+    outputs_max_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="how large all pictures may be together, before the oldest are deleted; 0: any "
+        "size",
+    )
+    remembered_seconds: int = Field(
+        default=7 * 86_400,
+        ge=0,
+        description="how much longer the id of an expired job is answered with 410, not 404",
+    )
+    webhook_secret: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="signs webhook messages: whsec_ and base64 of 24 to 64 bytes; several joined "
+        "by commas while one is replaced; empty: no webhooks",
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="let webhooks reach private and loopback addresses"
+    )
+    webhook_allow_http: bool = Field(
+        default=False, description="let webhooks go to http, not https alone"
     )
     max_side: int = Field(default=Limits.max_side, ge=64, description="largest H and W")
     max_side_768: int = Field(
@@ -71,6 +102,38 @@ class JobSettings(BaseSettings):
             "celery_result_backend": broker,
             **values,
         }
+
+    @field_validator("webhook_secret", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _readable_secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:
+        for secret in secrets:
+            secret_bytes(secret)
+        return secrets
+
+    @property
+    def webhook_rules(self) -> WebhookRules:
+        """Which URLs may be told how a job goes."""
+        return WebhookRules(
+            on=bool(self.webhook_secret),
+            allow_private=self.webhook_allow_private,
+            allow_http=self.webhook_allow_http,
+        )
+
+    @property
+    def keeping(self) -> Keeping:
+        """How long pictures are kept."""
+        return Keeping(
+            transient_seconds=self.result_ttl_seconds,
+            saved_seconds=self.outputs_ttl_seconds,
+            most_bytes=self.outputs_max_bytes,
+        )
 
     @property
     def limits(self) -> Limits:

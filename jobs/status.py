@@ -100,6 +100,7 @@ class JobStatus(_Fact):
 
     Attributes:
         place: place in the queue of its type, 1 being next; None unless the job is waiting.
+        priority: 0 to 9, the higher the sooner among the jobs of its submitter.
         fraction: 0 to 1, never falling, 1 only on success.
         request: the request as stored, by the README's names, without key and init image.
         submitter: whose job it is (a digest of the key; empty where keys are not kept).
@@ -113,6 +114,7 @@ class JobStatus(_Fact):
     type: JobType
     state: JobState
     place: int | None = None
+    priority: int = 0
     progress: Progress | None = None
     fraction: float = 0.0
     request: dict[str, Any]

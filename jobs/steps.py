@@ -1,195 +1,209 @@
 """The steps of a job's life, each one atomic: Lua run by Redis, on Redis' own clock.
 
 The record is the truth. Whoever holds the current fencing token of a running job may change it;
-everybody else is told `lost`. A final state never changes.
+everybody else is told `lost`. A final state never changes. Every job that ends is counted once, by
+the same step that ends it.
 """
 
-_SHARED = """
-local function now()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
-local function text(seconds) return string.format('%.6f', seconds) end
-local function running(job)
-  local state = redis.call('HGET', job, 'state')
-  return state == 'LOADING' or state == 'PROGRESS'
-end
-local function held(job, token)
-  return running(job) and redis.call('HGET', job, 'token') == token
-end
-local function cancelled(job) return redis.call('HGET', job, 'cancel') == '1' end
-local function finish(job, id, leases, state, ttl)
-  redis.call('ZREM', leases, id)
-  redis.call('HSET', job, 'state', state, 'finished', text(now()))
-  redis.call('EXPIRE', job, ttl)
-end
-local function wait_again(job, id, leases, queues)
-  redis.call('ZREM', leases, id)
-  redis.call('HSET', job, 'state', 'PENDING', 'waiting', text(now()))
-  redis.call('ZADD', queues .. redis.call('HGET', job, 'type'),
-    redis.call('HGET', job, 'order'), id)
-end
-"""
+from jobs.lua import SHARED, SHARED_FREE
 
 # Who waits is counted from the queues themselves, which cannot drift from the truth as a counter
-# could; whose it is, from the records, and only once a submitter could have reached its share.
+# could.
 #
-# KEYS job queue order queue-of-every-type...
-# ARGV id job-prefix submitter most-of-a-submitter most (0: any number) field value ...
-# -> opened, taken (the id), share (the submitter has too many waiting) or full (the queues have)
+# KEYS the hash of the idempotency key, if there is one
+# ARGV id type submitter most-of-a-submitter most (0: any number) digest-of-the-body
+#      number-of-types type... field value ...
+# -> opened, taken (the id), share (the submitter has too many waiting), full (the queues have),
+#    same (the idempotency key has a job, of this body) or other (of another one)
 OPEN = (
-    _SHARED
+    SHARED
     + """
-local function has_its_share(most)
-  local own = 0
-  for queue = 4, #KEYS do
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[queue], 0, -1)) do
-      if redis.call('HGET', ARGV[2] .. id, 'submitter') == ARGV[3] then own = own + 1 end
-      if own >= most then return true end
-    end
-  end
-  return false
+local id, type, who, each, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local same, digest, last = KEYS[1], ARGV[6], 7 + tonumber(ARGV[7])
+local job = P .. 'job:' .. id
+if redis.call('EXISTS', job) == 1 then return 'taken' end
+if same then
+  local known = redis.call('HGET', same, 'body')
+  if known then return known == digest and 'same' or 'other' end
 end
-
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'taken' end
-local most_each, most, waiting = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
-for queue = 4, #KEYS do waiting = waiting + redis.call('ZCARD', KEYS[queue]) end
-if most_each > 0 and waiting >= most_each and has_its_share(most_each) then return 'share' end
+local waiting, mine = 0, 0
+for place = 8, last do
+  waiting = waiting + redis.call('ZCARD', P .. 'queue:' .. ARGV[place])
+  mine = mine + redis.call('ZCARD', own(ARGV[place], who))
+end
+if each > 0 and mine >= each then return 'share' end
 if most > 0 and waiting >= most then return 'full' end
-local order = redis.call('INCR', KEYS[3])
 local time = text(now())
-redis.call('HSET', KEYS[1], 'state', 'PENDING', 'submitted', time, 'waiting', time,
-  'order', order, 'attempts', 0, 'token', 0, 'fraction', 0, unpack(ARGV, 6))
-redis.call('ZADD', KEYS[2], order, ARGV[1])
+redis.call('HSET', job, 'state', 'PENDING', 'type', type, 'submitter', who, 'submitted', time,
+  'waiting', time, 'order', redis.call('INCR', P .. 'order'), 'attempts', 0, 'token', 0,
+  'fraction', 0, unpack(ARGV, last + 1))
+if same then
+  redis.call('HSET', job, 'same', same)
+  redis.call('HSET', same, 'body', digest, 'job', id)
+  for _, fact in ipairs({'type', 'model', 'warnings'}) do
+    redis.call('HSET', same, fact, redis.call('HGET', job, fact))
+  end
+end
+enter(id)
 return 'opened'
 """
 )
 
-# KEYS job leases queue  ARGV id ttl  -> the state found, or 'none'
-CANCEL = (
-    _SHARED
+# ARGV id  -> nil, 'gone', or place (or false) and the record
+READ = (
+    SHARED_FREE
     + """
-local state = redis.call('HGET', KEYS[1], 'state')
-if not state then return 'none' end
+local job = P .. 'job:' .. ARGV[1]
+local type, who = unpack(redis.call('HMGET', job, 'type', 'submitter'))
+if not type then return redis.call('EXISTS', P .. 'gone:' .. ARGV[1]) == 1 and 'gone' end
+return {place(ARGV[1], type, who), redis.call('HGETALL', job)}
+"""
+)
+
+# Another's job is answered as one that never was.
+#
+# ARGV id by (or '*': anybody's) ttl afterwards forget ('1': a success is forgotten)
+# -> the state found, 'none' or 'gone'
+CANCEL = (
+    SHARED_FREE
+    + """
+local id, by = ARGV[1], ARGV[2]
+local job = P .. 'job:' .. id
+local state, who, type = unpack(redis.call('HMGET', job, 'state', 'submitter', 'type'))
+who = who or redis.call('GET', P .. 'gone:' .. id)
+if not who or (by ~= '*' and who ~= '' and who ~= by) then return 'none' end
+if not state then return 'gone' end
 if state == 'PENDING' then
-  redis.call('HSET', KEYS[1], 'cancel', 1)
-  redis.call('ZREM', KEYS[3], ARGV[1])
-  finish(KEYS[1], ARGV[1], KEYS[2], 'CANCELLED', ARGV[2])
-elseif running(KEYS[1]) then
-  redis.call('HSET', KEYS[1], 'cancel', 1)
+  redis.call('HSET', job, 'cancel', 1)
+  leave(id, type, who)
+  finish(id, 'CANCELLED', ARGV[3], ARGV[4])
+elseif running(job) then
+  redis.call('HSET', job, 'cancel', 1)
+elseif state == 'SUCCESS' and ARGV[5] == '1' then
+  forget(id)
 end
 return state
 """
 )
 
-# KEYS queue leases  ARGV job-prefix owner lease-seconds
+# ARGV type owner lease-seconds
 # -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started
 CLAIM = (
-    _SHARED
+    SHARED_FREE
     + """
 while true do
-  local id = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+  local id = take(ARGV[1])
   if not id then return false end
-  redis.call('ZREM', KEYS[1], id)
-  local job = ARGV[1] .. id
+  local job = P .. 'job:' .. id
   if redis.call('HGET', job, 'state') == 'PENDING' then
     local time = now()
     redis.call('HSET', job, 'state', 'LOADING', 'owner', ARGV[2], 'claimed', text(time))
-    redis.call('HSETNX', job, 'started', text(time))
-    redis.call('ZADD', KEYS[2], text(time + ARGV[3]), id)
-    return {id, redis.call('HINCRBY', job, 'token', 1), redis.call('HINCRBY', job, 'attempts', 1),
-      unpack(redis.call('HMGET', job, 'kind', 'request', 'model', 'warnings', 'submitted',
-        'started'))}
+    local first = redis.call('HSETNX', job, 'started', text(time)) == 1
+    redis.call('ZADD', P .. 'leases', text(time + ARGV[3]), id)
+    local token, attempt = redis.call('HINCRBY', job, 'token', 1),
+      redis.call('HINCRBY', job, 'attempts', 1)
+    if first then tell(id, 'started') end
+    return {id, token, attempt, unpack(redis.call('HMGET', job, 'kind', 'request', 'model',
+      'warnings', 'submitted', 'started'))}
   end
 end
 """
 )
 
-# KEYS job leases  ARGV id token lease-seconds  -> held, cancel or lost
+# ARGV id token lease-seconds  -> held, cancel or lost
 RENEW = (
-    _SHARED
+    SHARED_FREE
     + """
-if not held(KEYS[1], ARGV[2]) then return 'lost' end
-redis.call('ZADD', KEYS[2], text(now() + ARGV[3]), ARGV[1])
-return cancelled(KEYS[1]) and 'cancel' or 'held'
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+redis.call('ZADD', P .. 'leases', text(now() + ARGV[3]), ARGV[1])
+return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# KEYS job  ARGV token progress fraction  -> held, cancel or lost
+# ARGV id token progress fraction  -> held, cancel or lost
 REPORT = (
-    _SHARED
+    SHARED_FREE
     + """
-if not held(KEYS[1], ARGV[1]) then return 'lost' end
-redis.call('HSET', KEYS[1], 'state', 'PROGRESS', 'progress', ARGV[2])
-if tonumber(ARGV[3]) > tonumber(redis.call('HGET', KEYS[1], 'fraction')) then
-  redis.call('HSET', KEYS[1], 'fraction', ARGV[3])
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[3])
+if tonumber(ARGV[4]) > tonumber(redis.call('HGET', job, 'fraction')) then
+  redis.call('HSET', job, 'fraction', ARGV[4])
 end
-return cancelled(KEYS[1]) and 'cancel' or 'held'
+return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# KEYS job  ARGV token warnings  -> held, cancel or lost
-WARN = (
-    _SHARED
+# Facts that only the owner may add: warnings, or the names of the pictures it is about to publish.
+#
+# ARGV id token field value ...  -> held, cancel or lost
+NOTE = (
+    SHARED_FREE
     + """
-if not held(KEYS[1], ARGV[1]) then return 'lost' end
-redis.call('HSET', KEYS[1], 'warnings', ARGV[2])
-return cancelled(KEYS[1]) and 'cancel' or 'held'
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+redis.call('HSET', job, unpack(ARGV, 3))
+return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# KEYS job leases recent  ARGV id token state ttl keep field value ...  -> held, cancel or lost
+# ARGV id token state ttl afterwards keep field value ...  -> held, cancel or lost
 FINISH = (
-    _SHARED
+    SHARED_FREE
     + """
-if not held(KEYS[1], ARGV[2]) then return 'lost' end
-if cancelled(KEYS[1]) and ARGV[3] ~= 'CANCELLED' then return 'cancel' end
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
-finish(KEYS[1], ARGV[1], KEYS[2], ARGV[3], ARGV[4])
-if ARGV[3] == 'SUCCESS' then
-  redis.call('HSET', KEYS[1], 'fraction', 1)
-  redis.call('LPUSH', KEYS[3], ARGV[1])
-  redis.call('LTRIM', KEYS[3], 0, ARGV[5] - 1)
+local id, state = ARGV[1], ARGV[3]
+local job = P .. 'job:' .. id
+if not held(job, ARGV[2]) then return 'lost' end
+if cancelled(job) and state ~= 'CANCELLED' then return 'cancel' end
+redis.call('HSET', job, unpack(ARGV, 7))
+finish(id, state, ARGV[4], ARGV[5])
+if state == 'SUCCESS' then
+  redis.call('HSET', job, 'fraction', 1)
+  redis.call('LPUSH', P .. 'recent', id)
+  redis.call('LTRIM', P .. 'recent', 0, ARGV[6] - 1)
 end
 return 'held'
 """
 )
 
-# KEYS job leases  ARGV id token queue-prefix ttl  -> held, cancel or lost
+# ARGV id token ttl afterwards  -> held, cancel or lost
 HAND_BACK = (
-    _SHARED
+    SHARED_FREE
     + """
-if not held(KEYS[1], ARGV[2]) then return 'lost' end
-if cancelled(KEYS[1]) then
-  finish(KEYS[1], ARGV[1], KEYS[2], 'CANCELLED', ARGV[4])
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+if cancelled(job) then
+  finish(ARGV[1], 'CANCELLED', ARGV[3], ARGV[4])
   return 'cancel'
 end
-redis.call('HINCRBY', KEYS[1], 'attempts', -1)
-wait_again(KEYS[1], ARGV[1], KEYS[2], ARGV[3])
+redis.call('HINCRBY', job, 'attempts', -1)
+wait_again(ARGV[1])
 return 'held'
 """
 )
 
-# KEYS leases  ARGV job-prefix queue-prefix ttl max-attempts failure  -> id, state, ...
+# ARGV ttl afterwards max-attempts failure  -> id, state, type, ...
 REAP = (
-    _SHARED
+    SHARED_FREE
     + """
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now()), 'LIMIT', 0, 100)) do
-  local job = ARGV[1] .. id
+local lapsed = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(now()), 'LIMIT', 0, 100)
+for _, id in ipairs(lapsed) do
+  local job = P .. 'job:' .. id
   local state = 'PENDING'
   if not running(job) then
-    redis.call('ZREM', KEYS[1], id)
+    redis.call('ZREM', P .. 'leases', id)
     state = nil
   elseif cancelled(job) then
     state = 'CANCELLED'
-    finish(job, id, KEYS[1], state, ARGV[3])
-  elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[4]) then
+    finish(id, state, ARGV[1], ARGV[2])
+  elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[3]) then
     state = 'FAILURE'
-    redis.call('HSET', job, 'failure', ARGV[5])
-    finish(job, id, KEYS[1], state, ARGV[3])
+    redis.call('HSET', job, 'failure', ARGV[4])
+    finish(id, state, ARGV[1], ARGV[2])
   else
-    wait_again(job, id, KEYS[1], ARGV[2])
+    wait_again(id)
   end
   if state then
     found[#found + 1] = id
@@ -201,15 +215,17 @@ return found
 """
 )
 
-# KEYS queue rescue  ARGV job-prefix seconds  -> how many jobs wait, when the first waits too long
+# ARGV type seconds  -> how many jobs wait, when the first to come waits too long
 OVERDUE = (
-    _SHARED
+    SHARED_FREE
     + """
-local id = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+local queue = P .. 'queue:' .. ARGV[1]
+local id = redis.call('ZRANGE', queue, 0, 0)[1]
 if not id then return 0 end
-local waiting = redis.call('HGET', ARGV[1] .. id, 'waiting')
+local waiting = redis.call('HGET', P .. 'job:' .. id, 'waiting')
 if waiting and now() - tonumber(waiting) < tonumber(ARGV[2]) then return 0 end
-if not redis.call('SET', KEYS[2], 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
-return redis.call('ZCARD', KEYS[1])
+local rescue = P .. 'rescue:' .. ARGV[1]
+if not redis.call('SET', rescue, 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
+return redis.call('ZCARD', queue)
 """
 )

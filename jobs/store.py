@@ -34,6 +34,8 @@ class Staging:
         self._outdir = outdir
         self._token = token
         self._staged: dict[str, str] = {}
+        self.size = 0
+        """Bytes of all pictures put so far."""
 
     def put(
         self, index: int | Literal["grid"], data: bytes, ext: str, *, outdir: str | None = None
@@ -52,7 +54,13 @@ class Staging:
         temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}"
         self._staged[temporary] = name
         self._store.put(temporary, data)
+        self.size += len(data)
         return name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the pictures put so far will have."""
+        return tuple(self._staged.values())
 
     def publish(self) -> tuple[str, ...]:
         """Give every picture its own name, each in one step. Returns the names.
@@ -122,6 +130,16 @@ class PictureStore:
                 token = posixpath.basename(str(path)).removeprefix(f"{job_id}.").split(".")[0]
                 if before is None or int(token) < before:
                     self._files.rm_file(path)
+
+    def unfinished(self) -> set[str]:
+        """The names of all init images and of all pictures not yet published."""
+        names: set[str] = set()
+        self._files.invalidate_cache()  # other processes write here, too
+        for folder in (INPUTS, _PARTS):
+            with suppress(NoSuchPicture), _storing(folder):
+                paths = self._files.ls(f"{self._root}/{folder}", detail=False)
+                names |= {f"{folder}/{posixpath.basename(str(path))}" for path in paths}
+        return names
 
     def check(self, name: str) -> None:
         """Raise UnsafeName unless the name stays below the root."""

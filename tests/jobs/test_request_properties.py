@@ -63,6 +63,8 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "format": st.sampled_from(["png", "jpg"]),
     "sampler": SAMPLER,
     "precision": st.sampled_from(["mixed", "full", "autocast"]),
+    "priority": st.integers(0, 9),
+    "webhook": st.none() | st.just("https://example.com/hook?of=mine"),
 }
 OF_A_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "standard": {"plms": SWITCH, "laion400m": SWITCH},

@@ -74,5 +74,9 @@ WRONG: dict[str, Wrong] = {
     "format": none_of("png", "jpg"),
     "sampler": NO_STRING | st.sampled_from(["", "k_eulr", "ddim2", "ddim\0"]),
     "precision": none_of("mixed", "full", "autocast"),
+    "priority": not_whole(0, 9),
+    "webhook": st.sampled_from(
+        ["", "example.com", "ftp://a/b", "https://", "https://a b", 5, True]
+    ),
     "init_img": NO_STRING | PICTURE,
 }

@@ -1,0 +1,45 @@
+"""The signature of a webhook message, as Standard Webhooks 1.0 has it (standardwebhooks.com)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+_PREFIX = "whsec_"
+
+
+def secret_bytes(secret: str) -> bytes:
+    """The key in a secret of the form `whsec_` and base64.
+
+    Raises:
+        ValueError: it is not of that form, or not of 24 to 64 bytes. The secret is not told.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error:
+        key = b""
+    if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
+        raise ValueError("must be whsec_ and base64 of 24 to 64 bytes")
+    return key
+
+
+def signed_headers(
+    secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    """The headers that let a receiver check who sent a message, and when.
+
+    Args:
+        secrets: one signature is made with each, so that one can be replaced by another.
+        message_id: the same at every attempt.
+        timestamp: of this attempt, in seconds since the epoch.
+        body: exactly as it is sent.
+    """
+    content = f"{message_id}.{timestamp}.".encode() + body
+    digests = [hmac.digest(secret_bytes(secret), content, hashlib.sha256) for secret in secrets]
+    signatures = [f"v1,{base64.b64encode(digest).decode()}" for digest in digests]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }

@@ -1,0 +1,237 @@
+"""How long records and pictures live, and that nothing outlives its job in the store."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from redis import Redis
+
+from jobs import keys
+from jobs.claims import Claim, Claims, Hold
+from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
+from jobs.expiry import Expiry, Keeping
+from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.remains import Remains
+from jobs.request import parse_request
+from jobs.status import Failure, JobState, Result
+from jobs.store import PictureStore
+
+Draw = Callable[..., str]
+DAY = 86_400
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def store(outputs: Path) -> PictureStore:
+    return PictureStore(str(outputs))
+
+
+@pytest.fixture
+def remains(redis: Redis, store: PictureStore) -> Remains:
+    return Remains(redis, store)
+
+
+def files(outputs: Path) -> list[str]:
+    found = (path for path in outputs.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(outputs)) for path in found)
+
+
+def submitted(records: JobRecords, submitter: str = "anna") -> str:
+    request = parse_request("txt2img", {"prompt": "a", "type": "standard"})
+    request = request.settled(model="tiny", seed=1)
+    job = NewJob(job_id=new_job_id(), request=request, model="tiny", submitter=submitter)
+    return records.open(job).job_id
+
+
+def claimed(claims: Claims) -> Claim:
+    claim = claims.claim("standard", "worker")
+    assert claim
+    return claim
+
+
+def published(
+    claims: Claims, store: PictureStore, claim: Claim, size: int = 10, outdir: str = "cats"
+) -> tuple[str, ...]:
+    with store.staging(claim.job_id, outdir, claim.token) as staging:
+        staging.put(0, b"x" * size, "png")
+        saved = outdir != "transient"
+        claims.publishing(claim, staging.names, size=staging.size, saved=saved)
+        return staging.publish()
+
+
+@pytest.fixture
+def draw(records: JobRecords, claims: Claims, store: PictureStore, result: Result) -> Draw:
+    """A finished job with one picture of `size` bytes; its init image has been left behind."""
+
+    def draw(size: int = 10, outdir: str = "cats") -> str:
+        job_id = submitted(records)
+        store.put_init_image(job_id, b"init")
+        claim = claimed(claims)
+        published(claims, store, claim, size, outdir)
+        assert claims.finish(claim, result) is Hold.HELD
+        return job_id
+
+    return draw
+
+
+def aged(redis: Redis, job_id: str, seconds: float) -> None:
+    """Let a job have finished longer ago."""
+    for kept in (keys.SAVED, keys.TRANSIENT):
+        if redis.zscore(kept, job_id) is not None:
+            redis.zincrby(kept, -seconds, job_id)
+
+
+def test_a_record_that_has_expired_is_gone_not_unknown(
+    draw: Draw, records: JobRecords, redis: Redis
+) -> None:
+    job_id = draw()
+    redis.delete(keys.job(job_id))  # as Redis does when its time is up
+    with pytest.raises(JobExpired):
+        records.get(job_id)
+    with pytest.raises(JobExpired):
+        records.cancel(job_id, by="anna")
+    with pytest.raises(NoSuchJob):
+        records.cancel(job_id, by="bert")
+    assert redis.ttl(keys.gone(job_id)) == 600 + 7 * DAY
+    redis.delete(keys.gone(job_id))
+    with pytest.raises(NoSuchJob):
+        records.get(job_id)
+
+
+def test_pictures_whose_time_is_up_go_with_their_record(
+    draw: Draw, records: JobRecords, redis: Redis, remains: Remains, outputs: Path
+) -> None:
+    old, young = draw(), draw()
+    fetched = draw(outdir="transient")
+    aged(redis, old, 2 * DAY)
+    aged(redis, fetched, DAY / 2)
+    expiry = Expiry(redis, Keeping(transient_seconds=DAY // 4, saved_seconds=DAY))
+    assert set(expiry.expire()) == {old, fetched}
+    remains.sweep()
+    assert files(outputs) == [f"cats/{young}_0.png"]
+    assert records.recent() == (young,)
+    with pytest.raises(JobExpired):
+        records.get(old)
+    assert expiry.expire() == ()
+
+
+def test_saved_pictures_may_be_kept_for_ever(draw: Draw, redis: Redis) -> None:
+    aged(redis, draw(), 1000 * DAY)
+    assert Expiry(redis, Keeping(transient_seconds=1)).expire() == ()
+
+
+def test_of_too_many_bytes_the_oldest_go_first(
+    draw: Draw, redis: Redis, remains: Remains, outputs: Path
+) -> None:
+    first, second, third = draw(100), draw(50), draw(100)
+    for age, job_id in enumerate((third, second, first)):
+        aged(redis, job_id, age)
+    within = Expiry(redis, Keeping(transient_seconds=DAY, most_bytes=160))
+    assert within.expire() == (first,)
+    remains.sweep()
+    assert files(outputs) == sorted([f"cats/{second}_0.png", f"cats/{third}_0.png"])
+    assert redis.get(keys.BYTES_IN_ALL) == "150"
+    assert within.expire() == ()
+
+
+def test_a_finished_job_can_be_deleted_once_by_its_submitter(
+    draw: Draw, records: JobRecords, redis: Redis, remains: Remains, outputs: Path
+) -> None:
+    job_id = draw()
+    with pytest.raises(NoSuchJob):
+        records.delete(job_id, by="bert")
+    assert records.delete(job_id, by="anna") is JobState.SUCCESS
+    assert remains.tidy(job_id)
+    assert files(outputs) == []
+    assert redis.get(keys.BYTES_IN_ALL) == "0"
+    assert records.recent() == ()
+    with pytest.raises(JobExpired):
+        records.delete(job_id, by="anna")
+
+
+def test_deleting_a_waiting_job_cancels_it_and_a_failed_one_stays_as_it_is(
+    records: JobRecords, claims: Claims
+) -> None:
+    waiting = submitted(records)
+    assert records.delete(waiting, by="anna") is JobState.CANCELLED
+    failed = submitted(records)
+    claims.fail(claimed(claims), Failure(code="x", message="x"))
+    with pytest.raises(JobAlreadyFinal):
+        records.delete(failed, by="anna")
+    assert records.get(failed).state is JobState.FAILURE
+
+
+def test_what_a_job_leaves_behind_is_known_whoever_dies(
+    draw: Draw, remains: Remains, outputs: Path
+) -> None:
+    job_id = draw()
+    assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.png"]
+    assert remains.sweep() == 1  # whoever finished it died before it could
+    assert files(outputs) == [f"cats/{job_id}_0.png"]
+    assert remains.sweep() == 0
+
+
+def test_pictures_published_before_a_cancellation_are_deleted(
+    records: JobRecords, claims: Claims, store: PictureStore, remains: Remains, outputs: Path
+) -> None:
+    job_id = submitted(records)
+    claim = claimed(claims)
+    published(claims, store, claim)
+    claims.hand_back(claim)
+    records.cancel(job_id, by="anna")
+    assert remains.tidy(job_id)
+    assert files(outputs) == []
+
+
+def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
+    records: JobRecords,
+    claims: Claims,
+    store: PictureStore,
+    remains: Remains,
+    outputs: Path,
+    redis: Redis,
+    result: Result,
+) -> None:
+    submitted(records)
+    late = claimed(claims)
+    redis.zadd(keys.LEASES, {late.job_id: 0})
+    claims.reap()
+    names = published(claims, store, late)
+    remains.disown(late.job_id, names)
+    assert files(outputs) == list(names)  # it waits: whoever draws it writes the same
+    claim = claimed(claims)
+    published(claims, store, claim)
+    claims.finish(claim, result)
+    remains.disown(late.job_id, names)
+    assert files(outputs) == list(names)
+
+    cancelled = submitted(records)
+    late = claimed(claims)
+    records.cancel(cancelled)
+    redis.zadd(keys.LEASES, {cancelled: 0})
+    claims.reap()
+    assert remains.tidy(cancelled)
+    remains.disown(cancelled, published(claims, store, late))
+    assert files(outputs) == list(names)
+
+
+def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
+    records: JobRecords, store: PictureStore, remains: Remains, outputs: Path, redis: Redis
+) -> None:
+    waiting = submitted(records)
+    store.put_init_image(waiting, b"needed")
+    store.put_init_image(new_job_id(), b"its API died before the record was written")
+    store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record was gone")
+    assert remains.sweep_strays(seconds=60) == 0
+    assert len(files(outputs)) == 3
+    seen = cast(list[str], redis.zrange(keys.STRAYS, 0, -1))
+    redis.zadd(keys.STRAYS, dict.fromkeys(seen, 0))
+    assert remains.sweep_strays(seconds=60) == 2
+    assert files(outputs) == [f"inputs/{waiting}.png"]
+    remains.sweep_strays(seconds=60)
+    assert redis.zcard(keys.STRAYS) == 0
