@@ -8,6 +8,7 @@ from api.auth import KeyRing
 from api.desk import Desk
 from api.handlers import register_handlers
 from api.rate import SubmitRate
+from api.routes.cancel import cancel_routes
 from api.routes.capabilities import capability_routes
 from api.routes.docs import add_docs
 from api.routes.generate import generate_routes
@@ -28,7 +29,7 @@ def create_app(settings: ApiSettings) -> Flask:
     register_handlers(app)
 
     desk = Desk.of(settings)
-    keys = KeyRing(settings.keys)
+    keys = KeyRing(settings.keys, settings.all_admin_keys)
     if keys.has_dummy:
         log.warning(
             "THE DUMMY API KEY OF THE README IS ACTIVE: whoever reaches this API may use it. "
@@ -39,6 +40,7 @@ def create_app(settings: ApiSettings) -> Flask:
         rate = SubmitRate(app, desk.redis, settings.rate_limit)
     app.register_blueprint(generate_routes(desk, keys, rate, settings))
     app.register_blueprint(status_routes(desk))
+    app.register_blueprint(cancel_routes(desk, keys, settings))
     app.register_blueprint(image_routes(desk))
     app.register_blueprint(recent_routes(desk, keys, settings))
     app.register_blueprint(template_routes())

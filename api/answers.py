@@ -3,7 +3,7 @@
 The keys that begin with a capital are the reference's, and its clients read them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.json_schema import SkipJsonSchema
@@ -92,6 +92,14 @@ class Status(BaseModel):
     )
     seeds: list[int] | Absent = Field(default=None, description="the seed of each picture")
     metadata: Metadata | Absent = None
+
+
+class Ending(BaseModel):
+    """What becomes of a job that shall end."""
+
+    task_id: str
+    State: JobState = Field(description="as it was found, or CANCELLED if that is what it is now")
+    Status: Literal["cancelled", "stopping", "deleted"]
 
 
 class Recent(BaseModel):

@@ -13,15 +13,20 @@ from redis import Redis
 from api.errors import NobodyServes
 from api.settings import ApiSettings
 from jobs.connection import connect
-from jobs.errors import Fault, InvalidRequest, JobsError, UnsafeName
+from jobs.errors import Fault, InvalidRequest, JobsError, UnsafeName, WebhookRefused
+from jobs.faults import safe_value
+from jobs.idempotency import Accepted, Repeatable
 from jobs.limits import Limits
 from jobs.models import ModelChoice, choose_model
 from jobs.names import JobKind, JobType, model_named
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.remains import Remains
 from jobs.request import ImageToImage, Request, parse_request
+from jobs.status import JobState
 from jobs.store import PictureStore
+from jobs.webhook_rules import WebhookRules
 from jobs.workers import Served, Workers
 
 log = logging.getLogger(__name__)
@@ -43,61 +48,101 @@ class Desk:
     limits: Limits
     default_model: str
     prompt_files: PromptFiles
+    webhooks: WebhookRules
+    remains: Remains
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
         """The desk that the settings describe. Nothing is connected before it is used."""
         redis = connect(settings.celery_result_backend)
+        store = PictureStore(settings.outputs)
         return cls(
             redis=redis,
             records=JobRecords(
                 redis,
                 result_ttl_seconds=settings.result_ttl_seconds,
+                remembered_seconds=settings.remembered_seconds,
                 caps=settings.waiting_caps,
             ),
             workers=Workers(redis),
-            store=PictureStore(settings.outputs),
+            store=store,
             celery=make_celery(settings, publisher=True),
             limits=settings.limits,
             default_model=model_named(settings.default_model),
             prompt_files=PromptFiles(settings.prompts_dir),
+            webhooks=settings.webhook_rules,
+            remains=Remains(redis, store),
         )
 
-    def accept(self, kind: JobKind, body: dict[str, Any], *, submitter: str) -> NewJob:
+    def accept(
+        self, kind: JobKind, body: dict[str, Any], *, submitter: str, again: str | None = None
+    ) -> Accepted:
         """Read a body, write its job's record and wake a worker.
+
+        The record is what makes a job: whatever dies before it is written, nothing was accepted;
+        whatever dies after it, the job is drawn, and its idempotency key finds it.
 
         Args:
             kind: which endpoint the body came to.
             body: the JSON object, less its key.
             submitter: a digest of the key it came with.
+            again: the idempotency key; None: every request is a new one.
+
+        Returns:
+            The new job, or the one that the same request has had before.
 
         Raises:
             InvalidRequest: with every fault of the body.
+            KeyUsedOtherwise: the idempotency key belongs to another body.
             NobodyServes: no worker takes its type.
             TooManyWaiting, QueueFull: too many jobs wait already.
             RecordsUnavailable, StoreError: nothing was accepted.
         """
+        repeatable = Repeatable.of(again, kind, body, submitter=submitter) if again else None
+        accepted = repeatable and self.records.repeated(repeatable)
+        if not accepted:
+            accepted = self._open(self._new_job(kind, body, submitter, repeatable))
+        # also when it comes again: whoever took it in may have died before this
+        submit(self.celery, accepted.job_id, accepted.type)
+        return accepted
+
+    def cancel(self, job_id: str, *, by: str) -> JobState:
+        """Cancel a job, as JobRecords.cancel does, and delete what it left in the store."""
+        state = self.records.cancel(job_id, by=by)
+        log.info("job %s: cancelled, it was %s", job_id, state)
+        self._tidy(job_id)
+        return state
+
+    def delete(self, job_id: str, *, by: str) -> JobState:
+        """Forget or cancel a job, as JobRecords.delete does, and delete its files."""
+        state = self.records.delete(job_id, by=by)
+        log.info("job %s: deleted, it was %s", job_id, state)
+        self._tidy(job_id)
+        return state
+
+    def _tidy(self, job_id: str) -> None:
+        """Delete what an ended job left; a worker's sweeper does it if this one cannot."""
+        with suppress(JobsError):
+            self.remains.tidy(job_id)
+
+    def _new_job(
+        self, kind: JobKind, body: dict[str, Any], submitter: str, repeatable: Repeatable | None
+    ) -> NewJob:
         served = self.workers.served()
         request, choice = self._read(kind, body, served)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NobodyServes(f"no worker serves the type {request.type!r}; served: {choices}")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        job = NewJob(
+        return NewJob(
             job_id=new_job_id(),
             request=request.settled(model=choice.name, seed=seed),
             model=choice.name,
             warnings=choice.warnings,
             prompts=self.prompt_files.read(request.from_file) if request.from_file else (),
             submitter=submitter,
+            repeatable=repeatable,
         )
-        self._open(job)
-        submit(self.celery, job.job_id, request.type)
-        log.info(
-            "job %s: %s, %s, model %s, %d image(s)",
-            job.job_id, kind, request.type, job.model, request.image_count,
-        )  # fmt: skip
-        return job
 
     def _read(
         self, kind: JobKind, body: dict[str, Any], served: Served
@@ -126,6 +171,8 @@ class Desk:
                 faults += error.faults
         if request and (fault := self._leads_out(request.outdir)):
             faults.append(fault)
+        if request and (fault := self._leads_in(request.webhook)):
+            faults.append(fault)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice
@@ -144,16 +191,42 @@ class Desk:
             )
         return None
 
-    def _open(self, job: NewJob) -> None:
+    def _leads_in(self, webhook: str | None) -> Fault | None:
+        """What only a resolver can find wrong with a webhook: that it leads into this network."""
+        if webhook is None:
+            return None
+        try:
+            self.webhooks.check(webhook)
+        except WebhookRefused as error:
+            return Fault(
+                field="webhook",
+                code="webhook_refused",
+                value=safe_value("webhook", webhook),
+                problem=error.problem,
+                expected=error.expected,
+            )
+        return None
+
+    def _open(self, job: NewJob) -> Accepted:
         """The init image first, the record after it: whoever sees a record finds its picture."""
         request = job.request
-        if not isinstance(request, ImageToImage):
-            self.records.open(job)
-            return
-        self.store.put_init_image(job.job_id, request.init_img)
+        if isinstance(request, ImageToImage):
+            self.store.put_init_image(job.job_id, request.init_img)
         try:
-            self.records.open(job)
+            accepted = self.records.open(job)
         except JobsError:
+            self._forget_init_image(job)
+            raise
+        if accepted.job_id != job.job_id:  # the same request was quicker
+            self._forget_init_image(job)
+            return accepted
+        log.info(
+            "job %s: %s, %s, model %s, %d image(s)",
+            job.job_id, request.kind, request.type, job.model, request.image_count,
+        )  # fmt: skip
+        return accepted
+
+    def _forget_init_image(self, job: NewJob) -> None:
+        if isinstance(job.request, ImageToImage):
             with suppress(JobsError):
                 self.store.delete_init_image(job.job_id)
-            raise

@@ -25,7 +25,10 @@ from api.errors import (
 from jobs.errors import (
     Fault,
     InvalidRequest,
+    JobAlreadyFinal,
+    JobExpired,
     JobsError,
+    KeyUsedOtherwise,
     NoSuchJob,
     NoSuchPicture,
     QueueFull,
@@ -44,6 +47,9 @@ CODES: dict[type[Exception], HTTPStatus] = {
     NoSuchImage: HTTPStatus.NOT_FOUND,
     NoSuchTemplate: HTTPStatus.NOT_FOUND,
     NoSuchPicture: HTTPStatus.GONE,
+    JobExpired: HTTPStatus.GONE,
+    JobAlreadyFinal: HTTPStatus.CONFLICT,
+    KeyUsedOtherwise: HTTPStatus.CONFLICT,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -93,7 +99,9 @@ def _body(error: Exception) -> dict[str, Any]:
         case RecordsUnavailable():
             return error_body("the queue cannot be reached; nothing was accepted")
         case NoSuchJob():
-            return error_body("no such job: it never existed, or its record has expired")
+            return error_body("no such job, or not one of this key's")
+        case JobExpired():
+            return error_body("the job has expired: its record and pictures are no longer kept")
         case NoSuchPicture():
             return error_body("the picture is no longer stored")
         case StoreError():

@@ -98,7 +98,7 @@ def _operation(rule: Rule, method: str, operation: Operation, doc: str) -> dict[
         "parameters": [
             _parameter(parameter)
             for parameter in operation.parameters
-            if parameter.where == "query" or parameter.name in wanted
+            if parameter.where != "path" or parameter.name in wanted
         ],
         "responses": _responses(operation),
     }

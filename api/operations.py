@@ -19,10 +19,10 @@ _KEPT_AS = "operation"
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A part of the path or of the query."""
+    """A part of the path or of the query, or a header."""
 
     name: str
-    where: Literal["path", "query"]
+    where: Literal["path", "query", "header"]
     means: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
@@ -53,7 +53,7 @@ class Operation:
     Attributes:
         answers: what it answers when all is well, by status code.
         errors: the status codes of its errors; 500 goes without saying.
-        parameters: all those of its path, and of its query.
+        parameters: all those of its path and of its query, and the headers it heeds.
         body: the kind of request it takes as JSON; None for no body.
         keys: the security schemes of which one is needed; empty: no key.
         does: what it does, if the view has no docstring.
@@ -99,8 +99,11 @@ ERRORS: dict[int, Answer] = {
     ),
     404: Answer(means="there is no such thing", body=Error),
     408: Answer(means="the body did not come whole in time", body=Error),
-    409: Answer(means="the job has ended otherwise: it was cancelled", body=Error),
-    410: Answer(means="the picture is no longer stored", body=Error),
+    409: Answer(
+        means="the job has ended already, or the Idempotency-Key belongs to another body",
+        body=Error,
+    ),
+    410: Answer(means="the job has expired, or its picture is no longer stored", body=Error),
     413: Answer(means="the body is too large", body=Error),
     415: Answer(means="the body does not say that it is JSON", body=Error),
     416: Answer(means="the picture has no such range of bytes", body=Error),

@@ -25,6 +25,14 @@ class ApiSettings(JobSettings):
     api_keys_file: Path | None = Field(
         default=None, description="a file of further keys, one a line; # begins a comment"
     )
+    admin_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="keys let in that may also cancel everybody's jobs, comma-separated",
+    )
+    admin_keys_file: Path | None = Field(
+        default=None, description="a file of further such keys, one a line"
+    )
     rate_limit: str = Field(
         default="600/minute",
         description=f"how often a key may submit: N/second, minute or hour; {NO_LIMIT}: any number",
@@ -53,14 +61,14 @@ class ApiSettings(JobSettings):
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
         return {"prompts_dir": data_dir / "prompts", **values}
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "admin_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(key.strip() for key in value.split(",") if key.strip())
 
-    @field_validator("api_keys_file")
+    @field_validator("api_keys_file", "admin_keys_file")
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
         if path is not None:
@@ -85,6 +93,11 @@ class ApiSettings(JobSettings):
             return self.api_keys
         named = self.api_keys if "api_keys" in self.model_fields_set else ()
         return named + keys_in(self.api_keys_file)
+
+    @property
+    def all_admin_keys(self) -> tuple[str, ...]:
+        """The keys that may cancel everybody's jobs: those named and those of the file."""
+        return self.admin_keys + (keys_in(self.admin_keys_file) if self.admin_keys_file else ())
 
     @property
     def waiting_caps(self) -> WaitingCaps:

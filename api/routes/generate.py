@@ -10,13 +10,14 @@ from api.answers import Accepted, Status
 from api.auth import KeyRing, require_key
 from api.body import read_object
 from api.desk import Desk
+from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.operations import KEYS, PICTURES, Answer, Operation
 from api.presentation import describe, location_of, picture_response
 from api.rate import SubmitRate
 from api.settings import ApiSettings
 from api.waiting import wait_for_end
+from jobs.idempotency import Accepted as Taken
 from jobs.names import JobKind
-from jobs.record import NewJob
 from jobs.status import JobState, JobStatus
 
 # What only the worker can find wrong with a request (worker.errors).
@@ -31,7 +32,7 @@ ANSWERS = {
     ),
     202: Answer(means="the job is queued", body=Accepted, headers=_LOCATION, job=True),
 }
-ERRORS = (400, 401, 408, 409, 413, 415, 429, 503)
+ERRORS = (400, 401, 408, 409, 410, 413, 415, 429, 503)
 
 
 def generate_routes(
@@ -43,11 +44,12 @@ def generate_routes(
 
     def start(kind: JobKind) -> ResponseReturnValue:
         body = read_object(request, settings.max_body_bytes)
-        submitter = require_key(keys, request, body)
+        submitter = require_key(keys, request, body).submitter
         if rate is not None:
             rate.count(submitter)
-        job = desk.accept(kind, body, submitter=submitter)
-        if not job.request.synchronous_request:
+        again = idempotency_key(request.headers)
+        job = desk.accept(kind, body, submitter=submitter, again=again)
+        if not body.get("synchronous_request"):
             return _accepted(job)
         if not places.acquire(blocking=False):
             return _accepted(job, "too many clients wait already: ask Location for the picture")
@@ -57,16 +59,20 @@ def generate_routes(
             places.release()
         if ended is None:
             return _accepted(job, "the picture is not ready yet: ask Location for it")
-        return _ended(desk, ended, as_base64=job.request.return_base64)
+        return _ended(desk, ended, as_base64=bool(body.get("return_base64")))
 
     @routes.post("/generate")
-    @Operation(body="txt2img", keys=KEYS, answers=ANSWERS, errors=ERRORS)
+    @Operation(
+        body="txt2img", keys=KEYS, answers=ANSWERS, errors=ERRORS, parameters=(IDEMPOTENCY_KEY,)
+    )
     def generate() -> ResponseReturnValue:
         """Text to image."""
         return start("txt2img")
 
     @routes.post("/img2img")
-    @Operation(body="img2img", keys=KEYS, answers=ANSWERS, errors=ERRORS)
+    @Operation(
+        body="img2img", keys=KEYS, answers=ANSWERS, errors=ERRORS, parameters=(IDEMPOTENCY_KEY,)
+    )
     def img2img() -> ResponseReturnValue:
         """Image to image."""
         return start("img2img")
@@ -74,7 +80,7 @@ def generate_routes(
     return routes
 
 
-def _accepted(job: NewJob, *warnings: str) -> ResponseReturnValue:
+def _accepted(job: Taken, *warnings: str) -> ResponseReturnValue:
     location = location_of(job.job_id)
     body = {
         "task_id": job.job_id,

@@ -120,6 +120,7 @@ class HandWorker:
                 wide = (request.W * request.image_count, request.H)
                 name = staging.put("grid", painted(wide, "black", extension), extension)
                 grid = StoredPicture(name=name, width=wide[0], height=wide[1])
+            self.claims.publishing(claim, staging.names, size=staging.size, saved=True)
             staging.publish()
         result = Result(
             images=pictures,

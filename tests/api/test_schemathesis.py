@@ -29,6 +29,7 @@ BEYOND_A_SCHEMA = {
     "too_many_pixels",
     "unknown_model",
     "unknown_prompt_file",
+    "webhook_refused",
 }
 
 AnyCase = Case[Any]
