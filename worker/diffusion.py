@@ -1,5 +1,6 @@
 """`stable_diffusion` behind the worker's seam. Importing this module imports torch."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.upscale import Upscaler, doubled
 from worker.recipes import recipe_of
 from worker.upscalers import Upscalers
+
+# 64 MiB, less than any picture needs
+_PROBE_VALUES = 1 << 24
 
 
 class StableDiffusion:
@@ -59,3 +63,11 @@ class StableDiffusion:
         self, upscaler: Upscaler, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
         return doubled(upscaler, image, on_tile)
+
+    def relieve(self) -> None:
+        gc.collect()
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+        probe = torch.ones(_PROBE_VALUES, device=self.device)
+        if float((2 * probe)[-1]) != 2:
+            raise MemoryError(f"{self.device} does not compute any more")

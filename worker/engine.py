@@ -13,6 +13,7 @@ from PIL import Image
 
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
+from worker.errors import is_out_of_memory
 
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation, Picture
@@ -61,6 +62,10 @@ class Engine(Protocol):
         """The picture twice as large; `on_tile` is called at every tile, and ends it by raising."""
         ...
 
+    def relieve(self) -> None:
+        """Give memory back to the machine, then get and use a little: raises if none is left."""
+        ...
+
 
 class EngineRoom:
     """Makes the engine once, for whoever asks first; the others wait for it.
@@ -84,6 +89,17 @@ class EngineRoom:
     def load(self, name: str, path: Path) -> "Model":
         """Open a model with the engine."""
         return self.get().load(name, path)
+
+    def relieve(self) -> bool:
+        """Give back the memory that can be. Whether a little can be had afterwards."""
+        try:
+            if self._engine:
+                self._engine.relieve()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def device(self, unmade: str) -> str:
         """Where the engine computes; `unmade` before it was made. Never waits."""

@@ -26,3 +26,8 @@ def requests_of(request: Request, prompts: Sequence[str]) -> tuple[Request, ...]
         request.model_copy(update={"prompt": prompt, "seed": first + number * request.image_count})
         for number, prompt in enumerate(prompts)
     )
+
+
+def frugal(request: Request) -> Request:
+    """The request as the type `optimized` draws it when memory is dear: one latent at a time."""
+    return request.model_copy(update={"type": "optimized", "turbo": False, "unet_bs": 1})

@@ -6,18 +6,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import structlog
 from celery import Celery
+from celery.worker import state as worker_state
 
 from jobs.claims import Claims
 from jobs.connection import connect
+from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
+from jobs.expiry import Expiry
 from jobs.names import JOB_TYPES, JobType, queue_of
 from jobs.queue import submit
+from jobs.remains import Remains
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
 from worker.catalogue import Catalogue
+from worker.courier import Courier
 from worker.engine import Engine, EngineRoom
 from worker.errors import StopReason
 from worker.heartbeat import Heartbeat
@@ -27,9 +33,13 @@ from worker.reporter import Reporter
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 from worker.shelf import Shelf
+from worker.sweeper import Sweeper
 from worker.ticker import Ticker
 
 log = structlog.get_logger(__name__)
+
+LEFT_BY_ITSELF = os.EX_TEMPFAIL
+"""The exit code of a worker that was not asked to leave, or did not manage to in time."""
 
 
 class WorkerProcess:
@@ -45,15 +55,17 @@ class WorkerProcess:
         self._settings = settings
         self._celery = celery
         self._room = EngineRoom(make_engine)
-        redis = connect(settings.celery_result_backend)
+        redis = self._redis = connect(settings.celery_result_backend)
         self._workers = Workers(redis)
         self._claims = Claims(
             redis,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
+            remembered_seconds=settings.remembered_seconds,
         )
-        self._store = PictureStore(settings.outputs)
+        store = PictureStore(settings.outputs)
+        self._remains = Remains(redis, store)
         self._catalogue = Catalogue(settings.models_dir, settings.default_model)
         self._shelf = Shelf(self._catalogue, self._room.load, kept=settings.models_kept)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
@@ -61,14 +73,17 @@ class WorkerProcess:
         self._runner = Runner(
             owner=self.worker_id,
             claims=self._claims,
-            store=self._store,
+            store=store,
+            remains=self._remains,
             shelf=self._shelf,
             room=self._room,
             keeper=self._keeper,
             reporter=self._reporter,
+            unwell=self._give_up,
         )
         self._tickers: list[Ticker] = [self._keeper, self._reporter]
         self._leaving = threading.Event()
+        self._timers: list[threading.Timer] = []
 
     def start(self, queues: Collection[str], slots: int) -> None:
         """Begin to look after jobs.
@@ -84,7 +99,7 @@ class WorkerProcess:
         self._tickers.append(
             Reaper(
                 self._claims,
-                self._store,
+                self._remains,
                 wake=lambda job_id, job_type: submit(self._celery, job_id, job_type),
                 free_slots=lambda: slots - len(self._keeper.running()),
                 types=types,
@@ -100,6 +115,25 @@ class WorkerProcess:
                 seconds=settings.announce_seconds,
             )
         )
+        self._tickers.append(
+            Sweeper(
+                self._redis,
+                Expiry(self._redis, settings.keeping),
+                self._remains,
+                seconds=settings.sweep_seconds,
+                stray_seconds=settings.stray_seconds,
+            )
+        )
+        if settings.webhook_secret:
+            self._tickers.append(
+                Courier(
+                    Deliveries(self._redis),
+                    settings.webhook_rules,
+                    settings.webhook_secret,
+                    retry_seconds=settings.webhook_retry_seconds,
+                    timeout_seconds=settings.webhook_timeout_seconds,
+                )
+            )
         for ticker in self._tickers:
             ticker.start()
         if settings.preload:
@@ -117,13 +151,9 @@ class WorkerProcess:
         if self._leaving.is_set():
             return
         self._leaving.set()
-        hand_back = threading.Timer(
-            self._settings.shutdown_grace_seconds,
-            self._keeper.stop_all,
-            [StopReason.HAND_BACK],
-        )
-        hand_back.daemon = True
-        hand_back.start()
+        settings = self._settings
+        self._after(settings.shutdown_grace_seconds, self._hand_back)
+        self._after(settings.shutdown_seconds, self._break_off)
 
     def close(self) -> None:
         """Stop the threads and withdraw the announcement. No job runs any more."""
@@ -133,7 +163,32 @@ class WorkerProcess:
             self._workers.withdraw(self.worker_id)
         except RecordsUnavailable as error:
             log.warning("the worker could not sign off", reason=str(error))
+        for timer in self._timers:
+            timer.cancel()
         log.info("worker gone", worker=self.worker_id)
+
+    def _after(self, seconds: float, do: Callable[[], object]) -> None:
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def _hand_back(self) -> None:
+        self._keeper.stop_all(StopReason.HAND_BACK)
+
+    def _break_off(self) -> None:
+        """End the process in the middle of what cannot be stopped, such as loading a model."""
+        running = self._keeper.running()
+        for job in running:
+            with suppress(RecordsUnavailable):
+                self._claims.hand_back(job.claim)
+        log.warning("worker breaks off", worker=self.worker_id, handed_back=len(running))
+        os._exit(LEFT_BY_ITSELF)
+
+    def _give_up(self) -> None:
+        """Leave because this process is of no use any more; whoever started it starts another."""
+        self.leave()
+        worker_state.should_stop = LEFT_BY_ITSELF
 
     def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
         running = self._keeper.running()

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from jobs.claims import Claims
-from jobs.errors import StoreError
 from jobs.names import JobType
+from jobs.remains import Remains
 from jobs.status import JobState
-from jobs.store import PictureStore
 from worker.ticker import Ticker
 
 log = structlog.get_logger(__name__)
@@ -27,7 +26,7 @@ class Reaper(Ticker):
 
     Args:
         claims: the records.
-        store: from which the init images of jobs that ended here are deleted.
+        remains: deletes what jobs that ended here left in the store.
         wake: sends a wake-up message: (job id, type).
         free_slots: how many more jobs this worker could run now.
         types: the job types this worker serves.
@@ -39,7 +38,7 @@ class Reaper(Ticker):
     def __init__(
         self,
         claims: Claims,
-        store: PictureStore,
+        remains: Remains,
         *,
         wake: Callable[[str, JobType], object],
         free_slots: Callable[[], int],
@@ -50,7 +49,7 @@ class Reaper(Ticker):
     ) -> None:
         super().__init__("reaper", reap_seconds)
         self._claims = claims
-        self._store = store
+        self._remains = remains
         self._wake = wake
         self._free_slots = free_slots
         self._types = types
@@ -85,13 +84,5 @@ class Reaper(Ticker):
             log.warning("a worker vanished", job=orphan.job_id, state=orphan.state.value)
             if orphan.state is JobState.PENDING:
                 self._wake(orphan.job_id, orphan.type)
-            else:
-                self._tidy(orphan.job_id)
-
-    def _tidy(self, job_id: str) -> None:
-        """Delete what a job that will never run again left in the store."""
-        try:
-            self._store.delete_init_image(job_id)
-            self._store.discard_parts(job_id)
-        except StoreError as error:
-            log.warning("remains were not deleted", job=job_id, reason=str(error))
+            elif not self._remains.tidy(orphan.job_id):
+                log.warning("what the job left behind is not deleted yet", job=orphan.job_id)

@@ -3,15 +3,16 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import structlog
 from PIL import Image
 
 from jobs.claims import Claim, Claims, Hold
-from jobs.errors import RecordsUnavailable, StoreError
+from jobs.errors import JobsError, RecordsUnavailable
 from jobs.names import JobType
+from jobs.remains import Remains
 from jobs.request import Request, prompts_of, read_stored
 from jobs.status import Result
 from jobs.store import TRANSIENT, PictureStore, Staging
@@ -19,11 +20,11 @@ from stable_diffusion.stopwatch import Stopwatch
 from worker.artist import Artist
 from worker.engine import EngineRoom
 from worker.enlarger import Enlarger
-from worker.errors import JobStopped, StopReason, failure_of
+from worker.errors import JobStopped, StopReason, failure_of, is_out_of_memory
 from worker.init_image import open_init_image
 from worker.lease import LeaseKeeper
 from worker.notes import warnings_of
-from worker.parts import Part, requests_of
+from worker.parts import Part, frugal, requests_of
 from worker.reporter import Reporter
 from worker.running import Running
 from worker.shelf import Shelf
@@ -31,6 +32,7 @@ from worker.shelf import Shelf
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+MEMORY_RAN_OUT = "memory ran out, so it was drawn in the way that needs least memory"
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,22 @@ class Runner:
 
     Args:
         owner: this worker's id.
-        claims, store: the records and the pictures.
+        claims, store, remains: the records, the pictures, and what is not to stay of them.
         shelf, room: the models, and the engine that draws with them.
         keeper, reporter: the threads that look after running jobs.
+        unwell: is called when this process can no longer get memory, even for little.
         patience_seconds: how long an ending is tried to be written while Redis is away.
     """
 
     owner: str
     claims: Claims
     store: PictureStore
+    remains: Remains
     shelf: Shelf
     room: EngineRoom
     keeper: LeaseKeeper
     reporter: Reporter
+    unwell: Callable[[], object]
     patience_seconds: float = 120.0
 
     def run_next(self, job_type: JobType) -> StopReason | None:
@@ -83,20 +88,47 @@ class Runner:
     def _run(self, running: Running) -> StopReason | None:
         claim = running.claim
         log.info("job claimed", type=claim.type, model=claim.model)
+        starved = False
         try:
-            hold = self._draw(running)
+            hold = self._draw_within_memory(running)
         except JobStopped as stopped:
             return self._stopped(claim, stopped.reason)
         except Exception as error:  # noqa: BLE001 - the worker outlives every job
+            starved = is_out_of_memory(error)
             hold = self._failed(claim, error)
+        if starved and not self._relieve():
+            # only now that the job has ended: handed back, it would starve one worker after another
+            log.error("no memory can be had any more")
+            self.unwell()
         if hold is Hold.CANCEL:
             return self._stopped(claim, StopReason.CANCELLED)
         if hold is Hold.LOST:
             return self._stopped(claim, StopReason.LOST)
-        self._forget_input(claim)
+        self._tidy(claim)
         return None
 
-    def _draw(self, running: Running) -> Hold:
+    def _draw_within_memory(self, running: Running) -> Hold:
+        """Draw; when memory runs out, once more in the way that needs least of it.
+
+        It is the same attempt: the record counts workers, and this one lives.
+        """
+        try:
+            return self._draw(running)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # the error is gone here, and with it the frames that held what there was no room for
+        if not self._relieve():
+            raise MemoryError
+        log.warning("memory ran out; drawing again with little")
+        return self._draw(running, within_little=True)
+
+    def _relieve(self) -> bool:
+        """Give back all the memory that can be. Whether a little can be had afterwards."""
+        self.shelf.clear()
+        return self.room.relieve()
+
+    def _draw(self, running: Running, *, within_little: bool = False) -> Hold:
         """Draw, store, and end the job with SUCCESS. Raises JobStopped, or what went wrong."""
         claim = running.claim
         stored = json.loads(claim.stored_request)
@@ -110,13 +142,15 @@ class Runner:
         if init is not None:
             init = enlarger.before(init)
         parts = tuple(
-            Part(one, engine.recipe(one, init)) for one in requests_of(request, prompts_of(stored))
+            Part(one, engine.recipe(frugal(one) if within_little else one, init))
+            for one in requests_of(request, prompts_of(stored))
         )
         with ExitStack() as loans:
             with watch.timing("load"):
                 model = loans.enter_context(self.shelf.borrow(claim.model))
             running.check()
-            self._warn(running, request, engine.device)
+            notes = (MEMORY_RAN_OUT,) if within_little else ()
+            self._warn(running, request, engine.device, notes)
             # skip_save is about the single pictures: a grid goes where it was asked for
             outdir = TRANSIENT if request.skip_save else request.outdir
             with self.store.staging(claim.job_id, outdir, claim.token) as staging:
@@ -135,19 +169,27 @@ class Runner:
         return open_init_image(self.store.read_init_image(claim.job_id))
 
     def _publish(self, claim: Claim, staging: Staging, result: Result) -> Hold:
-        names = staging.publish()
+        names = staging.names
+        saved = any(not name.startswith(f"{TRANSIENT}/") for name in names)
+        hold = self._write(
+            lambda: self.claims.publishing(claim, names, size=staging.size, saved=saved)
+        )
+        if hold is not Hold.HELD:
+            return hold
+        staging.publish()
         hold = self._write(lambda: self.claims.finish(claim, result))
         if hold is Hold.HELD:
             log.info("job done", pictures=len(result.images), **result.timings)
-        elif hold is Hold.CANCEL:
-            for name in names:
-                self.store.delete(name)
-        # LOST: whoever has the job now writes the same pictures under the same names
+        elif hold is Hold.LOST:
+            with suppress(JobsError):
+                self.remains.disown(claim.job_id, names)
         return hold
 
-    def _warn(self, running: Running, request: Request, device: str) -> None:
+    def _warn(
+        self, running: Running, request: Request, device: str, notes: tuple[str, ...]
+    ) -> None:
         claim = running.claim
-        added = warnings_of(request, model=claim.model, device=device)
+        added = (*warnings_of(request, model=claim.model, device=device), *notes)
         if added:
             running.heed(self._write(lambda: self.claims.warn(claim, (*claim.warnings, *added))))
 
@@ -165,13 +207,14 @@ class Runner:
         log.info("job stopped", reason=reason.value)
         if reason is StopReason.CANCELLED:
             self._write(lambda: self.claims.cancelled(claim))
-            self._forget_input(claim)
-        elif reason is StopReason.HAND_BACK:
-            # a worker that shuts down has no time: without this step the lease runs out instead
-            hold = self._write(lambda: self.claims.hand_back(claim), patience_seconds=0)
-            if hold is Hold.CANCEL:
-                self._forget_input(claim)
+            self._tidy(claim)
+        elif reason is StopReason.HAND_BACK and self._hand_back(claim) is Hold.CANCEL:
+            self._tidy(claim)
         return reason
+
+    def _hand_back(self, claim: Claim) -> Hold:
+        # a worker that shuts down has no time: without this step the lease runs out instead
+        return self._write(lambda: self.claims.hand_back(claim), patience_seconds=0)
 
     def _write(self, step: Callable[[], Hold], *, patience_seconds: float | None = None) -> Hold:
         """Take a step on the record, again and again while Redis is away.
@@ -189,10 +232,11 @@ class Runner:
                     return Hold.LOST
             time.sleep(_RETRY_SECONDS)
 
-    def _forget_input(self, claim: Claim) -> None:
-        if claim.kind != "img2img":
-            return
+    def _tidy(self, claim: Claim) -> None:
+        """Delete what the ended job left in the store; a sweeper does it if this one cannot."""
         try:
-            self.store.delete_init_image(claim.job_id)
-        except StoreError as error:
-            log.warning("the init image was not deleted", reason=str(error))
+            done = self.remains.tidy(claim.job_id)
+        except JobsError:
+            done = False
+        if not done:
+            log.warning("what the job left behind is not deleted yet")

@@ -53,6 +53,24 @@ class WorkerSettings(JobSettings):
         ge=0,
         description="how long running jobs may go on after SIGTERM before they are handed back",
     )
+    shutdown_seconds: float = Field(
+        default=25.0,
+        gt=0,
+        description="after how long a worker that shuts down is gone, whatever it still does",
+    )
+    sweep_seconds: float = Field(
+        default=60.0, gt=0, description="how often expired pictures and remains are deleted"
+    )
+    stray_seconds: float = Field(
+        default=600.0, gt=0, description="how long a file that no job claims is left alone"
+    )
+    webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
+        default=(5, 30, 300, 1800, 7200, 18_000, 36_000),
+        description="seconds to wait before each further attempt to deliver a webhook",
+    )
+    webhook_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="how long an attempt to deliver a webhook may take"
+    )
     upscaler: str = Field(
         default="",
         description="file in MODELS_DIR/upscalers to upscale with; empty: the first, or the "
@@ -60,7 +78,7 @@ class WorkerSettings(JobSettings):
     )
     preload: bool = Field(default=True, description="load the default model at start")
 
-    @field_validator("types", mode="before")
+    @field_validator("types", "webhook_retry_seconds", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -68,6 +68,11 @@ class Shelf:
         with self._lock:
             return tuple(name for name, place in self._places.items() if place.model.done())
 
+    def clear(self) -> None:
+        """Let all models go that nobody has borrowed."""
+        with self._lock:
+            self._make_room(0)
+
     def _take(self, name: str) -> tuple[_Place, bool]:
         with self._lock:
             place = self._places.get(name)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from jobs.connection import connect
 from jobs.names import JobKind
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.remains import Remains
 from jobs.request import ImageToImage, parse_request
 from jobs.settings import JobSettings
 from jobs.status import JobStatus
@@ -43,6 +45,8 @@ class Bench:
     claims: Claims
     workers: Workers
     store: PictureStore
+    remains: Remains
+    unwell: threading.Event
     outputs: Path
     models: Path
 
@@ -99,10 +103,12 @@ class Bench:
             owner="test",
             claims=self.claims,
             store=self.store,
+            remains=self.remains,
             shelf=Shelf(catalogue, room.load, kept=2),
             room=room,
             keeper=keeper,
             reporter=reporter,
+            unwell=self.unwell.set,
         )
         keeper.start()
         reporter.start()
@@ -124,13 +130,16 @@ def bench(redis_url: str, tmp_path: Path) -> Bench:
     models = tmp_path / "models"
     models.mkdir()
     (models / "small.safetensors").touch()
+    store = PictureStore(str(tmp_path / "outputs"))
     return Bench(
         redis=redis,
         celery=make_celery(JobSettings(celery_broker_url=redis_url), publisher=True),
         records=JobRecords(redis, result_ttl_seconds=600),
         claims=Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600),
         workers=Workers(redis),
-        store=PictureStore(str(tmp_path / "outputs")),
+        store=store,
+        remains=Remains(redis, store),
+        unwell=threading.Event(),
         outputs=tmp_path / "outputs",
         models=models,
     )

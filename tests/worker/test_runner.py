@@ -10,8 +10,9 @@ from jobs.errors import NoSuchPicture, RecordsUnavailable, StoreFull
 from jobs.status import JobState
 from stable_diffusion.errors import PromptError, UnreadableModel
 from tests.worker.conftest import Bench, until
-from tests.worker.small import SmallEngine
+from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
 from worker.errors import StopReason
+from worker.runner import MEMORY_RAN_OUT
 
 
 def opened(bench: Bench, name: str) -> Image.Image:
@@ -140,6 +141,42 @@ def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
     assert [name for name in bench.files() if bad in name] == []
 
 
+def test_a_job_too_large_for_the_memory_is_drawn_again_with_little(bench: Bench) -> None:
+    job_id = bench.submit(prompt=GREEDY)
+    bench.run()
+    status = bench.status(job_id)
+    assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
+    assert status.warnings == (MEMORY_RAN_OUT,)
+    assert len(bench.files()) == 1
+    assert not bench.unwell.is_set()
+
+
+def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) -> None:
+    too_large = bench.submit("img2img", prompt=INSATIABLE, n_iter=1)
+    good = bench.submit()
+    engine = SmallEngine()
+    with bench.runner(engine) as runner:
+        runner.run_next("standard")
+        assert runner.shelf.loaded() == ()
+        runner.run_next("standard")
+    status = bench.status(too_large)
+    assert (status.state, status.attempts) == (JobState.FAILURE, 1)
+    assert status.failure
+    assert status.failure.code == "out_of_memory"
+    assert bench.status(good).state is JobState.SUCCESS
+    assert bench.files() == [f"outputs/txt2img-samples/{good}_0.png"]
+    assert not bench.unwell.is_set()
+
+
+def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
+    job_id = bench.submit(prompt=LEAK)
+    bench.run()
+    failure = bench.status(job_id).failure
+    assert failure
+    assert failure.code == "out_of_memory"
+    assert bench.unwell.is_set()
+
+
 def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
     job_id = bench.submit(model="sd99")
     bench.run()
@@ -255,6 +292,45 @@ def test_a_worker_that_leaves_hands_its_job_back(
     assert bench.files() == []
     bench.run()
     assert bench.status(job.job_id).state is JobState.SUCCESS
+
+
+def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    real = bench.claims.finish
+
+    def finish(*arguments: object) -> object:
+        # frozen between publishing and this; meanwhile it was taken away, and cancelled
+        bench.redis.zadd(keys.LEASES, {job_id: 0})
+        bench.claims.reap()
+        bench.records.cancel(job_id)
+        assert bench.remains.tidy(job_id)
+        bench.store.put(f"outputs/txt2img-samples/{job_id}_0.png", b"published just now")
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.claims, "finish", finish)
+    bench.run()
+    assert bench.status(job_id).state is JobState.CANCELLED
+    assert bench.files() == []
+
+
+def test_nothing_is_published_of_a_job_that_was_just_cancelled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit("img2img")
+    real, seen = bench.claims.publishing, []
+
+    def publishing(*arguments: object, **options: object) -> object:
+        bench.records.cancel(job_id)
+        hold = real(*arguments, **options)  # type: ignore[arg-type]
+        seen.extend(name for name in bench.files() if name.startswith("outputs"))
+        return hold
+
+    monkeypatch.setattr(bench.claims, "publishing", publishing)
+    bench.run()
+    assert bench.status(job_id).state is JobState.CANCELLED
+    assert seen == bench.files() == []
 
 
 def test_a_cancellation_that_comes_after_the_last_evaluation_still_holds(
