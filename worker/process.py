@@ -38,6 +38,8 @@ from worker.ticker import Ticker
 
 log = structlog.get_logger(__name__)
 
+_DELIVERING = 30.0
+"""Seconds that a message is its courier's beyond the time of an attempt."""
 LEFT_BY_ITSELF = os.EX_TEMPFAIL
 """The exit code of a worker that was not asked to leave, or did not manage to in time."""
 
@@ -127,7 +129,9 @@ class WorkerProcess:
         if settings.webhook_secret:
             self._tickers.append(
                 Courier(
-                    Deliveries(self._redis),
+                    Deliveries(
+                        self._redis, lease_seconds=settings.webhook_timeout_seconds + _DELIVERING
+                    ),
                     settings.webhook_rules,
                     settings.webhook_secret,
                     retry_seconds=settings.webhook_retry_seconds,

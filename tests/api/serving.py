@@ -42,9 +42,9 @@ class RunningApi:
             raise
 
     def kill(self) -> None:
-        """End it and its workers at once, in the middle of whatever they do."""
+        """End gunicorn and its workers, now."""
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(20)
+        self._process.wait()
 
     @property
     def said(self) -> str:
