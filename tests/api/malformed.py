@@ -241,7 +241,7 @@ TABLE: tuple[Row, ...] = (
     wrong(52, "range", ddim_eta=-0.1),
     wrong(52, "range", ddim_eta=1e9),
     wrong(53, "range", n_iter=0, n_samples=-1),
-    wrong(53, "type", n_iter=1e9),
+    wrong(53, "range", n_iter=1e9),
     wrong(53, "range", n_iter=10**9, n_samples=10**3999),
     Row(54, {"n_iter": 9, "n_samples": 9}, faults={"n_iter": "too_expensive"}),
     Row(54, {"n_iter": 60, "ddim_steps": 1000}, faults={"ddim_steps": "too_expensive"}),
