@@ -248,6 +248,26 @@ def test_no_job_is_lost_and_none_ends_twice(machine: type[Life]) -> None:
     )
 
 
+def test_a_lease_ends_when_it_ends_and_not_a_millisecond_before(machine: type[Life]) -> None:
+    life = machine()
+    life.submit("anna", 0, None)
+    life.claim()
+    life.pass_time(LEASE - 0.001)
+    assert life.claims.reap() == ()
+    life.pass_time(0.001)
+    assert len(life.claims.reap()) == 1
+
+
+def test_what_was_published_of_a_job_that_failed_is_to_be_deleted(machine: type[Life]) -> None:
+    life = machine()
+    life.submit("anna", 0, None)
+    life.claim()
+    (claim,) = life.held
+    life.claims.publishing(claim, ["a.png"], size=1, saved=True)
+    life.claims.fail(claim, Failure(code="x", message="x"))
+    assert life.redis.hgetall(keys.REMAINS) == {claim.job_id: '["a.png"]'}
+
+
 @pytest.mark.slow
 def test_no_job_is_lost_in_thousands_of_lives(machine: type[Life]) -> None:
     run_state_machine_as_test(
