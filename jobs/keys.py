@@ -8,6 +8,7 @@ ORDER = PREFIX + "order"
 WORKER = PREFIX + "worker:"
 WORKERS = PREFIX + "workers"
 LAST_SERVED = PREFIX + "served"
+ENDED = PREFIX + "ended"
 
 
 def job(job_id: str) -> str:
@@ -23,3 +24,8 @@ def queue(job_type: str) -> str:
 def rescue(job_type: str) -> str:
     """Present while the waiting jobs of a type have just been woken again."""
     return f"{PREFIX}rescue:{job_type}"
+
+
+def expected(job_type: str) -> str:
+    """Present while a type is to be served: a worker announced it, and none has signed off."""
+    return f"{PREFIX}expected:{job_type}"

@@ -1,10 +1,14 @@
 """The steps of a job's life, each one atomic: Lua run by Redis, on Redis' own clock.
 
 The record is the truth. Whoever holds the current fencing token of a running job may change it;
-everybody else is told `lost`. A final state never changes.
+everybody else is told `lost`. A final state never changes. Every job that ends is counted once, by
+the same step that ends it.
 """
 
-_SHARED = """
+from jobs import keys
+
+_SHARED = (
+    """
 local function now()
   local time = redis.call('TIME')
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -22,6 +26,9 @@ local function finish(job, id, leases, state, ttl)
   redis.call('ZREM', leases, id)
   redis.call('HSET', job, 'state', state, 'finished', text(now()))
   redis.call('EXPIRE', job, ttl)
+  redis.call('HINCRBY', '"""
+    + keys.ENDED
+    + """', state, 1)
 end
 local function wait_again(job, id, leases, queues)
   redis.call('ZREM', leases, id)
@@ -30,6 +37,7 @@ local function wait_again(job, id, leases, queues)
     redis.call('HGET', job, 'order'), id)
 end
 """
+)
 
 # Who waits is counted from the queues themselves, which cannot drift from the truth as a counter
 # could; whose it is, from the records, and only once a submitter could have reached its share.
