@@ -21,6 +21,7 @@ KILLER = "kill the worker"
 class SmallModel:
     name: str
     hash: str = "0123456789"
+    nbytes: int = 1000
 
 
 @dataclass(frozen=True)
