@@ -33,7 +33,7 @@ def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
         worker(bench, redis_url, METRICS_PORT=str(port)) as handle,
     ):
         bench.ended(bench.send(ddim_steps=7))
-        bench.ended(bench.send("img2img", type="optimized", ddim_steps=3))
+        bench.ended(bench.send("img2img", type="optimized", ddim_steps=3, n_iter=1))
         until(lambda: any(facts.loaded for facts in bench.workers.alive()))
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
         told = numbers(int(served.rpartition("port=")[2]))
