@@ -1,12 +1,12 @@
 """The desk between HTTP and the jobs: takes a request in, tells how its job is doing."""
 
-import logging
 import posixpath
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
+import structlog
 from celery import Celery
 from redis import Redis
 
@@ -24,7 +24,7 @@ from jobs.request import ImageToImage, Request, parse_request
 from jobs.store import PictureStore
 from jobs.workers import Served, Workers
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 DEFAULT_TYPE: JobType = "optimized"
 SEEDS = 2**32
@@ -94,9 +94,13 @@ class Desk:
         self._open(job)
         submit(self.celery, job.job_id, request.type)
         log.info(
-            "job %s: %s, %s, model %s, %d image(s)",
-            job.job_id, kind, request.type, job.model, request.image_count,
-        )  # fmt: skip
+            "job accepted",
+            job=job.job_id,
+            kind=kind,
+            type=request.type,
+            model=job.model,
+            images=request.image_count,
+        )
         return job
 
     def _read(
