@@ -7,6 +7,10 @@ the same step that ends it.
 
 from jobs import keys
 
+FREE = "#!lua flags=allow-oom\n"
+"""Before a step that is taken also when Redis' memory is full: a job that was accepted is finished,
+cancelled or given up all the same. Only opening another is refused."""
+
 _SHARED = (
     """
 local function now()
@@ -75,7 +79,8 @@ return 'opened'
 
 # KEYS job leases queue  ARGV id ttl  -> the state found, or 'none'
 CANCEL = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'none' end
@@ -93,7 +98,8 @@ return state
 # KEYS queue leases  ARGV job-prefix owner lease-seconds
 # -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started
 CLAIM = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 while true do
   local id = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
@@ -115,7 +121,8 @@ end
 
 # KEYS job leases  ARGV id token lease-seconds  -> held, cancel or lost
 RENEW = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 if not held(KEYS[1], ARGV[2]) then return 'lost' end
 redis.call('ZADD', KEYS[2], text(now() + ARGV[3]), ARGV[1])
@@ -125,7 +132,8 @@ return cancelled(KEYS[1]) and 'cancel' or 'held'
 
 # KEYS job  ARGV token progress fraction  -> held, cancel or lost
 REPORT = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 if not held(KEYS[1], ARGV[1]) then return 'lost' end
 redis.call('HSET', KEYS[1], 'state', 'PROGRESS', 'progress', ARGV[2])
@@ -138,7 +146,8 @@ return cancelled(KEYS[1]) and 'cancel' or 'held'
 
 # KEYS job  ARGV token warnings  -> held, cancel or lost
 WARN = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 if not held(KEYS[1], ARGV[1]) then return 'lost' end
 redis.call('HSET', KEYS[1], 'warnings', ARGV[2])
@@ -148,7 +157,8 @@ return cancelled(KEYS[1]) and 'cancel' or 'held'
 
 # KEYS job leases recent  ARGV id token state ttl keep field value ...  -> held, cancel or lost
 FINISH = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 if not held(KEYS[1], ARGV[2]) then return 'lost' end
 if cancelled(KEYS[1]) and ARGV[3] ~= 'CANCELLED' then return 'cancel' end
@@ -165,7 +175,8 @@ return 'held'
 
 # KEYS job leases  ARGV id token queue-prefix ttl  -> held, cancel or lost
 HAND_BACK = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 if not held(KEYS[1], ARGV[2]) then return 'lost' end
 if cancelled(KEYS[1]) then
@@ -180,7 +191,8 @@ return 'held'
 
 # KEYS leases  ARGV job-prefix queue-prefix ttl max-attempts failure  -> id, state, ...
 REAP = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now()), 'LIMIT', 0, 100)) do
@@ -211,7 +223,8 @@ return found
 
 # KEYS queue rescue  ARGV job-prefix seconds  -> how many jobs wait, when the first waits too long
 OVERDUE = (
-    _SHARED
+    FREE
+    + _SHARED
     + """
 local id = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
 if not id then return 0 end
