@@ -1,6 +1,7 @@
 """The API as the launcher starts it: gunicorn, in a process of its own."""
 
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -29,8 +30,12 @@ class RunningApi:
             )
 
     def __enter__(self) -> "RunningApi":
-        assert eventually(self._answers, 120), self.said
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        assert eventually(self._answers, 120), self.said
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
@@ -39,6 +44,11 @@ class RunningApi:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
+
+    def kill(self) -> None:
+        """End gunicorn and its workers, now."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     @property
     def said(self) -> str:

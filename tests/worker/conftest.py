@@ -118,10 +118,10 @@ class Bench:
             runner.run_next("standard")
 
 
-@pytest.fixture
-def bench(redis_url: str, tmp_path: Path) -> Bench:
+def bench_on(redis_url: str, folder: Path) -> Bench:
+    """A bench on a Redis, with models and pictures in a folder."""
     redis = connect(redis_url)
-    models = tmp_path / "models"
+    models = folder / "models"
     models.mkdir()
     (models / "small.safetensors").touch()
     return Bench(
@@ -130,10 +130,15 @@ def bench(redis_url: str, tmp_path: Path) -> Bench:
         records=JobRecords(redis, result_ttl_seconds=600),
         claims=Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600),
         workers=Workers(redis),
-        store=PictureStore(str(tmp_path / "outputs")),
-        outputs=tmp_path / "outputs",
+        store=PictureStore(str(folder / "outputs")),
+        outputs=folder / "outputs",
         models=models,
     )
+
+
+@pytest.fixture
+def bench(redis_url: str, tmp_path: Path) -> Bench:
+    return bench_on(redis_url, tmp_path)
 
 
 def png(image: Image.Image) -> str:
