@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL import Image
 
 from jobs.counts import count_jobs
 from jobs.errors import NoSuchJob, RecordsUnavailable
@@ -28,7 +29,7 @@ from jobs.status import JobStatus
 from tests.api.serving import RunningApi
 from tests.faults.api import BODY, client_of, running_api
 from tests.faults.valkey import Valkey
-from tests.worker.conftest import bench_on
+from tests.worker.conftest import bench_on, png
 from tests.worker.processes import WorkerHandle, started
 
 UNSYNCED_SECONDS = 2.0
@@ -143,8 +144,11 @@ class Storm:
             "ddim_steps": dice.randint(1, 4),
             "n_iter": dice.randint(1, 2),
         }
+        path = dice.choice(("/generate", "/generate", "/img2img"))
+        if path == "/img2img":
+            body["init_img"] = png(Image.new("RGB", (64, 64), "green"))
         while True:
-            answer = client.post("/generate", json=body)
+            answer = client.post(path, json=body)
             if answer.status_code == 202:
                 return answer.json()["task_id"]
             if answer.status_code != 503:
@@ -175,6 +179,12 @@ class Storm:
             self._watch()
             if self._ended.keys() >= self._told.keys() - self._forgotten():
                 return
+            time.sleep(0.5)
+
+    def _wait_for_tidiness(self, wanted: set[str]) -> None:
+        """What a worker left that was killed in its last step is another's to sweep."""
+        deadline = time.monotonic() + self._weather.drain
+        while time.monotonic() < deadline and set(self._bench.files()) - wanted:
             time.sleep(0.5)
 
     def _forgotten(self) -> set[str]:
@@ -208,12 +218,15 @@ class Storm:
         counts = count_jobs(self._bench.redis)
         out.leases = counts.running
         out.doubled = abs(sum(counts.ended.values()) - (len(self._told) - len(forgotten)))
+        self._wait_for_tidiness(wanted)
         stored = set(self._bench.files())
         out.orphan_files = len(stored - wanted)
         out.missing_files = len(wanted - stored)
 
     def _start_worker(self) -> WorkerHandle:
-        return self._started.enter_context(started(self._bench, self._valkey.url))
+        return self._started.enter_context(
+            started(self._bench, self._valkey.url, SWEEP_SECONDS="1", STRAY_SECONDS="5")
+        )
 
     def _wait_for_workers(self) -> None:
         while len(self._bench.workers.alive()) < self._weather.workers:
