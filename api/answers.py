@@ -100,53 +100,6 @@ class Recent(BaseModel):
     Recent_finished_images: list[str] = Field(max_length=10, description="newest first")
 
 
-class Alive(BaseModel):
-    """This process answers."""
-
-    status: str
-
-
-class Ready(BaseModel):
-    """A job would be drawn."""
-
-    status: str
-    workers: int = Field(description="how many are alive")
-    types: list[JobType]
-    models: list[str]
-    default_model: str
-    default_model_installed: bool
-
-
-class NotReady(Ready):
-    """A job would not be drawn, and why. The other facts are as far as they are known."""
-
-    problem: str = Field(description="all of it in a sentence")
-    missing: list[str] = Field(
-        description="for programs: records, store, workers, workers:standard, workers:optimized"
-    )
-
-
-class Worker(BaseModel):
-    """A worker that is alive."""
-
-    worker: str = Field(description="host, process and a random part; new at every start")
-    heard_seconds_ago: float = Field(ge=0, description="the age of its last announcement")
-    types: list[JobType] = Field(description="served by it")
-    models: list[str] = Field(description="installed there")
-    loaded: list[str] = Field(description="in its memory")
-    device: str
-    slots: int = Field(description="jobs it can run at once")
-    busy: int = Field(description="jobs it runs now; which, is not told")
-    memory_bytes: int | None = Field(description="of the process; null: cannot be told")
-    gpu_memory_bytes: int | None = Field(description="taken of its GPU; null: it has none")
-
-
-class WorkerList(BaseModel):
-    """The workers that are alive."""
-
-    workers: list[Worker]
-
-
 class Template(BaseModel):
     """A complete request, and where it is to be posted."""
 

@@ -7,8 +7,8 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from redis import RedisError
 
-from api.answers import Alive, NotReady, Ready
 from api.desk import Desk
+from api.health_answers import Alive, NotReady, Ready
 from api.operations import Answer, Operation
 from jobs.errors import RecordsUnavailable, StoreError
 from jobs.workers import WorkerFacts

@@ -3,13 +3,19 @@
 Neither needs a key, so neither names a job: whoever knows a job's id sees its pictures.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
-from api.answers import Worker, WorkerList
 from api.desk import Desk
+from api.health_answers import RunningJob, Worker, WorkerList
 from api.metrics import CONTENT_TYPE, exposition
 from api.operations import Answer, Operation
+from jobs.errors import NoSuchJob
+from jobs.status import JobState, JobStatus
 from jobs.workers import Heard
 
 
@@ -22,9 +28,14 @@ def worker_routes(desk: Desk) -> Blueprint:
         answers={200: Answer(means="every worker that is alive", body=WorkerList)}, errors=(503,)
     )
     def workers() -> ResponseReturnValue:
-        """Each worker's heartbeat, types, models, load and memory."""
+        """Each worker's heartbeat, types, models, jobs and memory."""
+        now = time.time()
         heard = desk.workers.heard()
-        return WorkerList(workers=[_described(worker) for worker in heard]).model_dump()
+        told = [
+            _described(worker, [_running(job, now) for job in _jobs_of(desk, worker)])
+            for worker in heard
+        ]
+        return WorkerList(workers=told).model_dump()
 
     @routes.get("/metrics")
     @Operation(
@@ -37,7 +48,27 @@ def worker_routes(desk: Desk) -> Blueprint:
     return routes
 
 
-def _described(worker: Heard) -> Worker:
+def _jobs_of(desk: Desk, worker: Heard) -> Iterator[JobStatus]:
+    """What it ran when it was last heard of, and has not ended since."""
+    for job_id in worker.facts.jobs:
+        with suppress(NoSuchJob):
+            status = desk.records.get(job_id)
+            if status.state in (JobState.LOADING, JobState.PROGRESS):
+                yield status
+
+
+def _running(job: JobStatus, now: float) -> RunningJob:
+    return RunningJob(
+        kind=job.kind,
+        active_model=job.model,
+        State=job.state,
+        Progress=job.fraction,
+        running_seconds=max(0.0, round(now - (job.started or now), 3)),
+        attempts=job.attempts,
+    )
+
+
+def _described(worker: Heard, jobs: list[RunningJob]) -> Worker:
     facts = worker.facts
     return Worker(
         worker=facts.worker_id,
@@ -48,6 +79,7 @@ def _described(worker: Heard) -> Worker:
         device=facts.device,
         slots=facts.slots,
         busy=facts.busy,
+        jobs=jobs,
         memory_bytes=facts.memory_bytes,
         gpu_memory_bytes=facts.gpu_memory_bytes,
     )

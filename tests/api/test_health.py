@@ -116,13 +116,18 @@ def test_readiness_needs_a_redis_that_takes_writes(client: FlaskClient, worker: 
 def test_workers_are_told_with_load_and_memory_but_without_job_ids(
     client: FlaskClient, worker: HandWorker
 ) -> None:
-    worker.workers.announce(facts("big", "standard", jobs=("secret-id",)), ttl_seconds=60)
+    client.post("/generate", json=BODY, headers=KEY)
+    claim, _ = worker.claim()
+    worker.report(claim, 1, 4)
+    jobs = (claim.job_id, "one-that-has-ended")
+    worker.workers.announce(facts("big", "standard", jobs=jobs), ttl_seconds=60)
 
     answer = client.get("/workers")
 
-    assert "secret-id" not in answer.get_data(as_text=True)
+    assert not [job for job in jobs if job in answer.get_data(as_text=True)]
     big, by_hand = answer.get_json()["workers"]
     assert 0 <= big.pop("heard_seconds_ago") < 60
+    assert 0 <= big["jobs"][0].pop("running_seconds") < 60
     assert big == {
         "worker": "big",
         "types": ["standard"],
@@ -130,7 +135,16 @@ def test_workers_are_told_with_load_and_memory_but_without_job_ids(
         "loaded": ["tiny"],
         "device": "cuda:0",
         "slots": 2,
-        "busy": 1,
+        "busy": 2,
+        "jobs": [
+            {
+                "kind": "txt2img",
+                "active_model": "tiny",
+                "State": "PROGRESS",
+                "Progress": 0.25,
+                "attempts": 1,
+            }
+        ],
         "memory_bytes": 12345,
         "gpu_memory_bytes": 6789,
     }
