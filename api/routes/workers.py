@@ -5,7 +5,6 @@ Neither needs a key, so neither names a job: whoever knows a job's id sees its p
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
@@ -14,7 +13,7 @@ from api.desk import Desk
 from api.health_answers import RunningJob, Worker, WorkerList
 from api.metrics import CONTENT_TYPE, exposition
 from api.operations import Answer, Operation
-from jobs.errors import NoSuchJob
+from jobs.errors import JobsError, RecordsUnavailable
 from jobs.status import JobState, JobStatus
 from jobs.workers import Heard
 
@@ -51,10 +50,14 @@ def worker_routes(desk: Desk) -> Blueprint:
 def _jobs_of(desk: Desk, worker: Heard) -> Iterator[JobStatus]:
     """What it ran when it was last heard of, and has not ended since."""
     for job_id in worker.facts.jobs:
-        with suppress(NoSuchJob):
+        try:
             status = desk.records.get(job_id)
-            if status.state in (JobState.LOADING, JobState.PROGRESS):
-                yield status
+        except RecordsUnavailable:
+            raise
+        except JobsError:  # ended and forgotten meanwhile
+            continue
+        if status.state in (JobState.LOADING, JobState.PROGRESS):
+            yield status
 
 
 def _running(job: JobStatus, now: float) -> RunningJob:
