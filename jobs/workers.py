@@ -11,6 +11,7 @@ from jobs.connection import reaching_redis
 from jobs.names import JOB_TYPES, JobType
 
 _REMEMBERED_SECONDS = 86_400
+_MISSED_SECONDS = 3600
 
 
 class WorkerFacts(BaseModel):
@@ -81,7 +82,7 @@ class Workers:
             pipe.sadd(keys.WORKERS, facts.worker_id)
             pipe.set(keys.LAST_SERVED, text, ex=_REMEMBERED_SECONDS)
             for job_type in facts.types:
-                pipe.set(keys.expected(job_type), 1, ex=_REMEMBERED_SECONDS)
+                pipe.set(keys.expected(job_type), 1, ex=_MISSED_SECONDS)
             pipe.execute()
 
     def withdraw(self, worker_id: str) -> None:
@@ -117,7 +118,10 @@ class Workers:
         return tuple(_heard(text, left / 1000) for text, left in found.values() if text)
 
     def missed(self) -> tuple[JobType, ...]:
-        """The types that nobody serves, though somebody did who vanished without signing off."""
+        """The types that nobody serves, though somebody did who vanished without signing off.
+
+        For an hour: who took its worker away for good, the hard way, need not be told for ever.
+        """
         served = {job_type for worker in self.alive() for job_type in worker.types}
         with reaching_redis():
             expected = cast(list[str | None], self._redis.mget(map(keys.expected, JOB_TYPES)))
