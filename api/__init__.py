@@ -17,6 +17,7 @@ from api.routes.images import image_routes
 from api.routes.recent import recent_routes
 from api.routes.status import status_routes
 from api.routes.templates import template_routes
+from api.routes.workers import worker_routes
 from api.settings import NO_LIMIT, ApiSettings
 
 log = logging.getLogger(__name__)
@@ -46,5 +47,6 @@ def create_app(settings: ApiSettings) -> Flask:
     app.register_blueprint(template_routes())
     app.register_blueprint(capability_routes(desk))
     app.register_blueprint(health_routes(desk))
+    app.register_blueprint(worker_routes(desk))
     add_docs(app, settings.limits)
     return app

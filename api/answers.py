@@ -108,30 +108,6 @@ class Recent(BaseModel):
     Recent_finished_images: list[str] = Field(max_length=10, description="newest first")
 
 
-class Alive(BaseModel):
-    """This process answers."""
-
-    status: str
-
-
-class Ready(BaseModel):
-    """A job would be drawn."""
-
-    status: str
-    workers: int
-    types: list[JobType]
-    models: list[str]
-    default_model: str
-    default_model_installed: bool
-
-
-class NotReady(BaseModel):
-    """A job would not be drawn, and why."""
-
-    status: str
-    problem: str
-
-
 class Template(BaseModel):
     """A complete request, and where it is to be posted."""
 

@@ -1,12 +1,12 @@
 """The desk between HTTP and the jobs: takes a request in, tells how its job is doing."""
 
-import logging
 import posixpath
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
+import structlog
 from celery import Celery
 from redis import Redis
 
@@ -29,7 +29,7 @@ from jobs.store import PictureStore
 from jobs.webhook_rules import WebhookRules
 from jobs.workers import Served, Workers
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 DEFAULT_TYPE: JobType = "optimized"
 SEEDS = 2**32
@@ -109,14 +109,14 @@ class Desk:
     def cancel(self, job_id: str, *, by: str) -> JobState:
         """Cancel a job, as JobRecords.cancel does, and delete what it left in the store."""
         state = self.records.cancel(job_id, by=by)
-        log.info("job %s: cancelled, it was %s", job_id, state)
+        log.info("job cancelled", job=job_id, was=state)
         self._tidy(job_id)
         return state
 
     def delete(self, job_id: str, *, by: str) -> JobState:
         """Forget or cancel a job, as JobRecords.delete does, and delete its files."""
         state = self.records.delete(job_id, by=by)
-        log.info("job %s: deleted, it was %s", job_id, state)
+        log.info("job deleted", job=job_id, was=state)
         self._tidy(job_id)
         return state
 
@@ -221,9 +221,13 @@ class Desk:
             self._forget_init_image(job)
             return accepted
         log.info(
-            "job %s: %s, %s, model %s, %d image(s)",
-            job.job_id, request.kind, request.type, job.model, request.image_count,
-        )  # fmt: skip
+            "job accepted",
+            job=job.job_id,
+            kind=request.kind,
+            type=request.type,
+            model=job.model,
+            images=request.image_count,
+        )
         return accepted
 
     def _forget_init_image(self, job: NewJob) -> None:

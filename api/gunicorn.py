@@ -1,16 +1,31 @@
 """gunicorn's configuration: `gunicorn --config python:api.gunicorn api.wsgi:app`."""
 
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
 from api.patience import PatientWorker
 from api.settings import ApiSettings
 from jobs.environment import read_settings
+from jobs.logs import configure_logging
 
 _settings = read_settings(ApiSettings)
+configure_logging(_settings.log_level, _settings.log_format)
 
 
 class Worker(PatientWorker):
     """The threads of this API."""
 
     request_seconds = _settings.request_seconds
+
+
+class HouseLogger(Logger):
+    """gunicorn's own lines, in the form of all others."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
 
 
 _host = f"[{_settings.api_host}]" if ":" in _settings.api_host else _settings.api_host
@@ -24,4 +39,5 @@ threads = _settings.api_threads
 # What stopping waits for: longer than any answer that is not a synchronous one.
 graceful_timeout = 3
 control_socket_disable = True
+logger_class = HouseLogger
 loglevel = "warning"

@@ -37,6 +37,16 @@ SPOKEN_CHOICES = {
     "type": "one of: standard, optimized",
     "sampler": "a key or label of the table below",
 }
+S3 = """
+# -- OUTPUTS=s3://bucket/folder, read by its client
+# the keys of an account that may read, write, list and delete there
+# AWS_ACCESS_KEY_ID=
+# AWS_SECRET_ACCESS_KEY=
+# the region of the bucket
+# AWS_DEFAULT_REGION=
+# a server of another make, such as MinIO: http://host:port; empty: Amazon's
+# AWS_ENDPOINT_URL=
+"""
 SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("make up", LauncherSettings),
     ("API and workers", JobSettings),
@@ -81,7 +91,7 @@ def settings() -> str:
             if name not in told:
                 told.add(name)
                 lines.append(f"# {field.description}\n# {name.upper()}={_plain(field.default)}\n")
-    return "".join(lines)
+    return "".join(lines) + S3
 
 
 def readme(current: str) -> str:

@@ -1,8 +1,10 @@
 """Reading a process's settings, for composition roots: a wrong one is told in one line."""
 
+import os
 import sys
 from typing import TypeVar
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
@@ -13,9 +15,14 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 def read_settings(kind: type[Settings]) -> Settings:
     """The settings from the environment and `.env`.
 
+    What S3's client reads from the environment by itself, AWS_*, may stand in `.env` as well.
+
     Raises:
         SystemExit: with one line that names every variable that cannot be.
     """
+    for name, value in dotenv_values(".env").items():
+        if name.startswith("AWS_") and value:
+            os.environ.setdefault(name, value)
     try:
         return kind()
     except ValidationError as error:

@@ -50,3 +50,8 @@ def queue(job_type: str) -> str:
 def rescue(job_type: str) -> str:
     """Present while the waiting jobs of a type have just been woken again."""
     return f"{PREFIX}rescue:{job_type}"
+
+
+def expected(job_type: str) -> str:
+    """Present while a type is to be served: a worker announced it, and none has signed off."""
+    return f"{PREFIX}expected:{job_type}"

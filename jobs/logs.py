@@ -6,15 +6,21 @@ stands in every line of its thread. Prompts are told at debug only, keys never.
 
 import logging
 import sys
+import threading
+from types import TracebackType
 from typing import Literal
 
 import structlog
 from structlog.typing import Processor
 
+log = structlog.get_logger(__name__)
+
 LogFormat = Literal["text", "json"]
 
 # Celery tells each message twice; the worker's own events say it once, with the job's id.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "kombu", "celery.redirected")
+# What libraries say at DEBUG is not ours to vouch for: botocore's tells how requests are signed.
+_WORDY = ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "PIL", "flask-limiter")
 
 
 def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> None:
@@ -30,6 +36,8 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if log_format == "json":
+        shared.append(structlog.stdlib.add_logger_name)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -59,3 +67,23 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _WORDY:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    logging.captureWarnings(True)
+    sys.excepthook = _log_the_end
+    threading.excepthook = _log_the_end_of_a_thread
+
+
+def _log_the_end(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What nobody caught is one line, too."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    log.critical("the process failed", exc_info=(kind, error, traceback))
+
+
+def _log_the_end_of_a_thread(ended: threading.ExceptHookArgs) -> None:
+    name = ended.thread.name if ended.thread else ""
+    log.error("a thread failed", thread=name, exc_info=ended.exc_value)

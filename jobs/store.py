@@ -1,28 +1,27 @@
 """Where pictures are kept: a folder, or any fsspec URL such as s3://bucket/folder.
 
 Names are relative to the root and made of a folder the request rules have checked, the job's id
-and a number. A picture is written into a hidden folder and renamed, so that nobody sees half a
-picture, and nothing is seen of a job that did not finish.
+and a number. A picture is written into a hidden folder and renamed (in an object store: copied),
+so that nobody sees half a picture, and nothing is seen of a job that did not finish.
 """
 
-import errno
 import posixpath
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from jobs.errors import NoSuchPicture, StoreError, StoreFull, UnsafeName
+from jobs.errors import NoSuchPicture, StoreError, UnsafeName
+from jobs.places import has_folders, open_place, storing
 
 INPUTS = "inputs"
 # Pictures of a job with skip_save: kept to be fetched once, out of the way of what is kept.
 TRANSIENT = "transient"
 # A folder no request can name: its segments may not begin with a dot.
 _PARTS = ".parts"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 
 
 class Staging:
@@ -98,9 +97,8 @@ class PictureStore:
     """
 
     def __init__(self, url: str) -> None:
-        with _storing(url):
-            self._files, root = fsspec.core.url_to_fs(url)
-        self._root = str(root).rstrip("/")
+        self._files, self._root = open_place(url)
+        self._has_folders = has_folders(self._files)
 
     @contextmanager
     def staging(self, job_id: str, outdir: str, token: int) -> Iterator[Staging]:
@@ -125,7 +123,7 @@ class PictureStore:
             job_id: the job.
             before: only attempts with a smaller fencing token; None: all of them.
         """
-        with suppress(NoSuchPicture), _storing(job_id):
+        with suppress(NoSuchPicture), storing(job_id):
             for path in self._files.glob(f"{self._root}/{_PARTS}/{job_id}.*"):
                 token = posixpath.basename(str(path)).removeprefix(f"{job_id}.").split(".")[0]
                 if before is None or int(token) < before:
@@ -136,7 +134,7 @@ class PictureStore:
         names: set[str] = set()
         self._files.invalidate_cache()  # other processes write here, too
         for folder in (INPUTS, _PARTS):
-            with suppress(NoSuchPicture), _storing(folder):
+            with suppress(NoSuchPicture), storing(folder):
                 paths = self._files.ls(f"{self._root}/{folder}", detail=False)
                 names |= {f"{folder}/{posixpath.basename(str(path))}" for path in paths}
         return names
@@ -146,27 +144,41 @@ class PictureStore:
         self._path(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file, making its folders."""
+        """Write a file, making its folders. Of one that cannot be written whole nothing stays."""
         path = self._path(name)
-        with _storing(name):
-            self._files.makedirs(posixpath.dirname(path), exist_ok=True)
-            self._files.pipe_file(path, data)
+        try:
+            with storing(name, writing=True):
+                self._make_folder_of(path)
+                self._files.pipe_file(path, data)
+        except StoreError:
+            if self._has_folders:  # an object store keeps no half of a write
+                with suppress(StoreError):
+                    self.delete(name)
+            raise
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a file, replacing what had the new name: one step where the store has renames."""
+        """Rename a file, replacing what had the new name, in one step.
+
+        An object store has no renames: there the file is copied, which is one step too, and then
+        deleted under its old name.
+        """
         path, new_path = self._path(name), self._path(new_name)
-        with _storing(name):
-            self._files.makedirs(posixpath.dirname(new_path), exist_ok=True)
-            self._files.mv(path, new_path)
+        with storing(name, writing=True):
+            self._make_folder_of(new_path)
+            if self._has_folders:
+                self._files.mv(path, new_path)
+            else:
+                self._files.cp_file(path, new_path)
+                self._files.rm_file(path)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises NoSuchPicture."""
-        with _storing(name):
+        with storing(name):
             return bytes(self._files.cat_file(self._path(name)))
 
     def delete(self, name: str) -> None:
         """Delete a file; nothing happens when there is none."""
-        with suppress(NoSuchPicture), _storing(name):
+        with suppress(NoSuchPicture), storing(name):
             self._files.rm_file(self._path(name))
 
     def put_init_image(self, job_id: str, data: bytes) -> None:
@@ -183,6 +195,20 @@ class PictureStore:
         """Forget the picture an img2img job started from."""
         self.delete(_init_name(job_id))
 
+    def probe(self) -> None:
+        """Write, read and delete a file: raises when a job could not be stored or shown now."""
+        name = f"{_PARTS}/probe.{uuid.uuid4()}"
+        self.put(name, b"probe")
+        try:
+            if self.read(name) != b"probe":
+                raise StoreError("the picture store does not give back what it was given")
+        finally:
+            self.delete(name)
+
+    def _make_folder_of(self, path: str) -> None:
+        if self._has_folders:
+            self._files.makedirs(posixpath.dirname(path), exist_ok=True)
+
     def _path(self, name: str) -> str:
         if name.startswith("/") or "\0" in name or ".." in name.split("/"):
             raise UnsafeName(f"{name!r} is outside the output root")
@@ -197,18 +223,3 @@ class PictureStore:
 
 def _init_name(job_id: str) -> str:
     return f"{INPUTS}/{job_id}.png"
-
-
-@contextmanager
-def _storing(name: str) -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except FileNotFoundError as error:
-        raise NoSuchPicture(f"nothing is stored as {name!r}") from error
-    except OSError as error:
-        kind = StoreFull if error.errno in _FULL else StoreError
-        raise kind(f"the picture store failed: {error.strerror or error}") from error
-    except (ImportError, ValueError) as error:
-        raise StoreError(f"the picture store cannot be used: {error}") from error

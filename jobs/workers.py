@@ -8,9 +8,10 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import reaching_redis
-from jobs.names import JobType
+from jobs.names import JOB_TYPES, JobType
 
 _REMEMBERED_SECONDS = 86_400
+_MISSED_SECONDS = 3600
 
 
 class WorkerFacts(BaseModel):
@@ -25,6 +26,9 @@ class WorkerFacts(BaseModel):
         slots, busy: jobs it can run at once, and runs now.
         jobs: the ids of those it runs.
         loaded: the models it holds in memory.
+        memory_bytes: what the process has in memory; None where it cannot be told.
+        gpu_memory_bytes: what it has taken of its GPU's memory; None without one.
+        silent_seconds: after how long without an announcement it counts as gone.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,6 +42,17 @@ class WorkerFacts(BaseModel):
     busy: int = 0
     jobs: tuple[str, ...] = ()
     loaded: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    silent_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A worker, and how many seconds ago it was heard of, by Redis' clock."""
+
+    facts: WorkerFacts
+    seconds_ago: float
 
 
 @dataclass(frozen=True)
@@ -60,35 +75,61 @@ class Workers:
 
     def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> None:
         """Say that this worker is alive, for the next `ttl_seconds`."""
-        text = facts.model_dump_json()
+        text = facts.model_copy(update={"silent_seconds": ttl_seconds}).model_dump_json()
         with reaching_redis():
             pipe = self._redis.pipeline(transaction=True)
             pipe.set(keys.WORKER + facts.worker_id, text, px=round(ttl_seconds * 1000))
             pipe.sadd(keys.WORKERS, facts.worker_id)
             pipe.set(keys.LAST_SERVED, text, ex=_REMEMBERED_SECONDS)
+            for job_type in facts.types:
+                pipe.set(keys.expected(job_type), 1, ex=_MISSED_SECONDS)
             pipe.execute()
 
     def withdraw(self, worker_id: str) -> None:
-        """Say that this worker has left in good order."""
+        """Say that this worker has left in good order.
+
+        What it served is expected no more; the others expect theirs anew at their next word.
+        """
         with reaching_redis():
             pipe = self._redis.pipeline(transaction=True)
-            pipe.delete(keys.WORKER + worker_id)
+            pipe.delete(keys.WORKER + worker_id, *map(keys.expected, JOB_TYPES))
             pipe.srem(keys.WORKERS, worker_id)
             pipe.execute()
 
     def alive(self) -> tuple[WorkerFacts, ...]:
         """The workers heard of lately, by id. Forgets those that have gone silent."""
+        return tuple(heard.facts for heard in self.heard())
+
+    def heard(self) -> tuple[Heard, ...]:
+        """The workers heard of lately, by id, each with the age of its last word."""
         with reaching_redis():
             ids = sorted(cast(set[str], self._redis.smembers(keys.WORKERS)))
             if not ids:
                 return ()
-            texts = cast(
-                list[str | None], self._redis.mget([keys.WORKER + worker for worker in ids])
-            )
-            silent = [worker for worker, text in zip(ids, texts, strict=True) if text is None]
+            pipe = self._redis.pipeline(transaction=True)
+            for worker in ids:
+                pipe.get(keys.WORKER + worker)
+                pipe.pttl(keys.WORKER + worker)
+            answers = iter(pipe.execute())
+            found = {worker: (next(answers), next(answers)) for worker in ids}
+            silent = [worker for worker, (text, _) in found.items() if text is None]
             if silent:
                 self._redis.srem(keys.WORKERS, *silent)
-        return tuple(WorkerFacts.model_validate_json(text) for text in texts if text)
+        return tuple(_heard(text, left / 1000) for text, left in found.values() if text)
+
+    def missed(self) -> tuple[JobType, ...]:
+        """The types that nobody serves, though somebody did who vanished without signing off.
+
+        For an hour: who took its worker away for good, the hard way, need not be told for ever.
+        """
+        served = {job_type for worker in self.alive() for job_type in worker.types}
+        with reaching_redis():
+            expected = cast(list[str | None], self._redis.mget(map(keys.expected, JOB_TYPES)))
+        return tuple(
+            job_type
+            for job_type, word in zip(JOB_TYPES, expected, strict=True)
+            if word and job_type not in served
+        )
 
     def served(self) -> Served:
         """Which types and models are served, by all workers together."""
@@ -105,3 +146,8 @@ class Workers:
             return Served(types=(), models=(), alive=False)
         last = WorkerFacts.model_validate_json(text)
         return Served(types=last.types, models=last.models, alive=False)
+
+
+def _heard(text: str, left_seconds: float) -> Heard:
+    facts = WorkerFacts.model_validate_json(text)
+    return Heard(facts, max(0.0, facts.silent_seconds - left_seconds))

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from jobs.environment import read_settings
 from launcher.demo import demo
 from launcher.errors import Interrupted, LauncherError
 from launcher.interruption import Interruption
 from launcher.settings import LauncherSettings
+from launcher.terminal import log_of
 from launcher.up import up
 
 
@@ -22,19 +24,27 @@ def main() -> int:
     arguments = parser.parse_args()
 
     interruption = Interruption()
+    settings = read_settings(LauncherSettings)
     try:
-        settings = read_settings(LauncherSettings)
         if arguments.command == "up":
             up(settings, interruption)
         else:
             demo(settings, interruption, arguments.output)
     except Interrupted:
-        print("Stopped.", flush=True)
+        _say(settings, "Stopped.")
         return 0 if arguments.command == "up" else 130
     except LauncherError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(settings, f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say(settings: LauncherSettings, text: str, file: TextIO = sys.stdout) -> None:
+    """Our last words, in the form of all others."""
+    if settings.log_format == "json":
+        log_of("json").plain(text)
+    else:
+        print(text, file=file, flush=True)
 
 
 if __name__ == "__main__":

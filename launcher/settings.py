@@ -1,6 +1,7 @@
 """The launcher's settings, read once from the environment and `.env`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,6 +33,9 @@ class LauncherSettings(BaseSettings):
     )
     celery_result_backend: str = Field(
         default="", description="the Redis of the jobs' records; empty: CELERY_BROKER_URL"
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="of every process: text, or one JSON object a line"
     )
     ready_timeout: float = Field(
         default=300, gt=0, description="seconds until a service that does not get ready is given up"

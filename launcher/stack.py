@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ import redis
 
 from launcher.errors import ModelMissing, NotReady, ServiceEnded
 from launcher.interruption import Interruption
+from launcher.revival import Revival
 from launcher.service import Output, Service
 from launcher.settings import LauncherSettings
 from launcher.valkey import start_valkey
@@ -30,6 +32,9 @@ class Stack:
 
     Used in a `with` block, which leaves no process behind however it is left. The block belongs
     into the main thread: Linux ends a leashed process with the thread that started it.
+
+    Args:
+        revive: start workers again that die once the service is ready; else their end is its end.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class Stack:
         interruption: Interruption,
         output: Output,
         environment: Mapping[str, str] | None = None,
+        *,
+        revive: bool = False,
     ) -> None:
         self.url = f"http://{_reachable(settings.api_host)}:{settings.port}"
         self._settings = settings
@@ -47,14 +54,17 @@ class Stack:
         self._output = output
         self._environment = environment or {}
         self._valkey: list[Service] = []
-        self._others: list[Service] = []
+        self._workers: list[Revival] = []
+        self._api: list[Service] = []
+        self._revive = revive
+        self._ready_once = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._output("launcher", "stopping")
-        _end(self._others, STOP_SECONDS)
+        _end([*(worker.service for worker in self._workers), *self._api], STOP_SECONDS)
         _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers hand their jobs back to it
 
     def start(self) -> None:
@@ -72,24 +82,36 @@ class Stack:
             "CELERY_RESULT_BACKEND": self._settings.celery_result_backend or broker,
         }
         for number, cores in enumerate(shares_of_cores(self._settings.workers), start=1):
-            name = f"worker-{number}"
-            worker = Service(
-                name,
-                [*WORKER, "--hostname", f"{name}@%h"],
-                output=self._output,
-                environment=environment,
-                cores=cores,
-            )
-            self._others.append(worker)
-        self._others.append(Service("api", API, output=self._output, environment=environment))
+            start = partial(self._worker, f"worker-{number}", environment, cores)
+            self._workers.append(Revival(start(), start, output=self._output))
+        self._api.append(Service("api", API, output=self._output, environment=environment))
         self._wait_for("the service", self._ready)
+        self._ready_once = True
 
     def pause(self, seconds: float = POLL_SECONDS) -> None:
-        """Sleep while all is well; raises ServiceEnded or Interrupted when it is not."""
+        """Sleep while all is well; raises ServiceEnded or Interrupted when it is not.
+
+        A worker that dies before the service was ready would die again: a setting is wrong.
+        """
         self._interruption.pause(seconds)
-        for service in [*self._valkey, *self._others]:
+        needed = [*self._valkey, *self._api]
+        if self._revive and self._ready_once:
+            for worker in self._workers:
+                worker.look_after()
+        else:
+            needed += [worker.service for worker in self._workers]
+        for service in needed:
             if not service.running():
                 raise ServiceEnded(service.obituary())
+
+    def _worker(self, name: str, environment: Mapping[str, str], cores: set[int]) -> Service:
+        return Service(
+            name,
+            [*WORKER, "--hostname", f"{name}@%h"],
+            output=self._output,
+            environment=environment,
+            cores=cores,
+        )
 
     def _start_valkey(self) -> str:
         service, url = start_valkey(self._folder / "valkey", self._output)
@@ -102,9 +124,9 @@ class Stack:
             answer = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False)
         except httpx.TransportError:
             return False
-        if not answer.is_success:
-            return False
         facts = answer.json()
+        if {"records", "store", "workers"}.intersection(facts.get("missing", ())):
+            return False  # a type that the workers of another time served is not ours to wait for
         if not facts["default_model_installed"]:
             raise ModelMissing(
                 f"the default model {facts['default_model']!r} is not installed; installed: "

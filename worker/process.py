@@ -12,7 +12,6 @@ import structlog
 from celery import Celery
 from celery.worker import state as worker_state
 
-from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
@@ -28,6 +27,9 @@ from worker.engine import Engine, EngineRoom
 from worker.errors import StopReason
 from worker.heartbeat import Heartbeat
 from worker.lease import LeaseKeeper
+from worker.measured import MeasuredClaims
+from worker.memory import gpu_bytes, resident_bytes
+from worker.metrics import WorkerMetrics
 from worker.reaper import Reaper
 from worker.reporter import Reporter
 from worker.runner import Runner
@@ -59,8 +61,10 @@ class WorkerProcess:
         self._room = EngineRoom(make_engine)
         redis = self._redis = connect(settings.celery_result_backend)
         self._workers = Workers(redis)
-        self._claims = Claims(
+        self._metrics = WorkerMetrics()
+        self._claims = MeasuredClaims(
             redis,
+            self._metrics,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
@@ -71,7 +75,7 @@ class WorkerProcess:
         self._catalogue = Catalogue(settings.models_dir, settings.default_model)
         self._shelf = Shelf(self._catalogue, self._room.load, kept=settings.models_kept)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
-        self._reporter = Reporter(self._claims)
+        self._reporter = Reporter(self._claims, self._metrics.step)
         self._runner = Runner(
             owner=self.worker_id,
             claims=self._claims,
@@ -86,6 +90,7 @@ class WorkerProcess:
         self._tickers: list[Ticker] = [self._keeper, self._reporter]
         self._leaving = threading.Event()
         self._timers: list[threading.Timer] = []
+        self._stop_metrics: Callable[[], None] = lambda: None
 
     def start(self, queues: Collection[str], slots: int) -> None:
         """Begin to look after jobs.
@@ -140,6 +145,7 @@ class WorkerProcess:
             )
         for ticker in self._tickers:
             ticker.start()
+        self._tell_metrics(slots)
         if settings.preload:
             threading.Thread(target=self._preload, name="preload", daemon=True).start()
         log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
@@ -163,6 +169,7 @@ class WorkerProcess:
         """Stop the threads and withdraw the announcement. No job runs any more."""
         for ticker in self._tickers:
             ticker.stop()
+        self._stop_metrics()
         try:
             self._workers.withdraw(self.worker_id)
         except RecordsUnavailable as error:
@@ -206,7 +213,27 @@ class WorkerProcess:
             busy=len(running),
             jobs=tuple(job.claim.job_id for job in running),
             loaded=self._shelf.loaded(),
+            memory_bytes=resident_bytes(),
+            gpu_memory_bytes=gpu_bytes(self._room.device(self._settings.device)),
         )
+
+    def _tell_metrics(self, slots: int) -> None:
+        """Say what is measured, and answer for it where the settings say so."""
+        watch = self._metrics.watch
+        device = self._settings.device
+        watch("sd_worker_slots", "jobs it can run at once", lambda: slots)
+        watch("sd_worker_busy", "jobs it runs now", lambda: len(self._keeper.running()))
+        watch("sd_worker_models", "models in memory", lambda: len(self._shelf.loaded()))
+        watch("sd_worker_model_bytes", "weights in memory", self._shelf.resident_bytes)
+        watch(
+            "sd_worker_gpu_memory_bytes",
+            "memory taken of the GPU; 0 without one",
+            lambda: gpu_bytes(self._room.device(device)) or 0,
+        )
+        if self._settings.metrics_port:
+            self._stop_metrics = self._metrics.serve(
+                self._settings.metrics_host, self._settings.metrics_port
+            )
 
     def _preload(self) -> None:
         """Have the default model at hand before the first job asks for it."""

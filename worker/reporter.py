@@ -4,6 +4,7 @@ The sampler leaves its progress here and goes on; it never waits for Redis.
 """
 
 import threading
+from collections.abc import Callable
 
 from jobs.claims import Claims
 from jobs.status import Progress
@@ -14,17 +15,24 @@ _INTERVAL_SECONDS = 0.1
 
 
 class Reporter(Ticker):
-    """The progress of one worker's jobs."""
+    """The progress of one worker's jobs.
 
-    def __init__(self, claims: Claims) -> None:
+    Args:
+        claims: the records.
+        on_step: called at every evaluation, by the thread that samples.
+    """
+
+    def __init__(self, claims: Claims, on_step: Callable[[], object] = lambda: None) -> None:
         super().__init__("reporter", _INTERVAL_SECONDS)
         self._claims = claims
+        self._on_step = on_step
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._latest: dict[Running, Progress] = {}
 
     def tell(self, running: Running, progress: Progress) -> None:
-        """Leave the latest progress of a job. Returns at once."""
+        """Leave the progress of a job after an evaluation. Returns at once."""
+        self._on_step()
         with self._lock:
             self._latest[running] = progress
         self._news.set()

@@ -76,6 +76,14 @@ class WorkerSettings(JobSettings):
         description="file in MODELS_DIR/upscalers to upscale with; empty: the first, or the "
         "shipped one",
     )
+    metrics_host: str = Field(default="127.0.0.1", description="address METRICS_PORT listens on")
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="where a worker answers GET /metrics; 0: nowhere. Of several workers on one "
+        "machine each takes the next free port",
+    )
     preload: bool = Field(default=True, description="load the default model at start")
 
     @field_validator("types", "webhook_retry_seconds", mode="before")

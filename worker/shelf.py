@@ -73,6 +73,14 @@ class Shelf:
         with self._lock:
             self._make_room(0)
 
+    def resident_bytes(self) -> int:
+        """The weights of all models in memory."""
+        with self._lock:
+            held = [place.model for place in self._places.values() if place.model.done()]
+        return sum(
+            getattr(model.result(), "nbytes", 0) for model in held if model.exception() is None
+        )
+
     def _take(self, name: str) -> tuple[_Place, bool]:
         with self._lock:
             place = self._places.get(name)

@@ -2,14 +2,18 @@
 
 from http import HTTPStatus
 
+import structlog
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from redis import RedisError
 
-from api.answers import Alive, NotReady, Ready
 from api.desk import Desk
+from api.health_answers import Alive, NotReady, Ready
 from api.operations import Answer, Operation
-from jobs.errors import RecordsUnavailable
+from jobs.errors import RecordsUnavailable, StoreError
+from jobs.workers import WorkerFacts
+
+log = structlog.get_logger(__name__)
 
 PROBE = "sdapi:ready"
 
@@ -32,27 +36,40 @@ def health_routes(desk: Desk) -> Blueprint:
         }
     )
     def readyz() -> ResponseReturnValue:
-        """Records can be written, and at least one worker is alive."""
+        """Records and pictures can be written, and each type that was served still is."""
+        problems: dict[str, str] = {}
+        workers: tuple[WorkerFacts, ...] = ()
         try:
             # A write: Redis with a full disk or memory still reads.
             desk.redis.set(PROBE, "1", ex=60)
             workers = desk.workers.alive()
-        except (RedisError, RecordsUnavailable):
-            return _not_ready("the job records cannot be written")
-        if not workers:
-            return _not_ready("no worker is alive")
-        models = {model for worker in workers for model in worker.models}
-        return {
-            "status": "ready",
-            "workers": len(workers),
-            "types": sorted({kind for worker in workers for kind in worker.types}),
-            "models": sorted(models),
-            "default_model": desk.default_model,
-            "default_model_installed": desk.default_model in models,
-        }
+            if not workers:
+                problems["workers"] = "no worker is alive"
+            for job_type in desk.workers.missed():
+                problems[f"workers:{job_type}"] = f"no worker serves {job_type} any more"
+        except (RedisError, RecordsUnavailable) as error:
+            problems["records"] = "the job records cannot be written"
+            log.warning("not ready", reason=str(error))
+        try:
+            desk.store.probe()
+        except StoreError as error:
+            problems["store"] = "the pictures' store cannot be used"
+            log.warning("not ready", reason=str(error))
+        facts = _facts(desk, workers)
+        if not problems:
+            return {"status": "ready", **facts}
+        told = {"problem": "; ".join(problems.values()), "missing": list(problems)}
+        return {"status": "not ready", **told, **facts}, HTTPStatus.SERVICE_UNAVAILABLE
 
     return routes
 
 
-def _not_ready(problem: str) -> ResponseReturnValue:
-    return {"status": "not ready", "problem": problem}, HTTPStatus.SERVICE_UNAVAILABLE
+def _facts(desk: Desk, workers: tuple[WorkerFacts, ...]) -> dict[str, object]:
+    models = {model for worker in workers for model in worker.models}
+    return {
+        "workers": len(workers),
+        "types": sorted({kind for worker in workers for kind in worker.types}),
+        "models": sorted(models),
+        "default_model": desk.default_model,
+        "default_model_installed": desk.default_model in models,
+    }

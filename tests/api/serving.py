@@ -30,8 +30,12 @@ class RunningApi:
             )
 
     def __enter__(self) -> "RunningApi":
-        assert eventually(self._answers, 120), self.said
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        assert eventually(self._answers, 120), self.said
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -201,13 +201,3 @@ def test_recent_takes_the_key_from_header_query_or_body(
     assert client.get("/recent", json={"api_key": DUMMY_KEY}).status_code == 200
     assert client.get("/recent").status_code == 401
     assert client.get("/recent", query_string={"api_key": "x"}).status_code == 401
-
-
-def test_readiness_needs_a_living_worker(client: FlaskClient, worker: HandWorker) -> None:
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["workers"]) == (200, 1)
-
-    worker.workers.withdraw("by-hand")
-
-    assert client.get("/readyz").status_code == 503
-    assert client.get("/healthz").status_code == 200

@@ -1,23 +1,47 @@
+"""Pictures in a folder and on S3, by the same tests; and what is true of folders alone."""
+
 import errno
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from jobs.errors import NoSuchPicture, StoreError, StoreFull, UnsafeName
 from jobs.store import PictureStore
+from tests.s3 import S3, S3Server
+
+Files = Callable[[], list[str]]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return str(tmp_path / "outputs")
+    return request.getfixturevalue("s3").url
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> PictureStore:
-    return PictureStore(str(tmp_path / "outputs"))
+def store(url: str) -> PictureStore:
+    return PictureStore(url)
 
 
-def files(folder: Path) -> list[str]:
+@pytest.fixture
+def files(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    """What is stored, below the root."""
+    if url.startswith("s3://"):
+        s3: S3 = request.getfixturevalue("s3")
+        return s3.names
+    return lambda: names_below(tmp_path / "outputs")
+
+
+def names_below(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def test_pictures_appear_under_their_names_all_at_the_end(
-    store: PictureStore, tmp_path: Path
+    store: PictureStore, files: Files
 ) -> None:
     with store.staging("job", "cats/red", token=1) as staging:
         name = staging.put(0, b"picture", "png")
@@ -27,23 +51,23 @@ def test_pictures_appear_under_their_names_all_at_the_end(
         assert staging.publish() == (name, grid)
     assert (name, grid) == ("cats/red/job_0.png", "grids/job_grid.png")
     assert store.read(name) == b"picture"
-    assert files(tmp_path / "outputs") == [name, grid]
+    assert files() == [name, grid]
 
 
-def test_nothing_is_left_of_a_job_that_did_not_finish(store: PictureStore, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_job_that_did_not_finish(store: PictureStore, files: Files) -> None:
     with pytest.raises(RuntimeError), store.staging("job", "cats", token=1) as staging:
         staging.put(0, b"picture", "png")
         raise RuntimeError("stopped")
-    assert files(tmp_path) == []
+    assert files() == []
 
 
-def test_what_a_dead_attempt_left_is_deleted_by_the_next(
-    store: PictureStore, tmp_path: Path
-) -> None:
+def test_what_a_dead_attempt_left_is_deleted_by_the_next(store: PictureStore, files: Files) -> None:
     store.staging("job", "cats", token=1).__enter__().put(0, b"dead", "png")
-    assert len(files(tmp_path)) == 1
+    store.staging("jobber", "cats", token=1).__enter__().put(0, b"another's", "png")
+    assert len(files()) == 2
     with store.staging("job", "cats", token=2):
-        assert files(tmp_path) == []
+        assert [name for name in files() if "jobber" not in name] == []
+        assert len(files()) == 1
 
 
 def test_two_attempts_do_not_write_to_one_file(store: PictureStore) -> None:
@@ -64,13 +88,14 @@ def test_no_name_leaves_the_root(store: PictureStore, name: str) -> None:
             touch(name)
 
 
-def test_a_link_out_of_the_root_is_not_followed(store: PictureStore, tmp_path: Path) -> None:
+def test_a_link_out_of_the_root_is_not_followed(tmp_path: Path) -> None:
+    store = PictureStore(str(tmp_path / "outputs"))
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outputs" / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(UnsafeName), store.staging("job", "link", token=1) as staging:
         staging.put(0, b"picture", "png")
-    assert files(tmp_path / "outside") == []
+    assert names_below(tmp_path / "outside") == []
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -81,9 +106,9 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert store.read("a/b.png") == b"x"
 
 
-def test_an_init_image_is_kept_until_it_is_deleted(store: PictureStore, tmp_path: Path) -> None:
+def test_an_init_image_is_kept_until_it_is_deleted(store: PictureStore, files: Files) -> None:
     store.put_init_image("job", b"picture")
-    assert files(tmp_path / "outputs") == ["inputs/job.png"]
+    assert files() == ["inputs/job.png"]
     assert store.read_init_image("job") == b"picture"
     store.delete_init_image("job")
     store.delete_init_image("job")
@@ -108,6 +133,64 @@ def test_pictures_can_live_in_any_fsspec_place() -> None:
 def test_an_unknown_kind_of_place_is_told_as_such() -> None:
     with pytest.raises(StoreError):
         PictureStore("nowhere://pictures")
+
+
+def test_a_probe_passes_and_leaves_nothing(store: PictureStore, files: Files) -> None:
+    store.probe()
+    assert files() == []
+
+
+def test_a_stopped_s3_is_told_as_such_and_its_address_is_not(s3: S3) -> None:
+    with S3Server() as other:
+        store = PictureStore(other.bucket("gone").url)
+        store.probe()
+    with pytest.raises(StoreError) as told:
+        store.probe()
+    assert not isinstance(told.value, NoSuchPicture)
+    assert str(other.port) not in str(told.value)
+
+
+def test_a_bucket_that_is_missing_is_no_missing_picture(s3: S3) -> None:
+    store = PictureStore(f"s3://nowhere-{s3.bucket}/outputs")
+    with pytest.raises(StoreError) as told:
+        store.put("a.png", b"picture")
+    assert not isinstance(told.value, NoSuchPicture)
+
+
+def test_another_process_sees_at_once_what_was_stored_and_deleted(url: str) -> None:
+    one, other = PictureStore(url), PictureStore(url)
+    with one.staging("job", "cats", token=1):
+        pass  # what is listed now must not be remembered
+    part = other.staging("job", "cats", token=1).__enter__()
+    part.put(0, b"picture", "png")
+    with one.staging("job", "cats", token=2), pytest.raises(StoreError):
+        part.publish()
+    with pytest.raises(NoSuchPicture):
+        one.read("cats/job_0.png")
+
+
+@contextmanager
+def files_end_after(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: to who writes it, a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_of_a_picture_that_does_not_fit_nothing_is_left(tmp_path: Path) -> None:
+    store = PictureStore(str(tmp_path))
+    with (
+        files_end_after(1000),
+        pytest.raises(StoreFull, match="too large"),
+        store.staging("job", "cats", token=1) as staging,
+    ):
+        staging.put(0, b"x" * 10_000, "png")
+    with files_end_after(1000), pytest.raises(StoreFull):
+        store.put_init_image("job", b"x" * 10_000)
+    assert names_below(tmp_path) == []
 
 
 def test_no_space_and_no_permission_are_the_stores_fault(

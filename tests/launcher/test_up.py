@@ -68,9 +68,7 @@ def test_a_process_that_hangs_is_ended_all_the_same(up: Launcher, mark: str) -> 
     assert not marked(mark)
 
 
-@pytest.mark.parametrize(
-    ("victim", "name"), [("-m worker", "worker-1"), ("gunicorn", "api"), ("valkey", "valkey")]
-)
+@pytest.mark.parametrize(("victim", "name"), [("gunicorn", "api"), ("valkey", "valkey")])
 def test_a_dead_process_is_said_in_one_line_and_ends_the_rest(
     up: Launcher, mark: str, victim: str, name: str
 ) -> None:
@@ -79,6 +77,39 @@ def test_a_dead_process_is_said_in_one_line_and_ends_the_rest(
     assert up.wait() == 1
     assert up.said.rstrip().endswith(f"\nerror: {name} was killed by SIGKILL")
     assert not marked(mark)
+
+
+def test_a_dead_worker_is_told_and_started_again(
+    launch: Launch, port: int, mark: str, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "unread.safetensors").touch()
+    up = launch(
+        "up",
+        PORT=str(port),
+        WORKERS="3",
+        DEFAULT_MODEL="unread",
+        MODELS_DIR=str(tmp_path / "models"),
+        PRELOAD="false",
+    )
+    up.wait_until_it_says("ready at")
+    before = heard_of(port)
+    assert len(before) == 3
+
+    os.kill(process_of(mark, "--hostname worker-2"), signal.SIGKILL)
+
+    up.wait_until_it_says("worker-2 was killed by SIGKILL; it is started again in 1 s")
+    # the dead one's announcement runs out, the new one's comes
+    assert eventually(lambda: len(heard_of(port) & before) == 2, 120), up.said
+    assert eventually(lambda: len(heard_of(port) - before) == 1, 120), up.said
+    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+    assert up.process.poll() is None
+
+
+def heard_of(port: int) -> set[str]:
+    """The workers that the API knows of."""
+    answer = httpx.get(f"http://127.0.0.1:{port}/workers", timeout=30)
+    return {worker["worker"] for worker in answer.json()["workers"]}
 
 
 def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:

@@ -124,13 +124,13 @@ class Bench:
             runner.run_next("standard")
 
 
-@pytest.fixture
-def bench(redis_url: str, tmp_path: Path) -> Bench:
+def bench_on(redis_url: str, folder: Path) -> Bench:
+    """A bench on a Redis, with models and pictures in a folder."""
     redis = connect(redis_url)
-    models = tmp_path / "models"
+    models = folder / "models"
     models.mkdir()
     (models / "small.safetensors").touch()
-    store = PictureStore(str(tmp_path / "outputs"))
+    store = PictureStore(str(folder / "outputs"))
     return Bench(
         redis=redis,
         celery=make_celery(JobSettings(celery_broker_url=redis_url), publisher=True),
@@ -140,9 +140,14 @@ def bench(redis_url: str, tmp_path: Path) -> Bench:
         store=store,
         remains=Remains(redis, store),
         unwell=threading.Event(),
-        outputs=tmp_path / "outputs",
+        outputs=folder / "outputs",
         models=models,
     )
+
+
+@pytest.fixture
+def bench(redis_url: str, tmp_path: Path) -> Bench:
+    return bench_on(redis_url, tmp_path)
 
 
 def png(image: Image.Image) -> str:

@@ -26,6 +26,7 @@ LEAK = "take all the memory there is, for good"
 class SmallModel:
     name: str
     hash: str = "0123456789"
+    nbytes: int = 1000
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -81,7 +82,8 @@ def test_an_upscaler_that_cannot_be_read_fails_the_job_before_it_draws(bench: Be
 @pytest.mark.parametrize("switch", ["upscale", "post_upscale"])
 def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, switch: str) -> None:
     engine = SmallEngine(seconds=0.01, tiles=20_000)
-    job_id = bench.submit("img2img", n_iter=1, ddim_steps=1, **{switch: True})
+    asked: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, switch: True}
+    job_id = bench.submit("img2img", **asked)
     with bench.runner(engine) as runner:
         at_work = threading.Thread(target=runner.run_next, args=["standard"])
         at_work.start()

@@ -1,0 +1,55 @@
+"""What a worker process tells Prometheus."""
+
+import os
+import socket
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from launcher.valkey import free_port
+from tests.worker.conftest import Bench, until
+from tests.worker.processes import worker
+
+pytestmark = pytest.mark.service
+
+
+def numbers(port: int) -> dict[str, float]:
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30)
+    return {
+        sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
+    bench: Bench, redis_url: str
+) -> None:
+    port = free_port()
+    with (
+        # the port is taken: the worker goes on to the next
+        socket.create_server(("127.0.0.1", port)),
+        worker(bench, redis_url, METRICS_PORT=str(port)) as handle,
+    ):
+        bench.ended(bench.send(ddim_steps=7))
+        bench.ended(bench.send("img2img", type="optimized", ddim_steps=3, n_iter=1))
+        until(lambda: any(facts.loaded for facts in bench.workers.alive()))
+        served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
+        told = numbers(int(served.rpartition("port=")[2]))
+        (facts,) = bench.workers.alive()
+
+    assert told["sd_worker_steps_total"] == 10
+    assert told["sd_worker_steps_per_second"] > 0
+    for phase in ("queued", "loading", "sampling"):
+        assert told[f"sd_worker_job_seconds_count{{standard}}{{{phase}}}"] == 1
+        assert told[f"sd_worker_job_seconds_count{{optimized}}{{{phase}}}"] == 1
+    assert told["sd_worker_job_seconds_sum{standard}{sampling}"] >= 0.7
+    assert told["sd_worker_models"] == 1
+    assert told["sd_worker_model_bytes"] == 1000
+    assert (told["sd_worker_slots"], told["sd_worker_busy"]) == (1, 0)
+    assert told["sd_worker_gpu_memory_bytes"] == 0
+    assert told["process_resident_memory_bytes"] > 0
+    assert facts.memory_bytes
+    assert facts.memory_bytes > os.sysconf("SC_PAGE_SIZE")
+    assert facts.gpu_memory_bytes is None
