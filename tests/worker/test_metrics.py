@@ -42,9 +42,9 @@ def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
     assert told["sd_worker_steps_total"] == 10
     assert told["sd_worker_steps_per_second"] > 0
     for phase in ("queued", "loading", "sampling"):
-        assert told[f"sd_worker_job_seconds_count{{standard}}{{{phase}}}"] == 1
-        assert told[f"sd_worker_job_seconds_count{{optimized}}{{{phase}}}"] == 1
-    assert told["sd_worker_job_seconds_sum{standard}{sampling}"] >= 0.7
+        assert told[f"sd_worker_job_seconds_count{{{phase}}}{{standard}}"] == 1
+        assert told[f"sd_worker_job_seconds_count{{{phase}}}{{optimized}}"] == 1
+    assert told["sd_worker_job_seconds_sum{sampling}{standard}"] >= 0.7
     assert told["sd_worker_models"] == 1
     assert told["sd_worker_model_bytes"] == 1000
     assert (told["sd_worker_slots"], told["sd_worker_busy"]) == (1, 0)
