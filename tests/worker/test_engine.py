@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from jobs.status import JobState
-from stable_diffusion.checkpoint import build_networks, save_checkpoint
+from stable_diffusion.networks import build_networks
 from stable_diffusion.variants import TINY
+from stable_diffusion.weights.saving import save_checkpoint
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 from worker.diffusion import StableDiffusion
