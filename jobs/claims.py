@@ -82,6 +82,7 @@ class Claims:
         self._claim = redis.register_script(steps.CLAIM)
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
+        self._loading = redis.register_script(steps.LOADING)
         self._warn = redis.register_script(steps.WARN)
         self._finish = redis.register_script(steps.FINISH)
         self._hand_back = redis.register_script(steps.HAND_BACK)
@@ -130,6 +131,12 @@ class Claims:
                 keys=[keys.job(claim.job_id)],
                 args=[claim.token, progress.model_dump_json(), progress.fraction],
             )
+        return Hold(cast(str, reply))
+
+    def loading(self, claim: Claim, share: float) -> Hold:
+        """Show how much of the job's model is loaded, 0..1, until the job draws."""
+        with reaching_redis():
+            reply = self._loading(keys=[keys.job(claim.job_id)], args=[claim.token, share])
         return Hold(cast(str, reply))
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> Hold:

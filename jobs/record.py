@@ -188,6 +188,7 @@ def _status(job_id: str, record: dict[str, str], rank: int | None) -> JobStatus:
             "place": rank + 1 if waits and rank is not None else None,
             "progress": progress and Progress.model_validate(progress),
             "fraction": float(record["fraction"]),
+            "loading": of_json("loading", None) if state is JobState.LOADING else None,
             "request": of_json("request", {}),
             "model": record["model"],
             "warnings": tuple(of_json("warnings", ())),

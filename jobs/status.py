@@ -101,6 +101,7 @@ class JobStatus(_Fact):
     Attributes:
         place: place in the queue of its type, 1 being next; None unless the job is waiting.
         fraction: 0 to 1, never falling, 1 only on success.
+        loading: while the model is loaded, the share that is; None when nothing is told of it.
         request: the request as stored, by the README's names, without key and init image.
         submitter: whose job it is (a digest of the key; empty where keys are not kept).
         cancel_asked: a cancellation was accepted; the job will end CANCELLED.
@@ -115,6 +116,7 @@ class JobStatus(_Fact):
     place: int | None = None
     progress: Progress | None = None
     fraction: float = 0.0
+    loading: float | None = None
     request: dict[str, Any]
     model: str
     warnings: tuple[str, ...] = ()

@@ -128,6 +128,20 @@ return cancelled(KEYS[1]) and 'cancel' or 'held'
 """
 )
 
+# A job that draws already is past its loading: what is told of that too late changes nothing.
+#
+# KEYS job  ARGV token share  -> held, cancel or lost
+LOADING = (
+    _SHARED
+    + """
+if not held(KEYS[1], ARGV[1]) then return 'lost' end
+if redis.call('HGET', KEYS[1], 'state') == 'LOADING' then
+  redis.call('HSET', KEYS[1], 'loading', ARGV[2])
+end
+return cancelled(KEYS[1]) and 'cancel' or 'held'
+"""
+)
+
 # KEYS job  ARGV token warnings  -> held, cancel or lost
 WARN = (
     _SHARED

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from stable_diffusion.model import Model, assembled
+from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import parts_of
 from stable_diffusion.variants import Prediction
 from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.kinds import identify
+from stable_diffusion.weights.prediction import stated_beside, stated_inside
 from stable_diffusion.weights.reading import Weights, open_weights, read_weights
 
 
@@ -75,6 +76,13 @@ class Loader:
         networks = empty_networks(identify(open_weights(path)))
         parameters = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
         return parameters * self._dtype.itemsize
+
+    def kind(self, path: Path, prediction: Prediction | None = None) -> str:
+        """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""
+        checkpoint = open_weights(path)
+        variant = identify(checkpoint)
+        stated = stated_beside(path) or stated_inside(checkpoint)
+        return kind_of(variant, stated or prediction or variant.prediction)
 
     def finish(self) -> None:
         """Wait for the copies that are being written."""

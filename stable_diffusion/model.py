@@ -42,13 +42,12 @@ class Model:
     networks: Networks
     tokenizer: ClipTokenizer
     device: torch.device
-    nbytes: int
+    nbytes: int = 0
 
     @property
     def kind(self) -> str:
-        """The variant, and whether it predicts v where its like do not: `sd2-v`."""
-        usual = self.prediction == self.variant.prediction
-        return self.variant.name if usual else f"{self.variant.name}-{self.prediction}"
+        """What it is in a word; see `kind_of`."""
+        return kind_of(self.variant, self.prediction)
 
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor) -> Tensor:
@@ -104,6 +103,11 @@ class Model:
         vae = self.networks.vae
         mean = posterior(vae, picture[None].to(self.device, vae.dtype)).mode()
         return mean[0].float().cpu() * LATENT_SCALE
+
+
+def kind_of(variant: Variant, prediction: Prediction) -> str:
+    """The variant's name, and what it predicts if its like do not: `sd2-v`."""
+    return variant.name if prediction == variant.prediction else f"{variant.name}-{prediction}"
 
 
 def load_model(

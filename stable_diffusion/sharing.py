@@ -20,7 +20,7 @@ def twin(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
         changed: parameters that shall be others, by name.
     """
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    made = copy.deepcopy(module, memo=shared)  # type: ignore[arg-type]
+    made = copy.deepcopy(module, memo=shared)
     for name, tensor in (changed or {}).items():
         owner, _, parameter = name.rpartition(".")
         made.get_submodule(owner)._parameters[parameter] = nn.Parameter(tensor, requires_grad=False)

@@ -17,10 +17,10 @@ from jobs.names import JOB_TYPES, JobType, queue_of
 from jobs.queue import submit
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
-from worker.catalogue import Catalogue
 from worker.engine import Engine, EngineRoom
 from worker.errors import StopReason
 from worker.heartbeat import Heartbeat
+from worker.inventory import Inventory
 from worker.lease import LeaseKeeper
 from worker.reaper import Reaper
 from worker.reporter import Reporter
@@ -44,7 +44,7 @@ class WorkerProcess:
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._celery = celery
-        self._room = EngineRoom(make_engine)
+        self._room = EngineRoom(make_engine, settings.models_memory)
         redis = connect(settings.celery_result_backend)
         self._workers = Workers(redis)
         self._claims = Claims(
@@ -54,8 +54,9 @@ class WorkerProcess:
             result_ttl_seconds=settings.result_ttl_seconds,
         )
         self._store = PictureStore(settings.outputs)
-        self._catalogue = Catalogue(settings.models_dir, settings.default_model)
-        self._shelf = Shelf(self._catalogue, self._room.load, kept=settings.models_kept)
+        self._catalogue = settings.catalogue
+        self._shelf = Shelf(self._catalogue, self._room)
+        self._inventory = Inventory(self._catalogue, self._room.made)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
         self._reporter = Reporter(self._claims)
         self._runner = Runner(
@@ -67,7 +68,7 @@ class WorkerProcess:
             keeper=self._keeper,
             reporter=self._reporter,
         )
-        self._tickers: list[Ticker] = [self._keeper, self._reporter]
+        self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]
         self._leaving = threading.Event()
 
     def start(self, queues: Collection[str], slots: int) -> None:
@@ -137,6 +138,7 @@ class WorkerProcess:
 
     def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
         running = self._keeper.running()
+        loaded = self._shelf.loaded()
         return WorkerFacts(
             worker_id=self.worker_id,
             types=types,
@@ -146,7 +148,10 @@ class WorkerProcess:
             slots=slots,
             busy=len(running),
             jobs=tuple(job.claim.job_id for job in running),
-            loaded=self._shelf.loaded(),
+            loaded=loaded,
+            model_facts=self._inventory.facts(loaded),
+            loras=tuple(sorted(self._catalogue.loras())),
+            embeddings=tuple(sorted(self._catalogue.embeddings())),
         )
 
     def _preload(self) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from PIL import Image
@@ -12,12 +14,12 @@ from PIL import Image
 from jobs.claims import Claim, Claims, Hold
 from jobs.errors import RecordsUnavailable, StoreError
 from jobs.names import JobType
-from jobs.request import Request, prompts_of, read_stored
+from jobs.request import prompts_of, read_stored
 from jobs.status import Result
 from jobs.store import TRANSIENT, PictureStore, Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.artist import Artist
-from worker.engine import EngineRoom
+from worker.engine import Engine, EngineRoom
 from worker.enlarger import Enlarger
 from worker.errors import JobStopped, StopReason, failure_of
 from worker.init_image import open_init_image
@@ -27,6 +29,9 @@ from worker.parts import Part, requests_of
 from worker.reporter import Reporter
 from worker.running import Running
 from worker.shelf import Shelf
+
+if TYPE_CHECKING:
+    from stable_diffusion.model import Model
 
 log = structlog.get_logger(__name__)
 
@@ -112,22 +117,42 @@ class Runner:
         parts = tuple(
             Part(one, engine.recipe(one, init)) for one in requests_of(request, prompts_of(stored))
         )
+        lend = partial(self._lend, running, engine, watch, list(claim.warnings))
+        # skip_save is about the single pictures: a grid goes where it was asked for
+        outdir = TRANSIENT if request.skip_save else request.outdir
+        with self.store.staging(claim.job_id, outdir, claim.token) as staging:
+            artist = Artist(request, parts, lend, engine, running, self.reporter, enlarger, watch)
+            result = artist.draw(staging)
+            spent = {"queued": claim.started - claim.submitted} | result.timings
+            timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}
+            running.check()
+            return self._publish(claim, staging, result.model_copy(update={"timings": timings}))
+
+    @contextmanager
+    def _lend(
+        self, running: Running, engine: Engine, watch: Stopwatch, told: list[str], part: Part
+    ) -> "Iterator[Model]":
+        """The model that a part of a job is drawn with; tells of its loading, and of its limits.
+
+        Args:
+            told: the warnings that the job has already; those that are added are put there.
+        """
+
+        def loading(share: float) -> None:
+            running.check()
+            self.reporter.tell_loading(running, share)
+
+        request = part.request
         with ExitStack() as loans:
             with watch.timing("load"):
-                model = loans.enter_context(self.shelf.borrow(claim.model))
+                borrowed = self.shelf.borrow(running.claim.model, request.prompt, loading)
+                model, limits = engine.prepared(loans.enter_context(borrowed), request)
             running.check()
-            self._warn(running, request, engine.device)
-            # skip_save is about the single pictures: a grid goes where it was asked for
-            outdir = TRANSIENT if request.skip_save else request.outdir
-            with self.store.staging(claim.job_id, outdir, claim.token) as staging:
-                artist = Artist(
-                    request, parts, model, engine, running, self.reporter, enlarger, watch
-                )
-                result = artist.draw(staging)
-                spent = {"queued": claim.started - claim.submitted} | result.timings
-                timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}
-                running.check()
-                return self._publish(claim, staging, result.model_copy(update={"timings": timings}))
+            added = (*warnings_of(request, device=engine.device), *limits)
+            if new := [warning for warning in added if warning not in told]:
+                told += new
+                running.heed(self._write(lambda: self.claims.warn(running.claim, tuple(told))))
+            yield model
 
     def _init_image(self, claim: Claim) -> Image.Image | None:
         if claim.kind != "img2img":
@@ -144,12 +169,6 @@ class Runner:
                 self.store.delete(name)
         # LOST: whoever has the job now writes the same pictures under the same names
         return hold
-
-    def _warn(self, running: Running, request: Request, device: str) -> None:
-        claim = running.claim
-        added = warnings_of(request, model=claim.model, device=device)
-        if added:
-            running.heed(self._write(lambda: self.claims.warn(claim, (*claim.warnings, *added))))
 
     def _failed(self, claim: Claim, error: Exception) -> Hold:
         failure = failure_of(error)

@@ -6,6 +6,7 @@ Source: OpenAI CLIP, `simple_tokenizer.py` (Radford et al. 2021, arXiv:2103.0002
 import gzip
 import html
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -47,7 +48,12 @@ class ClipTokenizer:
         space collapsed, lower case. Words that spell a marker (`<|endoftext|>`) stay words, so
         that no prompt can close its own sequence.
         """
-        return self._pairs.encode(_clean(text), add_special_tokens=False).ids
+        return [token for group in self.groups(text) for token in group]
+
+    def groups(self, text: str) -> Iterator[list[int]]:
+        """The same ids, those together that must not be parted between chunks."""
+        for token in self._pairs.encode(_clean(text), add_special_tokens=False).ids:
+            yield [token]
 
 
 def _clean(text: str) -> str:

@@ -175,7 +175,7 @@ def _write(path: Path, weights: Weights, fingerprint: str) -> str:
             out.write(block)
             checksum.update(block)
         for _, tensor in _tensors(weights.networks):
-            block = memoryview(tensor.view(torch.uint8).reshape(-1).numpy())
+            block = tensor.view(torch.uint8).reshape(-1).numpy().data
             out.write(block)
             checksum.update(block)
         out.flush()

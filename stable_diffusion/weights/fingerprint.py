@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.weights.folder import PARTS, weight_files
+from stable_diffusion.weights.places import files_of
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -25,13 +25,6 @@ def stamp(path: Path) -> Stamp:
     except OSError as error:
         raise ModelNotFound(f"model {path.name!r} does not exist") from error
     return tuple((file.name, st.st_size, st.st_mtime_ns, st.st_ino) for file, st in found)
-
-
-def files_of(path: Path) -> list[Path]:
-    """The files that hold a model's weights. Raises UnreadableModel for a folder without them."""
-    if not path.is_dir():
-        return [path]
-    return [file for part in PARTS for file in weight_files(path, part)]
 
 
 def size_on_disk(path: Path) -> int:

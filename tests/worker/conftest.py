@@ -99,7 +99,7 @@ class Bench:
             owner="test",
             claims=self.claims,
             store=self.store,
-            shelf=Shelf(catalogue, room.load, kept=2),
+            shelf=Shelf(catalogue, room),
             room=room,
             keeper=keeper,
             reporter=reporter,

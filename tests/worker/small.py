@@ -13,14 +13,17 @@ from PIL import Image
 
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
+from worker.wanted import Wanted
 
 KILLER = "kill the worker"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SmallModel:
     name: str
     hash: str = "0123456789"
+    nbytes: int = 2**30
+    loras: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,29 @@ class SmallEngine:
         self.inits: list[tuple[int, int]] = []
         self.doublings: list[tuple[int, int]] = []
 
-    def load(self, name: str, path: Path) -> Any:
-        self.loads.append(name)
-        return SmallModel(name)
+    def memory(self) -> int:
+        return 8 * 2**30
+
+    def weigh(self, wanted: Wanted, base: Any) -> int:
+        return SmallModel.nbytes
+
+    def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> Any:
+        self.loads.append(wanted.name)
+        on_progress(0.5)
+        return SmallModel(wanted.name)
+
+    def with_loras(self, base: Any, wanted: Wanted) -> Any:
+        loras = tuple((lora.name, lora.weight) for lora in wanted.loras)
+        return SmallModel(base.name, loras=loras)
+
+    def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
+        return model, ()
+
+    def kind(self, name: str, path: Path) -> str:
+        return "small"
+
+    def known_hash(self, path: Path) -> str:
+        return SmallModel.hash
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
         assert request.kind == "txt2img" or init_image
