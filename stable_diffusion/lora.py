@@ -4,7 +4,6 @@ Reads kohya's .safetensors (linear layers and convolutions, with or without a mi
 up/down and A/B names of diffusers and PEFT. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,8 @@ _ROLES = {
     ".lora_mid.weight": "mid",
     ".lora_A.weight": "down",
     ".lora_B.weight": "up",
+    "_lora.down.weight": "down",
+    "_lora.up.weight": "up",
     ".lora.down.weight": "down",
     ".lora.up.weight": "up",
     ".alpha": "alpha",
@@ -171,8 +172,7 @@ def _weights(networks: Networks) -> dict[str, Tensor]:
 def _layer(name: str) -> str:
     """A layer's name in one spelling: kohya's, which has underscores for points."""
     name = name.replace(".processor.", ".")
-    name = re.sub(r"\.(to_\w+|[qkv]_proj|out_proj)_lora$", r".\1", name)
-    name = name.removesuffix(".lora").replace(".to_out.0", ".to_out").replace(".", "_")
+    name = name.replace(".to_out.0", ".to_out").replace(".", "_")
     if name.startswith("text_encoder_"):
         return _short("lora_te_" + name.removeprefix("text_encoder_"))
     return _short("lora_" + name if name.startswith("unet_") else name)

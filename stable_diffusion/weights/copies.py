@@ -98,7 +98,7 @@ class ReadyCopies:
                 note = {"sha256": checksum, "touched": [status.st_mtime_ns, status.st_size]}
                 _note(path).write_text(json.dumps(note))
             except OSError:
-                partial.unlink(missing_ok=True)
+                self._remove(partial)
                 self._remove(path)
                 return False
         return True
