@@ -123,6 +123,12 @@ def network_kind(model: str) -> str | None:
     return known[0] if known else None
 
 
+def usual_prediction(model: str) -> Literal["epsilon", "v"] | None:
+    """What a model known by name predicts; None for any other."""
+    kind = network_kind(model)
+    return None if kind is None else "v" if kind == "v2-v" else "epsilon"
+
+
 # configuration file, as the reference names it -> the kind of network it describes
 CONFIGS: dict[str, str] = {
     "scripts/v1-inference.yaml": "v1",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from jobs.names import network_kind
+from jobs.names import usual_prediction
 from jobs.request import Request
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.loader import Loader
@@ -16,7 +16,6 @@ from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.upscale import Upscaler, doubled
-from stable_diffusion.variants import Prediction
 from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
 from worker.catalogue import Catalogue
@@ -76,7 +75,7 @@ class StableDiffusion:
         return self._loader.load(
             wanted.name,
             wanted.path,
-            prediction=_usual_prediction(wanted.name),
+            prediction=usual_prediction(wanted.name),
             on_progress=on_progress,
         )
 
@@ -90,7 +89,7 @@ class StableDiffusion:
         return model, about_config + about_vectors
 
     def kind(self, name: str, path: Path) -> str:
-        return self._loader.kind(path, _usual_prediction(name))
+        return self._loader.kind(path, usual_prediction(name))
 
     def known_hash(self, path: Path) -> str:
         return (self._fingerprints.known(path) or "")[:HASH_DIGITS]
@@ -117,9 +116,3 @@ class StableDiffusion:
         self, upscaler: Upscaler, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
         return doubled(upscaler, image, on_tile)
-
-
-def _usual_prediction(name: str) -> Prediction | None:
-    """What a model known by name predicts; None for one that is not known."""
-    kind = network_kind(name)
-    return None if kind is None else "v" if kind == "v2-v" else "epsilon"

@@ -23,6 +23,8 @@ class WorkerError(Exception):
     ├── UnknownModel    no model of that name is installed here
     ├── UnknownLora     no LoRA of that name is installed here
     ├── UnknownEmbedding  no embedding of that name is installed here
+    ├── BadSource       the table of sources cannot be read, or does not name a model
+    ├── PullFailed      a model could not be fetched
     └── BadInitImage    the stored init image cannot be opened
     """
 
@@ -62,6 +64,14 @@ class UnknownEmbedding(WorkerError):
 
     def __init__(self, name: str, installed: list[str]) -> None:
         super().__init__(f"no embedding {name!r} here; installed: {', '.join(installed) or 'none'}")
+
+
+class BadSource(WorkerError):
+    """The table of sources cannot be read, or has no source of a model."""
+
+
+class PullFailed(WorkerError):
+    """A model could not be fetched; the message says why, and what to do."""
 
 
 class BadInitImage(WorkerError):

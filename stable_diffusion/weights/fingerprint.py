@@ -70,6 +70,10 @@ class Fingerprints:
             self._remember(key, whole)
         return whole
 
+    def remember(self, path: Path, fingerprint: str) -> None:
+        """Learn a fingerprint that somebody else has computed. Raises as `stamp` does."""
+        self._remember(_key(path), fingerprint)
+
     def _remember(self, key: str, fingerprint: str) -> None:
         with self._lock:
             self._known[key] = fingerprint
