@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow eval train pictures docs lock env clean
+.PHONY: help demo up test check slow bench eval train pictures docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow
+
+bench: $(DEV_STAMP) ## the benchmarks beside their peers, as ratios (ROUNDS=5); appends to bench.json
+	@$(RUN) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
 
 eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))

@@ -5,6 +5,7 @@ Source: OpenAI CLIP, `simple_tokenizer.py` (Radford et al. 2021, arXiv:2103.0002
 
 import gzip
 import html
+import json
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -83,6 +84,12 @@ def _byte_pairs() -> Tokenizer:
         ]
     )
     return tokenizer
+
+
+def vocabulary_and_merges() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The ids of all tokens and the pairs in their order: what other tokenizers are made of."""
+    merges = json.loads(_byte_pairs().to_str())["model"]["merges"]
+    return _byte_pairs().get_vocab(), [(left, right) for left, right in merges]
 
 
 def _byte_letters() -> list[str]:

@@ -1,13 +1,11 @@
 """The shipped model, loaded once, and CLIP's tokenizer as transformers has it."""
 
-import json
-
 import pytest
 import torch
 from transformers import CLIPTokenizer
 
 from stable_diffusion.model import Model, load_model
-from stable_diffusion.prompt.tokenizer import _byte_pairs
+from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.tiny import PATH
 
 
@@ -24,10 +22,10 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 
 def transformers_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:
-    merges = json.loads(_byte_pairs().to_str())["model"]["merges"]
+    vocabulary, merges = vocabulary_and_merges()
     return CLIPTokenizer(
-        vocab=_byte_pairs().get_vocab(),  # pyright: ignore[reportArgumentType]
-        merges=[tuple(pair) for pair in merges],  # pyright: ignore[reportArgumentType]
+        vocab=vocabulary,  # pyright: ignore[reportArgumentType]
+        merges=merges,  # pyright: ignore[reportArgumentType]
         pad_token=pad,
         model_max_length=77,
     )
