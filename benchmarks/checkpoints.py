@@ -40,8 +40,9 @@ def configurations(path: Path) -> Path:
     networks = empty_networks(STABLE_DIFFUSION_1)
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)  # pyright: ignore[reportArgumentType]
     nobody: Any = None
+    scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(
-        networks.vae, networks.text, tokenizer, networks.unet, DDIMScheduler(),  # type: ignore[arg-type]
+        networks.vae, networks.text, tokenizer, networks.unet, scheduler,  # type: ignore[arg-type]
         nobody, nobody, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_config(path)
