@@ -1,5 +1,6 @@
 """A full-size checkpoint of random weights, and what diffusers needs to open it offline."""
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save_file
+from torch import nn
 from transformers import CLIPTokenizer
 
 from stable_diffusion.networks import parts_of
@@ -14,8 +16,6 @@ from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.variants import STABLE_DIFFUSION_1
 from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.layout import Layout
-
-GIB = 2**30
 
 
 def random_checkpoint(path: Path, seed: int) -> Path:
@@ -32,6 +32,15 @@ def random_checkpoint(path: Path, seed: int) -> Path:
     }
     save_file(tensors, path)
     return path
+
+
+def touch(*modules: nn.Module) -> None:
+    """Read a number of every page of the weights: mapped pages come when they are first read."""
+    for module in modules:
+        for weight in module.parameters():
+            a_page = mmap.PAGESIZE // weight.element_size()
+            pages = max(1, weight.numel() // a_page)
+            weight.detach().as_strided((pages,), (a_page,)).sum()
 
 
 def configurations(path: Path) -> Path:

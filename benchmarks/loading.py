@@ -1,6 +1,5 @@
 """Loading and switching full-size models, beside `StableDiffusionPipeline.from_single_file`."""
 
-import gc
 import json
 import os
 import shutil
@@ -11,7 +10,12 @@ from pathlib import Path
 
 from torch import nn
 
-from benchmarks.checkpoints import configurations, opened_by_diffusers, random_checkpoint
+from benchmarks.checkpoints import (
+    configurations,
+    opened_by_diffusers,
+    random_checkpoint,
+    touch,
+)
 from benchmarks.harness import Figure, Workshop, figure, in_turns
 from stable_diffusion.loader import Loader
 from stable_diffusion.networks import parts_of
@@ -30,7 +34,7 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
 
     def theirs_cold() -> None:
         _forget(file)
-        _touch(*_networks_of(opened_by_diffusers(file, config)))
+        touch(*_networks_of(opened_by_diffusers(file, config)))
 
     def ours_cold() -> None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -45,16 +49,16 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
         loader.finish()
 
     def theirs_warm() -> None:
-        _touch(*_networks_of(opened_by_diffusers(file, config)))
+        touch(*_networks_of(opened_by_diffusers(file, config)))
 
     ours, peer = in_turns(lambda: _load(file, cache), theirs_warm, rounds=workshop.rounds)
-    yield figure("load, warm, every weight touched", ours, peer)
+    yield figure("load, warm, every page touched", ours, peer)
 
     turn = iter([file, other] * workshop.rounds)
     their_turn = iter([file, other] * workshop.rounds)
     ours, peer = in_turns(
         lambda: _load(next(turn), cache),
-        lambda: _touch(*_networks_of(opened_by_diffusers(next(their_turn), config))),
+        lambda: touch(*_networks_of(opened_by_diffusers(next(their_turn), config))),
         rounds=workshop.rounds,
     )
     yield figure("switch to a model that is not resident", ours, peer)
@@ -63,7 +67,7 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
 
 def _load(path: Path, cache: Path | None) -> None:
     model = _loader(cache).load("model", path)
-    _touch(*(module for _, module in parts_of(model.networks)))
+    touch(*(module for _, module in parts_of(model.networks)))
 
 
 def _loader(cache: Path | None) -> Loader:
@@ -75,14 +79,6 @@ def _loader(cache: Path | None) -> Loader:
 
 def _networks_of(pipeline: object) -> tuple[nn.Module, ...]:
     return tuple(getattr(pipeline, part) for part in ("text_encoder", "unet", "vae"))
-
-
-def _touch(*modules: nn.Module) -> None:
-    """Read every weight once: mapped pages come when they are first read, and are not free."""
-    for module in modules:
-        for weight in module.parameters():
-            weight.detach().sum()
-    gc.collect()
 
 
 def _forget(path: Path) -> None:
