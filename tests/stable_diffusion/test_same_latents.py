@@ -1,6 +1,6 @@
-"""Full-size models of random weights in every layout: our latents are those of diffusers.
+"""Models of random weights in every layout: our latents are those of diffusers' own pipeline.
 
-Each takes minutes and gigabytes. The files are in half precision, and deleted one by one.
+The full-size ones take minutes and gigabytes each; their files are deleted one by one.
 """
 
 import gc
@@ -26,6 +26,8 @@ from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.variants import (
     STABLE_DIFFUSION_1,
     STABLE_DIFFUSION_2,
+    TINY,
+    TINY_V2,
     Prediction,
     Variant,
 )
@@ -44,14 +46,13 @@ from tests.stable_diffusion.layouts import (
     safetensors_with_ema,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
 Kind = tuple[str, Variant, Prediction]
 KINDS: tuple[Kind, ...] = (
     ("sd15", STABLE_DIFFUSION_1, "epsilon"),
     ("sd21", STABLE_DIFFUSION_2, "epsilon"),
     ("sd21v", STABLE_DIFFUSION_2, "v"),
 )
+SMALL_KINDS: tuple[Kind, ...] = (("small", TINY, "epsilon"), ("small-v2", TINY_V2, "v"))
 LAYOUTS: tuple[Write, ...] = (
     safetensors,
     safetensors_with_ema,
@@ -66,15 +67,23 @@ PROMPT, NEGATIVE = "a painting of a fox in a forest, detailed", "blurry"
 SIDE, STEPS, SCALE = 256, 3, 7.5
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind[0])
-def original(request: pytest.FixtureRequest) -> Iterator[tuple[Kind, Networks]]:
-    kind: Kind = request.param
+def half(kind: Kind) -> Networks:
+    """Random networks in half precision, as the files will be."""
     networks = random_networks(kind[1])
     for _, module in parts_of(networks):
         module.half()
-    yield kind, networks
-    del networks
+    return networks
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind[0])
+def full_size(request: pytest.FixtureRequest) -> Iterator[tuple[Kind, Networks]]:
+    yield request.param, half(request.param)
     gc.collect()
+
+
+@pytest.fixture(scope="module", params=SMALL_KINDS, ids=lambda kind: kind[0])
+def small(request: pytest.FixtureRequest) -> tuple[Kind, Networks]:
+    return request.param, half(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +156,8 @@ def say_what_it_predicts(path: Path, prediction: Prediction) -> None:
         path.with_suffix(".yaml").write_text(f"model: {{params: {{parameterization: {written}}}}}")
 
 
-@pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
-def test_our_latents_are_those_of_diffusers_own_pipeline(
-    original: tuple[Kind, Networks], write: Write, folder: Path
-) -> None:
-    kind, networks = original
+def agree(kind: Kind, networks: Networks, write: Write, folder: Path) -> None:
+    """Write, load by both, compare, delete."""
     name, variant, prediction = kind
     path = write(networks, variant, folder, torch.float16)
     try:
@@ -172,3 +178,19 @@ def test_our_latents_are_those_of_diffusers_own_pipeline(
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-3
     # what the network says is a large part of that
     assert float((theirs - noise() * theirs.std()).norm() / theirs.norm()) > 0.1
+
+
+@pytest.mark.parametrize("write", [safetensors, ckpt, diffusers], ids=lambda write: write.__name__)
+def test_our_latents_are_those_of_diffusers_own_pipeline(
+    small: tuple[Kind, Networks], write: Write, folder: Path
+) -> None:
+    agree(*small, write, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
+def test_so_they_are_at_full_size(
+    full_size: tuple[Kind, Networks], write: Write, folder: Path
+) -> None:
+    agree(*full_size, write, folder)
