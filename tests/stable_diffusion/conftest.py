@@ -24,7 +24,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 def transformers_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:
     vocabulary, merges = vocabulary_and_merges()
     return CLIPTokenizer(
-        vocab=vocabulary,  # pyright: ignore[reportArgumentType]
+        vocab=vocabulary,
         merges=merges,  # pyright: ignore[reportArgumentType]
         pad_token=pad,
         model_max_length=77,
