@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow storm eval train pictures docs lock env clean
+.PHONY: help demo up test check slow storm bench eval train pictures docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ STORM = $(if $(N),--jobs $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--se
 	$(if $(EVERY),--every $(EVERY)) $(if $(PROCESSES),--workers $(PROCESSES))
 storm: $(DEV_STAMP) ## jobs while workers and Redis are killed, and the count (N=300 SEED=1 SECONDS=60 EVERY=2)
 	@$(RUN) -m tests.faults.storm $(STORM)
+
+bench: $(DEV_STAMP) ## the benchmarks beside their peers, as ratios (ROUNDS=5); appends to bench.json
+	@$(RUN) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
 
 eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))

@@ -14,6 +14,7 @@ from api.routes.docs import add_docs
 from api.routes.generate import generate_routes
 from api.routes.health import health_routes
 from api.routes.images import image_routes
+from api.routes.models import model_routes
 from api.routes.recent import recent_routes
 from api.routes.status import status_routes
 from api.routes.templates import template_routes
@@ -46,6 +47,7 @@ def create_app(settings: ApiSettings) -> Flask:
     app.register_blueprint(recent_routes(desk, keys, settings))
     app.register_blueprint(template_routes())
     app.register_blueprint(capability_routes(desk))
+    app.register_blueprint(model_routes(desk))
     app.register_blueprint(health_routes(desk))
     app.register_blueprint(worker_routes(desk))
     add_docs(app, settings.limits)

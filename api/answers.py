@@ -74,6 +74,9 @@ class Status(BaseModel):
     task_id: str
     type: JobType
     active_model: str
+    Loading: float | Absent = Field(
+        default=None, ge=0, le=1, description="while the model is loaded: the share that is"
+    )
     queue_place: int | Absent = Field(default=None, description="while it waits: 1 is next")
     step: int | Absent = Field(default=None, description="evaluations of the network done")
     steps: int | Absent = Field(default=None, description="evaluations of the network planned")
@@ -150,12 +153,34 @@ class LimitsOfARequest(BaseModel):
     max_init_pixels: int = Field(description="width · height of an init image")
 
 
+class InstalledModel(BaseModel):
+    """A model that a request may name."""
+
+    name: str = Field(description="what the ckpt of a request says")
+    kind: str = Field(description="such as sd1, sd2 or sd2-v; empty while it is not known")
+    size: int = Field(description="bytes of its weights' files")
+    hash: str = Field(description="as in results; empty while it is not known")
+    resident: bool = Field(description="a worker holds it in memory")
+    problem: str = Field(description="why it cannot be used; else empty")
+
+
+class Models(BaseModel):
+    """The models, and what prompts may add to them."""
+
+    models: list[InstalledModel]
+    default_model: str = Field(description="what the ckpt `default` stands for")
+    loras: list[str] = Field(description="`<lora:name:0.8>` in a prompt")
+    embeddings: list[str] = Field(description="by name in a prompt")
+
+
 class Capabilities(BaseModel):
     """What this service can do now."""
 
     types: list[JobType] = Field(description="served by a worker")
     models: list[str] = Field(description="installed on a worker")
     default_model: str = Field(description="what the ckpt `default` stands for")
+    loras: list[str] = Field(description="installed on a worker: `<lora:name:0.8>` in a prompt")
+    embeddings: list[str] = Field(description="installed on a worker: by name in a prompt")
     samplers: list[SamplerChoice]
     precisions: list[str]
     formats: list[str]

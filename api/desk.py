@@ -12,6 +12,7 @@ from redis import Redis
 
 from api.errors import NobodyServes
 from api.settings import ApiSettings
+from jobs.additions import addition_faults
 from jobs.connection import connect
 from jobs.errors import Fault, InvalidRequest, JobsError, UnsafeName, WebhookRefused
 from jobs.faults import safe_value
@@ -173,9 +174,29 @@ class Desk:
             faults.append(fault)
         if request and (fault := self._leads_in(request.webhook)):
             faults.append(fault)
+        if request:
+            faults += self._unknown_additions(request, served)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice
+
+    def _unknown_additions(self, request: Request, served: Served) -> tuple[Fault, ...]:
+        """LoRAs and embeddings that nobody has; none as long as no worker has told."""
+        if not served.types:
+            return ()
+        prompts: dict[str, tuple[str, ...]] = {
+            "prompt": (request.prompt,),
+            "negative_prompt": (request.negative_prompt,),
+        }
+        if request.from_file:
+            prompts["from-file"] = self.prompt_files.read(request.from_file)
+        return tuple(
+            fault
+            for field, texts in prompts.items()
+            for fault in addition_faults(
+                field, texts, loras=served.loras, embeddings=served.embeddings
+            )
+        )
 
     def _leads_out(self, outdir: str) -> Fault | None:
         """What only the store can find wrong with a folder: that a link on its way leads out."""

@@ -37,6 +37,8 @@ def describe(desk: Desk, status: JobStatus, *, images: bool) -> dict[str, Any]:
         "type": status.type,
         "active_model": status.model,
     }
+    if status.loading is not None:
+        described["Loading"] = status.loading
     if status.place is not None:
         described["queue_place"] = status.place
     if status.progress is not None and not status.state.final:
@@ -148,6 +150,8 @@ def _sentence(status: JobStatus) -> str:
             return f"waiting, place {status.place} in the queue"
         case JobState.PENDING:
             return "waiting for a worker"
+        case JobState.LOADING if status.loading is not None:
+            return f"loading the model {status.model}, {status.loading:.0%}"
         case JobState.LOADING:
             return f"loading the model {status.model}"
         case JobState.PROGRESS if status.progress is not None:

@@ -91,6 +91,7 @@ class Claims:
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
         self._note = redis.register_script(steps.NOTE)
+        self._loading = redis.register_script(steps.LOADING)
         self._finish = redis.register_script(steps.FINISH)
         self._hand_back = redis.register_script(steps.HAND_BACK)
         self._reap = redis.register_script(steps.REAP)
@@ -129,6 +130,12 @@ class Claims:
             reply = self._report(
                 args=[claim.job_id, claim.token, progress.model_dump_json(), progress.fraction]
             )
+        return Hold(cast(str, reply))
+
+    def loading(self, claim: Claim, share: float) -> Hold:
+        """Show how much of the job's model is loaded, 0..1, until the job draws."""
+        with reaching_redis():
+            reply = self._loading(args=[claim.job_id, claim.token, share])
         return Hold(cast(str, reply))
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> Hold:

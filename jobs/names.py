@@ -71,10 +71,30 @@ def sampler_named(spelling: str) -> SamplerName | None:
 _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tiny": ("v1", ()),
     "tiny-v2": ("v2-v", ("tiny_v2", "tinyv2")),
-    "sd14": ("v1", ("sd1.4", "sd-v1-4")),
-    "sd15": ("v1", ("sd1.5", "v1-5-pruned", "v1-5-pruned-emaonly")),
-    "sd21": ("v2", ("sd2.1", "v2-1_512-ema-pruned")),
-    "sd21v": ("v2-v", ("sd2.1v", "v2-1_768-ema-pruned")),
+    "sd14": ("v1", ("sd1.4", "sd-v1-4", "sd-v1-4-full-ema", "stable-diffusion-v1-4")),
+    "sd15": (
+        "v1",
+        (
+            "sd1.5",
+            "v1-5-pruned",
+            "v1-5-pruned-emaonly",
+            "v1-5-pruned-emaonly-fp16",
+            "stable-diffusion-v1-5",
+        ),
+    ),
+    "sd21": (
+        "v2",
+        (
+            "sd2.1",
+            "v2-1_512-ema-pruned",
+            "v2-1_512-nonema-pruned",
+            "stable-diffusion-2-1-base",
+        ),
+    ),
+    "sd21v": (
+        "v2-v",
+        ("sd2.1v", "v2-1_768-ema-pruned", "v2-1_768-nonema-pruned", "stable-diffusion-2-1"),
+    ),
 }
 _MODELS_BY_SPELLING = {
     spelling: name for name, (_, others) in _KNOWN_MODELS.items() for spelling in (name, *others)
@@ -101,6 +121,12 @@ def network_kind(model: str) -> str | None:
     """`v1`, `v2` or `v2-v` for a model known by name; None for any other."""
     known = _KNOWN_MODELS.get(model)
     return known[0] if known else None
+
+
+def usual_prediction(model: str) -> Literal["epsilon", "v"] | None:
+    """What a model known by name predicts; None for any other."""
+    kind = network_kind(model)
+    return None if kind is None else "v" if kind == "v2-v" else "epsilon"
 
 
 # configuration file, as the reference names it -> the kind of network it describes

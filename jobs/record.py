@@ -260,6 +260,7 @@ def _status(job_id: str, record: dict[str, str], place: int | None) -> JobStatus
             "priority": int(record["priority"]),
             "progress": progress and Progress.model_validate(progress),
             "fraction": float(record["fraction"]),
+            "loading": of_json("loading", None) if state is JobState.LOADING else None,
             "request": of_json("request", {}),
             "model": record["model"],
             "warnings": tuple(of_json("warnings", ())),

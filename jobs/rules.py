@@ -9,7 +9,7 @@ from jobs.limits import Limits
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.prompt_files import PromptFiles
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.grammar import read_prompt
+from stable_diffusion.prompt.grammar import loras_of, read_prompt
 
 if TYPE_CHECKING:
     from jobs.schemas import Request
@@ -55,6 +55,8 @@ def _prompt_reads(field: str) -> Check:
         text: str = getattr(asked.request, field)
         try:
             read_prompt(text)
+            if field == "negative_prompt" and loras_of(text):
+                raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
         except PromptError as error:
             at = error.position
             return Fault(
@@ -62,7 +64,8 @@ def _prompt_reads(field: str) -> Check:
                 code="bad_prompt",
                 value=text[:80] if at is None else text[max(0, at - 20) : at + 60],
                 problem=str(error),
-                expected="words with (emphasis:1.2), [less], and blends such as cat:0.3 dog:0.7",
+                expected="words with (emphasis:1.2), [less], <lora:name:0.8>, and blends such as "
+                "cat:0.3 dog:0.7",
             )
         return None
 

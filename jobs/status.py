@@ -102,6 +102,7 @@ class JobStatus(_Fact):
         place: place in the queue of its type, 1 being next; None unless the job is waiting.
         priority: 0 to 9, the higher the sooner among the jobs of its submitter.
         fraction: 0 to 1, never falling, 1 only on success.
+        loading: while the model is loaded, the share that is; None when nothing is told of it.
         request: the request as stored, by the README's names, without key and init image.
         submitter: whose job it is (a digest of the key; empty where keys are not kept).
         cancel_asked: a cancellation was accepted; the job will end CANCELLED.
@@ -117,6 +118,7 @@ class JobStatus(_Fact):
     priority: int = 0
     progress: Progress | None = None
     fraction: float = 0.0
+    loading: float | None = None
     request: dict[str, Any]
     model: str
     warnings: tuple[str, ...] = ()

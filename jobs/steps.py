@@ -135,6 +135,21 @@ return cancelled(job) and 'cancel' or 'held'
 """
 )
 
+# A job that draws already is past its loading: what is told of that too late changes nothing.
+#
+# ARGV id token share  -> held, cancel or lost
+LOADING = (
+    SHARED_FREE
+    + """
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+if redis.call('HGET', job, 'state') == 'LOADING' then
+  redis.call('HSET', job, 'loading', ARGV[3])
+end
+return cancelled(job) and 'cancel' or 'held'
+"""
+)
+
 # Facts that only the owner may add: warnings, or the names of the pictures it is about to publish.
 #
 # ARGV id token field value ...  -> held, cancel or lost

@@ -14,6 +14,27 @@ _REMEMBERED_SECONDS = 86_400
 _MISSED_SECONDS = 3600
 
 
+class ModelFacts(BaseModel):
+    """A model that is installed on a worker.
+
+    Attributes:
+        kind: what it is, such as `sd1` or `sd2-v`; empty while that is not known.
+        bytes: of its weights' files.
+        hash: the first ten hex digits of the weights' SHA-256; empty while that is not known.
+        resident: the worker holds it in memory.
+        problem: why it cannot be used; empty if nothing is known against it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: str = ""
+    bytes: int = 0
+    hash: str = ""
+    resident: bool = False
+    problem: str = ""
+
+
 class WorkerFacts(BaseModel):
     """One worker, as it announces itself.
 
@@ -29,6 +50,8 @@ class WorkerFacts(BaseModel):
         memory_bytes: what the process has in memory; None where it cannot be told.
         gpu_memory_bytes: what it has taken of its GPU's memory; None without one.
         silent_seconds: after how long without an announcement it counts as gone.
+        model_facts: what is known of each of `models`.
+        loras, embeddings: what prompts may name there.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,6 +68,9 @@ class WorkerFacts(BaseModel):
     memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
     silent_seconds: float = 0.0
+    model_facts: tuple[ModelFacts, ...] = ()
+    loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,12 +85,19 @@ class Heard:
 class Served:
     """What is served now. When no worker is alive: what the last ones served (`alive` is False).
 
-    Both tuples are empty when no worker has been heard of for a day.
+    All tuples are empty when no worker has been heard of for a day.
+
+    Attributes:
+        models, loras, embeddings: what requests may name.
+        model_facts: of each model, by name; resident if any worker holds it in memory.
     """
 
     types: tuple[JobType, ...]
     models: tuple[str, ...]
     alive: bool
+    loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    model_facts: tuple[ModelFacts, ...] = ()
 
 
 class Workers:
@@ -135,17 +168,35 @@ class Workers:
         """Which types and models are served, by all workers together."""
         alive = self.alive()
         if alive:
-            return Served(
-                types=tuple(sorted({served for worker in alive for served in worker.types})),
-                models=tuple(sorted({model for worker in alive for model in worker.models})),
-                alive=True,
-            )
+            return _together(alive, alive=True)
         with reaching_redis():
             text = cast(str | None, self._redis.get(keys.LAST_SERVED))
         if text is None:
             return Served(types=(), models=(), alive=False)
         last = WorkerFacts.model_validate_json(text)
-        return Served(types=last.types, models=last.models, alive=False)
+        nothing_held = tuple(
+            facts.model_copy(update={"resident": False}) for facts in last.model_facts
+        )
+        return _together((last.model_copy(update={"model_facts": nothing_held}),), alive=False)
+
+
+def _together(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
+    """What some workers serve, each thing once."""
+    facts: dict[str, ModelFacts] = {}
+    for told in (told for worker in workers for told in worker.model_facts):
+        before = facts.get(told.name, told)
+        # of two that tell of the same model, who knows its hash knows it best
+        best = before if before.hash or not told.hash else told
+        resident = before.resident or told.resident
+        facts[told.name] = best.model_copy(update={"resident": resident})
+    return Served(
+        types=tuple(sorted({served for worker in workers for served in worker.types})),
+        models=tuple(sorted({model for worker in workers for model in worker.models})),
+        alive=alive,
+        loras=tuple(sorted({name for worker in workers for name in worker.loras})),
+        embeddings=tuple(sorted({name for worker in workers for name in worker.embeddings})),
+        model_facts=tuple(facts[name] for name in sorted(facts)),
+    )
 
 
 def _heard(text: str, left_seconds: float) -> Heard:

@@ -7,7 +7,8 @@ class EngineError(Exception):
     EngineError
     ├── PromptError        (ValueError) the prompt cannot be read as it is written
     ├── RecipeError        (ValueError) a recipe asks for what cannot be made
-    │   └── UnknownSampler  no sampler goes by that name
+    │   ├── UnknownSampler  no sampler goes by that name
+    │   └── LoraMismatch    a LoRA was made for another kind of model
     ├── NumericalError     the network answered with values that are not numbers
     └── ModelError
         ├── ModelNotFound   no model file or folder at that place
@@ -37,6 +38,10 @@ class RecipeError(EngineError, ValueError):
 
 class UnknownSampler(RecipeError):
     """No sampler goes by that name; the message lists those that exist."""
+
+
+class LoraMismatch(RecipeError):
+    """A LoRA was made for another kind of model; the message says which layer does not fit."""
 
 
 class NumericalError(EngineError):

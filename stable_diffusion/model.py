@@ -6,24 +6,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stable_diffusion.checkpoint import (
-    PREDICTION_KEY,
-    content_hash,
-    identify,
-    load_networks,
-    open_checkpoint,
-)
 from stable_diffusion.networks import (
     Networks,
     decoded,
-    placed,
     posterior,
+    size_of,
     text_states,
     unet_prediction,
 )
 from stable_diffusion.placement import network_precision
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
+from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.prediction import stated_beside
+from stable_diffusion.weights.reading import Weights, read_weights
+
+HASH_DIGITS = 10
+"""How many digits of the weights' SHA-256 image tools name a checkpoint by."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Model:
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
-        hash: ten hex digits that identify the weights' file.
+        hash: the first ten hex digits of the SHA-256 of the weights' file.
+        nbytes: memory that is this model's own; what it shares with another is that one's.
     """
 
     name: str
@@ -42,6 +42,12 @@ class Model:
     networks: Networks
     tokenizer: ClipTokenizer
     device: torch.device
+    nbytes: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it is in a word; see `kind_of`."""
+        return kind_of(self.variant, self.prediction)
 
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor) -> Tensor:
@@ -99,6 +105,11 @@ class Model:
         return mean[0].float().cpu() * LATENT_SCALE
 
 
+def kind_of(variant: Variant, prediction: Prediction) -> str:
+    """The variant's name, and what it predicts if its like do not: `sd2-v`."""
+    return variant.name if prediction == variant.prediction else f"{variant.name}-{prediction}"
+
+
 def load_model(
     path: Path,
     *,
@@ -107,31 +118,49 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     prediction: Prediction | None = None,
 ) -> Model:
-    """Load a checkpoint in the original layout. Needs no network.
+    """Load a model. Needs no network. What lives long loads by a `loader.Loader` instead.
 
     Args:
-        path: a .safetensors or .ckpt file.
+        path: a .safetensors or .ckpt file in the original layout, or a diffusers folder.
         name: what the model is called in requests and results.
-        prediction: for SD 2.x, whose tensors do not tell whether it predicts the noise or v;
-            None takes what the file says of itself, else the variant's usual.
+        prediction: see `assembled`.
 
     Raises:
-        ModelNotFound, UnreadableModel: see `checkpoint`.
+        ModelNotFound, UnreadableModel: see `weights`.
     """
-    device = torch.device(device)
-    checkpoint = open_checkpoint(path)
-    variant = identify(checkpoint)
-    networks = load_networks(checkpoint, variant, device, dtype)
-    placed(networks.unet, channels_last=True)
-    placed(networks.vae, channels_last=True)
-    stated = checkpoint.metadata.get(PREDICTION_KEY)
-    said: Prediction = "v" if stated == "v" else variant.prediction
+    weights = read_weights(path, torch.device(device), dtype)
+    fingerprint = Fingerprints().of(path)
+    return assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+
+
+def assembled(
+    weights: Weights,
+    path: Path,
+    *,
+    name: str,
+    fingerprint: str,
+    prediction: Prediction | None = None,
+) -> Model:
+    """A model of weights that were read.
+
+    Args:
+        path: where they lay.
+        fingerprint: their SHA-256.
+        prediction: what a model of this name predicts when neither its file nor a configuration
+            beside it says so; None: what its variant usually does.
+
+    Raises:
+        UnreadableModel: the configuration beside the file cannot be read.
+    """
+    variant = weights.variant
+    stated = stated_beside(path) or weights.stated
     return Model(
         name=name,
         variant=variant,
-        prediction=prediction or said,
-        hash=content_hash(path),
-        networks=networks,
+        prediction=stated or prediction or variant.prediction,
+        hash=fingerprint[:HASH_DIGITS],
+        networks=weights.networks,
         tokenizer=ClipTokenizer(pad=variant.text["pad_token_id"]),
-        device=device,
+        device=weights.networks.unet.device,
+        nbytes=size_of(weights.networks),
     )

@@ -28,6 +28,16 @@ class Networks:
     vae: AutoencoderKL
 
 
+def parts_of(networks: Networks) -> tuple[tuple[str, nn.Module], ...]:
+    """The networks, each with its short name."""
+    return ("text", networks.text), ("unet", networks.unet), ("vae", networks.vae)
+
+
+def size_of(networks: Networks) -> int:
+    """The bytes of all weights."""
+    return sum(p.nbytes for _, module in parts_of(networks) for p in module.parameters())
+
+
 def build_networks(variant: Variant) -> Networks:
     """Networks with fresh weights on the current default device (`meta` for none at all)."""
     return Networks(

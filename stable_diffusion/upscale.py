@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from stable_diffusion.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.errors import NumericalError, UnreadableModel
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.networks import placed
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape, current_names, shape_of
+from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 
 # Numbers in the largest feature map of one tile: 128 MB, of which a few exist at once.
 TILE_VALUES = 2**25

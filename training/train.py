@@ -18,10 +18,12 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from stable_diffusion import tiny
-from stable_diffusion.checkpoint import load_networks, open_checkpoint, save_checkpoint
 from stable_diffusion.networks import Networks, placed
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import TINY, TINY_V2, Variant
+from stable_diffusion.weights.checkpoint import open_checkpoint
+from stable_diffusion.weights.filling import load_networks
+from stable_diffusion.weights.saving import save_checkpoint
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
 from training.denoiser import Lesson, Size, Student, build_unet, teach
 from training.glance import glance

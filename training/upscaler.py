@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stable_diffusion import tiny
-from stable_diffusion.checkpoint import load_networks, open_checkpoint
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.networks import decoded, placed, posterior
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
 from stable_diffusion.variants import TINY
+from stable_diffusion.weights.checkpoint import open_checkpoint
+from stable_diffusion.weights.filling import load_networks
 from training.degradation import degraded, halved
 from training.drawings import draw
 from training.interpolation import interpolator

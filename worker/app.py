@@ -14,8 +14,15 @@ def make_engine() -> Engine:
     from worker.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
 
     threads = settings.torch_threads or threads_a_slot(settings.slots)
-    upscalers = settings.models_dir / "upscalers"
-    return StableDiffusion(settings.device, threads, upscalers, settings.upscaler)
+    return StableDiffusion(
+        settings.device,
+        threads,
+        settings.models_dir / "upscalers",
+        settings.upscaler,
+        cache=settings.cache_dir,
+        copies_size=settings.copies_size,
+        catalogue=settings.catalogue,
+    )
 
 
 app = worker_app(settings, make_engine)

@@ -1,8 +1,9 @@
 """Draws the pictures of one job and stages them in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
@@ -27,17 +28,25 @@ _HASH_DIGITS = 10
 _ECHOED = ("prompt", "negative_prompt")
 
 
+class _Named(NamedTuple):
+    """A model as results name it."""
+
+    model: str
+    digits: str
+
+
 @dataclass(frozen=True)
 class Artist:
-    """One job's drawing: a settled request, its parts (one a prompt), and a borrowed model.
+    """One job's drawing: a settled request, and its parts (one a prompt).
 
-    `running` is asked at every network evaluation whether to go on; `reporter` is told how far the
-    job is; `enlarger` doubles what shall be doubled; `watch` counts the seconds of each phase.
+    `lend` lends the model that a part is drawn with, in which its prompt has a say. `running` is
+    asked at every network evaluation whether to go on; `reporter` is told how far the job is;
+    `enlarger` doubles what shall be doubled; `watch` counts the seconds of each phase.
     """
 
     request: Request
     parts: Sequence[Part]
-    model: "Model"
+    lend: "Callable[[Part], AbstractContextManager[Model]]"
     engine: Engine
     running: Running
     reporter: Reporter
@@ -57,40 +66,52 @@ class Artist:
         meter = ProgressMeter(request.n_samples, count, len(self.parts))
         stored: list[StoredPicture] = []
         drawn: list[Image.Image] = []
+        named = _Named("", "")
+        described: list[dict[str, Any]] = []
         for number, part in enumerate(self.parts):
 
             def on_evaluation(evaluation: "Evaluation", number: int = number) -> None:
                 self.running.check()
                 self.reporter.tell(self.running, meter.read(evaluation, number))
 
-            pictures = self.engine.generate(self.model, part.recipe, on_evaluation, self.watch)
-            for picture in pictures:
-                self.running.check()
-                image = self.enlarger.after(picture.image)
-                with self.watch.timing("save"):
-                    stored.append(
-                        self._stage(staging, part.request, image, len(stored), picture.seed)
-                    )
-                if wants_grid:
-                    drawn.append(image)
+            with self.lend(part) as model:
+                named = _Named(model.name, model.hash[:_HASH_DIGITS])
+                for picture in self.engine.generate(model, part.recipe, on_evaluation, self.watch):
+                    self.running.check()
+                    image = self.enlarger.after(picture.image)
+                    with self.watch.timing("save"):
+                        stored.append(
+                            self._stage(
+                                staging, part.request, named, image, len(stored), picture.seed
+                            )
+                        )
+                    if wants_grid:
+                        drawn.append(image)
+                described.append(self.engine.describe(model, part.recipe))
         sheet = None
         if wants_grid:
             with self.watch.timing("save"):
                 rows = request.n_rows or request.n_samples
                 first = self.parts[0]
                 sheet = self._stage(
-                    staging, first.request, grid(drawn, rows), None, first.recipe.seed
+                    staging, first.request, named, grid(drawn, rows), None, first.recipe.seed
                 )
-        return self._result(tuple(stored), sheet)
+        return self._result(tuple(stored), sheet, named, described)
 
     def _stage(
-        self, staging: Staging, request: Request, image: Image.Image, index: int | None, seed: int
+        self,
+        staging: Staging,
+        request: Request,
+        named: "_Named",
+        image: Image.Image,
+        index: int | None,
+        seed: int,
     ) -> StoredPicture:
         text = infotext(
             request,
             seed=seed,
-            model=self.model.name,
-            model_hash=self._hash,
+            model=named.model,
+            model_hash=named.digits,
             upscaler=self.enlarger.name,
         )
         name = staging.put(
@@ -107,26 +128,27 @@ class Artist:
             seed=None if index is None else seed,
         )
 
-    def _result(self, images: tuple[StoredPicture, ...], sheet: StoredPicture | None) -> Result:
+    def _result(
+        self,
+        images: tuple[StoredPicture, ...],
+        sheet: StoredPicture | None,
+        named: "_Named",
+        described: Sequence[dict[str, Any]],
+    ) -> Result:
         request = self.request
-        described = [self.engine.describe(self.model, part.recipe) for part in self.parts]
         return Result(
             images=images,
             grid=sheet,
             saved=not request.skip_save,
             format=request.format,
-            model=self.model.name,
-            model_hash=self._hash,
+            model=named.model,
+            model_hash=named.digits,
             sampler=request.sampler,
             steps=request.ddim_steps,
             executed_steps=described[0].get("executed_steps", request.ddim_steps),
             prompt=_echoed(described),
             timings=self.watch.seconds,
         )
-
-    @property
-    def _hash(self) -> str:
-        return self.model.hash[:_HASH_DIGITS]
 
 
 def _echoed(described: Sequence[dict[str, Any]]) -> dict[str, Any]:

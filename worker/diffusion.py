@@ -8,14 +8,24 @@ from typing import Any
 import torch
 from PIL import Image
 
+from jobs.names import usual_prediction
 from jobs.request import Request
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.loader import Loader
+from stable_diffusion.lora import lora_size, read_lora, with_loras
+from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.upscale import Upscaler, doubled
+from stable_diffusion.weights.copies import ReadyCopies
+from stable_diffusion.weights.fingerprint import Fingerprints
+from worker.catalogue import Catalogue
+from worker.configs import configured
+from worker.cores import available_memory
 from worker.recipes import recipe_of
 from worker.upscalers import Upscalers
+from worker.vectors import Vectors
+from worker.wanted import Wanted
 
 # 64 MiB, less than any picture needs
 _PROBE_VALUES = 1 << 24
@@ -29,17 +39,64 @@ class StableDiffusion:
         threads: how many threads one job computes with. OMP_NUM_THREADS is an upper bound.
         upscalers: folder of the upscalers; need not exist.
         upscaler: the one to use; empty: the first of the folder, or the shipped one.
+        cache: folder for fingerprints and ready copies of models; None: neither is kept.
+        copies_size: bytes that the ready copies may take together; 0: none is made.
+        catalogue: where embeddings are found; None: there are none.
     """
 
-    def __init__(self, device: str, threads: int, upscalers: Path, upscaler: str = "") -> None:
+    def __init__(
+        self,
+        device: str,
+        threads: int,
+        upscalers: Path,
+        upscaler: str = "",
+        *,
+        cache: Path | None = None,
+        copies_size: int = 0,
+        catalogue: Catalogue | None = None,
+    ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = "cuda:0" if device == "cuda" else device
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
+        self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
+        copies = ReadyCopies(cache / "models", copies_size) if cache and copies_size else None
+        self._loader = Loader(self.device, self._fingerprints, copies)
+        self._vectors = Vectors(catalogue)
 
-    def load(self, name: str, path: Path) -> Model:
-        return load_model(path, name=name, device=self.device)
+    def memory(self) -> int:
+        if self.device == "cpu":
+            return available_memory()
+        return torch.cuda.mem_get_info(self.device)[1]
+
+    def weigh(self, wanted: Wanted, base: Model | None) -> int:
+        if base is None:
+            return self._loader.weigh(wanted.path)
+        return lora_size(base, [read_lora(lora.path) for lora in wanted.loras])
+
+    def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> Model:
+        return self._loader.load(
+            wanted.name,
+            wanted.path,
+            prediction=usual_prediction(wanted.name),
+            on_progress=on_progress,
+        )
+
+    def with_loras(self, base: Model, wanted: Wanted) -> Model:
+        return with_loras(base, [(read_lora(lora.path), lora.weight) for lora in wanted.loras])
+
+    def prepared(self, model: Model, request: Request) -> tuple[Model, tuple[str, ...]]:
+        model, about_config = configured(model, request.config)
+        prompts = (request.prompt, request.negative_prompt)
+        model, about_vectors = self._vectors.prepared(model, prompts)
+        return model, about_config + about_vectors
+
+    def kind(self, name: str, path: Path) -> str:
+        return self._loader.kind(path, usual_prediction(name))
+
+    def known_hash(self, path: Path) -> str:
+        return (self._fingerprints.known(path) or "")[:HASH_DIGITS]
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> Recipe:
         return recipe_of(request, init_image)

@@ -14,6 +14,7 @@ from PIL import Image
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import is_out_of_memory
+from worker.wanted import Wanted
 
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation, Picture
@@ -30,8 +31,39 @@ class Engine(Protocol):
         """Where it computes: `cpu` or `cuda:N`."""
         ...
 
-    def load(self, name: str, path: Path) -> "Model":
-        """Open a model. Raises the engine's ModelError."""
+    def memory(self) -> int:
+        """The bytes that its device has, for models and for everything else."""
+        ...
+
+    def weigh(self, wanted: Wanted, base: "Model | None") -> int:
+        """About how many bytes a model will take. Raises the engine's ModelError."""
+        ...
+
+    def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> "Model":
+        """Open a model, less its LoRAs. Raises the engine's ModelError."""
+        ...
+
+    def with_loras(self, base: "Model", wanted: Wanted) -> "Model":
+        """A model with its LoRAs, beside the one without, which stays as it is.
+
+        Raises the engine's ModelError, or LoraMismatch.
+        """
+        ...
+
+    def prepared(self, model: "Model", request: Request) -> "tuple[Model, tuple[str, ...]]":
+        """The model as this request wants it, and what cannot be honoured to the letter.
+
+        It knows the embeddings of the prompts, and predicts what the request's `config` says.
+        Raises UnknownEmbedding, or the engine's ModelError.
+        """
+        ...
+
+    def kind(self, name: str, path: Path) -> str:
+        """What a model is, such as `sd1` or `sd2-v`. Raises the engine's ModelError."""
+        ...
+
+    def known_hash(self, path: Path) -> str:
+        """The hash of a model, if it need not be computed; else nothing."""
         ...
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> "Recipe":
@@ -70,12 +102,16 @@ class Engine(Protocol):
 class EngineRoom:
     """Makes the engine once, for whoever asks first; the others wait for it.
 
+    It is the maker of a shelf's models, too.
+
     Args:
         make: makes it; may take seconds, may raise (then the next who asks tries again).
+        models_memory: bytes for the models; 0: half of what the engine's device has.
     """
 
-    def __init__(self, make: Callable[[], Engine]) -> None:
+    def __init__(self, make: Callable[[], Engine], models_memory: int = 0) -> None:
         self._make = make
+        self._models_memory = models_memory
         self._engine: Engine | None = None
         self._lock = threading.Lock()
 
@@ -86,9 +122,24 @@ class EngineRoom:
                 self._engine = self._make()
             return self._engine
 
-    def load(self, name: str, path: Path) -> "Model":
-        """Open a model with the engine."""
-        return self.get().load(name, path)
+    def budget(self) -> int:
+        """How many bytes the models may take."""
+        return self._models_memory or self.get().memory() // 2
+
+    def weigh(self, wanted: Wanted, base: "Model | None") -> int:
+        """About how many bytes a model will take."""
+        return self.get().weigh(wanted, base)
+
+    def make(
+        self, wanted: Wanted, base: "Model | None", watch: Callable[[float], object]
+    ) -> "Model":
+        """Open a model with the engine, or add LoRAs to its base."""
+        engine = self.get()
+        return engine.load(wanted, watch) if base is None else engine.with_loras(base, wanted)
+
+    def made(self) -> Engine | None:
+        """The engine, if it was made. Never waits."""
+        return self._engine
 
     def relieve(self) -> bool:
         """Give back the memory that can be. Whether a little can be had afterwards."""

@@ -6,6 +6,7 @@ from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, Store
 from jobs.status import Failure
 from stable_diffusion.errors import (
     EngineError,
+    LoraMismatch,
     ModelNotFound,
     NumericalError,
     PromptError,
@@ -20,6 +21,10 @@ class WorkerError(Exception):
     WorkerError
     ├── JobStopped      a running job must stop now; `reason` says why
     ├── UnknownModel    no model of that name is installed here
+    ├── UnknownLora     no LoRA of that name is installed here
+    ├── UnknownEmbedding  no embedding of that name is installed here
+    ├── BadSource       the table of sources cannot be read, or does not name a model
+    ├── PullFailed      a model could not be fetched
     └── BadInitImage    the stored init image cannot be opened
     """
 
@@ -47,6 +52,28 @@ class UnknownModel(WorkerError):
         super().__init__(f"no model {name!r} here; installed: {', '.join(installed) or 'none'}")
 
 
+class UnknownLora(WorkerError):
+    """No LoRA of that name is installed here."""
+
+    def __init__(self, name: str, installed: list[str]) -> None:
+        super().__init__(f"no LoRA {name!r} here; installed: {', '.join(installed) or 'none'}")
+
+
+class UnknownEmbedding(WorkerError):
+    """No embedding of that name is installed here."""
+
+    def __init__(self, name: str, installed: list[str]) -> None:
+        super().__init__(f"no embedding {name!r} here; installed: {', '.join(installed) or 'none'}")
+
+
+class BadSource(WorkerError):
+    """The table of sources cannot be read, or has no source of a model."""
+
+
+class PullFailed(WorkerError):
+    """A model could not be fetched; the message says why, and what to do."""
+
+
 class BadInitImage(WorkerError):
     """The stored init image cannot be opened."""
 
@@ -54,11 +81,14 @@ class BadInitImage(WorkerError):
 # first match wins; the sentence is the error's own
 _TOLD: tuple[tuple[type[Exception], str], ...] = (
     (PromptError, "bad_prompt"),
+    (LoraMismatch, "lora_mismatch"),
     (RecipeError, "bad_request"),
     (InvalidRequest, "bad_request"),
     (BadInitImage, "bad_image"),
     (NoSuchPicture, "bad_image"),
     (UnknownModel, "unknown_model"),
+    (UnknownLora, "unknown_lora"),
+    (UnknownEmbedding, "unknown_embedding"),
     (ModelNotFound, "unknown_model"),
     (UnreadableModel, "model_unreadable"),
     (NumericalError, "not_a_number"),

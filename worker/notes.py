@@ -1,23 +1,20 @@
 """What this worker cannot honour to the letter, told to the client as warnings."""
 
-from jobs.names import CONFIGS, network_kind
 from jobs.request import Request
 from jobs.schemas import Standard
 
 
-def warnings_of(request: Request, *, model: str, device: str) -> tuple[str, ...]:
+def warnings_of(request: Request, *, device: str) -> tuple[str, ...]:
     """What this worker cannot honour to the letter, a sentence each.
 
     Args:
         request: what was asked for.
-        model: the name of the model that is used.
         device: where this worker computes, `cpu` or `cuda:N`.
     """
     return tuple(
         warning
         for warning in (
             _device_warning(request.device, device),
-            _config_warning(request.config, model),
             _laion_warning(request),
         )
         if warning
@@ -37,10 +34,3 @@ def _device_warning(asked: str | None, device: str) -> str:
             f"device: {asked} was asked for; this worker has no CUDA device, so it ran on the CPU"
         )
     return f"device: {asked} was asked for; this worker runs on {device}"
-
-
-def _config_warning(config: str | None, model: str) -> str:
-    kind = network_kind(model)
-    if config is None or kind is None or CONFIGS[config] == kind:
-        return ""
-    return f"config: {config} does not fit the model {model}; the model's own was used"

@@ -21,11 +21,11 @@ from jobs.queue import submit
 from jobs.remains import Remains
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
-from worker.catalogue import Catalogue
 from worker.courier import Courier
 from worker.engine import Engine, EngineRoom
 from worker.errors import StopReason
 from worker.heartbeat import Heartbeat
+from worker.inventory import Inventory
 from worker.lease import LeaseKeeper
 from worker.measured import MeasuredClaims
 from worker.memory import gpu_bytes, resident_bytes
@@ -58,7 +58,7 @@ class WorkerProcess:
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._celery = celery
-        self._room = EngineRoom(make_engine)
+        self._room = EngineRoom(make_engine, settings.models_memory)
         redis = self._redis = connect(settings.celery_result_backend)
         self._workers = Workers(redis)
         self._metrics = WorkerMetrics()
@@ -72,8 +72,9 @@ class WorkerProcess:
         )
         store = PictureStore(settings.outputs)
         self._remains = Remains(redis, store)
-        self._catalogue = Catalogue(settings.models_dir, settings.default_model)
-        self._shelf = Shelf(self._catalogue, self._room.load, kept=settings.models_kept)
+        self._catalogue = settings.catalogue
+        self._shelf = Shelf(self._catalogue, self._room)
+        self._inventory = Inventory(self._catalogue, self._room.made)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
         self._reporter = Reporter(self._claims, self._metrics.step)
         self._runner = Runner(
@@ -87,7 +88,7 @@ class WorkerProcess:
             reporter=self._reporter,
             unwell=self._give_up,
         )
-        self._tickers: list[Ticker] = [self._keeper, self._reporter]
+        self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]
         self._leaving = threading.Event()
         self._timers: list[threading.Timer] = []
         self._stop_metrics: Callable[[], None] = lambda: None
@@ -203,6 +204,7 @@ class WorkerProcess:
 
     def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
         running = self._keeper.running()
+        loaded = self._shelf.loaded()
         return WorkerFacts(
             worker_id=self.worker_id,
             types=types,
@@ -212,9 +214,12 @@ class WorkerProcess:
             slots=slots,
             busy=len(running),
             jobs=tuple(job.claim.job_id for job in running),
-            loaded=self._shelf.loaded(),
             memory_bytes=resident_bytes(),
             gpu_memory_bytes=gpu_bytes(self._room.device(self._settings.device)),
+            loaded=loaded,
+            model_facts=self._inventory.facts(loaded),
+            loras=tuple(sorted(self._catalogue.loras())),
+            embeddings=tuple(sorted(self._catalogue.embeddings())),
         )
 
     def _tell_metrics(self, slots: int) -> None:
@@ -224,7 +229,7 @@ class WorkerProcess:
         watch("sd_worker_slots", "jobs it can run at once", lambda: slots)
         watch("sd_worker_busy", "jobs it runs now", lambda: len(self._keeper.running()))
         watch("sd_worker_models", "models in memory", lambda: len(self._shelf.loaded()))
-        watch("sd_worker_model_bytes", "weights in memory", self._shelf.resident_bytes)
+        watch("sd_worker_model_bytes", "weights in memory", self._shelf.nbytes)
         watch(
             "sd_worker_gpu_memory_bytes",
             "memory taken of the GPU; 0 without one",

@@ -29,6 +29,7 @@ class Reporter(Ticker):
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._latest: dict[Running, Progress] = {}
+        self._loading: dict[Running, float] = {}
 
     def tell(self, running: Running, progress: Progress) -> None:
         """Leave the progress of a job after an evaluation. Returns at once."""
@@ -37,10 +38,17 @@ class Reporter(Ticker):
             self._latest[running] = progress
         self._news.set()
 
+    def tell_loading(self, running: Running, share: float) -> None:
+        """Leave how much of a job's model is loaded, 0..1. Returns at once."""
+        with self._lock:
+            self._loading[running] = share
+        self._news.set()
+
     def forget(self, running: Running) -> None:
         """Drop what has not been written of a job that has ended."""
         with self._lock:
             self._latest.pop(running, None)
+            self._loading.pop(running, None)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -53,5 +61,9 @@ class Reporter(Ticker):
         self._news.clear()
         with self._lock:
             latest, self._latest = self._latest, {}
+            loading, self._loading = self._loading, {}
+        for running, share in loading.items():
+            if running not in latest:
+                running.heed(self._claims.loading(running.claim, share))
         for running, progress in latest.items():
             running.heed(self._claims.report(running.claim, progress))

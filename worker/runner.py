@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from PIL import Image
@@ -13,12 +15,12 @@ from jobs.claims import Claim, Claims, Hold
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.names import JobType
 from jobs.remains import Remains
-from jobs.request import Request, prompts_of, read_stored
+from jobs.request import prompts_of, read_stored
 from jobs.status import Result
 from jobs.store import TRANSIENT, PictureStore, Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.artist import Artist
-from worker.engine import EngineRoom
+from worker.engine import Engine, EngineRoom
 from worker.enlarger import Enlarger
 from worker.errors import JobStopped, StopReason, failure_of, is_out_of_memory
 from worker.init_image import open_init_image
@@ -28,6 +30,9 @@ from worker.parts import Part, frugal, requests_of
 from worker.reporter import Reporter
 from worker.running import Running
 from worker.shelf import Shelf
+
+if TYPE_CHECKING:
+    from stable_diffusion.model import Model
 
 log = structlog.get_logger(__name__)
 
@@ -145,23 +150,50 @@ class Runner:
             Part(one, engine.recipe(frugal(one) if within_little else one, init))
             for one in requests_of(request, prompts_of(stored))
         )
+        notes = (MEMORY_RAN_OUT,) if within_little else ()
+        lend = partial(self._lend, running, engine, watch, list(claim.warnings), notes)
+        # skip_save is about the single pictures: a grid goes where it was asked for
+        outdir = TRANSIENT if request.skip_save else request.outdir
+        with self.store.staging(claim.job_id, outdir, claim.token) as staging:
+            artist = Artist(request, parts, lend, engine, running, self.reporter, enlarger, watch)
+            result = artist.draw(staging)
+            spent = {"queued": claim.started - claim.submitted} | result.timings
+            timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}
+            running.check()
+            return self._publish(claim, staging, result.model_copy(update={"timings": timings}))
+
+    @contextmanager
+    def _lend(
+        self,
+        running: Running,
+        engine: Engine,
+        watch: Stopwatch,
+        told: list[str],
+        notes: tuple[str, ...],
+        part: Part,
+    ) -> "Iterator[Model]":
+        """The model that a part of a job is drawn with; tells of its loading, and of its limits.
+
+        Args:
+            told: the warnings that the job has already; those that are added are put there.
+            notes: what else is to be told of this drawing.
+        """
+
+        def loading(share: float) -> None:
+            running.check()
+            self.reporter.tell_loading(running, share)
+
+        request = part.request
         with ExitStack() as loans:
             with watch.timing("load"):
-                model = loans.enter_context(self.shelf.borrow(claim.model))
+                borrowed = self.shelf.borrow(running.claim.model, request.prompt, loading)
+                model, limits = engine.prepared(loans.enter_context(borrowed), request)
             running.check()
-            notes = (MEMORY_RAN_OUT,) if within_little else ()
-            self._warn(running, request, engine.device, notes)
-            # skip_save is about the single pictures: a grid goes where it was asked for
-            outdir = TRANSIENT if request.skip_save else request.outdir
-            with self.store.staging(claim.job_id, outdir, claim.token) as staging:
-                artist = Artist(
-                    request, parts, model, engine, running, self.reporter, enlarger, watch
-                )
-                result = artist.draw(staging)
-                spent = {"queued": claim.started - claim.submitted} | result.timings
-                timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}
-                running.check()
-                return self._publish(claim, staging, result.model_copy(update={"timings": timings}))
+            added = (*warnings_of(request, device=engine.device), *limits, *notes)
+            if new := [warning for warning in added if warning not in told]:
+                told += new
+                running.heed(self._write(lambda: self.claims.warn(running.claim, tuple(told))))
+            yield model
 
     def _init_image(self, claim: Claim) -> Image.Image | None:
         if claim.kind != "img2img":
@@ -184,14 +216,6 @@ class Runner:
             with suppress(JobsError):
                 self.remains.disown(claim.job_id, names)
         return hold
-
-    def _warn(
-        self, running: Running, request: Request, device: str, notes: tuple[str, ...]
-    ) -> None:
-        claim = running.claim
-        added = (*warnings_of(request, model=claim.model, device=device), *notes)
-        if added:
-            running.heed(self._write(lambda: self.claims.warn(claim, (*claim.warnings, *added))))
 
     def _failed(self, claim: Claim, error: Exception) -> Hold:
         failure = failure_of(error)

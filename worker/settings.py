@@ -1,12 +1,14 @@
 """The settings of a worker process, beside those it shares with the API."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from jobs.names import JOB_TYPES, JobType
 from jobs.settings import JobSettings
+from worker.catalogue import Catalogue
 from worker.cores import default_slots
 
 
@@ -27,8 +29,21 @@ class WorkerSettings(JobSettings):
     torch_threads: int = Field(
         default=0, ge=0, description="threads a job computes with; 0: the cores by CONCURRENCY"
     )
-    models_kept: int = Field(
-        default=2, ge=1, description="models held in memory while no job uses them"
+    models_memory: ByteSize = Field(
+        default=ByteSize(0),
+        description="memory for models, such as 12GB; 0: half of what the device has",
+    )
+    loras_dir: Path = Field(default=Path(), description="LoRAs; default DATA_DIR/loras")
+    embeddings_dir: Path = Field(
+        default=Path(), description="textual inversions; default DATA_DIR/embeddings"
+    )
+    cache_dir: Path = Field(
+        default=Path(),
+        description="what is known of models, and ready copies of them; default DATA_DIR/cache",
+    )
+    copies_size: ByteSize = Field(
+        default=ByteSize(20_000_000_000),
+        description="disk for ready copies of models, which load at once; 0: none are made",
     )
     lease_seconds: float = Field(
         default=10.0, gt=0, description="after how long a silent worker's job is given away"
@@ -92,6 +107,24 @@ class WorkerSettings(JobSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_data(cls, values: dict[str, object]) -> dict[str, object]:
+        """Put the folders that were not set where the data is."""
+        data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
+        folders = ("loras", "embeddings", "cache")
+        return {f"{folder}_dir": data_dir / folder for folder in folders} | values
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What is installed."""
+        return Catalogue(
+            self.models_dir,
+            self.default_model,
+            loras_dir=self.loras_dir,
+            embeddings_dir=self.embeddings_dir,
+        )
 
     @property
     def slots(self) -> int:

@@ -30,6 +30,8 @@ def capability_routes(desk: Desk) -> Blueprint:
             types=list(served.types),
             models=list(served.models),
             default_model=desk.default_model,
+            loras=list(served.loras),
+            embeddings=list(served.embeddings),
             samplers=[
                 SamplerChoice(key=sampler.key, label=sampler.label, aliases=list(sampler.aliases))
                 for sampler in SAMPLERS

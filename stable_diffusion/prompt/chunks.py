@@ -42,12 +42,14 @@ def chunk_runs(runs: Iterable[Run | Break], tokenizer: ClipTokenizer) -> tuple[C
             closed.append(current)
             current = []
             continue
-        for token in tokenizer.encode(run.text):
-            if len(current) == CAPACITY:
-                cut = CAPACITY if token == tokenizer.comma else _cut(current, tokenizer.comma)
+        for group in tokenizer.groups(run.text):
+            if len(current) + len(group) > CAPACITY:
+                # the vectors of one embedding stay together, and move on as a whole
+                is_whole = len(group) > 1 or group[0] == tokenizer.comma
+                cut = len(current) if is_whole else _cut(current, tokenizer.comma)
                 closed.append(current[:cut])
                 current = current[cut:]
-            current.append((token, run.weight))
+            current += [(token, run.weight) for token in group]
     if current or not closed:
         closed.append(current)
     return tuple(_chunk(tokens, tokenizer) for tokens in closed)

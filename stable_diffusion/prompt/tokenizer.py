@@ -5,7 +5,9 @@ Source: OpenAI CLIP, `simple_tokenizer.py` (Radford et al. 2021, arXiv:2103.0002
 
 import gzip
 import html
+import json
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -47,7 +49,12 @@ class ClipTokenizer:
         space collapsed, lower case. Words that spell a marker (`<|endoftext|>`) stay words, so
         that no prompt can close its own sequence.
         """
-        return self._pairs.encode(_clean(text), add_special_tokens=False).ids
+        return [token for group in self.groups(text) for token in group]
+
+    def groups(self, text: str) -> Iterator[list[int]]:
+        """The same ids, those together that must not be parted between chunks."""
+        for token in self._pairs.encode(_clean(text), add_special_tokens=False).ids:
+            yield [token]
 
 
 def _clean(text: str) -> str:
@@ -77,6 +84,12 @@ def _byte_pairs() -> Tokenizer:
         ]
     )
     return tokenizer
+
+
+def vocabulary_and_merges() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The ids of all tokens and the pairs in their order: what other tokenizers are made of."""
+    merges = json.loads(_byte_pairs().to_str())["model"]["merges"]
+    return _byte_pairs().get_vocab(), [(left, right) for left, right in merges]
 
 
 def _byte_letters() -> list[str]:

@@ -27,6 +27,8 @@ BEYOND_A_SCHEMA = {
     "nothing_to_return",
     "too_expensive",
     "too_many_pixels",
+    "unknown_embedding",
+    "unknown_lora",
     "unknown_model",
     "unknown_prompt_file",
     "webhook_refused",

@@ -1,9 +1,11 @@
-"""The shipped model, loaded once."""
+"""The shipped model, loaded once, and CLIP's tokenizer as transformers has it."""
 
 import pytest
 import torch
+from transformers import CLIPTokenizer
 
 from stable_diffusion.model import Model, load_model
+from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.tiny import PATH
 
 
@@ -11,3 +13,19 @@ from stable_diffusion.tiny import PATH
 def tiny() -> Model:
     torch.set_num_threads(1)
     return load_model(PATH, name="tiny")
+
+
+@pytest.fixture
+def clip_tokenizer() -> CLIPTokenizer:
+    """Made of the vocabulary that this repository's own tokenizer has."""
+    return transformers_tokenizer()
+
+
+def transformers_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:
+    vocabulary, merges = vocabulary_and_merges()
+    return CLIPTokenizer(
+        vocab=vocabulary,
+        merges=merges,  # pyright: ignore[reportArgumentType]
+        pad_token=pad,
+        model_max_length=77,
+    )

@@ -14,17 +14,15 @@ from diffusers.loaders.single_file_utils import (
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from stable_diffusion.checkpoint import (
-    identify,
-    load_networks,
-    open_checkpoint,
-    save_checkpoint,
-)
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.layout import Layout
 from stable_diffusion.model import load_model
 from stable_diffusion.networks import Networks, build_networks
 from stable_diffusion.variants import STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY, TINY_V2, Variant
+from stable_diffusion.weights.checkpoint import open_checkpoint
+from stable_diffusion.weights.filling import load_networks
+from stable_diffusion.weights.kinds import identify
+from stable_diffusion.weights.layout import Layout
+from stable_diffusion.weights.saving import save_checkpoint
 
 CPU = torch.device("cpu")
 

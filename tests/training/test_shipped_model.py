@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from stable_diffusion.checkpoint import open_checkpoint
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATH
+from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
 from training.examinations import emphasis, single_objects
 from training.examiner import Examiner, Figure

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from stable_diffusion.checkpoint import save_checkpoint
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.variants import TINY, TINY_V2
+from stable_diffusion.weights.saving import save_checkpoint
 from training.denoiser import Lesson
 from training.glance import glance
 from training.latents import cached_scenes

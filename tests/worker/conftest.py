@@ -92,19 +92,21 @@ class Bench:
         return sorted(str(path.relative_to(self.outputs)) for path in found)
 
     @contextmanager
-    def runner(self, engine: Engine | None = None) -> Iterator[Runner]:
+    def runner(
+        self, engine: Engine | None = None, catalogue: Catalogue | None = None
+    ) -> Iterator[Runner]:
         """A runner with its threads, for the length of a with block."""
         made = engine or SmallEngine()
         room = EngineRoom(lambda: made)
         keeper = LeaseKeeper(self.claims, renew_seconds=0.05)
         reporter = Reporter(self.claims)
-        catalogue = Catalogue(self.models, "small")
+        catalogue = catalogue or Catalogue(self.models, "small")
         runner = Runner(
             owner="test",
             claims=self.claims,
             store=self.store,
             remains=self.remains,
-            shelf=Shelf(catalogue, room.load, kept=2),
+            shelf=Shelf(catalogue, room),
             room=room,
             keeper=keeper,
             reporter=reporter,

@@ -13,6 +13,7 @@ from PIL import Image
 
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
+from worker.wanted import Wanted
 
 KILLER = "kill the worker"
 GREEDY = "more than there is room for at once"
@@ -22,11 +23,12 @@ SLOW = "slow"
 LEAK = "take all the memory there is, for good"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SmallModel:
     name: str
     hash: str = "0123456789"
-    nbytes: int = 1000
+    nbytes: int = 2**30
+    loras: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,31 @@ class SmallEngine:
         self.inits: list[tuple[int, int]] = []
         self.doublings: list[tuple[int, int]] = []
 
-    def load(self, name: str, path: Path) -> Any:
-        self.loads.append(name)
-        if name == SLOW:
+    def memory(self) -> int:
+        return 8 * 2**30
+
+    def weigh(self, wanted: Wanted, base: Any) -> int:
+        return SmallModel.nbytes
+
+    def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> Any:
+        self.loads.append(wanted.name)
+        on_progress(0.5)
+        if wanted.name == SLOW:
             time.sleep(600)
-        return SmallModel(name)
+        return SmallModel(wanted.name)
+
+    def with_loras(self, base: Any, wanted: Wanted) -> Any:
+        loras = tuple((lora.name, lora.weight) for lora in wanted.loras)
+        return SmallModel(base.name, loras=loras)
+
+    def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
+        return model, ()
+
+    def kind(self, name: str, path: Path) -> str:
+        return "small"
+
+    def known_hash(self, path: Path) -> str:
+        return SmallModel.hash
 
     def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
         assert request.kind == "txt2img" or init_image

@@ -2,18 +2,23 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from jobs.status import JobState
-from stable_diffusion.checkpoint import build_networks, save_checkpoint
-from stable_diffusion.variants import TINY
+from stable_diffusion.networks import build_networks
+from stable_diffusion.variants import TINY, TINY_V2
+from stable_diffusion.weights.saving import original_tensors, save_checkpoint
+from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
+from worker.catalogue import Catalogue
 from worker.diffusion import StableDiffusion
 
 
@@ -111,6 +116,105 @@ def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
     assert failure.code == "model_unreadable"
     assert str(bench.models) not in failure.message
     assert bench.status(good).state is JobState.SUCCESS
+
+
+@pytest.fixture
+def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
+    """An engine with a LoRA and an embedding, and one embedding of SD 2's width."""
+    loras, embeddings = bench.models.parent / "loras", bench.models.parent / "embeddings"
+    loras.mkdir()
+    embeddings.mkdir()
+    layer = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    torch.manual_seed(5)
+    halves = {"lora_up": torch.randn(64, 4), "lora_down": torch.randn(4, 48)}
+    save_file({f"{layer}.{n}.weight": t for n, t in halves.items()}, loras / "ink.safetensors")
+    save_file({"emb_params": torch.randn(2, 48)}, embeddings / "shiny.safetensors")
+    save_file({"emb_params": torch.randn(2, 1024)}, embeddings / "wide.safetensors")
+    catalogue = Catalogue(bench.models, "tiny", loras_dir=loras, embeddings_dir=embeddings)
+    upscalers = bench.models / "upscalers"
+    return StableDiffusion("cpu", 1, upscalers, catalogue=catalogue), catalogue
+
+
+def test_jobs_with_and_without_additions_share_a_model_at_the_same_time(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    ask = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
+    prompts = ("a cat", "a cat <lora:ink:0.8>", "a <shiny> cat", "a shiny cat <lora:ink:0.8>")
+    alone = [bench.submit(**ask, prompt=prompt) for prompt in prompts]
+    together = [bench.submit(**ask, prompt=prompt) for prompt in prompts * 2]
+    with bench.runner(engine, catalogue) as runner:
+        for _ in alone:
+            runner.run_next("standard")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: runner.run_next("standard"), together))
+    drawn = [pixels(bench, job) for job in alone]
+    assert len(set(drawn)) == len(prompts)
+    assert [pixels(bench, job) for job in together] == drawn * 2
+
+
+def test_every_prompt_of_a_file_has_its_own_lora(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    single = bench.submit(model="tiny", ddim_steps=2, prompt="a cat <lora:ink:1>", seed=8)
+    prompts = ("a cat", "a cat <lora:ink:1>")
+    several = bench.submit(model="tiny", ddim_steps=2, prompts=prompts, seed=7)
+    with bench.runner(engine, catalogue) as runner:
+        runner.run_next("standard")
+        runner.run_next("standard")
+    assert pixels(bench, several, 1) == pixels(bench, single)
+
+
+def test_what_does_not_fit_or_is_not_there_is_said(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    config = "scripts/v2-inference.yaml"
+    wide = bench.submit(model="tiny", ddim_steps=1, prompt="a wide cat", config=config)
+    lora = bench.submit(model="tiny", ddim_steps=1, prompt="<lora:oil:1>")
+    token = bench.submit(model="tiny", ddim_steps=1, prompt="a <dull> cat")
+    with bench.runner(engine, catalogue) as runner:
+        for _ in range(3):
+            runner.run_next("standard")
+    assert [warning.partition(":")[0] for warning in bench.status(wide).warnings] == [
+        "config",
+        "embedding wide",
+    ]
+    failures = [bench.status(job).failure for job in (lora, token)]
+    assert [failure and failure.code for failure in failures] == [
+        "unknown_lora",
+        "unknown_embedding",
+    ]
+
+
+def test_a_requests_configuration_says_what_an_unknown_model_predicts(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
+    save_file(tensors, bench.models / "mine.safetensors")
+    configs = (None, "v2-inference", "v2-inference-v", "v1-inference")
+    jobs = [
+        bench.submit(model="mine", ddim_steps=2, seed=1, config=name and f"scripts/{name}.yaml")
+        for name in configs
+    ]
+    with bench.runner(engine) as runner:
+        for _ in jobs:
+            runner.run_next("standard")
+    usual, epsilon, v, other = (pixels(bench, job) for job in jobs)
+    assert usual == v == other != epsilon
+    assert "does not fit the model mine" in bench.status(jobs[3]).warnings[0]
+
+
+def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: StableDiffusion) -> None:
+    networks = random_networks(TINY)
+    save_checkpoint(networks, TINY, bench.models / "file.safetensors", dtype=torch.float32)
+    diffusers(networks, TINY, bench.models, torch.float32).rename(bench.models / "My Model")
+    jobs = [bench.submit(model=name, ddim_steps=1) for name in ("My Model", "file")]
+    with bench.runner(engine) as runner:
+        for _ in jobs:
+            runner.run_next("standard")
+    assert pixels(bench, jobs[0]) == pixels(bench, jobs[1])
 
 
 @pytest.mark.service

@@ -93,13 +93,6 @@ def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
     ],
 )
 def test_another_device_than_asked_for_is_said(asked: str | None, device: str, said: str) -> None:
-    warnings = warnings_of(request(device=asked), model="tiny", device=device)
+    warnings = warnings_of(request(device=asked), device=device)
     assert said in " ".join(warnings)
     assert len(warnings) == bool(said)
-
-
-def test_a_configuration_that_does_not_fit_the_default_model_is_said() -> None:
-    v2 = request(config="scripts/v2-inference.yaml")
-    assert "does not fit the model tiny" in warnings_of(v2, model="tiny", device="cpu")[0]
-    assert warnings_of(v2, model="sd21", device="cpu") == ()
-    assert warnings_of(v2, model="my-own-model", device="cpu") == ()

@@ -1,4 +1,4 @@
-"""How tensors are called in an original Stable Diffusion checkpoint, and how in our networks.
+"""How tensors are called in a checkpoint, and how in our networks.
 
 Every name is derived from the network's own (diffusers, transformers) name, so one rule serves
 reading and writing, and any number of layers. Source: the state dict of CompVis' `LatentDiffusion`
@@ -6,10 +6,12 @@ reading and writing, and any number of layers. Source: the state dict of CompVis
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stable_diffusion.variants import Variant
+from stable_diffusion.weights.checkpoint import Style
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -145,17 +147,57 @@ def open_clip_name(name: str) -> Source:
 
 @dataclass(frozen=True)
 class Layout:
-    """The names of one variant's checkpoints."""
+    """The names of one variant's checkpoints, in the original style or in diffusers'."""
 
     variant: Variant
+    style: Style = "original"
 
     def text(self, name: str) -> Source:
+        if self.style == "diffusers":
+            return Source(f"text_encoder.text_model.{name}")
         clip = self.variant.text_layout == "clip"
         return clip_name(name) if clip else open_clip_name(name)
 
     def unet(self, name: str) -> Source:
+        if self.style == "diffusers":
+            return Source(f"unet.{name}")
         attention = tuple(kind.startswith("Cross") for kind in self.variant.unet["up_block_types"])
         return Source(unet_name(name, self.variant.unet["layers_per_block"], attention))
 
     def vae(self, name: str) -> Source:
+        if self.style == "diffusers":
+            return Source(f"vae.{name}")
         return Source(vae_name(name, len(self.variant.vae["block_out_channels"])))
+
+
+# What the same tensor is called by others, the usual name first. Sources: AUTOMATIC1111's
+# `checkpoint_dict_replacements`; diffusers' `_convert_deprecated_attention_blocks`.
+_OTHER_STARTS = (
+    (CLIP_PREFIX, "cond_stage_model.transformer."),
+    ("cond_stage_model.", "conditioner.embedders.0."),
+    ("text_encoder.text_model.", "text_encoder."),
+)
+_OLD_VAE_ATTENTION = (
+    (".to_q.", ".query."),
+    (".to_k.", ".key."),
+    (".to_v.", ".value."),
+    (".to_out.0.", ".proj_attn."),
+)
+
+
+def spellings(name: str) -> Iterator[str]:
+    """The names under which a tensor may lie in a file, the one to be taken first.
+
+    The averaged weights of a training checkpoint (`model_ema.`) come last: like the reference
+    scripts, AUTOMATIC1111 and diffusers we take the others where both are there.
+    """
+    yield name
+    for start, other in _OTHER_STARTS:
+        if name.startswith(start):
+            yield other + name.removeprefix(start)
+    if name.startswith("vae.") and ".attentions." in name:
+        for new, old in _OLD_VAE_ATTENTION:
+            if new in name:
+                yield name.replace(new, old)
+    if name.startswith(UNET_PREFIX):
+        yield "model_ema." + name.removeprefix("model.").replace(".", "")

@@ -1,0 +1,4 @@
+"""What this service costs, measured beside its peers in the same run: `make bench`.
+
+One idea a file, each with a `measure(workshop)` that yields `Figure`s; `__main__` lists them.
+"""

@@ -1,0 +1,73 @@
+"""A full-size checkpoint of random weights, and what diffusers needs to open it offline."""
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from safetensors.torch import save_file
+from torch import nn
+from transformers import CLIPTokenizer
+
+from stable_diffusion.networks import parts_of
+from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
+from stable_diffusion.variants import STABLE_DIFFUSION_1
+from stable_diffusion.weights.filling import empty_networks
+from stable_diffusion.weights.layout import Layout
+
+
+def random_checkpoint(path: Path, seed: int) -> Path:
+    """Write an SD 1.5 in half precision, without ever holding it in full."""
+    torch.manual_seed(seed)
+    layout = Layout(STABLE_DIFFUSION_1)
+    places = {"text": layout.text, "unet": layout.unet, "vae": layout.vae}
+    tensors = {
+        places[part](name).name: torch.empty(weight.shape, dtype=torch.float16).uniform_(
+            -0.02, 0.02
+        )
+        for part, module in parts_of(empty_networks(STABLE_DIFFUSION_1))
+        for name, weight in module.named_parameters()
+    }
+    save_file(tensors, path)
+    return path
+
+
+def touch(*modules: nn.Module) -> None:
+    """Read a number of every page of the weights: mapped pages come when they are first read."""
+    for module in modules:
+        for weight in module.parameters():
+            a_page = mmap.PAGESIZE // weight.element_size()
+            pages = max(1, weight.numel() // a_page)
+            weight.detach().as_strided((pages,), (a_page,)).sum()
+
+
+def configurations(path: Path) -> Path:
+    """What `from_single_file` fetches from the hub: everything of a pipeline but its weights."""
+    vocabulary, merges = vocabulary_and_merges()
+    networks = empty_networks(STABLE_DIFFUSION_1)
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)  # pyright: ignore[reportArgumentType]
+    nobody: Any = None
+    scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    pipeline = StableDiffusionPipeline(
+        networks.vae, networks.text, tokenizer, networks.unet, scheduler,  # type: ignore[arg-type]
+        nobody, nobody, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.save_config(path)
+    for part in ("unet", "vae", "scheduler"):
+        getattr(pipeline, part).save_config(path / part)
+    networks.text.config.save_pretrained(path / "text_encoder")
+    tokenizer.save_pretrained(path / "tokenizer")
+    return path
+
+
+def opened_by_diffusers(path: Path, config: Path) -> StableDiffusionPipeline:
+    """The peer: `from_single_file`, to the same precision as ours."""
+    return StableDiffusionPipeline.from_single_file(
+        str(path),
+        config=str(config),
+        torch_dtype=torch.float32,
+        local_files_only=True,
+        safety_checker=None,
+    )

@@ -1,0 +1,97 @@
+"""Two arms, turn by turn, and what came of it.
+
+Machines differ and are never at rest; a ratio of two arms that took turns says more than either.
+"""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+Arm = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of `bench.json`.
+
+    Attributes:
+        ours, peer: medians; peer is None where there is no other to compare with.
+        ratio: peer / ours of what should be small: above 1 we are better. Without a peer, `ours`.
+        spread: the widest of the arms' (largest - smallest) / median.
+    """
+
+    name: str
+    ours: float
+    peer: float | None
+    unit: str
+    ratio: float
+    spread: float
+    machine: str
+
+    def __str__(self) -> str:
+        peer = "" if self.peer is None else f"   peer {self.peer:9.3f}   ratio {self.ratio:6.2f}"
+        return f"{self.name:<44} {self.ours:9.3f} {self.unit}{peer}   spread {self.spread:.0%}"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a benchmark is given: a folder of its own, and how many rounds to run."""
+
+    folder: Path
+    rounds: int = 5
+
+
+def seconds(arm: Arm) -> float:
+    """How long an arm takes."""
+    began = time.perf_counter()
+    arm()
+    return time.perf_counter() - began
+
+
+def in_turns(*arms: Arm, rounds: int) -> list[list[float]]:
+    """The seconds of each arm in each round, the arms one after the other in every round."""
+    taken: list[list[float]] = [[] for _ in arms]
+    for _ in range(rounds):
+        for times, arm in zip(taken, arms, strict=True):
+            times.append(seconds(arm))
+    return taken
+
+
+def figure(
+    name: str, ours: list[float], peer: list[float] | None = None, unit: str = "s"
+) -> Figure:
+    """The medians of two arms' measurements as a line."""
+    middle = statistics.median(ours)
+    other = statistics.median(peer) if peer else None
+    return Figure(
+        name=name,
+        ours=round(middle, 4),
+        peer=None if other is None else round(other, 4),
+        unit=unit,
+        ratio=round(middle if other is None else other / middle, 3),
+        spread=round(max(_spread(times) for times in (ours, peer) if times), 3),
+        machine=machine(),
+    )
+
+
+def record(figures: list[Figure], file: Path) -> None:
+    """Append to `bench.json`."""
+    before = json.loads(file.read_text()) if file.is_file() else []
+    file.write_text(json.dumps([*before, *map(asdict, figures)], indent=1) + "\n")
+
+
+def machine() -> str:
+    """The processor and how many of its cores there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{next(names, platform.machine())}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _spread(times: list[float]) -> float:
+    return (max(times) - min(times)) / statistics.median(times)

@@ -1,0 +1,43 @@
+"""How much memory one loading takes at its peak: `python -m benchmarks.peak FILE [CACHE]`.
+
+A process of its own, since a peak never falls: it imports everything, notes what it holds, loads
+once, and prints the bytes of the model and what the kernel has seen beyond the note at the most
+(VmHWM, which counts mapped pages of files as well).
+"""
+
+import gc
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.checkpoints import touch
+from stable_diffusion.loader import Loader
+from stable_diffusion.networks import parts_of
+from stable_diffusion.weights.copies import ReadyCopies
+from stable_diffusion.weights.fingerprint import Fingerprints
+
+_STATUS = Path("/proc/self/status")
+
+
+def resident(line: str) -> int:
+    """Bytes: `VmRSS` of now, `VmHWM` at the most."""
+    (found,) = (row for row in _STATUS.read_text().splitlines() if row.startswith(f"{line}:"))
+    return int(found.split()[1]) * 1024
+
+
+def main(file: Path, cache: Path | None) -> None:
+    """Load once and print what it took."""
+    copies = ReadyCopies(cache / "models", 2**40) if cache else None
+    fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident("VmRSS")
+    loader = Loader("cpu", fingerprints, copies)
+    model = loader.load("model", file)
+    loader.finish()
+    touch(*(module for _, module in parts_of(model.networks)))
+    print(json.dumps({"bytes": model.nbytes, "peak": resident("VmHWM") - before}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

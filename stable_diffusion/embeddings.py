@@ -1,0 +1,82 @@
+"""Textual inversion embeddings: files of vectors, and models that know them by name."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stable_diffusion.errors import ModelNotFound, UnreadableModel
+from stable_diffusion.model import Model
+from stable_diffusion.prompt.chunks import CAPACITY
+from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
+from stable_diffusion.sharing import twin
+from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
+
+SUFFIXES = (".safetensors", ".pt", ".bin")
+
+
+def read_embedding(path: Path) -> Tensor:
+    """The vectors of an embedding's file, (n, width) float32.
+
+    Reads AUTOMATIC1111's .pt and .safetensors, and diffusers' of a single token. A pickle runs no
+    code.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        UnreadableModel: it is damaged, or holds something else; the message says what.
+    """
+    if not path.is_file():
+        raise ModelNotFound(f"embedding {path.name!r} does not exist")
+    vectors = _vectors(_content(path))
+    if vectors is None or vectors.dim() not in (1, 2) or not vectors.is_floating_point():
+        raise UnreadableModel(f"embedding {path.name!r} is not a textual inversion of one token")
+    rows = vectors.detach().float().reshape(-1, vectors.shape[-1])
+    if not 0 < len(rows) <= CAPACITY:
+        raise UnreadableModel(
+            f"embedding {path.name!r} has {len(rows)} vectors; a prompt has room for {CAPACITY}"
+        )
+    return rows
+
+
+def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
+    """A model that knows embeddings by name; it shares all its weights with the first.
+
+    Args:
+        model: stays as it is.
+        embeddings: (n, width) by name, width being the model's.
+    """
+    if not embeddings:
+        return model
+    text = twin(model.networks.text)
+    own = text.embeddings.token_embedding
+    further = torch.cat(list(embeddings.values()))
+    text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
+    counts = {name: len(vectors) for name, vectors in embeddings.items()}
+    return replace(
+        model,
+        networks=replace(model.networks, text=text),
+        tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    if path.suffix == ".safetensors":
+        checkpoint = open_checkpoint(path)
+        return {name: checkpoint.read(name) for name in checkpoint.names}
+    # older files keep their vectors in this container, which is no more than a dictionary
+    with torch.serialization.safe_globals([nn.ParameterDict]):
+        return read_pickle(path)
+
+
+def _vectors(content: dict[str, Any]) -> Tensor | None:
+    """The one tensor of vectors among what a file holds."""
+    kept = content.get("string_to_param", content)
+    if isinstance(kept, nn.ParameterDict):
+        kept = {str(name): value for name, value in kept.items()}
+    if not isinstance(kept, dict):
+        return None
+    found = [value for value in kept.values() if isinstance(value, Tensor)]
+    return found[0] if len(found) == 1 else None

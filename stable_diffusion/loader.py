@@ -1,0 +1,112 @@
+"""Loads models for a process that lives long: knows their fingerprints, and makes ready copies.
+
+What need not be waited for is done beside: a fingerprint that is not known is computed while the
+weights are read, and a copy is written while the first pictures are drawn.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import torch
+
+from stable_diffusion.model import Model, assembled, kind_of
+from stable_diffusion.networks import parts_of
+from stable_diffusion.variants import Prediction
+from stable_diffusion.weights.copies import ReadyCopies
+from stable_diffusion.weights.filling import empty_networks
+from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.kinds import identify
+from stable_diffusion.weights.prediction import stated_beside, stated_inside
+from stable_diffusion.weights.reading import Weights, open_weights, read_weights
+
+
+class Loader:
+    """Loads models to one device in one precision. Safe to share between threads.
+
+    Args:
+        device: where to.
+        fingerprints: those that are known.
+        copies: where ready copies are found and put; None: nowhere.
+        dtype: in which precision the weights are held.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        fingerprints: Fingerprints,
+        copies: ReadyCopies | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._device = torch.device(device)
+        self._fingerprints = fingerprints
+        self._copies = copies if self._device.type == "cpu" else None
+        self._dtype = dtype
+        self._writing: list[threading.Thread] = []
+
+    def load(
+        self,
+        name: str,
+        path: Path,
+        *,
+        prediction: Prediction | None = None,
+        on_progress: Callable[[float], object] = lambda _share: None,
+    ) -> Model:
+        """Load a model.
+
+        Args:
+            name, path, prediction: as of `load_model`.
+            on_progress: is told the share that is loaded, 0..1.
+
+        Raises:
+            ModelNotFound, UnreadableModel.
+        """
+        known = self._fingerprints.known(path)
+        summing = None if known else self._summed(path)
+        weights = self._copies.open(known, self._dtype) if self._copies and known else None
+        if weights is None:
+            weights = read_weights(path, self._device, self._dtype, on_progress)
+        fingerprint = known or (summing.result() if summing else "")
+        self._copy(weights, fingerprint)
+        return assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+
+    def weigh(self, path: Path) -> int:
+        """The memory that a model will take, in bytes. Raises ModelNotFound, UnreadableModel."""
+        networks = empty_networks(identify(open_weights(path)))
+        parameters = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
+        return parameters * self._dtype.itemsize
+
+    def kind(self, path: Path, prediction: Prediction | None = None) -> str:
+        """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""
+        checkpoint = open_weights(path)
+        variant = identify(checkpoint)
+        stated = stated_beside(path) or stated_inside(checkpoint)
+        return kind_of(variant, stated or prediction or variant.prediction)
+
+    def finish(self) -> None:
+        """Wait for the copies that are being written."""
+        while self._writing:
+            self._writing.pop().join()
+
+    def _summed(self, path: Path) -> Future[str]:
+        future: Future[str] = Future()
+
+        def compute() -> None:
+            try:
+                future.set_result(self._fingerprints.of(path))
+            except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+
+        threading.Thread(target=compute, name="fingerprint", daemon=True).start()
+        return future
+
+    def _copy(self, weights: Weights, fingerprint: str) -> None:
+        copies = self._copies
+        if copies is None or copies.holds(fingerprint, self._dtype):
+            return
+        writing = threading.Thread(
+            target=copies.write, args=(fingerprint, weights), name="ready-copy", daemon=True
+        )
+        self._writing = [thread for thread in self._writing if thread.is_alive()] + [writing]
+        writing.start()

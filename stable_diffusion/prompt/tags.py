@@ -1,0 +1,89 @@
+r"""Tags: `<lora:name:0.8>` adds a LoRA, `<name>` is the token of an embedding.
+
+An embedding is found by its bare name, too; in angle brackets it cannot be mistaken for a word,
+and one that does not exist can be refused. `\<` is a plain character. Pure text, like the rest of
+the grammar.
+"""
+
+import re
+from dataclasses import dataclass
+
+from stable_diffusion.errors import PromptError
+
+LARGEST_LORA_WEIGHT = 10.0
+
+_TAG = re.compile(
+    r"""
+      \\.                                                # an escaped character
+    | <(?P<kind>[A-Za-z]+):(?P<rest>[^<>]*)>
+    | <(?P<name>[A-Za-z0-9][\w.-]*[A-Za-z0-9])>
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """A LoRA of a prompt, and how much of it is added; negative takes it away."""
+
+    name: str
+    weight: float = 1.0
+
+
+def loras_of(text: str) -> tuple[LoraTag, ...]:
+    """The LoRAs that a prompt asks for, in order of their names, each once with its whole weight.
+
+    Raises:
+        PromptError: a tag that cannot be read.
+    """
+    weights: dict[str, float] = {}
+    for tag in _TAG.finditer(text):
+        if tag["kind"]:
+            lora = _lora(tag)
+            weights[lora.name] = weights.get(lora.name, 0.0) + lora.weight
+    return tuple(LoraTag(name, weights[name]) for name in sorted(weights))
+
+
+def tokens_of(text: str) -> tuple[str, ...]:
+    """The embeddings that a prompt names in angle brackets."""
+    return tuple(tag["name"] for tag in _TAG.finditer(text) if tag["name"])
+
+
+def without_loras(text: str) -> str:
+    """The prompt with spaces in place of its LoRAs: every other character keeps its position.
+
+    Raises:
+        PromptError: a tag that cannot be read.
+    """
+
+    def blank(tag: re.Match[str]) -> str:
+        if not tag["kind"]:
+            return tag.group()
+        _lora(tag)
+        return " " * len(tag.group())
+
+    return _TAG.sub(blank, text)
+
+
+def _lora(tag: re.Match[str]) -> LoraTag:
+    position = tag.start()
+    if tag["kind"].lower() != "lora":
+        raise PromptError(
+            f"{tag.group()[:40]!r} at position {position} is no tag that is known; "
+            "known is <lora:name:weight>",
+            position,
+        )
+    name, _, weight = (part.strip() for part in tag["rest"].partition(":"))
+    if not name:
+        raise PromptError(f"the LoRA at position {position} has no name", position)
+    try:
+        value = float(weight) if weight else 1.0
+    except ValueError:
+        value = float("nan")
+    if not abs(value) <= LARGEST_LORA_WEIGHT:
+        raise PromptError(
+            f"the weight {weight[:40]!r} of the LoRA {name[:40]!r} at position {position} is not a "
+            f"number from -{LARGEST_LORA_WEIGHT:g} to {LARGEST_LORA_WEIGHT:g}",
+            position,
+        )
+    return LoraTag(name, value)

@@ -1,0 +1,50 @@
+"""Reads a model's weights from wherever they lie into networks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from stable_diffusion.networks import Networks
+from stable_diffusion.variants import Prediction, Variant
+from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
+from stable_diffusion.weights.filling import load_networks
+from stable_diffusion.weights.folder import open_folder
+from stable_diffusion.weights.kinds import identify
+from stable_diffusion.weights.prediction import stated_inside
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Networks with their weights.
+
+    Attributes:
+        stated: what the weights' own file says that they predict; None: nothing.
+    """
+
+    variant: Variant
+    networks: Networks
+    stated: Prediction | None
+
+
+def open_weights(path: Path) -> Checkpoint:
+    """Open a file in the original layout or a diffusers folder. Raises as both do."""
+    return open_folder(path) if path.is_dir() else open_checkpoint(path)
+
+
+def read_weights(
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    on_progress: Callable[[float], object] = lambda _share: None,
+) -> Weights:
+    """Read a model's weights from its file or folder; see `filling.load_networks`.
+
+    Raises:
+        ModelNotFound, UnreadableModel.
+    """
+    checkpoint = open_weights(path)
+    variant = identify(checkpoint)
+    networks = load_networks(checkpoint, variant, device, dtype, on_progress)
+    return Weights(variant, networks, stated_inside(checkpoint))

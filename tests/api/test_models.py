@@ -1,0 +1,121 @@
+"""GET /models, and what prompts may add to a model."""
+
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from api.auth import DUMMY_KEY
+from jobs.workers import ModelFacts, WorkerFacts
+from tests.api.conftest import HandWorker
+
+KEY = {"X-API-Key": DUMMY_KEY}
+
+
+def announce(worker: HandWorker, worker_id: str, *models: ModelFacts, **more: Any) -> None:
+    facts = WorkerFacts(
+        worker_id=worker_id,
+        types=("optimized",),
+        models=tuple(model.name for model in models),
+        default_model="tiny",
+        device="cpu",
+        slots=1,
+        model_facts=models,
+        **more,
+    )
+    worker.workers.announce(facts, ttl_seconds=60)
+
+
+TINY = ModelFacts(name="tiny", kind="tiny", bytes=15_900_000, hash="0123456789", resident=True)
+SD15 = ModelFacts(name="sd15", bytes=4_265_146_304)
+
+
+def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    announce(worker, "a", TINY, SD15, loras=("ink",), embeddings=("shiny",))
+    known = SD15.model_copy(update={"kind": "sd1", "hash": "abcdef0123", "resident": True})
+    announce(worker, "b", TINY.model_copy(update={"resident": False}), known, loras=("oil",))
+    told: Any = client.get("/models").json
+    assert told == {
+        "models": [
+            {
+                "name": "sd15",
+                "kind": "sd1",
+                "size": 4_265_146_304,
+                "hash": "abcdef0123",
+                "resident": True,
+                "problem": "",
+            },
+            {
+                "name": "tiny",
+                "kind": "tiny",
+                "size": 15_900_000,
+                "hash": "0123456789",
+                "resident": True,
+                "problem": "",
+            },
+        ],
+        "default_model": "tiny",
+        "loras": ["ink", "oil"],
+        "embeddings": ["shiny"],
+    }
+    capable: Any = client.get("/capabilities").json
+    assert (capable["loras"], capable["embeddings"]) == (["ink", "oil"], ["shiny"])
+
+
+def test_without_workers_nothing_is_resident(client: FlaskClient, worker: HandWorker) -> None:
+    announce(worker, "by-hand", TINY)
+    worker.workers.withdraw("by-hand")
+    told: Any = client.get("/models").json
+    assert [(model["name"], model["resident"]) for model in told["models"]] == [("tiny", False)]
+
+
+def test_a_lora_or_embedding_nobody_has_is_a_400_that_lists_those_there_are(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    announce(worker, "by-hand", TINY, loras=("ink", "oil-paint"), embeddings=("shiny",))
+    body = {
+        "prompt": "a <dull> cat <lora:oilpaint:0.8>",
+        "negative_prompt": "<grey-ish>",
+        "H": 64,
+        "W": 64,
+    }
+    answer = client.post("/generate", json=body, headers=KEY)
+    assert answer.status_code == 400
+    details: Any = (answer.json or {})["details"]
+    found = {(d["field"], d["code"], d["value"]): d["expected"] for d in details}
+    assert found == {
+        ("prompt", "unknown_embedding", "dull"): "one of: shiny",
+        ("prompt", "unknown_lora", "oilpaint"): "one of: oil-paint, ink",
+        ("negative_prompt", "unknown_embedding", "grey-ish"): "one of: shiny",
+    }
+
+
+def test_those_there_are_may_be_named(client: FlaskClient, worker: HandWorker) -> None:
+    announce(worker, "by-hand", TINY, loras=("ink",), embeddings=("shiny",))
+    body = {"prompt": "a <SHINY> cat <lora:ink:0.8>", "negative_prompt": "shiny", "H": 64, "W": 64}
+    assert client.post("/generate", json=body, headers=KEY).status_code == 202
+
+
+def test_a_lora_in_the_negative_prompt_is_a_400(client: FlaskClient, worker: HandWorker) -> None:
+    announce(worker, "by-hand", TINY, loras=("ink",))
+    body = {"prompt": "a cat", "negative_prompt": "<lora:ink:1>", "H": 64, "W": 64}
+    answer = client.post("/generate", json=body, headers=KEY)
+    assert answer.status_code == 400
+    details: Any = (answer.json or {})["details"]
+    assert [(d["field"], d["code"]) for d in details] == [("negative_prompt", "bad_prompt")]
+
+
+def test_a_loading_model_shows_how_far_it_is(client: FlaskClient, worker: HandWorker) -> None:
+    body = {"prompt": "a cat", "H": 64, "W": 64}
+    accepted: Any = client.post("/generate", json=body, headers=KEY).json
+    claim, _ = worker.claim()
+    worker.claims.loading(claim, 0.45)
+    told: Any = client.get(accepted["Location"]).json
+    assert (told["State"], told["Loading"]) == ("LOADING", 0.45)
+    assert told["Status"] == "loading the model tiny, 45%"
+    worker.report(claim, 1, 5)
+    worker.claims.loading(claim, 0.5)
+    told = client.get(accepted["Location"]).json
+    assert told["State"] == "PROGRESS"
+    assert "Loading" not in told

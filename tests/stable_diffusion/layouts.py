@@ -1,0 +1,151 @@
+"""Models of random weights, written in every layout that users have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stable_diffusion.networks import Networks, build_networks, parts_of
+from stable_diffusion.variants import Prediction, Variant
+from stable_diffusion.weights.saving import original_tensors
+from tests.stable_diffusion.conftest import transformers_tokenizer
+
+_PADS = {0: "!", 49407: "<|endoftext|>"}
+Write = Callable[[Networks, Variant, Path, torch.dtype], Path]
+
+
+def random_networks(variant: Variant, seed: int = 0) -> Networks:
+    """Fresh networks, in which nothing is zero that a mistake could hide behind."""
+    torch.manual_seed(seed)
+    networks = build_networks(variant)
+    for _, module in parts_of(networks):
+        module.eval().requires_grad_(False)
+        for parameter in module.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+    return networks
+
+
+def averaged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a training run keeps beside its weights: averages, under names without points."""
+    return {
+        "model_ema." + name.removeprefix("model.").replace(".", ""): tensor * 0.5
+        for name, tensor in tensors.items()
+        if name.startswith("model.diffusion_model.")
+    } | {"model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(7)}
+
+
+def safetensors(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    path = folder / "model.safetensors"
+    save_file(original_tensors(networks, variant, dtype), path)
+    return path
+
+
+def safetensors_with_ema(
+    networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype
+) -> Path:
+    path = folder / "model.safetensors"
+    tensors = original_tensors(networks, variant, dtype)
+    save_file(tensors | averaged(tensors), path)
+    return path
+
+
+def ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    """As a training run saves: wrapped, with averages, and with numbers beside the tensors."""
+    path = folder / "model.ckpt"
+    tensors = original_tensors(networks, variant, dtype)
+    content = {"state_dict": tensors | averaged(tensors), "global_step": 470000, "epoch": 3}
+    torch.save(content, path)
+    return path
+
+
+def bare_ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    path = folder / "model.ckpt"
+    torch.save(original_tensors(networks, variant, dtype), path)
+    return path
+
+
+def old_ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    """As torch wrote before it took to zip files."""
+    path = folder / "model.ckpt"
+    content = {"state_dict": original_tensors(networks, variant, dtype)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def diffusers(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, variant, folder, dtype)
+
+
+def diffusers_in_shards(
+    networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype
+) -> Path:
+    size = sum(p.nbytes for p in networks.unet.parameters()) // 3
+    return _diffusers(networks, variant, folder, dtype, max_shard_size=size)
+
+
+def diffusers_fp16(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, variant, folder, dtype, variant_name="fp16")
+
+
+def diffusers_bin(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, variant, folder, dtype, safe_serialization=False)
+
+
+LAYOUTS: tuple[Write, ...] = (
+    safetensors,
+    safetensors_with_ema,
+    ckpt,
+    bare_ckpt,
+    old_ckpt,
+    diffusers,
+    diffusers_in_shards,
+    diffusers_fp16,
+    diffusers_bin,
+)
+
+
+def pipeline_of(
+    networks: Networks, variant: Variant, prediction: Prediction = "epsilon"
+) -> StableDiffusionPipeline:
+    """diffusers' own pipeline around networks, with the scheduler of `v1-inference.yaml`."""
+    return StableDiffusionPipeline(
+        vae=networks.vae,
+        text_encoder=networks.text,
+        tokenizer=transformers_tokenizer(_PADS[variant.text["pad_token_id"]]),
+        unet=networks.unet,
+        scheduler=DDIMScheduler(  # type: ignore[arg-type]
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type="v_prediction" if prediction == "v" else "epsilon",
+        ),
+        safety_checker=None,  # type: ignore[arg-type]
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )
+
+
+def _diffusers(
+    networks: Networks,
+    variant: Variant,
+    folder: Path,
+    dtype: torch.dtype,
+    *,
+    variant_name: str | None = None,
+    prediction: Prediction = "epsilon",
+    **options: Any,
+) -> Path:
+    path = folder / "model"
+    pipeline = pipeline_of(networks, variant, prediction)
+    pipeline.to(dtype=dtype)
+    pipeline.save_pretrained(path, variant=variant_name, **options)
+    return path

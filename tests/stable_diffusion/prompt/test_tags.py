@@ -1,0 +1,62 @@
+import pytest
+
+from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.blend import BlendPart
+from stable_diffusion.prompt.emphasis import Run
+from stable_diffusion.prompt.grammar import LoraTag, loras_of, read_prompt, tokens_of
+
+
+@pytest.mark.parametrize(
+    ("prompt", "loras"),
+    [
+        ("a cat", ()),
+        ("a cat <lora:ink:0.8>", (LoraTag("ink", 0.8),)),
+        ("<lora:ink> a cat", (LoraTag("ink", 1.0),)),
+        ("<LoRA: my ink v1.5 : -0.5 >", (LoraTag("my ink v1.5", -0.5),)),
+        ("<lora:b:1> and <lora:a:0.25> <lora:b:0.5>", (LoraTag("a", 0.25), LoraTag("b", 1.5))),
+        (r"\<lora:ink:1>", ()),
+        ("1 < 2, <3, a <b", ()),
+    ],
+)
+def test_a_prompt_names_its_loras_with_their_weights(
+    prompt: str, loras: tuple[LoraTag, ...]
+) -> None:
+    assert loras_of(prompt) == loras
+
+
+def test_a_lora_is_no_part_of_what_is_said() -> None:
+    with_lora = read_prompt("(a cat:1.2)<lora:ink:0.8> on a mat:0.5 a dog <lora:oil>")
+    assert [(part.text.split(), part.weight) for part, _ in with_lora] == [
+        (["(a", "cat:1.2)", "on", "a", "mat"], 0.5),
+        (["a", "dog"], 1.0),
+    ]
+    assert read_prompt("<lora:ink:0.8>") == ((BlendPart("", 1.0), (Run("", 1.0),)),)
+
+
+def test_a_fault_behind_a_lora_is_found_where_it_is() -> None:
+    prompt = "<lora:ink:0.8> (cat:1.2.3)"
+    with pytest.raises(PromptError) as refusal:
+        read_prompt(prompt)
+    assert refusal.value.position == prompt.index("1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("a <lora:ink:strong>", "'strong' of the LoRA 'ink' at position 2 is not a number"),
+        ("<lora:ink:nan>", "not a number"),
+        ("<lora:ink:99>", "from -10 to 10"),
+        ("<lora::1>", "has no name"),
+        ("a cat <hypernet:ink:1>", "position 6 is no tag that is known"),
+    ],
+)
+def test_a_tag_that_cannot_be_read_is_refused(prompt: str, says: str) -> None:
+    with pytest.raises(PromptError, match=says):
+        read_prompt(prompt)
+
+
+def test_an_embedding_in_angle_brackets_is_named() -> None:
+    assert tokens_of("a <cat-toy> in (<Easy.Negative>:1.2) <lora:ink:1> <3 \\<no>") == (
+        "cat-toy",
+        "Easy.Negative",
+    )

@@ -1,0 +1,166 @@
+"""Whatever a model was written by, its weights are the same once it is loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.model import Model, load_model
+from stable_diffusion.networks import Networks, parts_of
+from stable_diffusion.variants import TINY, TINY_V2, Prediction, Variant
+from tests.stable_diffusion.layouts import (
+    LAYOUTS,
+    Write,
+    averaged,
+    diffusers,
+    diffusers_in_shards,
+    random_networks,
+    safetensors,
+)
+
+FULL = torch.float32
+
+
+@pytest.fixture(scope="module", params=[TINY, TINY_V2], ids=lambda variant: variant.name)
+def original(request: pytest.FixtureRequest) -> tuple[Variant, Networks]:
+    return request.param, random_networks(request.param)
+
+
+def same(model: Model, networks: Networks, dtype: torch.dtype = FULL) -> bool:
+    pairs = zip(parts_of(model.networks), parts_of(networks), strict=True)
+    return all(
+        torch.equal(loaded, dict(before.named_parameters())[name].to(dtype).float())
+        for (_, after), (_, before) in pairs
+        for name, loaded in after.named_parameters()
+    )
+
+
+@pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
+def test_every_layout_gives_the_same_weights(
+    original: tuple[Variant, Networks], write: Write, tmp_path: Path
+) -> None:
+    variant, networks = original
+    path = write(networks, variant, tmp_path, FULL)
+    model = load_model(path, name="model")
+    assert model.variant is variant
+    assert same(model, networks)
+    assert len(model.hash) == 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_in_full(tmp_path: Path, dtype: torch.dtype) -> None:
+    networks = random_networks(TINY)
+    model = load_model(safetensors(networks, TINY, tmp_path, dtype), name="model")
+    assert {p.dtype for _, part in parts_of(model.networks) for p in part.parameters()} == {FULL}
+    assert same(model, networks, dtype)
+
+
+def test_averaged_weights_are_taken_where_there_are_no_others(tmp_path: Path) -> None:
+    networks = random_networks(TINY)
+    path = safetensors(networks, TINY, tmp_path, FULL)
+    tensors = load_file(path)
+    others = {n: t for n, t in tensors.items() if not n.startswith("model.diffusion_model.")}
+    save_file(others | averaged(tensors), path)
+    unet = load_model(path, name="model").networks.unet
+    torch.testing.assert_close(unet.conv_in.weight, networks.unet.conv_in.weight * 0.5)
+
+
+def test_old_spellings_of_the_text_encoder_and_the_autoencoder_are_read(tmp_path: Path) -> None:
+    networks = random_networks(TINY)
+    path = safetensors(networks, TINY, tmp_path, FULL)
+    tensors = load_file(path)
+    save_file(
+        {n.replace("transformer.text_model.", "transformer."): t for n, t in tensors.items()}, path
+    )
+    assert same(load_model(path, name="model"), networks)
+
+
+def predicts(path: Path, presumed: Prediction | None = None) -> Prediction:
+    return load_model(path, name="model", prediction=presumed).prediction
+
+
+def test_what_it_predicts_is_said_beside_or_inside_else_by_its_name(tmp_path: Path) -> None:
+    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
+    assert predicts(path) == "epsilon"
+    assert predicts(path, "v") == "v"
+    tensors = load_file(path)
+    save_file(tensors, path, {"modelspec.prediction_type": "epsilon"})
+    assert predicts(path, "v") == "epsilon"
+    save_file(tensors | {"v_pred": torch.zeros(1)}, path)
+    assert predicts(path, "epsilon") == "v"
+    config = path.with_suffix(".yaml")
+    config.write_text("model:\n  target: ldm\n  params:\n    linear_start: 0.00085\n")
+    assert predicts(path) == "epsilon"
+    config.write_text('model:\n  params:\n    parameterization: "v"\n')
+    assert predicts(path, "epsilon") == "v"
+    assert load_model(path, name="model").kind == "tiny-v"
+    config.write_text("<!doctype html>")
+    with pytest.raises(UnreadableModel, match=r"model\.yaml"):
+        predicts(path)
+
+
+def test_a_folders_scheduler_says_what_it_predicts(tmp_path: Path) -> None:
+    path = diffusers(random_networks(TINY), TINY, tmp_path, FULL)
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({"prediction_type": "v_prediction"}))
+    assert predicts(path, "epsilon") == "v"
+    scheduler.unlink()
+    assert predicts(path) == "epsilon"
+
+
+def test_a_folder_that_lacks_something_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
+    whole = diffusers_in_shards(random_networks(TINY), TINY, tmp_path, FULL)
+    index = whole / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    shard = sorted((whole / "unet").glob("*-of-*.safetensors"))[1]
+    kept = shard.read_bytes()
+    shard.unlink()
+    with pytest.raises(UnreadableModel, match=f"lacks '{shard.name}'"):
+        load_model(whole, name="model")
+    shard.write_bytes(kept[: len(kept) // 2])
+    with pytest.raises(UnreadableModel, match=shard.name):
+        load_model(whole, name="model")
+    written = index.read_text()
+    index.write_text(json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
+    with pytest.raises(UnreadableModel, match="secret"):
+        load_model(whole, name="model")
+    index.write_text("<html>")
+    with pytest.raises(UnreadableModel, match=r"index\.json cannot be read"):
+        load_model(whole, name="model")
+    index.write_text(written)
+    shard.write_bytes(kept)
+    shutil.rmtree(whole / "vae")
+    with pytest.raises(UnreadableModel, match="no weights in 'vae'"):
+        load_model(whole, name="model")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"lora_unet_x.lora_up.weight": (1, 1)}, "a LoRA: put it into the loras folder"),
+        ({"emb_params": (1, 768)}, "put it into the embeddings folder"),
+        ({"control_model.x": (1, 1)}, "a ControlNet"),
+        ({"unet.down_blocks.0.attn2.to_k.weight": (320, 2048)}, "Stable Diffusion XL"),
+        ({"double_blocks.0.x": (1, 1)}, "a Flux checkpoint"),
+        (
+            {
+                "model.diffusion_model.input_blocks.1.1.attn2.to_k.weight": (320, 768),
+                "model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3),
+            },
+            "an inpainting model: its UNet takes 9 channels, not 4",
+        ),
+        ({"x.attn2.to_k.weight": (320, 500)}, "text width of 500; known are 768"),
+        ({"first_stage_model.x": (1, 1)}, "no cross-attention to a text; found: first_stage"),
+        ({"x.attn2.to_k.weight": ()}, "text width of 0"),
+    ],
+)
+def test_what_is_no_such_model_is_refused_by_what_it_is(
+    tmp_path: Path, tensors: dict[str, tuple[int, ...]], says: str
+) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
+    with pytest.raises(UnreadableModel, match=says):
+        load_model(path, name="other")

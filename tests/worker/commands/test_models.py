@@ -1,0 +1,212 @@
+"""The commands for models, against a hub on the loopback interface."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner, Result
+
+from jobs.connection import connect
+from jobs.workers import WorkerFacts, Workers
+from stable_diffusion.tiny import PATH
+from stable_diffusion.weights.fingerprint import Fingerprints
+from tests.worker.commands.hub import Hub, running
+from worker.commands import models as commands
+from worker.commands import pulling
+from worker.commands.sources import Source, read_sources, source_of
+from worker.errors import BadSource, PullFailed
+
+REPOSITORY = "someone/sd"
+FILE = "v1-5-pruned-emaonly.safetensors"
+SOURCE = Source(repositories=("gone/sd", REPOSITORY), file=FILE)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running(Hub({f"{REPOSITORY}/{FILE}": PATH.read_bytes()})) as hub:
+        yield hub
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+def pull(hub: Hub, models: Path, source: Source = SOURCE) -> Path:
+    offer = pulling.find(source, hub.url)
+    kept = Fingerprints(models.parent / "fingerprints.json")
+    return pulling.pull("sd15", offer, models, kept, prediction=source.prediction, endpoint=hub.url)
+
+
+def test_a_model_comes_whole_under_its_name_with_a_note(hub: Hub, models: Path) -> None:
+    path = pull(hub, models)
+    assert path == models / "sd15.safetensors"
+    assert path.read_bytes() == PATH.read_bytes()
+    offer = pulling.recorded(path)
+    assert offer
+    assert (offer.repository, offer.sha256) == (REPOSITORY, hub.checksum(f"{REPOSITORY}/{FILE}"))
+    assert Fingerprints(models.parent / "fingerprints.json").known(path) == offer.sha256
+    assert sorted(file.name for file in models.iterdir()) == [
+        "sd15.safetensors",
+        "sd15.safetensors.source.json",
+    ]
+
+
+def test_a_pull_that_was_broken_off_goes_on_where_it_was(hub: Hub, models: Path) -> None:
+    hub.breaks_after = 12_000_000  # more than the library keeps back
+    with pytest.raises(PullFailed, match="the hub answered 503"):
+        pull(hub, models)
+    assert not list(models.glob("*.safetensors"))
+    hub.refuses = False
+    assert pull(hub, models).read_bytes() == PATH.read_bytes()
+    # it writes ten mebibytes at a time
+    assert hub.ranges[-1] == f"bytes={10 * 2**20}-"
+
+
+def test_what_is_not_what_the_hub_says_is_deleted(hub: Hub, models: Path) -> None:
+    hub.says = "0" * 64
+    with pytest.raises(PullFailed, match="not what someone/sd says"):
+        pull(hub, models)
+    assert not list(models.rglob("*.safetensors"))
+
+
+def test_sizes_are_compared_with_the_disk_first(
+    hub: Hub, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "SPARE_BYTES", 10**18)
+    with pytest.raises(PullFailed, match=r"needs 10+\.\d GB of disk"):
+        pull(hub, models)
+    assert hub.ranges == []
+
+
+def test_a_file_that_is_nowhere_is_said_to_have_moved(hub: Hub, models: Path) -> None:
+    with pytest.raises(PullFailed, match=r"none of gone/sd, moved/sd: .*sources\.toml"):
+        pull(hub, models, Source(repositories=("gone/sd", "moved/sd"), file=FILE))
+
+
+def test_a_hub_that_cannot_be_reached_is_said_so(models: Path) -> None:
+    with running(Hub({})) as hub:
+        gone = hub.url
+    with pytest.raises(PullFailed, match="cannot be reached"):
+        pulling.find(SOURCE, gone)
+
+
+def test_a_model_nobody_would_know_to_predict_v_gets_a_note(hub: Hub, models: Path) -> None:
+    path = pull(hub, models, SOURCE.model_copy(update={"prediction": "v"}))
+    assert "parameterization: v" in path.with_suffix(".yaml").read_text()
+
+
+def test_the_table_knows_the_documented_models_and_can_be_added_to(tmp_path: Path) -> None:
+    assert {"sd14", "sd15", "sd21", "sd21v"} <= set(read_sources(tmp_path))
+    assert source_of("sd2.1v", tmp_path)[0] == "sd21v"
+    with pytest.raises(BadSource, match=r"'mine'; known are sd14, .*sources\.toml"):
+        source_of("mine", tmp_path)
+    own = tmp_path / "sources.toml"
+    own.write_text('[mine]\nrepositories = ["me/mine"]\nfile = "mine.safetensors"\n')
+    assert source_of("mine", tmp_path)[1].repositories == ("me/mine",)
+    own.write_text('[mine]\nrepositories = ["me/mine"]\nfile = "mine.exe"\n')
+    with pytest.raises(BadSource, match=r"sources\.toml cannot be read"):
+        read_sources(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of the commands, in this process and for another."""
+    said = {
+        "DATA_DIR": str(tmp_path),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        "COLUMNS": "200",
+    }
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(commands.out, "_width", 200)
+    return said
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands.app, arguments)
+
+
+def test_models_are_listed_with_what_they_are(settings: dict[str, str], models: Path) -> None:
+    models.mkdir()
+    (models / "sd15.safetensors").write_bytes(PATH.read_bytes())
+    (models / "page.ckpt").write_text("<!doctype html>")
+    listed = run("list", "--hashes")
+    assert listed.exit_code == 0, listed.output
+    checksum = hashlib.sha256(PATH.read_bytes()).hexdigest()
+    (row,) = [line for line in listed.output.splitlines() if "sd15" in line]
+    assert all(part in row for part in ("tiny", "0.02 GB", checksum[:10], "?"))
+    assert "page.ckpt" in listed.output
+    assert "Redis does not answer" in listed.output
+
+
+def test_a_model_in_the_memory_of_a_worker_is_listed_as_that(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", redis_url)
+    facts = WorkerFacts(
+        worker_id="a",
+        types=("standard",),
+        models=("tiny",),
+        default_model="tiny",
+        device="cpu",
+        slots=1,
+        loaded=("tiny",),
+    )
+    Workers(connect(redis_url)).announce(facts, ttl_seconds=60)
+    (row,) = [line for line in run("list").output.splitlines() if "tiny " in line]
+    assert "yes" in row
+
+
+def test_a_file_is_checked_by_path_or_name(settings: dict[str, str], models: Path) -> None:
+    models.mkdir()
+    path = models / "sd15.safetensors"
+    path.write_bytes(PATH.read_bytes())
+    checksum = hashlib.sha256(PATH.read_bytes()).hexdigest()
+    for named in ("sd15", str(path)):
+        checked = run("check", named)
+        assert checked.exit_code == 0, checked.output
+        assert checksum in checked.output
+        assert "tiny, in the original layout" in checked.output
+    tensors = load_file(PATH)
+    del tensors["model.diffusion_model.out.2.bias"]
+    save_file(tensors, models / "part.safetensors")
+    (models / "page.ckpt").write_text("<!doctype html>")
+    for named, says in (
+        ("part", "out.2.bias is missing"),
+        ("page", "error: model file 'page.ckpt'"),
+        ("sd99", "no model 'sd99' here"),
+    ):
+        refused = run("check", named)
+        assert refused.exit_code == 1
+        assert says in " ".join(refused.output.split())
+
+
+@pytest.mark.service
+def test_the_commands_are_those_of_the_worker(
+    hub: Hub, settings: dict[str, str], models: Path
+) -> None:
+    models.mkdir()
+    table = f'[sd15]\nrepositories = ["{REPOSITORY}"]\nfile = "{FILE}"\n'
+    (models / "sources.toml").write_text(table)
+    pulled = subprocess.run(
+        [sys.executable, "-m", "worker", "models", "pull", "sd1.5"],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "HF_ENDPOINT": hub.url},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert pulled.returncode == 0, pulled.stderr
+    assert "sd15 is installed" in " ".join(pulled.stdout.split())
+    path = models / "sd15.safetensors"
+    path.write_bytes(path.read_bytes() + b"x")
+    unknown = run("pull", "sd99")
+    assert unknown.exit_code == 1
+    assert "no source is known for the model 'sd99'" in " ".join(unknown.output.split())

@@ -1,0 +1,1 @@
+"""`python -m worker models ...`: what a person does with models on a machine."""

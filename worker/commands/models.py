@@ -1,0 +1,132 @@
+"""`models list`, `models pull NAME`, `models check FILE`. Composition root of these commands."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.connection import connect
+from jobs.environment import read_settings
+from jobs.errors import RecordsUnavailable
+from jobs.names import model_named, usual_prediction
+from jobs.workers import Workers
+from stable_diffusion.errors import ModelError
+from stable_diffusion.loader import Loader
+from stable_diffusion.weights.filling import load_networks
+from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
+from stable_diffusion.weights.kinds import identify
+from stable_diffusion.weights.prediction import stated_beside, stated_inside
+from stable_diffusion.weights.reading import open_weights
+from worker.commands import pulling
+from worker.commands.sources import source_of
+from worker.errors import UnknownModel, WorkerError
+from worker.settings import WorkerSettings
+
+app = typer.Typer(name="models", no_args_is_help=True, add_completion=False)
+out = Console()
+err = Console(stderr=True)
+HASH_DIGITS = 10
+
+
+@app.callback()
+def models() -> None:
+    """The models of this machine."""
+
+
+@app.command(name="list")
+def list_models(
+    hashes: Annotated[bool, typer.Option(help="compute the hashes that are not known")] = False,
+) -> None:
+    """List the models: name, kind, size, hash, and whether a worker holds them in memory."""
+    settings = read_settings(WorkerSettings)
+    fingerprints = _fingerprints(settings)
+    loader = Loader("cpu", fingerprints)
+    resident = _resident(settings)
+    table = Table("name", "kind", "size", "hash", "resident")
+    for name, path in sorted(settings.catalogue.installed().items()):
+        try:
+            kind = loader.kind(path, usual_prediction(name))
+            size = f"{size_on_disk(path) / 1e9:.2f} GB"
+            known = fingerprints.of(path) if hashes else fingerprints.known(path) or ""
+        except ModelError as error:
+            kind, size, known = f"[red]{error}[/]", "", ""
+        held = "?" if resident is None else "yes" if name in resident else "no"
+        table.add_row(name, kind, size, known[:HASH_DIGITS], held)
+    out.print(table)
+    if resident is None:
+        err.print("Redis does not answer, so nobody can say which models are in memory.")
+
+
+@app.command()
+def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
+    """Fetch a model from the hub into the models folder; goes on where it was broken off."""
+    settings = read_settings(WorkerSettings)
+    try:
+        canonical, source = source_of(name, settings.models_dir)
+        offer = pulling.find(source)
+        out.print(f"{canonical}: {offer.file} of {offer.repository}, {offer.bytes / 1e9:.2f} GB")
+        path = pulling.pull(
+            canonical,
+            offer,
+            settings.models_dir,
+            _fingerprints(settings),
+            prediction=source.prediction,
+        )
+    except (WorkerError, ModelError) as error:
+        _fail(error)
+    out.print(f"{canonical} is installed: {path}")
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="a file, a folder, or the name of a model")],
+) -> None:
+    """Say what a file is, and whether it is whole; with exit status 1 if it cannot be used."""
+    settings = read_settings(WorkerSettings)
+    path = Path(file)
+    try:
+        if not path.exists():
+            _, path = settings.catalogue.find(file)
+        checkpoint = open_weights(path)
+        variant = identify(checkpoint)
+        # nothing is read: only whether every tensor is there, in its shape
+        load_networks(checkpoint, variant, torch.device("meta"), torch.float32)
+        stated = stated_beside(path) or stated_inside(checkpoint)
+        usual = usual_prediction(model_named(path.name))
+        fingerprint = _fingerprints(settings).of(path)
+        offer = pulling.recorded(path)
+    except (UnknownModel, ModelError) as error:
+        _fail(error)
+    if offer and offer.sha256 != fingerprint:
+        _fail(f"{path.name} is not what was pulled from {offer.repository}: it has changed since")
+    table = Table.grid(padding=(0, 2))
+    table.add_row("name", model_named(path.name))
+    table.add_row("kind", f"{variant.name}, in the {checkpoint.style} layout")
+    said = f"{stated}, as it says" if stated else f"{usual or variant.prediction}, as is usual"
+    table.add_row("predicts", said)
+    table.add_row("size", f"{size_on_disk(path) / 1e9:.2f} GB, {len(checkpoint.names)} tensors")
+    table.add_row("sha256", fingerprint)
+    if offer:
+        table.add_row("pulled from", f"{offer.repository}, {offer.file}")
+    out.print(table)
+
+
+def _fingerprints(settings: WorkerSettings) -> Fingerprints:
+    return Fingerprints(settings.cache_dir / "fingerprints.json")
+
+
+def _resident(settings: WorkerSettings) -> set[str] | None:
+    """The models that workers hold in memory; None when nobody can say."""
+    try:
+        alive = Workers(connect(settings.celery_result_backend)).alive()
+    except RecordsUnavailable:
+        return None
+    return {name for worker in alive for name in worker.loaded}
+
+
+def _fail(problem: object) -> NoReturn:
+    err.print(f"error: {problem}", style="red", highlight=False)
+    raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""Which model a job needs, as a value: what stands on the shelf is found by it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class WantedLora:
+    """A LoRA's file as it is now, and how much of it is added."""
+
+    name: str
+    path: Path
+    stamp: Stamp
+    weight: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model as a job wants it. Equal ones are the same model.
+
+    Attributes:
+        name: canonical.
+        path: its file or folder.
+        stamp: changes when the file does.
+        loras: what is added to it.
+    """
+
+    name: str
+    path: Path
+    stamp: Stamp = (0, 0)
+    loras: tuple[WantedLora, ...] = ()
+
+    @property
+    def base(self) -> "Wanted":
+        """The same model without LoRAs."""
+        return replace(self, loras=())
+
+    def is_older(self, other: "Wanted") -> bool:
+        """Whether this is the same file as it was before it changed."""
+        return (self.name, self.path) == (other.name, other.path) and self.stamp != other.stamp
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Changes when a file does, or one of a model folder's weights."""
+    files = [path] if path.is_file() else sorted(path.glob("*/*"))
+    stats = [file.stat() for file in files if file.is_file()]
+    return sum(st.st_size for st in stats), max((st.st_mtime_ns for st in stats), default=0)
