@@ -150,8 +150,11 @@ class Runner:
             Part(one, engine.recipe(frugal(one) if within_little else one, init))
             for one in requests_of(request, prompts_of(stored))
         )
-        notes = (MEMORY_RAN_OUT,) if within_little else ()
-        lend = partial(self._lend, running, engine, watch, list(claim.warnings), notes)
+        told = list(claim.warnings)
+        if within_little:
+            told.append(MEMORY_RAN_OUT)
+            running.heed(self._write(lambda: self.claims.warn(claim, tuple(told))))
+        lend = partial(self._lend, running, engine, watch, told)
         # skip_save is about the single pictures: a grid goes where it was asked for
         outdir = TRANSIENT if request.skip_save else request.outdir
         with self.store.staging(claim.job_id, outdir, claim.token) as staging:
@@ -164,19 +167,12 @@ class Runner:
 
     @contextmanager
     def _lend(
-        self,
-        running: Running,
-        engine: Engine,
-        watch: Stopwatch,
-        told: list[str],
-        notes: tuple[str, ...],
-        part: Part,
+        self, running: Running, engine: Engine, watch: Stopwatch, told: list[str], part: Part
     ) -> "Iterator[Model]":
         """The model that a part of a job is drawn with; tells of its loading, and of its limits.
 
         Args:
             told: the warnings that the job has already; those that are added are put there.
-            notes: what else is to be told of this drawing.
         """
 
         def loading(share: float) -> None:
@@ -189,7 +185,7 @@ class Runner:
                 borrowed = self.shelf.borrow(running.claim.model, request.prompt, loading)
                 model, limits = engine.prepared(loans.enter_context(borrowed), request)
             running.check()
-            added = (*warnings_of(request, device=engine.device), *limits, *notes)
+            added = (*warnings_of(request, device=engine.device), *limits)
             if new := [warning for warning in added if warning not in told]:
                 told += new
                 running.heed(self._write(lambda: self.claims.warn(running.claim, tuple(told))))

@@ -135,7 +135,7 @@ class Shelf:
     def clear(self) -> None:
         """Let all models go that nobody has borrowed."""
         with self._changed:
-            self._evict(0)
+            self._evict(-1)
 
     def nbytes(self) -> int:
         """The bytes of all models here."""
