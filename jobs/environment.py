@@ -1,23 +1,29 @@
 """Reading a process's settings, for composition roots: a wrong one is told in one line."""
 
+import os
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
+SECRETS_DIR = "/run/secrets"
+"""Where Docker and Kubernetes put secrets: files named after the settings they hold."""
+
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """The settings from the environment and `.env`.
+    """The settings from the environment, `.env`, and the files of SECRETS_DIR, in this order.
 
     Raises:
         SystemExit: with one line that names every variable that cannot be.
     """
+    secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
     try:
-        return kind()
+        return kind(_secrets_dir=secrets if secrets.is_dir() else None)
     except ValidationError as error:
         faults = [_told(kind, fault) for fault in error.errors(include_url=False)]
         sys.exit(f"error: wrong settings: {'; '.join(faults)}")
