@@ -59,6 +59,9 @@ class WorkerSettings(JobSettings):
         "shipped one",
     )
     preload: bool = Field(default=True, description="load the default model at start")
+    celery_events: bool = Field(
+        default=False, description="tell Celery's monitors, such as Flower, of workers and tasks"
+    )
 
     @field_validator("types", mode="before")
     @classmethod
