@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow eval train pictures docs lock env clean
+.PHONY: help demo up test check slow containers eval train pictures docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,15 +31,19 @@ up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ct
 test: $(DEV_STAMP) ## the whole test suite
 	$(RUN) -m pytest -m "not slow"
 
-check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
+check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, fast tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/hadolint Dockerfile.api Dockerfile.worker
 	$(RUN) -m pytest -m "not slow and not service"
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow
+
+containers: $(DEV_STAMP) ## build the images; run, scale and break the CPU stack (needs Docker)
+	@$(RUN) -m tests.containers
 
 eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))
