@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow storm bench eval train pictures docs lock env clean
+.PHONY: help demo up test check slow storm bench containers eval train pictures docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,11 +31,12 @@ up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ct
 test: $(DEV_STAMP) ## the whole test suite
 	$(RUN) -m pytest -m "not slow"
 
-check: $(DEV_STAMP) ## format, lint, types, import contracts, fast tests
+check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, fast tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/hadolint Dockerfile.api Dockerfile.worker
 	$(RUN) -m pytest -m "not slow and not service"
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
@@ -48,6 +49,9 @@ storm: $(DEV_STAMP) ## jobs while workers and Redis are killed, and the count (N
 
 bench: $(DEV_STAMP) ## the benchmarks beside their peers, as ratios (ROUNDS=5); appends to bench.json
 	@$(RUN) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
+
+containers: $(DEV_STAMP) ## build the images; run, scale and break the CPU stack (needs Docker)
+	@$(RUN) -m tests.containers
 
 eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 	$(RUN) -m training.evaluate $(if $(SHARE),--share $(SHARE))

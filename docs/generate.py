@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
+from docs.compose_variables import ComposeVariables
 from jobs.faults import expected_of
 from jobs.names import SAMPLERS
 from jobs.schemas import SCHEMAS, Request
@@ -52,6 +53,7 @@ SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("API and workers", JobSettings),
     ("API", ApiSettings),
     ("workers", WorkerSettings),
+    ("docker-compose", ComposeVariables),
 )
 
 

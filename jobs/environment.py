@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 from dotenv import dotenv_values
@@ -9,11 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
+SECRETS_DIR = "/run/secrets"
+"""Where Docker and Kubernetes put secrets: files named after the settings they hold."""
+
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """The settings from the environment and `.env`.
+    """The settings from the environment, `.env`, and the files of SECRETS_DIR, in this order.
 
     What S3's client reads from the environment by itself, AWS_*, may stand in `.env` as well.
 
@@ -23,8 +27,9 @@ def read_settings(kind: type[Settings]) -> Settings:
     for name, value in dotenv_values(".env").items():
         if name.startswith("AWS_") and value:
             os.environ.setdefault(name, value)
+    secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
     try:
-        return kind()
+        return kind(_secrets_dir=secrets if secrets.is_dir() else None)
     except ValidationError as error:
         faults = [_told(kind, fault) for fault in error.errors(include_url=False)]
         sys.exit(f"error: wrong settings: {'; '.join(faults)}")

@@ -40,7 +40,7 @@ def write(source: str, pins: dict[str, str]) -> None:
 
 def main() -> None:
     write("dev.in", resolve("dev.in"))
-    for source in ("app.in", "worker.in", "api.in"):
+    for source in ("app.in", "worker.in", "api.in", "flower.in"):
         write(source, resolve(source, constraints="dev.lock"))
 
 

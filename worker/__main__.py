@@ -5,14 +5,16 @@
 
 import sys
 
-# Nobody listens to Celery's events, and a record tells more than gossip among workers.
-_OPTIONS = ["--pool=threads", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+# Workers need not know each other: a record tells more than gossip.
+_OPTIONS = ["--pool=threads", "--without-gossip", "--without-mingle"]
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["models"]:
         from worker.commands.models import app as models
 
         models(sys.argv[2:], prog_name="models")
-    from worker.app import app
+    from worker.app import app, settings
 
-    app.worker_main(["--quiet", "worker", *_OPTIONS, *sys.argv[1:]])
+    # Unless a monitor listens to Celery's events, none are sent.
+    events = ["--task-events"] if settings.celery_events else ["--without-heartbeat"]
+    app.worker_main(["--quiet", "worker", *_OPTIONS, *events, *sys.argv[1:]])

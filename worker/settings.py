@@ -100,6 +100,9 @@ class WorkerSettings(JobSettings):
         "machine each takes the next free port",
     )
     preload: bool = Field(default=True, description="load the default model at start")
+    celery_events: bool = Field(
+        default=False, description="tell Celery's monitors, such as Flower, of workers and tasks"
+    )
 
     @field_validator("types", "webhook_retry_seconds", mode="before")
     @classmethod
