@@ -46,7 +46,8 @@ def examine(
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, nargs="+", default=list(PATHS))
+    shipped = [path for path in PATHS if path.is_file()]
+    parser.add_argument("--models", type=Path, nargs="+", default=shipped)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--share", type=float, default=1.0, help="of the prompts to ask")
     parser.add_argument("--only", nargs="+", choices=[e.__name__ for e, _ in EXAMINATIONS])
