@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from launcher.valkey import free_port
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker
+from tests.worker.small import SmallModel
 
 pytestmark = pytest.mark.service
 
@@ -46,7 +47,7 @@ def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
         assert told[f"sd_worker_job_seconds_count{{{phase}}}{{optimized}}"] == 1
     assert told["sd_worker_job_seconds_sum{sampling}{standard}"] >= 0.7
     assert told["sd_worker_models"] == 1
-    assert told["sd_worker_model_bytes"] == 1000
+    assert told["sd_worker_model_bytes"] == SmallModel.nbytes
     assert (told["sd_worker_slots"], told["sd_worker_busy"]) == (1, 0)
     assert told["sd_worker_gpu_memory_bytes"] == 0
     assert told["process_resident_memory_bytes"] > 0
