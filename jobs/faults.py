@@ -36,6 +36,11 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
     "literal_error": ("enum", "is not one of the choices"),
 }
 _FIELD_CODES = {"C": "must_match_model", "f": "must_match_model"}
+# what is right says more than a type where the schema has it as a pattern
+_FIELD_EXPECTED = {
+    "outdir": "a folder below the output root, such as outputs/cats: up to 8 names of letters, "
+    "digits, '.', '_' and '-'",
+}
 
 
 @dataclass(frozen=True)
@@ -160,5 +165,14 @@ def _field_fault(field: str, detail: ErrorDetails, value: Any, schema: dict[str,
         code=_FIELD_CODES.get(field, code),
         value=safe_value(field, value),
         problem=problem.format(**detail.get("ctx", {})),
-        expected=expected_of(schema),
+        expected=_nearest(value, schema) + (_FIELD_EXPECTED.get(field) or expected_of(schema)),
     )
+
+
+def _nearest(value: Any, schema: dict[str, Any]) -> str:
+    """Which of the choices was probably meant; empty where that cannot be told."""
+    if not isinstance(value, str) or len(value) > 64:
+        return ""
+    choices = [str(choice) for choice in schema.get("enum", ())]
+    found = difflib.get_close_matches(value, choices, n=1)
+    return f"did you mean {found[0]}? " if found else ""

@@ -345,3 +345,18 @@ def test_whatever_stands_in_a_field_is_accepted_or_named(field: str, value: obje
     except InvalidRequest as error:
         json.dumps([vars(fault) for fault in error.faults], allow_nan=False)
         assert error.faults
+
+
+def test_a_choice_that_is_nearly_right_is_answered_with_the_right_one() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request("txt2img", {"prompt": "a", "sampler": "k_eulr", "format": "jpgg"})
+    told = {fault.field: fault.expected for fault in refused.value.faults}
+    assert told["sampler"].startswith("did you mean k_euler? one of: ddim, ")
+    assert told["format"] == "did you mean jpg? one of: png, jpg"
+
+
+def test_a_folder_that_cannot_be_is_answered_with_one_that_can() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request("txt2img", {"prompt": "a", "outdir": "../etc"})
+    (fault,) = refused.value.faults
+    assert "such as outputs/cats" in fault.expected
