@@ -99,7 +99,9 @@ class GenerationRequest(BaseModel, frozen=True):
         Seed, Field(description="seed of the first picture; null or false draws one")
     ] = 42
     unet_bs: Annotated[Batch, Field(description="pictures the network sees at once")] = 1
-    turbo: Annotated[bool, Field(description="faster, for more memory; without effect yet")] = True
+    turbo: Annotated[bool, Field(description="of the type optimized: faster, for more memory")] = (
+        True
+    )
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
     precision: Annotated[Precision, Field(description="full, or mixed where it helps")] = "autocast"

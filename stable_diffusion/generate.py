@@ -8,6 +8,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.memory_plan import laid_out
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_pair, explain
 from stable_diffusion.recipe import Recipe
@@ -68,6 +69,7 @@ def generate(
         NumericalError: the network lost itself in values that are not numbers.
     """
     watch = stopwatch or Stopwatch()
+    model = laid_out(model, recipe)
     schedule = NoiseSchedule()
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
@@ -90,7 +92,7 @@ def generate(
             guidance_scale=recipe.guidance_scale,
             on_evaluation=partial(progress.advance, iteration),
         )
-        with watch.timing("sample"):
+        with watch.timing("sample"), model.sampling():
             latents = sample(
                 sampler,
                 denoiser,

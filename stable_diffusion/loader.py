@@ -7,12 +7,13 @@ weights are read, and a copy is written while the first pictures are drawn.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from stable_diffusion.model import Model, assembled, kind_of
-from stable_diffusion.networks import parts_of
+from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.variants import Prediction
 from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.filling import empty_networks
@@ -20,6 +21,8 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.prediction import stated_beside, stated_inside
 from stable_diffusion.weights.reading import Weights, open_weights, read_weights
+
+CPU = torch.device("cpu")
 
 
 class Loader:
@@ -41,7 +44,7 @@ class Loader:
     ) -> None:
         self._device = torch.device(device)
         self._fingerprints = fingerprints
-        self._copies = copies if self._device.type == "cpu" else None
+        self._copies = copies
         self._dtype = dtype
         self._writing: list[threading.Thread] = []
 
@@ -51,31 +54,43 @@ class Loader:
         path: Path,
         *,
         prediction: Prediction | None = None,
+        on_call: bool = False,
         on_progress: Callable[[float], object] = lambda _share: None,
     ) -> Model:
         """Load a model.
 
         Args:
             name, path, prediction: as of `load_model`.
+            on_call: the weights shall rest in main memory; see `memory_plan`.
             on_progress: is told the share that is loaded, 0..1.
 
         Raises:
             ModelNotFound, UnreadableModel.
         """
+        rests = CPU if on_call else self._device
+        copies = self._copies if rests == CPU else None
         known = self._fingerprints.known(path)
         summing = None if known else self._summed(path)
-        weights = self._copies.open(known, self._dtype) if self._copies and known else None
+        weights = copies.open(known, self._dtype) if copies and known else None
         if weights is None:
-            weights = read_weights(path, self._device, self._dtype, on_progress)
+            weights = read_weights(path, rests, self._dtype, on_progress)
         fingerprint = known or (summing.result() if summing else "")
-        self._copy(weights, fingerprint)
-        return assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+        if copies:
+            self._copy(weights, fingerprint, copies)
+        model = assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+        return replace(model, device=self._device, nbytes=self._weight(weights.networks, on_call))
 
-    def weigh(self, path: Path) -> int:
-        """The memory that a model will take, in bytes. Raises ModelNotFound, UnreadableModel."""
-        networks = empty_networks(identify(open_weights(path)))
-        parameters = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
-        return parameters * self._dtype.itemsize
+    def weigh(self, path: Path, *, on_call: bool = False) -> int:
+        """The memory of the device that a model will take, in bytes.
+
+        Raises ModelNotFound, UnreadableModel.
+        """
+        return self._weight(empty_networks(identify(open_weights(path))), on_call)
+
+    def _weight(self, networks: Networks, on_call: bool) -> int:
+        """All of a model; of one on call, what is on the device at once: its largest network."""
+        counts = [sum(p.numel() for p in module.parameters()) for _, module in parts_of(networks)]
+        return (max(counts) if on_call else sum(counts)) * self._dtype.itemsize
 
     def kind(self, path: Path, prediction: Prediction | None = None) -> str:
         """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""
@@ -101,9 +116,8 @@ class Loader:
         threading.Thread(target=compute, name="fingerprint", daemon=True).start()
         return future
 
-    def _copy(self, weights: Weights, fingerprint: str) -> None:
-        copies = self._copies
-        if copies is None or copies.holds(fingerprint, self._dtype):
+    def _copy(self, weights: Weights, fingerprint: str, copies: ReadyCopies) -> None:
+        if copies.holds(fingerprint, self._dtype):
             return
         writing = threading.Thread(
             target=copies.write, args=(fingerprint, weights), name="ready-copy", daemon=True

@@ -1,5 +1,7 @@
 """A loaded model: three networks, a tokenizer, and the four things the engine asks of them."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +34,9 @@ class Model:
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
+        device: where it computes; its weights may rest elsewhere, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
+        sampling: gives the `with` block in which all evaluations of a batch happen.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Model:
     tokenizer: ClipTokenizer
     device: torch.device
     nbytes: int = 0
+    sampling: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def kind(self) -> str:

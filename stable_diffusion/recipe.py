@@ -30,7 +30,8 @@ class Recipe:
         init_image: picture to start from; its size must be width x height.
         strength: share of the steps to run on the init image, 0 < strength <= 1.
         noise_multiplier: scales the noise that is added to the init image.
-        memory_plan: "standard" keeps the whole model on its device.
+        memory_plan: "standard" keeps the whole model at hand; for "optimized" see `memory_plan`.
+        turbo: of the plan "optimized": let more of the model stay, and so be quicker.
         unet_batch: how many latents the UNet sees at once (guidance doubles a batch's); None
             leaves it to the device.
 

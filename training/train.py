@@ -28,7 +28,7 @@ from training.autoencoder import build_autoencoder, train_autoencoder, whiten
 from training.denoiser import Lesson, Size, Student, build_unet, teach
 from training.glance import glance
 from training.latents import cached_scenes
-from training.progress import Budget, keep
+from training.progress import Budget, keep, working_seconds
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
 
@@ -107,7 +107,8 @@ class Workshop:
         state: dict[str, Any] = {}
         if path.exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
-        budget = Budget(name, self.minutes * share, spent=float(state.get("spent", 0.0)))
+        spent, clock = float(state.get("spent", 0.0)), working_seconds(self.device)
+        budget = Budget(name, self.minutes * share, spent=spent, clock=clock)
         return budget, path, state
 
 
@@ -202,7 +203,12 @@ def make_and_save(shop: Workshop, out: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=240, help="time for the whole training")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=240,
+        help="time for the whole training, on cores of its own",
+    )
     parser.add_argument("--work", type=Path, default=Path(".training"), help="work folder")
     parser.add_argument("--out", type=Path, default=tiny.FOLDER, help="folder of the checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -57,11 +57,11 @@ class Catalogue:
             raise UnknownModel(canonical, sorted(installed))
         return canonical, installed[canonical]
 
-    def want(self, name: str, prompt: str = "") -> Wanted:
+    def want(self, name: str, prompt: str = "", *, on_call: bool = False) -> Wanted:
         """The model that a job with this prompt needs. Raises UnknownModel, UnknownLora."""
         canonical, path = self.find(name)
         loras = tuple(self._lora(tag) for tag in loras_of(prompt) if tag.weight)
-        return Wanted(canonical, path, stamp_of(path), loras)
+        return Wanted(canonical, path, stamp_of(path), loras, on_call)
 
     def loras(self) -> dict[str, Path]:
         """The installed LoRAs."""

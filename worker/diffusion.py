@@ -72,7 +72,7 @@ class StableDiffusion:
 
     def weigh(self, wanted: Wanted, base: Model | None) -> int:
         if base is None:
-            return self._loader.weigh(wanted.path)
+            return self._loader.weigh(wanted.path, on_call=wanted.on_call)
         return lora_size(base, [read_lora(lora.path) for lora in wanted.loras])
 
     def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> Model:
@@ -80,6 +80,7 @@ class StableDiffusion:
             wanted.name,
             wanted.path,
             prediction=usual_prediction(wanted.name),
+            on_call=wanted.on_call,
             on_progress=on_progress,
         )
 
@@ -91,6 +92,9 @@ class StableDiffusion:
         prompts = (request.prompt, request.negative_prompt)
         model, about_vectors = self._vectors.prepared(model, prompts)
         return model, about_config + about_vectors
+
+    def on_call(self, recipe: Recipe) -> bool:
+        return recipe.memory_plan == "optimized" and self.device != "cpu"
 
     def kind(self, name: str, path: Path) -> str:
         return self._loader.kind(path, usual_prediction(name))

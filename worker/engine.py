@@ -58,6 +58,10 @@ class Engine(Protocol):
         """
         ...
 
+    def on_call(self, recipe: "Recipe") -> bool:
+        """Whether the recipe wants a model that rests in main memory; see `Wanted`."""
+        ...
+
     def kind(self, name: str, path: Path) -> str:
         """What a model is, such as `sd1` or `sd2-v`. Raises the engine's ModelError."""
         ...

@@ -182,7 +182,12 @@ class Runner:
         request = part.request
         with ExitStack() as loans:
             with watch.timing("load"):
-                borrowed = self.shelf.borrow(running.claim.model, request.prompt, loading)
+                borrowed = self.shelf.borrow(
+                    running.claim.model,
+                    request.prompt,
+                    loading,
+                    on_call=engine.on_call(part.recipe),
+                )
                 model, limits = engine.prepared(loans.enter_context(borrowed), request)
             running.check()
             added = (*warnings_of(request, device=engine.device), *limits)

@@ -101,19 +101,25 @@ class Shelf:
 
     @contextmanager
     def borrow(
-        self, name: str, prompt: str = "", watch: Watch = lambda _share: None
+        self,
+        name: str,
+        prompt: str = "",
+        watch: Watch = lambda _share: None,
+        *,
+        on_call: bool = False,
     ) -> "Iterator[Model]":
         """A model for the length of a with block, loaded if need be.
 
         Args:
             prompt: whose LoRAs the model shall have.
+            on_call: see `Wanted`.
             watch: is told the share that is loaded while there is a wait; ends a wait by raising,
                 but not the loading of what others may wait for.
 
         Raises:
             UnknownModel, UnknownLora, or what loading raised; then the shelf is as it was before.
         """
-        wanted = self._catalogue.want(name, prompt)
+        wanted = self._catalogue.want(name, prompt, on_call=on_call)
         me = _Borrower()
         with self._changed:
             self._borrowers.add(me)

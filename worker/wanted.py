@@ -25,12 +25,14 @@ class Wanted:
         path: its file or folder.
         stamp: changes when the file does.
         loras: what is added to it.
+        on_call: its weights rest in main memory until the device needs them.
     """
 
     name: str
     path: Path
     stamp: Stamp = (0, 0)
     loras: tuple[WantedLora, ...] = ()
+    on_call: bool = False
 
     @property
     def base(self) -> "Wanted":

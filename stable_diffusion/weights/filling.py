@@ -4,11 +4,8 @@ Each tensor is copied at most once, from the mapped file straight to its device,
 layout; the pages it was read from are given back at once. So loading never holds the weights twice.
 """
 
-import ctypes
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +15,8 @@ from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.variants import Variant
 from stable_diffusion.weights.checkpoint import Checkpoint
 from stable_diffusion.weights.layout import Layout, Source, spellings
+from stable_diffusion.weights.mapped import MappedFiles
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_MAPS = Path("/proc/self/maps")
-_DONT_NEED = 4  # MADV_DONTNEED of Linux
 _MOST_TOLD = 4
 
 
@@ -80,32 +75,6 @@ def assign(module: nn.Module, state: dict[str, Tensor], device: torch.device) ->
             )
 
 
-class _MappedFiles:
-    """Where this process has files mapped, as the kernel says; empty where it does not say."""
-
-    def __init__(self) -> None:
-        lines = _MAPS.read_text().splitlines() if _MAPS.is_file() else []
-        self._ranges = [
-            (int(start, 16), int(end, 16))
-            for start, end, inode in (
-                (*line.split()[0].split("-"), line.split()[4]) for line in lines
-            )
-            if inode != "0"
-        ]
-
-    def give_back(self, tensor: Tensor) -> None:
-        """Let the kernel take back the mapped pages that a tensor was read from.
-
-        They belong to a private mapping that nobody has written to: whoever reads them again gets
-        them from the file again. Of memory that is no file's this must never be said: it would be
-        wiped.
-        """
-        start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-        end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-        if end > start and any(low <= start and end <= high for low, high in self._ranges):
-            _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONT_NEED)
-
-
 @dataclass
 class _Filling:
     """One loading: what is wrong so far, and how much is done."""
@@ -117,7 +86,7 @@ class _Filling:
     on_progress: Callable[[float], object]
     done: int = 0
     faults: list[str] = field(default_factory=list)
-    mapped: _MappedFiles = field(default_factory=_MappedFiles)
+    mapped: MappedFiles = field(default_factory=MappedFiles)
 
     def fill(
         self, module: nn.Module, place: Callable[[str], Source], *, channels_last: bool

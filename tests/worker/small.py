@@ -99,6 +99,9 @@ class SmallEngine:
     def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
         return model, ()
 
+    def on_call(self, recipe: Any) -> bool:
+        return False
+
     def kind(self, name: str, path: Path) -> str:
         return "small"
 

@@ -1,0 +1,49 @@
+"""Memory and time of one picture: `python -m benchmarks.drawing FILE CACHE PLAN`.
+
+A process of its own, since a peak never falls. PLAN is `standard`, `optimized` or `turbo`. Prints
+the seconds of the sampling and of the decoding, and the process' peak: all that the kernel counts
+as resident (VmHWM), the interpreter, torch and mapped pages included.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.peak import resident
+from stable_diffusion.generate import generate
+from stable_diffusion.loader import Loader
+from stable_diffusion.recipe import Recipe
+from stable_diffusion.stopwatch import Stopwatch
+from stable_diffusion.weights.copies import ReadyCopies
+from stable_diffusion.weights.fingerprint import Fingerprints
+
+PLANS = ("standard", "turbo", "optimized")
+
+
+def main() -> None:
+    """Draw once and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--size", type=int, default=512)
+    chosen = parser.parse_args()
+    copies = ReadyCopies(chosen.cache / "models", 2**40, worth_it=0)
+    loader = Loader("cpu", Fingerprints(chosen.cache / "fingerprints.json"), copies)
+    model = loader.load("model", chosen.file)
+    recipe = Recipe(
+        prompt="a red dragon",
+        steps=chosen.steps,
+        height=chosen.size,
+        width=chosen.size,
+        memory_plan="standard" if chosen.plan == "standard" else "optimized",
+        turbo=chosen.plan == "turbo",
+    )
+    watch = Stopwatch()
+    list(generate(model, recipe, stopwatch=watch))
+    print(json.dumps({"peak": resident("VmHWM"), **watch.seconds}))
+
+
+if __name__ == "__main__":
+    main()

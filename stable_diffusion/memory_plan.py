@@ -1,0 +1,136 @@
+"""The plan of the type `optimized`: a model's weights are at hand only while they are worked with.
+
+Where they rest depends on the device. On a CPU it is the file of a ready copy, of which the kernel
+lends pages: a layer's are given back when it has computed. On a GPU it is main memory: a network is
+on the device only while it works. `turbo` keeps what has come until a whole network has done its
+work, or on a GPU until the job has ended.
+
+Attention needs no plan: PyTorch's never holds the matrix of all pairs that slicing was made for.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stable_diffusion.model import Model
+from stable_diffusion.networks import Networks
+from stable_diffusion.recipe import Recipe
+from stable_diffusion.sharing import twin
+from stable_diffusion.weights.mapped import MappedFiles, give_back
+
+
+def laid_out(model: Model, recipe: Recipe) -> Model:
+    """The model as the recipe's memory plan uses it, for one job; both give the same pictures.
+
+    It shares all weights with the first, which other jobs may use meanwhile.
+    """
+    if recipe.memory_plan == "standard":
+        return model
+    own = model.networks
+    networks = Networks(twin(own.text), twin(own.unet), twin(own.vae))
+    planned = replace(model, networks=networks)
+    if model.device.type == "cpu":
+        return _lent_by_the_kernel(planned, turbo=recipe.turbo)
+    if networks.unet.device == model.device:
+        return model  # a job of the type `standard` has it there already
+    return _on_call(planned, recipe)
+
+
+def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
+    """Give mapped pages back: layer by layer, or with `turbo` network by network."""
+    files = MappedFiles()
+    unet = model.networks.unet
+    sampling: list[Tensor] = []
+    for worker in _workers(model.networks):
+        for layer in worker.modules():
+            weights = layer.parameters(recurse=False)
+            mapped: list[Tensor] = [weight for weight in weights if files.hold(weight)]
+            if not turbo:
+                _afterwards(layer, partial(_give_back, mapped))
+            elif worker is unet:
+                sampling += mapped
+            else:
+                _afterwards(worker, partial(_give_back, mapped))
+    return replace(model, sampling=partial(_finally, partial(_give_back, sampling)))
+
+
+def _on_call(model: Model, recipe: Recipe) -> Model:
+    """Bring each network to the device when it is called; with `turbo` it stays there."""
+    unet = model.networks.unet
+    # the autoencoder's numbers are wider than half precision
+    half = None if recipe.precision == "full" else torch.float16
+    guests = {worker: Guest(worker, model.device) for worker in _workers(model.networks)}
+    guests[unet] = Guest(unet, model.device, half)
+    for worker, guest in guests.items():
+        worker.register_forward_pre_hook(lambda *_, guest=guest: guest.come())
+        if worker is not unet and not recipe.turbo:
+            _afterwards(worker, guest.go)
+    return model if recipe.turbo else replace(model, sampling=partial(_finally, guests[unet].go))
+
+
+def _workers(networks: Networks) -> tuple[nn.Module, ...]:
+    """What is called for a piece of work: of the autoencoder, its halves."""
+    return networks.text, networks.unet, *networks.vae.children()
+
+
+class Guest:
+    """A network whose weights rest in main memory, and come to a device as copies.
+
+    Args:
+        network: nobody else's; its weights may be shared.
+        device: where it works.
+        dtype: the type of its numbers there; None: as they rest.
+    """
+
+    def __init__(
+        self, network: nn.Module, device: torch.device, dtype: torch.dtype | None = None
+    ) -> None:
+        self._device = device
+        self._dtype = dtype
+        self._home: list[tuple[dict[str, Any], str, Tensor]] = [
+            (held, name, tensor)
+            for module in network.modules()
+            for held in (module._parameters, module._buffers)
+            for name, tensor in held.items()
+            if tensor is not None
+        ]
+        self.here = False
+
+    def come(self) -> None:
+        """Be on the device. Does nothing the second time."""
+        if self.here:
+            return
+        self.here = True
+        for held, name, tensor in self._home:
+            dtype = self._dtype if tensor.is_floating_point() else None
+            copied = tensor.detach().to(self._device, dtype)
+            held[name] = nn.Parameter(copied, False) if isinstance(tensor, nn.Parameter) else copied
+
+    def go(self) -> None:
+        """Leave the device."""
+        for held, name, tensor in self._home:
+            held[name] = tensor
+        self.here = False
+
+
+def _afterwards(module: nn.Module, do: Callable[[], None]) -> None:
+    """Do something whenever the module has computed, or failed to."""
+    module.register_forward_hook(lambda *_: do(), always_call=True)
+
+
+def _give_back(weights: list[Tensor]) -> None:
+    for weight in weights:
+        give_back(weight)
+
+
+@contextmanager
+def _finally(do: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        do()
