@@ -12,6 +12,7 @@ from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
+from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.sharing import twin
 from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
 
@@ -59,6 +60,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
         model,
         networks=replace(model.networks, text=text),
         tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
+        encodings=Encodings(),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
+from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.sharing import twin
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.layout import UNET_PREFIX, Layout
@@ -143,7 +144,7 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
         unet=twin(model.networks.unet, unet),
     )
     own = sum(weight.nbytes for weight in changed.values())
-    return replace(model, networks=networks, nbytes=own)
+    return replace(model, networks=networks, nbytes=own, encodings=Encodings())
 
 
 def lora_size(model: Model, loras: Sequence[Lora]) -> int:

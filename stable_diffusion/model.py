@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from stable_diffusion.networks import (
     unet_prediction,
 )
 from stable_diffusion.placement import network_precision
+from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
 from stable_diffusion.weights.fingerprint import Fingerprints
@@ -29,13 +30,14 @@ HASH_DIGITS = 10
 
 @dataclass(frozen=True)
 class Model:
-    """What `load_model` returns. Safe to share between threads: nothing in it changes.
+    """What `load_model` returns. Safe to share between threads: no weight in it changes.
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
         device: where it computes; its weights may rest elsewhere, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
+        encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
     """
 
@@ -48,6 +50,7 @@ class Model:
     device: torch.device
     nbytes: int = 0
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
+    encodings: Encodings = field(default_factory=Encodings)
 
     @property
     def kind(self) -> str:
@@ -57,9 +60,11 @@ class Model:
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Token ids (n, 77) → encoding (n, 77, width), float32 on the CPU."""
-        rows = token_ids.to(self.device).split(1)
-        states = [text_states(self.networks.text, row) for row in rows]
-        return torch.cat(states).float().cpu()
+
+        def encode(row: Tensor) -> Tensor:
+            return text_states(self.networks.text, row.to(self.device)).float().cpu()
+
+        return self.encodings.of(token_ids, encode)
 
     @torch.inference_mode()
     def predict(
