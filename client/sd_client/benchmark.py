@@ -94,7 +94,12 @@ class Benchmark:
         try:
             if stopped:
                 job.cancel()
-            return _until_its_end(job, began)
+            status = job.wait()
+        except KeyboardInterrupt:
+            job.cancel()
+            raise
+        else:
+            return time.monotonic() - began, status
         finally:
             with self._lock:
                 self._open.discard(job)
@@ -142,11 +147,6 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The smallest of `values` that at least `share` of them do not exceed; nan of none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
-
-
-def _until_its_end(job: Job, began: float) -> tuple[float, Status]:
-    status = job.wait()
-    return time.monotonic() - began, status
 
 
 def _ends(seconds: list[float]) -> dict[str, float] | None:

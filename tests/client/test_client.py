@@ -156,12 +156,12 @@ def test_the_latest_jobs_and_the_models_are_listed(client: Client) -> None:
     job.wait()
 
     assert client.recent()[0].id == job.id
-    assert [model.name for model in client.models().models] == ["small"]
+    assert {model.name for model in client.models().models} == {"small", "tiny"}
     able = client.capabilities()
     assert able.default_model == "small"
     assert "ddim" in [sampler.key for sampler in able.samplers]
     assert able.limits["max_side"] == 512
-    assert able.defaults["standard"]["txt2img"]["ddim_steps"] == 50
+    assert able.defaults["standard"]["img2img"]["ddim_steps"] == 50
 
 
 def test_the_environment_says_where_the_service_is_and_who_asks(

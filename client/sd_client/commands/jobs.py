@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from sd_client.answers import Status
 from sd_client.commands import options as opt
@@ -79,8 +80,8 @@ def recent(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
         for one in found:
             table.add_row(
                 one.job_id,
-                _shortened(_prompt(one)),
-                one.model,
+                Text(_shortened(_prompt(one))),
+                Text(one.model),
                 str(one.seeds[0]) if one.seeds else "",
                 _size(one),
                 str(len(one.images)),
