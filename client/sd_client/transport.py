@@ -97,7 +97,7 @@ class Transport:
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.request(method, path, **request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem: ClientError = self._silence(error)
                 asked = None
             else:
@@ -125,7 +125,7 @@ class Transport:
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             yield response
 
-    def _silence(self, error: httpx.TransportError) -> ServiceUnavailable:
+    def _silence(self, error: httpx.RequestError) -> ServiceUnavailable:
         said = str(error) or type(error).__name__
         return ServiceUnavailable(
             f"no answer from {self.address} ({said}): see that the service runs there, or name "

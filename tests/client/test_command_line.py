@@ -124,6 +124,7 @@ def test_a_bad_request_is_told_field_by_field(small_service: str, tmp_path: Path
         ("generate", "x", "--size", "large"),
         ("generate", "x", "-o", "no/such/folder/x.png"),
         ("generate", "x", "-o", "-", "--json"),
+        ("generate", "x", "-o", "x.png", "--format", "jpg"),
         ("img2img", "x", "nowhere.png"),
         ("status", "nobody"),
         ("status", "no id"),

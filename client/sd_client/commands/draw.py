@@ -11,7 +11,7 @@ from sd_client.answers import Status
 from sd_client.commands import options as opt
 from sd_client.commands.bars import watching
 from sd_client.commands.exits import ExitCode
-from sd_client.commands.files import STDOUT, format_of, save
+from sd_client.commands.files import STDOUT, chosen_format, save
 from sd_client.commands.interruption import Held
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, ClientError
@@ -67,7 +67,7 @@ def generate(
                 model=model,
                 type=type_,
                 eta=eta,
-                format=format_ or format_of(output),
+                format=chosen_format(format_ and format_.value, output),
                 precision=precision,
                 priority=priority,
                 skip_grid=None if grid is None else not grid,
@@ -154,7 +154,7 @@ def img2img(
                 model=model,
                 type=type_,
                 eta=eta,
-                format=format_ or format_of(output),
+                format=chosen_format(format_ and format_.value, output),
                 precision=precision,
                 priority=priority,
                 skip_grid=None if grid is None else not grid,

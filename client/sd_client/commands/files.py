@@ -34,6 +34,14 @@ def format_of(output: Path | None) -> str | None:
     return FORMATS.get(ending)
 
 
+def chosen_format(said: str | None, output: Path | None) -> str | None:
+    """The format of `--format` and of -o. Raises BadArgument, also if they differ."""
+    ending = format_of(output)
+    if said and ending and said != ending:
+        raise BadArgument(f"-o {output} and --format {said} ask for different formats")
+    return said or ending
+
+
 def save(pictures: Sequence[Picture], output: Path | None, prompt: str) -> list[Path]:
     """Save pictures; returns their files. Raises BadArgument, OSError."""
     if output == STDOUT:

@@ -10,7 +10,7 @@ from sd_client.answers import Status
 from sd_client.commands import options as opt
 from sd_client.commands.bars import watching
 from sd_client.commands.draw import deliver
-from sd_client.commands.files import STDOUT
+from sd_client.commands.files import STDOUT, format_of
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, JobExpired
 from sd_client.job import successful
@@ -37,12 +37,12 @@ def status(
     with terminal.reporting(task_id=job_id), opt.connected(address, key) as client:
         if output == STDOUT and as_json:
             raise BadArgument("-o - leaves no room on stdout for anything but the picture")
+        format_of(output)  # a folder that is not there is told before anything is waited for
         job = client.job(job_id)
-        if wait:
+        found = job.status()
+        if wait and not found.state.final:
             with watching(terminal, quiet=quiet) as watcher:
                 found = job.wait(watcher)
-        else:
-            found = job.status()
         successful(found)
         if output is None:
             terminal.answer(found.raw, _told(found))
