@@ -59,11 +59,11 @@ def follow(transport: Transport, job_id: str, timeout: float | None = None) -> I
         ClientError: as asking for the status does.
     """
     deadline = Deadline.after(job_id, timeout)
-    for event in _told(transport, job_id, deadline):
+    for event in told(transport, job_id, deadline):
         yield event
         if isinstance(event, Status) and event.state.final:
             return
-    yield from _asked(transport, job_id, deadline)
+    yield from asked(transport, job_id, deadline)
 
 
 def status_of(transport: Transport, job_id: str) -> Status:
@@ -75,7 +75,7 @@ def status_of(transport: Transport, job_id: str) -> Status:
         raise UnexpectedAnswer(f"the status of job {job_id} cannot be read: {error}") from error
 
 
-def _told(transport: Transport, job_id: str, deadline: Deadline) -> Iterator[Event]:
+def told(transport: Transport, job_id: str, deadline: Deadline) -> Iterator[Event]:
     """By events, reopened where they broke off; ends early when there is no way to have them.
 
     A read blocks for as long as the stream is silent, so the last seconds are left to asking.
@@ -108,7 +108,7 @@ def _told(transport: Transport, job_id: str, deadline: Deadline) -> Iterator[Eve
         time.sleep(pause)
 
 
-def _asked(transport: Transport, job_id: str, deadline: Deadline) -> Iterator[Status]:
+def asked(transport: Transport, job_id: str, deadline: Deadline) -> Iterator[Status]:
     """By polling: every status that differs from the one before."""
     last, heard, pause = None, time.monotonic(), FIRST_POLL
     while True:
