@@ -6,17 +6,6 @@ with Client() as client:
     client.generate("a red dragon", steps=20)[0].save("dragon.png")
 """
 
-from sd_client.answers import (
-    Capabilities,
-    Event,
-    Model,
-    Models,
-    Preview,
-    Progress,
-    Sampler,
-    State,
-    Status,
-)
 from sd_client.client import Client
 from sd_client.errors import (
     BadArgument,
@@ -36,8 +25,10 @@ from sd_client.errors import (
     WaitTimeout,
 )
 from sd_client.job import Job
+from sd_client.offers import Capabilities, Model, Models, Sampler
 from sd_client.parameters import Image, ImageParameters, Parameters
 from sd_client.pictures import Picture, save_all
+from sd_client.status import Event, Preview, Progress, State, Status
 
 __all__ = [
     "BadArgument",

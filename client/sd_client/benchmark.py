@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from sd_client.answers import Status
 from sd_client.client import Client
 from sd_client.errors import ClientError
 from sd_client.job import Job
 from sd_client.parameters import Parameters
+from sd_client.status import Status
 
 PHASES = ("queued", "load", "encode", "sample", "decode", "save")
 

@@ -5,11 +5,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Self, Unpack
 
-from sd_client.answers import Capabilities, Event, Models, Status
 from sd_client.errors import UnexpectedAnswer
 from sd_client.job import Job, Stopped
+from sd_client.offers import Capabilities, Models
 from sd_client.parameters import Image, ImageParameters, Parameters, body_of, encoded
 from sd_client.pictures import Picture
+from sd_client.status import Event, Status
 from sd_client.transport import Transport
 
 DEFAULT_ADDRESS = "http://127.0.0.1:5001"

@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 import httpx
 
-from sd_client.answers import Event, Preview, Status
 from sd_client.errors import ServiceUnavailable, UnexpectedAnswer, WaitTimeout
 from sd_client.sse import Message, Retry, parsed
+from sd_client.status import Event, Preview, Status
 from sd_client.transport import Transport
 
 HEARTBEAT_SECONDS = 15.0

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from sd_client.answers import Event, State, Status
 from sd_client.errors import BadArgument, Conflict, JobCancelled, JobFailed, NoSuchJob
 from sd_client.following import follow, status_of
 from sd_client.pictures import GRID, Picture, save_all
+from sd_client.status import Event, State, Status
 from sd_client.transport import Transport
 
 Stopped = Literal["cancelled", "stopping"]

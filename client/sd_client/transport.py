@@ -4,52 +4,19 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
 import httpx
 
-from sd_client.errors import (
-    BadArgument,
-    BadRequest,
-    ClientError,
-    Conflict,
-    Fault,
-    JobExpired,
-    NoSuchJob,
-    Refused,
-    ServiceUnavailable,
-    TooManyRequests,
-    Unauthorized,
-    UnexpectedAnswer,
-)
+from sd_client.errors import BadArgument, ClientError, ServiceUnavailable
+from sd_client.refusals import PASSING, problem_of, retry_after, strange
 
 DUMMY_KEY = "lksalsdfjliadfds"
 """The well-known key of a service that has not been given keys of its own."""
-PASSING = {
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
 LONGEST_PAUSE = 60.0
 """Seconds. Who is told to come back later than that is told so at once."""
 FIRST_PAUSE = 0.5
-
-_REFUSALS: dict[int, type[Refused]] = {
-    HTTPStatus.NOT_FOUND: NoSuchJob,
-    HTTPStatus.CONFLICT: Conflict,
-    HTTPStatus.GONE: JobExpired,
-}
-_BAD = {
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-}
 
 
 class Transport:
@@ -87,9 +54,9 @@ class Transport:
         try:
             answer = response.json()
         except ValueError as error:
-            raise self._strange(response) from error
+            raise strange(response) from error
         if not isinstance(answer, dict):
-            raise self._strange(response)
+            raise strange(response)
         return answer
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
@@ -103,7 +70,7 @@ class Transport:
             else:
                 if response.is_success:
                     return response
-                problem = self._problem(response)
+                problem = problem_of(response, own_key=self._own_key)
                 if response.status_code not in PASSING:
                     raise problem
                 asked = retry_after(response)
@@ -131,56 +98,6 @@ class Transport:
             f"no answer from {self.address} ({said}): see that the service runs there, or name "
             "another address (--address, or SD_ADDRESS)"
         )
-
-    def _problem(self, response: httpx.Response) -> ClientError:
-        """The error that an answer stands for."""
-        try:
-            answer = response.json()
-            said, details = answer["error"], answer.get("details", [])
-            faults = tuple(
-                Fault(**{name: fault.get(name, "") for name in Fault.__dataclass_fields__})
-                for fault in details
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            if response.status_code in PASSING:
-                reason = f"{response.status_code} {response.reason_phrase}".strip()
-                return ServiceUnavailable(f"{self.address} answers {reason}: try again later")
-            return self._strange(response)
-        match response.status_code:
-            case HTTPStatus.UNAUTHORIZED:
-                key = "this key" if self._own_key else "the well-known key, and no other was given"
-                return Unauthorized(
-                    f"{self.address} does not let {key} in: set SD_API_KEY, or give --key "
-                    "(in Python: api_key=...)"
-                )
-            case HTTPStatus.TOO_MANY_REQUESTS:
-                return TooManyRequests(said, retry_after(response))
-            case code if code in PASSING:
-                return ServiceUnavailable(said, retry_after(response))
-            case code if code in _REFUSALS:
-                return _REFUSALS[code](said)
-            case code if code in _BAD:
-                return BadRequest(said, faults)
-            case code:
-                return UnexpectedAnswer(f"{self.address} answers {code}: {said}")
-
-    def _strange(self, response: httpx.Response) -> UnexpectedAnswer:
-        return UnexpectedAnswer(
-            f"{response.url.copy_with(query=None)} answers {response.status_code}, and not as the "
-            "service does: see that the address is right"
-        )
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds after which to ask again, as the answer says; None if it does not."""
-    said = response.headers.get("Retry-After", "")
-    if said.isascii() and said.isdigit():
-        return float(said)
-    try:
-        when = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _backoff(attempt: int) -> float:

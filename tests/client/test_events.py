@@ -1,8 +1,11 @@
 """Waiting by the events of a real service."""
 
-import pytest
+import io
 
-from sd_client import Client, Event, JobCancelled, State, Status
+import pytest
+from PIL import Image
+
+from sd_client import Client, Event, JobCancelled, Preview, State, Status
 from sd_client.following import Deadline, asked, told
 from sd_client.transport import Transport
 from tests.worker.small import INSATIABLE
@@ -47,6 +50,18 @@ def test_the_steps_are_told_as_they_are_taken(client: Client, transport: Transpo
 
     steps = {event.progress.step for event in events if isinstance(event, Status)}
     assert len(steps) > 4
+
+
+def test_previews_are_small_pictures(client: Client, transport: Transport) -> None:
+    job = client.submit_generate("a cat", size="64x128", steps=30)
+
+    previews = [event for event in by_events(transport, job.id) if isinstance(event, Preview)]
+
+    assert previews
+    for preview in previews:
+        assert 1 <= preview.step <= preview.steps == 30
+        with Image.open(io.BytesIO(preview.data)) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (preview.width, preview.height))
 
 
 def test_a_job_that_is_cancelled_tells_those_who_wait(client: Client, transport: Transport) -> None:

@@ -2,19 +2,24 @@
 
 import base64
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from sd_client import (
+    BadRequest,
     Client,
     Event,
     JobCancelled,
+    JobExpired,
     JobFailed,
     NoSuchJob,
     Preview,
     ServiceUnavailable,
     State,
     Status,
+    UnexpectedAnswer,
     WaitTimeout,
 )
 from tests.client.scripted import Answer, Asked, Script, Scripted, as_json, message, status, stream
@@ -186,6 +191,39 @@ def test_one_that_does_not_pass_soon_is_told_at_once(
 
     assert refused.value.retry_after == seconds
     assert len(scripted.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (Answer(200, b"<html>"), UnexpectedAnswer, "see that the address is right"),
+        (Answer(404, b"<html>"), UnexpectedAnswer, "answers 404"),
+        (Answer(302), UnexpectedAnswer, "answers 302"),
+        (as_json([1]), UnexpectedAnswer, "see that the address is right"),
+        (as_json({"task_id": "j", "State": "DREAMING"}), UnexpectedAnswer, "cannot be read"),
+        (as_json({"error": "a fault", "details": []}, 500), UnexpectedAnswer, "500: a fault"),
+        (Answer(502, b"<html>", {"Retry-After": "0"}), ServiceUnavailable, "502 Bad Gateway"),
+        (as_json({"error": "gone", "details": []}, 410), JobExpired, "gone"),
+        (as_json({"error": "large", "details": []}, 413), BadRequest, "large"),
+    ],
+)
+def test_an_answer_that_is_not_well_says_what_it_is(
+    scripted: Scripted, client: Client, answer: Answer, error: type[Exception], said: str
+) -> None:
+    scripted.answers = lambda _: answer
+
+    with pytest.raises(error, match=said):
+        client.status("j")
+
+
+def test_the_time_to_come_back_may_be_a_date(scripted: Scripted, client: Client) -> None:
+    when = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    scripted.answers = lambda _: Answer(503, b"", {"Retry-After": when})
+
+    with pytest.raises(ServiceUnavailable) as refused:
+        client.status("j")
+
+    assert refused.value.retry_after == pytest.approx(3600, abs=120)
 
 
 def test_a_lost_answer_is_asked_for_again(scripted: Scripted, client: Client) -> None:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from sd_client.answers import Event, Status
 from sd_client.commands.terminal import Terminal
+from sd_client.status import Event, Status
 
 
 class Watcher:

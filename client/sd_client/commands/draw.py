@@ -7,7 +7,6 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from sd_client.answers import Status
 from sd_client.commands import options as opt
 from sd_client.commands.bars import watching
 from sd_client.commands.exits import ExitCode
@@ -17,6 +16,7 @@ from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, ClientError
 from sd_client.job import Job
 from sd_client.parameters import ImageParameters, Parameters
+from sd_client.status import Status
 
 
 def generate(

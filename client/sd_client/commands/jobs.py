@@ -6,7 +6,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sd_client.answers import Status
 from sd_client.commands import options as opt
 from sd_client.commands.bars import watching
 from sd_client.commands.draw import deliver
@@ -14,6 +13,7 @@ from sd_client.commands.files import STDOUT, format_of
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, JobExpired
 from sd_client.job import successful
+from sd_client.status import Status
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
