@@ -12,8 +12,8 @@ RUN := $(VENV)/bin/python
 # Python compiles what is imported when it is; compiling everything would take longer than that.
 PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
 
-# The stamps carry the locks' checksum: same locks, nothing to install.
-APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock | cksum | cut -d' ' -f1)
+# The stamps carry the checksum of the locks and of the client's metadata: same, nothing to install.
+APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock client/pyproject.toml | cksum | cut -d' ' -f1)
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
@@ -86,6 +86,7 @@ $(APP_STAMP):
 	@$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements/torch.txt -c requirements/app.lock
 	@echo "  the other packages ..."
 	@$(PIP) --no-deps -r requirements/no-deps.txt -r requirements/app.lock
+	@$(PIP) --no-deps --no-build-isolation --editable ./client
 	@rm -f $(VENV)/.app-* && touch $@
 
 $(DEV_STAMP): $(APP_STAMP)

@@ -11,6 +11,7 @@ from api.rate import SubmitRate
 from api.routes.cancel import cancel_routes
 from api.routes.capabilities import capability_routes
 from api.routes.docs import add_docs
+from api.routes.events import event_routes
 from api.routes.generate import generate_routes
 from api.routes.health import health_routes
 from api.routes.images import image_routes
@@ -20,8 +21,12 @@ from api.routes.status import status_routes
 from api.routes.templates import template_routes
 from api.routes.workers import worker_routes
 from api.settings import NO_LIMIT, ApiSettings
+from api.watcher import Watcher
 
 log = logging.getLogger(__name__)
+
+WATCHER = "watcher"
+"""Where the app keeps its watcher, for the server that stops it."""
 
 
 def create_app(settings: ApiSettings) -> Flask:
@@ -42,6 +47,8 @@ def create_app(settings: ApiSettings) -> Flask:
         rate = SubmitRate(app, desk.redis, settings.rate_limit)
     app.register_blueprint(generate_routes(desk, keys, rate, settings))
     app.register_blueprint(status_routes(desk))
+    watcher = app.extensions[WATCHER] = Watcher(desk.records)
+    app.register_blueprint(event_routes(desk, watcher, settings.event_streams))
     app.register_blueprint(cancel_routes(desk, keys, settings))
     app.register_blueprint(image_routes(desk))
     app.register_blueprint(recent_routes(desk, keys, settings))

@@ -97,6 +97,18 @@ class Status(BaseModel):
     metadata: Metadata | Absent = None
 
 
+class PreviewOfJob(BaseModel):
+    """The data of a `preview` event: what the first picture of a batch looks like so far."""
+
+    task_id: str
+    step: int = Field(description="evaluations of the network done")
+    steps: int = Field(description="evaluations of the network planned")
+    image: int = Field(description="the picture now drawn, from 1")
+    width: int = Field(description="of the preview, in pixels: an eighth of the picture's")
+    height: int
+    Preview: str = Field(description="a `data:image/jpeg;base64,...` URL")
+
+
 class Ending(BaseModel):
     """What becomes of a job that shall end."""
 

@@ -14,6 +14,7 @@ class ApiError(Exception):
     ├── BodyTooLarge      over the limit
     ├── BodyTooSlow       it did not come whole in time
     ├── TooManyRequests   the key submits more often than it may
+    ├── TooManyStreams    no thread is left for another stream of events
     ├── NoSuchImage       the job has no such picture
     ├── NoSuchTemplate    there is no template of this name
     └── NobodyServes      no worker takes this type of job
@@ -46,6 +47,13 @@ class TooManyRequests(ApiError):
     def __init__(self, rate: str, *, retry_after: int) -> None:
         super().__init__(f"this key may submit {rate}: try again in {retry_after} seconds")
         self.retry_after = retry_after
+
+
+class TooManyStreams(ApiError):
+    """No thread is left for another stream of events."""
+
+    def __init__(self, streams: int) -> None:
+        super().__init__(f"{streams} streams of events are open, as many as may be: ask /status")
 
 
 class NoSuchImage(ApiError):

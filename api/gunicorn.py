@@ -1,8 +1,13 @@
 """gunicorn's configuration: `gunicorn --config python:api.gunicorn api.wsgi:app`."""
 
+from types import FrameType
+from typing import cast
+
+from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from api import WATCHER
 from api.patience import PatientWorker
 from api.settings import ApiSettings
 from jobs.environment import read_settings
@@ -16,6 +21,21 @@ class Worker(PatientWorker):
     """The threads of this API."""
 
     request_seconds = _settings.request_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, when those who are being answered have been."""
+        self._end_streams()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop now."""
+        self._end_streams()
+        super().handle_quit(sig, frame)
+
+    def _end_streams(self) -> None:
+        """End all streams of events: nobody knows when they would end by themselves."""
+        if app := cast(Flask | None, self.wsgi):
+            app.extensions[WATCHER].stop()
 
 
 class HouseLogger(Logger):
@@ -35,7 +55,7 @@ bind = f"{_host}:{_settings.port}"
 # synchronous requests are counted once.
 workers = 1
 worker_class = Worker
-threads = _settings.api_threads
+threads = _settings.threads
 # What stopping waits for: longer than any answer that is not a synchronous one.
 graceful_timeout = 3
 control_socket_disable = True

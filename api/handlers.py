@@ -19,6 +19,7 @@ from api.errors import (
     NoSuchTemplate,
     NotJson,
     TooManyRequests,
+    TooManyStreams,
     Unauthorized,
     UnreadableBody,
 )
@@ -55,6 +56,7 @@ CODES: dict[type[Exception], HTTPStatus] = {
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     RecordsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NobodyServes: HTTPStatus.SERVICE_UNAVAILABLE,

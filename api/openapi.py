@@ -81,7 +81,8 @@ def _schemas(operations: Iterator[Operation]) -> dict[str, Any]:
     """The schemas of all answers, by name."""
     answers = [answer for operation in operations for answer in operation.answers.values()]
     answers += ERRORS.values()
-    models = sorted({answer.body for answer in answers if answer.body}, key=lambda m: m.__name__)
+    said = {model for answer in answers for model in (answer.body, answer.event) if model}
+    models = sorted(said, key=lambda model: model.__name__)
     _, found = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     return found["$defs"]
 

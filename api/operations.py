@@ -35,6 +35,7 @@ class Answer:
         means: a sentence.
         body: the schema of its JSON, if it may be JSON.
         media: other types that its body may have.
+        event: the schema of the JSON of an event, if it is a stream of them and that of no body.
         headers: the headers worth knowing, each with what it means.
         job: it names a job in `task_id`.
     """
@@ -42,6 +43,7 @@ class Answer:
     means: str
     body: type[BaseModel] | None = None
     media: tuple[str, ...] = ()
+    event: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     job: bool = False
 
@@ -112,6 +114,8 @@ ERRORS: dict[int, Answer] = {
     ),
     500: Answer(means="a fault of the service", body=Error),
     503: Answer(
-        means="no broker, a full queue, or nobody who serves the type", body=Error, headers=_RETRY
+        means="no broker, a full queue, nobody who serves the type, or too many streams",
+        body=Error,
+        headers=_RETRY,
     ),
 }

@@ -11,9 +11,10 @@ from typing import Any
 
 from flask import Response, request, send_file
 
+from api.answers import PreviewOfJob
 from api.desk import Desk
 from api.errors import NoSuchImage
-from jobs.status import JobState, JobStatus, Progress, Result, StoredPicture
+from jobs.status import JobState, JobStatus, Preview, Progress, Result, StoredPicture
 
 GRID = "grid"
 MIME_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
@@ -54,6 +55,19 @@ def describe(desk: Desk, status: JobStatus, *, images: bool) -> dict[str, Any]:
                 for picture in _shown(status.result)
             ]
     return described
+
+
+def preview_of(job_id: str, preview: Preview) -> PreviewOfJob:
+    """A preview as its watchers are sent it."""
+    return PreviewOfJob(
+        task_id=job_id,
+        step=preview.step,
+        steps=preview.steps,
+        image=preview.image,
+        width=preview.width,
+        height=preview.height,
+        Preview=f"data:image/jpeg;base64,{preview.jpeg}",
+    )
 
 
 def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -> Response:

@@ -47,6 +47,11 @@ class ApiSettings(JobSettings):
         default=Path(), description="prompt files for from-file; default DATA_DIR/prompts"
     )
     api_threads: int = Field(default=64, ge=2, description="requests answered at once")
+    event_streams: int = Field(
+        default=64,
+        ge=0,
+        description="streams of events open at once, each in a thread beside those; 0: none",
+    )
     request_seconds: float = Field(
         default=30, gt=0, description="how long a client may take to send its request"
     )
@@ -108,6 +113,11 @@ class ApiSettings(JobSettings):
     def max_body_bytes(self) -> int:
         """The largest body of a request, in bytes."""
         return self.max_body_mib * 1024**2
+
+    @property
+    def threads(self) -> int:
+        """Those that requests are answered in, and those that streams of events hold."""
+        return self.api_threads + self.event_streams
 
     @property
     def synchronous_slots(self) -> int:

@@ -1,4 +1,5 @@
-"""Write the tables of README.md, and .env.example, from the schemas: `make docs`.
+"""Write what follows from the code: `make docs`. The tables of README.md, .env.example, and the
+requests of docs/clients/.
 
 A table stands in the README between `<!-- name -->` and `<!-- /name -->`; a test finds out when it
 is no longer what the code says.
@@ -13,6 +14,9 @@ from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
 from docs.compose_variables import ComposeVariables
+from docs.examples import examples, openapi
+from docs.http_file import http_file
+from docs.postman import collection
 from jobs.faults import expected_of
 from jobs.names import SAMPLERS
 from jobs.schemas import SCHEMAS, Request
@@ -23,6 +27,8 @@ from worker.settings import WorkerSettings
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
+POSTMAN = ROOT / "docs" / "clients" / "stable-diffusion.postman_collection.json"
+HTTP_FILE = ROOT / "docs" / "clients" / "stable-diffusion.http"
 
 ENV_HEADER = """\
 # Every setting, with its default. Copy this file to .env and change what you need; the
@@ -106,10 +112,19 @@ def readme(current: str) -> str:
     return current
 
 
+def requests() -> dict[Path, str]:
+    """An example of every operation, for Postman and for editors: file to text."""
+    made = list(examples(openapi()))
+    return {POSTMAN: collection(made), HTTP_FILE: http_file(made)}
+
+
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     README.write_text(readme(README.read_text()))
     ENV_EXAMPLE.write_text(settings())
+    POSTMAN.parent.mkdir(exist_ok=True)
+    for path, text in requests().items():
+        path.write_text(text)
 
 
 def _properties(schema: type[Request]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,10 @@ from jobs import steps
 from jobs.connection import reaching_redis
 from jobs.names import JobKind, JobType
 from jobs.record import KEPT_RECENT, REMEMBERED_SECONDS
-from jobs.status import Failure, JobState, Progress, Result
+from jobs.status import Failure, JobState, Preview, Progress, Result
+
+PREVIEW_TTL_SECONDS = 300
+"""How long a preview is kept at most. Whatever ends the job or hands it back deletes it before."""
 
 
 class Hold(StrEnum):
@@ -90,6 +93,7 @@ class Claims:
         self._claim = redis.register_script(steps.CLAIM)
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
+        self._preview = redis.register_script(steps.PREVIEW)
         self._note = redis.register_script(steps.NOTE)
         self._loading = redis.register_script(steps.LOADING)
         self._finish = redis.register_script(steps.FINISH)
@@ -129,6 +133,14 @@ class Claims:
         with reaching_redis():
             reply = self._report(
                 args=[claim.job_id, claim.token, progress.model_dump_json(), progress.fraction]
+            )
+        return Hold(cast(str, reply))
+
+    def preview(self, claim: Claim, preview: Preview) -> Hold:
+        """Show what the job looks like so far, until the next preview or the job's end."""
+        with reaching_redis():
+            reply = self._preview(
+                args=[claim.job_id, claim.token, preview.model_dump_json(), PREVIEW_TTL_SECONDS]
             )
         return Hold(cast(str, reply))
 

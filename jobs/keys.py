@@ -37,6 +37,11 @@ def gone(job_id: str) -> str:
     return f"{PREFIX}gone:{job_id}"
 
 
+def preview(job_id: str) -> str:
+    """What a running job looks like so far."""
+    return f"{PREFIX}preview:{job_id}"
+
+
 def same(submitter: str, digest: str) -> str:
     """The job of an idempotency key, by the digest of the key."""
     return f"{PREFIX}same:{submitter}:{digest}"

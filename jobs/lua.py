@@ -54,9 +54,12 @@ local function keep_pictures(id, names, bytes, kept)
   redis.call('INCRBY', P .. 'pictures:all', bytes)
 end
 
+local function hide_preview(id) redis.call('DEL', P .. 'preview:' .. id) end
+
 local function finish(id, state, ttl, afterwards)
   local job = P .. 'job:' .. id
   redis.call('ZREM', P .. 'leases', id)
+  hide_preview(id)
   redis.call('HINCRBY', P .. 'ended', state, 1)
   redis.call('HSET', job, 'state', state, 'finished', text(now()))
   redis.call('EXPIRE', job, ttl)
@@ -88,6 +91,7 @@ end
 
 local function wait_again(id)
   redis.call('ZREM', P .. 'leases', id)
+  hide_preview(id)
   redis.call('HSET', P .. 'job:' .. id, 'state', 'PENDING', 'waiting', text(now()))
   enter_again(id)
 end

@@ -5,6 +5,7 @@ The worker's side is `jobs.claims`; the atomic steps of both are in `jobs.steps`
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -24,7 +25,7 @@ from jobs.idempotency import Accepted, Repeatable
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
 from jobs.request import PROMPTS, Request
-from jobs.status import Failure, JobState, JobStatus, Progress, Result
+from jobs.status import Failure, JobState, JobStatus, Preview, Progress, Result, Sight
 
 KEPT_RECENT = 100
 ANYBODYS = "*"
@@ -98,6 +99,7 @@ class JobRecords:
         self._caps = caps or WaitingCaps()
         self._open = redis.register_script(steps.OPEN)
         self._read = redis.register_script(steps.READ)
+        self._watch = redis.register_script(steps.WATCH)
         self._cancel = redis.register_script(steps.CANCEL)
 
     def open(self, job: NewJob) -> Accepted:
@@ -177,8 +179,34 @@ class JobRecords:
         if isinstance(found, str):
             raise JobExpired(job_id)
         place, fields = found
-        record = dict(zip(fields[::2], fields[1::2], strict=True))
-        return _status(job_id, record, place)
+        return _status(job_id, _record(fields), place)
+
+    def watch(self, jobs: Mapping[str, int]) -> dict[str, Sight]:
+        """Many jobs at this moment, with their previews, in one round trip.
+
+        Args:
+            jobs: for each, the `previews` that were last seen of it; 0: none. Whoever has seen the
+                latest is not sent it again.
+
+        Returns:
+            What is seen of each; of those that expired or never were, nothing.
+        """
+        with reaching_redis():
+            answered = cast(
+                list[list[Any] | str | None],
+                self._watch(args=[part for job in jobs.items() for part in job]) if jobs else [],
+            )
+        sights: dict[str, Sight] = {}
+        for job_id, found in zip(jobs, answered, strict=True):
+            if isinstance(found, list):
+                place, fields, preview = found
+                record = _record(fields)
+                sights[job_id] = Sight(
+                    status=_status(job_id, record, place),
+                    previews=int(record.get("previews", 0)),
+                    preview=Preview.model_validate_json(preview) if preview else None,
+                )
+        return sights
 
     def place(self, job_id: str) -> int | None:
         """Place in the queue of its type, 1 being next; None unless it waits. Raises NoSuchJob."""
@@ -240,6 +268,11 @@ class JobRecords:
         """How many jobs of a type wait."""
         with reaching_redis():
             return cast(int, self._redis.zcard(keys.queue(job_type)))
+
+
+def _record(fields: list[str]) -> dict[str, str]:
+    """The hash that Redis answers a script with, as a list."""
+    return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _status(job_id: str, record: dict[str, str], place: int | None) -> JobStatus:

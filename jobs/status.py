@@ -46,6 +46,23 @@ class Progress(_Fact):
     eta_seconds: float | None = None
 
 
+class Preview(_Fact):
+    """What the first picture of the batch now drawn looks like so far.
+
+    Attributes:
+        step, steps, image: as in the `Progress` it belongs to.
+        width, height: of the preview itself, in pixels.
+        jpeg: the preview, as base64.
+    """
+
+    step: int
+    steps: int
+    image: int
+    width: int
+    height: int
+    jpeg: str
+
+
 class StoredPicture(_Fact):
     """One picture in the store. `seed` and `index` are None for a grid."""
 
@@ -130,3 +147,17 @@ class JobStatus(_Fact):
     submitted: float
     started: float | None = None
     finished: float | None = None
+
+
+class Sight(_Fact):
+    """What is to be seen of a job at one moment.
+
+    Attributes:
+        status: the job.
+        previews: how many previews it has had so far, over all attempts.
+        preview: the latest, if it was asked for and the job still runs.
+    """
+
+    status: JobStatus
+    previews: int = 0
+    preview: Preview | None = None

@@ -49,14 +49,38 @@ return 'opened'
 """
 )
 
-# ARGV id  -> nil, 'gone', or place (or false) and the record
-READ = (
+_READING = (
     SHARED_FREE
     + """
-local job = P .. 'job:' .. ARGV[1]
-local type, who = unpack(redis.call('HMGET', job, 'type', 'submitter'))
-if not type then return redis.call('EXISTS', P .. 'gone:' .. ARGV[1]) == 1 and 'gone' end
-return {place(ARGV[1], type, who), redis.call('HGETALL', job)}
+local function read(id)
+  local job = P .. 'job:' .. id
+  local type, who = unpack(redis.call('HMGET', job, 'type', 'submitter'))
+  if not type then return redis.call('EXISTS', P .. 'gone:' .. id) == 1 and 'gone' end
+  return {place(id, type, who), redis.call('HGETALL', job)}
+end
+"""
+)
+
+# ARGV id  -> false, 'gone', or place (or false) and the record
+READ = _READING + "return read(ARGV[1])"
+
+# Many jobs at once; a preview is sent only to who has not had it.
+#
+# ARGV id previews-had ...  -> for each what READ answers, with the preview (or false) after it
+WATCH = (
+    _READING
+    + """
+local found = {}
+for i = 1, #ARGV, 2 do
+  local id, had = ARGV[i], tonumber(ARGV[i + 1])
+  local one = read(id)
+  if type(one) == 'table' then
+    local drawn = tonumber(redis.call('HGET', P .. 'job:' .. id, 'previews') or 0)
+    one[3] = drawn ~= had and redis.call('GET', P .. 'preview:' .. id)
+  end
+  found[#found + 1] = one
+end
+return found
 """
 )
 
@@ -131,6 +155,20 @@ redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[3])
 if tonumber(ARGV[4]) > tonumber(redis.call('HGET', job, 'fraction')) then
   redis.call('HSET', job, 'fraction', ARGV[4])
 end
+return cancelled(job) and 'cancel' or 'held'
+"""
+)
+
+# Previews are counted in the record, over all attempts; each takes the place of the one before.
+#
+# ARGV id token preview ttl  -> held, cancel or lost
+PREVIEW = (
+    SHARED_FREE
+    + """
+local job = P .. 'job:' .. ARGV[1]
+if not held(job, ARGV[2]) then return 'lost' end
+redis.call('HINCRBY', job, 'previews', 1)
+redis.call('SET', P .. 'preview:' .. ARGV[1], ARGV[3], 'EX', ARGV[4])
 return cancelled(job) and 'cancel' or 'held'
 """
 )

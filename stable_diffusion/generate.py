@@ -1,7 +1,7 @@
 """From a recipe to pictures: conditioning → latents → sampler → decode, top to bottom."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from PIL.Image import Image
@@ -13,7 +13,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_pair, explain
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import resolve
-from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -30,6 +30,9 @@ class Evaluation:
         evaluation, evaluations: how many evaluations of this batch are done, of how many planned
             (an adaptive sampler may need more or fewer than planned).
         fraction: share of the whole job that is done, 0..1, never falling.
+        denoised: computes latents (n, 4, h, w) of the batch's pictures as they look so far, on the
+            model's device; a sampler that draws its pictures one by one shows one. Costs nothing
+            until it is called, at any time and in any thread.
     """
 
     iteration: int
@@ -37,6 +40,7 @@ class Evaluation:
     evaluation: int
     evaluations: int
     fraction: float
+    denoised: Estimate = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -154,10 +158,12 @@ class _Progress:
         self._done = 0
         self._current = 0
 
-    def advance(self, iteration: int) -> None:
+    def advance(self, iteration: int, denoised: Estimate) -> None:
         if iteration != self._current:
             self._current, self._done = iteration, 0
         self._done += 1
         within = min(self._most, self._done / self._planned)
         fraction = (iteration + within) / self._iterations
-        self._tell(Evaluation(iteration, self._iterations, self._done, self._planned, fraction))
+        self._tell(
+            Evaluation(iteration, self._iterations, self._done, self._planned, fraction, denoised)
+        )

@@ -1,14 +1,15 @@
 """Draws the pictures of one job and stages them in the store."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from jobs.request import Request
-from jobs.status import Result, StoredPicture
+from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.engine import Engine
@@ -16,6 +17,7 @@ from worker.enlarger import Enlarger
 from worker.infotext import infotext
 from worker.parts import Part
 from worker.pictures import encode, grid
+from worker.previewer import Previewer
 from worker.progress import ProgressMeter
 from worker.reporter import Reporter
 from worker.running import Running
@@ -40,8 +42,9 @@ class Artist:
     """One job's drawing: a settled request, and its parts (one a prompt).
 
     `lend` lends the model that a part is drawn with, in which its prompt has a say. `running` is
-    asked at every network evaluation whether to go on; `reporter` is told how far the job is;
-    `enlarger` doubles what shall be doubled; `watch` counts the seconds of each phase.
+    asked at every network evaluation whether to go on; `reporter` is told how far the job is, and
+    `previewer` what it looks like; `enlarger` doubles what shall be doubled; `watch` counts the
+    seconds of each phase.
     """
 
     request: Request
@@ -50,6 +53,7 @@ class Artist:
     engine: Engine
     running: Running
     reporter: Reporter
+    previewer: Previewer | None
     enlarger: Enlarger
     watch: Stopwatch
 
@@ -69,12 +73,18 @@ class Artist:
         named = _Named("", "")
         described: list[dict[str, Any]] = []
         for number, part in enumerate(self.parts):
+            with self.lend(part) as model, self._showing(model) as show:
 
-            def on_evaluation(evaluation: "Evaluation", number: int = number) -> None:
-                self.running.check()
-                self.reporter.tell(self.running, meter.read(evaluation, number))
+                def on_evaluation(
+                    evaluation: "Evaluation",
+                    number: int = number,
+                    show: "Callable[[Progress, Evaluation], None]" = show,
+                ) -> None:
+                    self.running.check()
+                    progress = meter.read(evaluation, number)
+                    self.reporter.tell(self.running, progress)
+                    show(progress, evaluation)
 
-            with self.lend(part) as model:
                 named = _Named(model.name, model.hash[:_HASH_DIGITS])
                 for picture in self.engine.generate(model, part.recipe, on_evaluation, self.watch):
                     self.running.check()
@@ -97,6 +107,22 @@ class Artist:
                     staging, first.request, named, grid(drawn, rows), None, first.recipe.seed
                 )
         return self._result(tuple(stored), sheet, named, described)
+
+    @contextmanager
+    def _showing(self, model: "Model") -> "Iterator[Callable[[Progress, Evaluation], None]]":
+        """Lets previews be drawn, for as long as the model is on loan."""
+        previewer = self.previewer
+
+        def show(progress: Progress, evaluation: "Evaluation") -> None:
+            if previewer is not None:
+                draw = partial(self.engine.preview, model, evaluation)
+                previewer.tell(self.running, progress, draw)
+
+        try:
+            yield show
+        finally:
+            if previewer is not None:
+                previewer.forget(self.running)
 
     def _stage(
         self,

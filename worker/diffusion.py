@@ -14,6 +14,7 @@ from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import HASH_DIGITS, Model
+from stable_diffusion.preview import Projections
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.upscale import Upscaler, doubled
@@ -64,6 +65,7 @@ class StableDiffusion:
         copies = ReadyCopies(cache / "models", copies_size) if cache and copies_size else None
         self._loader = Loader(self.device, self._fingerprints, copies)
         self._vectors = Vectors(catalogue)
+        self._projections = Projections()
 
     def memory(self) -> int:
         if self.device == "cpu":
@@ -113,6 +115,9 @@ class StableDiffusion:
         stopwatch: Stopwatch,
     ) -> Iterator[Picture]:
         return generate(model, recipe, on_evaluation, stopwatch)
+
+    def preview(self, model: Model, evaluation: Evaluation) -> Image.Image:
+        return self._projections.of(model)(evaluation.denoised()[0])
 
     def describe(self, model: Model, recipe: Recipe) -> dict[str, Any]:
         return describe(model, recipe)

@@ -84,6 +84,10 @@ class Engine(Protocol):
         """Draw; `on_evaluation` is called at every network evaluation, and stops it by raising."""
         ...
 
+    def preview(self, model: "Model", evaluation: "Evaluation") -> Image.Image:
+        """What the first picture of a batch looks like after an evaluation, small and cheap."""
+        ...
+
     def describe(self, model: "Model", recipe: "Recipe") -> dict[str, Any]:
         """What the recipe means for the model: the parsed prompt, the steps that will run."""
         ...

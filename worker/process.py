@@ -30,6 +30,7 @@ from worker.lease import LeaseKeeper
 from worker.measured import MeasuredClaims
 from worker.memory import gpu_bytes, resident_bytes
 from worker.metrics import WorkerMetrics
+from worker.previewer import Previewer
 from worker.reaper import Reaper
 from worker.reporter import Reporter
 from worker.runner import Runner
@@ -77,6 +78,7 @@ class WorkerProcess:
         self._inventory = Inventory(self._catalogue, self._room.made)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
         self._reporter = Reporter(self._claims, self._metrics.step)
+        previewer = Previewer(self._claims) if settings.previews else None
         self._runner = Runner(
             owner=self.worker_id,
             claims=self._claims,
@@ -86,9 +88,12 @@ class WorkerProcess:
             room=self._room,
             keeper=self._keeper,
             reporter=self._reporter,
+            previewer=previewer,
             unwell=self._give_up,
         )
         self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]
+        if previewer:
+            self._tickers.append(previewer)
         self._leaving = threading.Event()
         self._timers: list[threading.Timer] = []
         self._stop_metrics: Callable[[], None] = lambda: None

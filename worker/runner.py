@@ -27,6 +27,7 @@ from worker.init_image import open_init_image
 from worker.lease import LeaseKeeper
 from worker.notes import warnings_of
 from worker.parts import Part, frugal, requests_of
+from worker.previewer import Previewer
 from worker.reporter import Reporter
 from worker.running import Running
 from worker.shelf import Shelf
@@ -49,6 +50,7 @@ class Runner:
         claims, store, remains: the records, the pictures, and what is not to stay of them.
         shelf, room: the models, and the engine that draws with them.
         keeper, reporter: the threads that look after running jobs.
+        previewer: the one that shows what they look like; None: nobody does.
         unwell: is called when this process can no longer get memory, even for little.
         patience_seconds: how long an ending is tried to be written while Redis is away.
     """
@@ -61,6 +63,7 @@ class Runner:
     room: EngineRoom
     keeper: LeaseKeeper
     reporter: Reporter
+    previewer: Previewer | None
     unwell: Callable[[], object]
     patience_seconds: float = 120.0
 
@@ -158,7 +161,17 @@ class Runner:
         # skip_save is about the single pictures: a grid goes where it was asked for
         outdir = TRANSIENT if request.skip_save else request.outdir
         with self.store.staging(claim.job_id, outdir, claim.token) as staging:
-            artist = Artist(request, parts, lend, engine, running, self.reporter, enlarger, watch)
+            artist = Artist(
+                request,
+                parts,
+                lend,
+                engine,
+                running,
+                self.reporter,
+                self.previewer,
+                enlarger,
+                watch,
+            )
             result = artist.draw(staging)
             spent = {"queued": claim.started - claim.submitted} | result.timings
             timings = {phase: round(seconds, 3) for phase, seconds in spent.items()}

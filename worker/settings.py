@@ -99,6 +99,9 @@ class WorkerSettings(JobSettings):
         description="where a worker answers GET /metrics; 0: nowhere. Of several workers on one "
         "machine each takes the next free port",
     )
+    previews: bool = Field(
+        default=True, description="show what the pictures of running jobs look like so far"
+    )
     preload: bool = Field(default=True, description="load the default model at start")
     celery_events: bool = Field(
         default=False, description="tell Celery's monitors, such as Flower, of workers and tasks"

@@ -13,6 +13,9 @@ from torch import Tensor
 from stable_diffusion.guidance import Network, guided_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
+Estimate = Callable[[], Tensor]
+"""Computes the picture under the noise, (n, C, h, w) latents, as the last evaluation saw it."""
+
 
 class Denoiser:
     """A guided network as a function of noisy latents and their noise level.
@@ -35,7 +38,7 @@ class Denoiser:
         positive: Tensor,
         negative: Tensor,
         guidance_scale: float,
-        on_evaluation: Callable[[], object] = lambda: None,
+        on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
         """Bind a network to what it shall draw.
 
@@ -46,7 +49,8 @@ class Denoiser:
             positive: (1, tokens, width) conditioning of the prompt.
             negative: (1, tokens, width) conditioning of the negative prompt.
             guidance_scale: s of `stable_diffusion.guidance.guide`.
-            on_evaluation: called after each evaluation; whatever it raises ends the sampling.
+            on_evaluation: called after each evaluation; whatever it raises ends the sampling. It
+                is given the estimate, of which nothing is computed before it is called.
         """
         self.schedule = schedule
         self.device = positive.device
@@ -70,7 +74,7 @@ class Denoiser:
         timesteps = self.schedule.timestep(sigma)
         sigma = sigma[:, None, None, None]
         c_in = (sigma**2 + 1).rsqrt()  # √ᾱ
-        prediction = self._predict(c_in * x, timesteps)
+        prediction = self._predict(c_in * x, timesteps, c_in)
         if self._prediction == "v":
             return c_in**2 * x - c_in * sigma * prediction
         return x - sigma * prediction
@@ -85,13 +89,13 @@ class Denoiser:
         Returns:
             (n, C, h, w) float32.
         """
-        prediction = self._predict(x_t, x_t.new_full(x_t.shape[:1], timestep))
+        alpha = self.schedule.alphas_cumprod[timestep].item()
+        prediction = self._predict(x_t, x_t.new_full(x_t.shape[:1], timestep), alpha**0.5)
         if self._prediction == "v":
-            alpha = self.schedule.alphas_cumprod[timestep].item()
             return alpha**0.5 * prediction + (1 - alpha) ** 0.5 * x_t
         return prediction
 
-    def _predict(self, x_t: Tensor, timesteps: Tensor) -> Tensor:
+    def _predict(self, x_t: Tensor, timesteps: Tensor, root_alpha: Tensor | float) -> Tensor:
         prediction = guided_prediction(
             self._in_float32,
             x_t,
@@ -101,8 +105,15 @@ class Denoiser:
             scale=self._scale,
         )
         self.evaluations += 1
-        self._on_evaluation()
+        self._on_evaluation(lambda: self._denoised(x_t, prediction, root_alpha))
         return prediction
+
+    def _denoised(self, x_t: Tensor, prediction: Tensor, root_alpha: Tensor | float) -> Tensor:
+        """x₀ by what the network predicted at x_t; root_alpha is √ᾱ."""
+        noise_share = (1 - root_alpha**2) ** 0.5
+        if self._prediction == "v":
+            return root_alpha * x_t - noise_share * prediction
+        return (x_t - noise_share * prediction) / root_alpha
 
     def _in_float32(self, x_t: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
         return self._network(x_t.to(conditioning.dtype), timesteps, conditioning).float()

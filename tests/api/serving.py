@@ -45,6 +45,10 @@ class RunningApi:
             self._process.kill()
             raise
 
+    def terminate(self) -> None:
+        """Ask it to stop. Returns at once."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """End gunicorn and its workers, now."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -30,6 +30,7 @@ from tests.worker.small import SmallEngine
 from worker.catalogue import Catalogue
 from worker.engine import Engine, EngineRoom
 from worker.lease import LeaseKeeper
+from worker.previewer import Previewer
 from worker.reporter import Reporter
 from worker.runner import Runner
 from worker.shelf import Shelf
@@ -93,13 +94,18 @@ class Bench:
 
     @contextmanager
     def runner(
-        self, engine: Engine | None = None, catalogue: Catalogue | None = None
+        self,
+        engine: Engine | None = None,
+        catalogue: Catalogue | None = None,
+        *,
+        previews: bool = True,
     ) -> Iterator[Runner]:
         """A runner with its threads, for the length of a with block."""
         made = engine or SmallEngine()
         room = EngineRoom(lambda: made)
         keeper = LeaseKeeper(self.claims, renew_seconds=0.05)
         reporter = Reporter(self.claims)
+        previewer = Previewer(self.claims) if previews else None
         catalogue = catalogue or Catalogue(self.models, "small")
         runner = Runner(
             owner="test",
@@ -110,15 +116,17 @@ class Bench:
             room=room,
             keeper=keeper,
             reporter=reporter,
+            previewer=previewer,
             unwell=self.unwell.set,
         )
-        keeper.start()
-        reporter.start()
+        threads = [thread for thread in (keeper, reporter, previewer) if thread]
+        for thread in threads:
+            thread.start()
         try:
             yield runner
         finally:
-            keeper.stop()
-            reporter.stop()
+            for thread in threads:
+                thread.stop()
 
     def run(self, engine: Engine | None = None) -> None:
         """Run the next standard job to its end."""

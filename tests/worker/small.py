@@ -167,5 +167,8 @@ class SmallEngine:
         if self.exhausted:
             raise MemoryError
 
+    def preview(self, model: Any, evaluation: Any) -> Image.Image:
+        return Image.new("RGB", (8, 8), (evaluation.evaluation, 0, 0))
+
     def describe(self, model: Any, recipe: Any) -> dict[str, Any]:
         return {"executed_steps": recipe.ddim_steps, "prompt": {"text": recipe.prompt}}

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.guidance import guide
+from stable_diffusion.samplers.denoiser import Estimate
 from tests.stable_diffusion.samplers.toys import (
     NEGATIVE,
     POSITIVE,
@@ -82,7 +83,21 @@ def test_the_network_works_in_its_own_type_and_the_sampler_in_float32():
 
 def test_every_evaluation_is_counted_and_told():
     told: list[int] = []
-    denoise = denoiser(Gaussian(), scale=7.5, on_evaluation=lambda: told.append(1))
+    denoise = denoiser(Gaussian(), scale=7.5, on_evaluation=lambda _: told.append(1))
     denoise(X, SIGMA)
     denoise.epsilon(X, 1)
     assert denoise.evaluations == len(told) == 2
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_every_evaluation_hands_on_what_the_picture_looks_like(prediction: Prediction):
+    told: list[Estimate] = []
+    denoise = denoiser(Gaussian(prediction), prediction=prediction, on_evaluation=told.append)
+    sigma = SCHEDULE.sigmas[600]
+    scale = (sigma**2 + 1).sqrt()
+
+    denoised = denoise(X * scale, sigma.expand(3))
+    denoise.epsilon(X, 600)
+
+    for estimate in told:
+        torch.testing.assert_close(estimate(), denoised, rtol=1e-4, atol=1e-4)

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from stable_diffusion.errors import NumericalError, RecipeError
 from stable_diffusion.samplers import SAMPLERS
+from stable_diffusion.samplers.denoiser import Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from tests.stable_diffusion.samplers.toys import (
@@ -253,7 +254,7 @@ class Cancelled(Exception):
 @every_sampler
 @pytest.mark.parametrize("when", [1, 7])
 def test_a_cancellation_comes_out_of_every_sampler_at_once(key: str, when: int):
-    def cancel() -> None:
+    def cancel(_estimate: Estimate) -> None:
         if denoise.evaluations == when:
             raise Cancelled
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stable_diffusion.guidance import Network
 from stable_diffusion.samplers import SAMPLERS
-from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -80,7 +80,7 @@ def denoiser(
     *,
     prediction: Prediction = "epsilon",
     scale: float = 1.0,
-    on_evaluation: Callable[[], object] = lambda: None,
+    on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     dtype: torch.dtype = torch.float32,
 ) -> Denoiser:
     return Denoiser(

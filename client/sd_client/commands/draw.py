@@ -1,0 +1,229 @@
+"""`sd generate` and `sd img2img`."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from sd_client.commands import options as opt
+from sd_client.commands.bars import watching
+from sd_client.commands.exits import ExitCode
+from sd_client.commands.files import STDOUT, chosen_format, save
+from sd_client.commands.interruption import Held
+from sd_client.commands.terminal import Terminal
+from sd_client.errors import BadArgument, ClientError
+from sd_client.job import Job
+from sd_client.parameters import ImageParameters, Parameters
+from sd_client.status import Status
+
+
+def generate(
+    prompt: opt.Prompt,
+    output: opt.Output = None,
+    negative: opt.Negative = None,
+    steps: opt.Steps = None,
+    size: opt.Size = None,
+    width: opt.Width = None,
+    height: opt.Height = None,
+    count: opt.Count = None,
+    batch: opt.Batch = None,
+    seed: opt.Seed = None,
+    scale: opt.Scale = None,
+    sampler: opt.Sampler = None,
+    model: opt.Model = None,
+    type_: opt.TypeOf = None,
+    eta: opt.Eta = None,
+    format_: opt.FormatOf = None,
+    precision: opt.PrecisionOf = None,
+    priority: opt.Priority = None,
+    grid: opt.Grid = None,
+    detach: opt.Detach = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    address: opt.Address = None,
+    key: opt.Key = None,
+) -> None:
+    """Draw pictures from words.
+
+    sd generate "a red dragon" --steps 20 -o dragon.png
+    """
+    terminal = Terminal(as_json=as_json)
+    with terminal.reporting():
+        parameters = cast(
+            "Parameters",
+            _given(
+                **opt.seed_of(seed),
+                negative=negative,
+                steps=steps,
+                size=size,
+                width=width,
+                height=height,
+                count=count,
+                n_samples=batch,
+                scale=scale,
+                sampler=sampler,
+                model=model,
+                type=type_,
+                eta=eta,
+                format=chosen_format(format_ and format_.value, output),
+                precision=precision,
+                priority=priority,
+                skip_grid=None if grid is None else not grid,
+            ),
+        )
+        with opt.connected(address, key) as client:
+            _draw(
+                terminal,
+                lambda: client.submit_generate(prompt, **parameters),
+                prompt=prompt,
+                output=output,
+                detach=detach,
+                quiet=quiet,
+            )
+
+
+def img2img(
+    prompt: opt.Prompt,
+    image: Annotated[Path, typer.Argument(help="The picture to begin with: PNG, JPEG or WebP.")],
+    output: opt.Output = None,
+    negative: opt.Negative = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength", "--denoising-strength", help="How much is drawn anew: above 0, up to 1."
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option("--noise", "--noise-multiplier", help="Scales the added noise.")
+    ] = None,
+    upscale: Annotated[
+        bool | None,
+        typer.Option("--upscale", help="Double the picture before.", show_default=False),
+    ] = None,
+    post_upscale: Annotated[
+        bool | None,
+        typer.Option("--post-upscale", help="Double the result.", show_default=False),
+    ] = None,
+    steps: opt.Steps = None,
+    size: opt.Size = None,
+    width: opt.Width = None,
+    height: opt.Height = None,
+    count: opt.Count = None,
+    batch: opt.Batch = None,
+    seed: opt.Seed = None,
+    scale: opt.Scale = None,
+    sampler: opt.Sampler = None,
+    model: opt.Model = None,
+    type_: opt.TypeOf = None,
+    eta: opt.Eta = None,
+    format_: opt.FormatOf = None,
+    precision: opt.PrecisionOf = None,
+    priority: opt.Priority = None,
+    grid: opt.Grid = None,
+    detach: opt.Detach = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    address: opt.Address = None,
+    key: opt.Key = None,
+) -> None:
+    """Draw pictures from words and a picture.
+
+    sd img2img "a blue dragon at night" dragon.png --strength 0.6 -o blue.png
+    """
+    terminal = Terminal(as_json=as_json)
+    with terminal.reporting():
+        parameters = cast(
+            "ImageParameters",
+            _given(
+                **opt.seed_of(seed),
+                negative=negative,
+                strength=strength,
+                noise_multiplier=noise,
+                upscale=upscale,
+                post_upscale=post_upscale,
+                steps=steps,
+                size=size,
+                width=width,
+                height=height,
+                count=count,
+                n_samples=batch,
+                scale=scale,
+                sampler=sampler,
+                model=model,
+                type=type_,
+                eta=eta,
+                format=chosen_format(format_ and format_.value, output),
+                precision=precision,
+                priority=priority,
+                skip_grid=None if grid is None else not grid,
+            ),
+        )
+        with opt.connected(address, key) as client:
+            _draw(
+                terminal,
+                lambda: client.submit_img2img(prompt, image, **parameters),
+                prompt=prompt,
+                output=output,
+                detach=detach,
+                quiet=quiet,
+            )
+
+
+def _draw(
+    terminal: Terminal,
+    submit: Callable[[], Job],
+    *,
+    prompt: str,
+    output: Path | None,
+    detach: bool,
+    quiet: bool,
+) -> None:
+    """Submit, watch, fetch and save; Ctrl-C cancels the job."""
+    if output == STDOUT and (terminal.as_json or detach):
+        raise BadArgument("-o - leaves no room on stdout for anything but the picture")
+    with Held() as held:
+        job = submit()
+    terminal.warn(job.warnings)
+    with terminal.reporting(task_id=job.id):
+        try:
+            held.release()
+            if detach:
+                terminal.answer({"task_id": job.id, "active_model": job.model}, job.id)
+                return
+            with watching(terminal, quiet=quiet) as watcher:
+                status = job.wait(watcher)
+        except KeyboardInterrupt as pressed:
+            _cancel(terminal, job)
+            raise typer.Exit(ExitCode.INTERRUPTED) from pressed
+        terminal.warn(tuple(w for w in status.warnings if w not in job.warnings))
+        deliver(terminal, job, status, prompt=prompt, output=output)
+
+
+def deliver(
+    terminal: Terminal, job: Job, status: Status, *, prompt: str, output: Path | None
+) -> None:
+    """Fetch the pictures, save them, and say where. Raises ClientError, OSError."""
+    files = [str(path) for path in save(job.pictures(status), output, prompt)]
+    terminal.answer({**status.raw, "files": files}, "\n".join(files) or None)
+
+
+def _cancel(terminal: Terminal, job: Job) -> None:
+    try:
+        job.cancel()
+    except ClientError as error:
+        terminal.say(f"job {job.id} could not be cancelled: {error}", "red")
+    else:
+        terminal.say(f"cancelled job {job.id}")
+    if terminal.as_json:
+        terminal.answer({"error": "interrupted", "task_id": job.id})
+
+
+def _given(**parameters: Any) -> dict[str, Any]:
+    """What was said. Only a seed may be null: that draws one."""
+    return {
+        name: value.value if isinstance(value, StrEnum) else value
+        for name, value in parameters.items()
+        if value is not None or name == "seed"
+    }

@@ -1,0 +1,30 @@
+"""`sd models`."""
+
+from rich.table import Table
+from rich.text import Text
+
+from sd_client.commands import options as opt
+from sd_client.commands.terminal import Terminal
+
+
+def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key = None) -> None:
+    """The models that can be named, and what prompts may add to them."""
+    terminal = Terminal(as_json=as_json)
+    with terminal.reporting(), opt.connected(address, key) as client:
+        found = client.models()
+        table = Table("name", "kind", "size", "hash", "in memory", "", box=None)
+        for model in found.models:
+            default = "default" if model.name == found.default_model else ""
+            table.add_row(
+                Text(model.name),
+                model.kind,
+                f"{model.size / 1e9:.2f} GB",
+                model.hash,
+                "yes" if model.resident else "",
+                Text(model.problem or default),
+            )
+        terminal.answer(dict(found.raw), table if found.models else "none: no worker is alive")
+        if not as_json:
+            for what, names in (("LoRAs", found.loras), ("embeddings", found.embeddings)):
+                if names:
+                    terminal.answer(None, f"{what}: {', '.join(names)}")

@@ -1,0 +1,128 @@
+"""An HTTP server whose answers a test writes down: for what a real one does only on bad days."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import httpx
+
+
+@dataclass
+class Answer:
+    """What is answered once. `cut` closes the connection before the answer is whole."""
+
+    code: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Script = Callable[[Asked], Answer]
+
+
+class Scripted:
+    """Used in a `with` block. `answers` is asked for each request; `asked` holds them all."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answers: Script = lambda _: Answer(404)
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(self.command, self.path, headers, self.rfile.read(length))
+                scripted.asked.append(asked)
+                answer = scripted.answers(asked)
+                self.send_response(answer.code)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                said = len(answer.body) + (1000 if answer.cut else 0)
+                self.send_header("Content-Length", str(said))
+                self.end_headers()
+                self.wfile.write(answer.body)
+                self.close_connection = answer.cut
+
+            do_GET = do_POST = _answer  # noqa: N815
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def paths(self) -> list[str]:
+        """The paths that were asked for, in order."""
+        return [asked.path.partition("?")[0] for asked in self.asked]
+
+
+def as_json(body: Any, code: int = 200, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(code, json.dumps(body).encode(), {"Content-Type": "application/json", **named})
+
+
+def stream(*messages: str, cut: bool = False) -> Answer:
+    """A piece of an event stream, that ends well or is cut off."""
+    text = ": here\n\nretry: 10\n\n" + "".join(messages)
+    return Answer(200, text.encode(), {"Content-Type": "text/event-stream; charset=utf-8"}, cut)
+
+
+def message(number: int, event: str, data: Any) -> str:
+    return f"id: {number}\nevent: {event}\ndata: {json.dumps(data)}\n\n"
+
+
+def status(state: str, progress: float = 0.0, **more: Any) -> dict[str, Any]:
+    """The JSON of a status, with what every status has."""
+    return {
+        "task_id": "j",
+        "State": state,
+        "Status": state.lower(),
+        "Progress": progress,
+        "Warnings": [],
+        "type": "standard",
+        "active_model": "small",
+        **more,
+    }
+
+
+def passed_on(asked: Asked, to: str) -> Answer:
+    """The answer of a real service to a request that came here."""
+    answer = httpx.request(
+        asked.method,
+        f"{to}{asked.path}",
+        content=asked.body,
+        headers={
+            name: value
+            for name, value in asked.headers.items()
+            if name not in ("host", "connection")
+        },
+        trust_env=False,
+        timeout=60,
+    )
+    return Answer(
+        answer.status_code, answer.content, {"Content-Type": answer.headers["Content-Type"]}
+    )

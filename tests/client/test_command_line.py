@@ -1,0 +1,280 @@
+"""The command line, run as a script runs it, against a real service."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sd_client import Client, State
+from tests.client.running import environment, sd, started
+from tests.client.scripted import Scripted, as_json
+from tests.worker.small import INSATIABLE
+
+pytestmark = pytest.mark.service
+
+QUICK = ("--size", "64x64", "--steps", "2")
+
+
+def test_a_picture_is_drawn_and_saved_under_the_name_that_was_said(
+    small_service: str, tmp_path: Path
+) -> None:
+    ended = sd(small_service, "generate", "a red dragon", *QUICK, "-o", "out.png", cwd=tmp_path)
+
+    assert (ended.returncode, ended.stdout) == (0, "out.png\n"), ended.stderr
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (64, 64)
+    assert "\x1b" not in ended.stdout + ended.stderr
+
+
+def test_json_is_all_there_is_on_stdout(small_service: str, tmp_path: Path) -> None:
+    arguments = (
+        "a cat",
+        *QUICK,
+        "-n",
+        "2",
+        "--seed",
+        "7",
+        "--format",
+        "jpg",
+        "-o",
+        "cat",
+        "--json",
+    )
+
+    ended = sd(small_service, "generate", *arguments, cwd=tmp_path)
+
+    said = json.loads(ended.stdout)
+    assert said["State"] == "SUCCESS"
+    assert said["seeds"] == [7, 8]
+    assert said["files"] == ["cat-0.jpg", "cat-1.jpg"]
+    assert said["metadata"]["request"]["ddim_steps"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == said["files"]
+
+
+def test_the_ending_of_the_name_says_the_format(small_service: str, tmp_path: Path) -> None:
+    assert (
+        sd(small_service, "generate", "a cat", *QUICK, "-o", "a.jpg", cwd=tmp_path).returncode == 0
+    )
+    with Image.open(tmp_path / "a.jpg") as picture:
+        assert picture.format == "JPEG"
+
+    refused = sd(small_service, "generate", "a cat", *QUICK, "-o", "a.webp", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "pictures are .png or .jpg" in refused.stderr
+
+
+def test_no_file_is_replaced_that_was_not_named(small_service: str, tmp_path: Path) -> None:
+    for _ in range(3):
+        sd(small_service, "generate", "A red, red dragon!", *QUICK, "--seed", "7", cwd=tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a-red-red-dragon-7.png",
+        "a-red-red-dragon-7_2.png",
+        "a-red-red-dragon-7_3.png",
+    ]
+
+
+def test_a_picture_can_go_through_a_pipe(small_service: str, tmp_path: Path) -> None:
+    script = (
+        '"$0" -m sd_client generate "a cat" --size 64x64 --steps 1 -o - | head -c 4 | tail -c 3'
+    )
+    piped = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script, sys.executable],
+        env=environment(small_service),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+
+    assert piped.stdout == b"PNG", piped.stderr
+
+
+def test_a_picture_is_drawn_from_a_picture(small_service: str, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "green").save(tmp_path / "first.png")
+    arguments = ("a blue dragon", "first.png", *QUICK, "--strength", "0.5", "-n", "1", "--json")
+
+    ended = sd(small_service, "img2img", *arguments, "-o", "blue.png", cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["metadata"]["request"]["denoising_strength"] == 0.5
+    assert (tmp_path / "blue.png").exists()
+
+
+def test_a_bad_request_is_told_field_by_field(small_service: str, tmp_path: Path) -> None:
+    ended = sd(small_service, "generate", "x", "--steps", "0", "--scale", "999", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "ddim_steps" in ended.stderr
+    assert ended.stdout == ""
+
+    ended = sd(small_service, "generate", "x", "--sampler", "k_oiler", "--json", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert [fault["field"] for fault in json.loads(ended.stdout)["details"]] == ["sampler"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate",),
+        ("generate", "x", "--steps", "many"),
+        ("generate", "x", "--seed", "x"),
+        ("generate", "x", "--size", "large"),
+        ("generate", "x", "-o", "no/such/folder/x.png"),
+        ("generate", "x", "-o", "-", "--json"),
+        ("generate", "x", "-o", "x.png", "--format", "jpg"),
+        ("img2img", "x", "nowhere.png"),
+        ("status", "nobody"),
+        ("status", "no id"),
+        ("paint", "x"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    small_service: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = sd(small_service, *arguments, cwd=tmp_path)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr
+
+
+def test_a_failed_job_ends_with_3(small_service: str, tmp_path: Path) -> None:
+    ended = sd(small_service, "generate", INSATIABLE, *QUICK, "--json", cwd=tmp_path)
+
+    said = json.loads(ended.stdout)
+    assert ended.returncode == 3
+    assert said["code"] == "out_of_memory"
+    assert sd(small_service, "status", said["task_id"], cwd=tmp_path).returncode == 3
+
+
+def test_a_job_that_somebody_cancels_ends_with_4(small_service: str, tmp_path: Path) -> None:
+    left = sd(
+        small_service, "generate", "x", "--size", "64x64", "--steps", "900", "-d", cwd=tmp_path
+    )
+    job_id = left.stdout.strip()
+    watched = started(small_service, "status", job_id, "--wait", cwd=tmp_path)
+
+    cancelled = sd(small_service, "cancel", job_id, "--json", cwd=tmp_path)
+
+    assert json.loads(cancelled.stdout)[job_id] in ("cancelled", "stopping")
+    assert watched.wait(120) == 4
+    watched.communicate()
+
+
+def test_a_service_that_cannot_be_reached_or_takes_nothing_ends_with_5(
+    scripted: Scripted, tmp_path: Path
+) -> None:
+    scripted.answers = lambda _: as_json({"error": "full", "details": []}, 503, Retry_After="999")
+    ended = sd(scripted.url, "models", "--json", cwd=tmp_path)
+    assert (ended.returncode, json.loads(ended.stdout)) == (5, {"error": "full"})
+
+    ended = sd("http://127.0.0.1:1", "models", cwd=tmp_path)
+    assert ended.returncode == 5
+    assert "SD_ADDRESS" in ended.stderr
+
+
+def test_a_wrong_key_ends_with_6_and_is_not_told(small_service: str, tmp_path: Path) -> None:
+    ended = sd(small_service, "generate", "x", *QUICK, cwd=tmp_path, SD_API_KEY="wrong-key")
+
+    assert ended.returncode == 6
+    assert "wrong-key" not in ended.stderr
+
+
+def test_ctrl_c_cancels_the_job(small_service: str, client: Client, tmp_path: Path) -> None:
+    arguments = ("x", "--size", "64x64", "--steps", "900", "--json")
+    running = started(small_service, "generate", *arguments, cwd=tmp_path)
+    assert running.stderr
+    assert running.stderr.readline()  # it says that it waits, or is drawn
+
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=120)
+
+    assert running.returncode == 130, stderr
+    with pytest.raises(Exception, match="cancelled"):
+        client.job(json.loads(stdout)["task_id"]).wait()
+    assert client.status(json.loads(stdout)["task_id"]).state is State.CANCELLED
+
+
+def test_ctrl_c_leaves_a_job_alone_that_is_only_watched(
+    small_service: str, client: Client, tmp_path: Path
+) -> None:
+    job = client.submit_generate("x", size="64x64", steps=900)
+    running = started(small_service, "status", job.id, "--wait", cwd=tmp_path)
+    assert running.stderr
+    assert running.stderr.readline()
+
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=120)
+
+    assert running.returncode == 130
+    assert not job.status().state.final
+    job.cancel()
+
+
+def test_a_job_that_was_left_is_fetched_later(small_service: str, tmp_path: Path) -> None:
+    left = sd(small_service, "generate", "a cat", *QUICK, "--detach", "--json", cwd=tmp_path)
+    job_id = json.loads(left.stdout)["task_id"]
+
+    fetched = sd(small_service, "status", job_id, "--wait", "-o", "late.png", cwd=tmp_path)
+
+    assert (fetched.returncode, fetched.stdout) == (0, "late.png\n"), fetched.stderr
+    assert "64x64 png" in sd(small_service, "status", job_id, cwd=tmp_path).stdout
+
+
+def test_the_latest_jobs_and_the_models_are_listed(small_service: str, tmp_path: Path) -> None:
+    sd(small_service, "generate", "a very [special] prompt", *QUICK, cwd=tmp_path)
+
+    recent = sd(small_service, "recent", cwd=tmp_path)
+    assert "a very [special] prompt" in recent.stdout
+    latest = json.loads(sd(small_service, "recent", "--json", cwd=tmp_path).stdout)[0]
+    assert latest["metadata"]["request"]["prompt"] == "a very [special] prompt"
+
+    assert "small" in sd(small_service, "models", cwd=tmp_path).stdout
+    models = json.loads(sd(small_service, "models", "--json", cwd=tmp_path).stdout)
+    assert models["default_model"] == "small"
+
+
+def test_a_benchmark_tells_pictures_a_second_and_where_the_time_goes(
+    small_service: str, tmp_path: Path
+) -> None:
+    arguments = ("-N", "4", "-C", "2", "--count", "2", *QUICK)
+
+    said = json.loads(sd(small_service, "bench", *arguments, "--json", cwd=tmp_path).stdout)
+
+    assert (said["jobs"], said["failed"], said["pictures"]) == (4, 0, 8)
+    assert said["pictures_per_second"] == pytest.approx(8 / said["seconds"], rel=0.01)
+    assert {"queued", "load", "sample", "save"} <= set(said["phases"])
+    assert 0.4 <= said["phases"]["sample"]["p50"] <= said["job"]["p50"] <= said["job"]["p95"]
+
+    people = sd(small_service, "bench", *arguments, cwd=tmp_path)
+    assert "8 pictures of 4 jobs" in people.stdout
+
+
+def test_a_benchmark_of_jobs_that_fail_says_so(small_service: str, tmp_path: Path) -> None:
+    arguments = ("-N", "2", "--no-warm-up", "--prompt", INSATIABLE, "--json")
+
+    ended = sd(small_service, "bench", *arguments, cwd=tmp_path)
+
+    assert ended.returncode == 3
+    assert json.loads(ended.stdout)["failed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("--sampler k_eu", "k_euler_a"), ("--model sm", "small")]
+)
+def test_the_shell_offers_what_the_service_has(
+    small_service: str, tmp_path: Path, typed: str, offered: str
+) -> None:
+    asked = {
+        "_SD_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"sd generate x {typed}",
+        "COMP_CWORD": "4",
+    }
+
+    assert offered in sd(small_service, cwd=tmp_path, **asked).stdout.split()
+    # a service that is not there offers nothing, and says nothing
+    silent = sd("http://127.0.0.1:1", cwd=tmp_path, **asked)
+    assert (silent.stdout.strip(), silent.stderr) == ("", "")

@@ -1,0 +1,93 @@
+"""Shows what the pictures of running jobs look like so far, about twice a second.
+
+The sampler leaves here how a preview would be made, and goes on: it waits neither for Redis nor for
+the preview, nor a GPU for the sampler.
+"""
+
+import base64
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from PIL import Image
+
+from jobs.claims import Claims
+from jobs.status import Preview, Progress
+from worker.running import Running
+from worker.ticker import Ticker
+
+log = structlog.get_logger(__name__)
+
+_INTERVAL_SECONDS = 0.5
+_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class _Latest:
+    progress: Progress
+    draw: Callable[[], Image.Image]
+
+
+class Previewer(Ticker):
+    """The previews of one worker's jobs.
+
+    Args:
+        claims: the records.
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        super().__init__("previewer", _INTERVAL_SECONDS)
+        self._claims = claims
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._latest: dict[Running, _Latest] = {}
+
+    def tell(self, running: Running, progress: Progress, draw: Callable[[], Image.Image]) -> None:
+        """Leave how the preview that belongs to this progress is drawn. Returns at once."""
+        with self._lock:
+            self._latest[running] = _Latest(progress, draw)
+        self._news.set()
+
+    def forget(self, running: Running) -> None:
+        """Drop what has not been drawn of a job, and with it the model it would be drawn with."""
+        with self._lock:
+            self._latest.pop(running, None)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._news.set()
+        super().stop()
+
+    def tick(self) -> None:
+        """Wait for news, then show the latest of each job."""
+        self._news.wait()
+        self._news.clear()
+        with self._lock:
+            latest, self._latest = self._latest, {}
+        while latest:
+            self._show(*latest.popitem())
+
+    def _show(self, running: Running, latest: _Latest) -> None:
+        try:
+            preview = drawn(latest.progress, latest.draw())
+        except Exception as error:  # noqa: BLE001 - the job is drawn all the same
+            log.warning("no preview", job=running.claim.job_id, reason=str(error))
+            return
+        running.heed(self._claims.preview(running.claim, preview))
+
+
+def drawn(progress: Progress, image: Image.Image) -> Preview:
+    """A picture as a preview."""
+    data = io.BytesIO()
+    # it will be looked at enlarged: colours in full resolution
+    image.save(data, "JPEG", quality=_QUALITY, subsampling=0)
+    return Preview(
+        step=progress.step,
+        steps=progress.steps,
+        image=progress.image,
+        width=image.width,
+        height=image.height,
+        jpeg=base64.b64encode(data.getvalue()).decode(),
+    )
