@@ -50,6 +50,7 @@ class ApiSettings(JobSettings):
     event_streams: int = Field(
         default=64,
         ge=0,
+        le=500,
         description="streams of events open at once, each in a thread beside those; 0: none",
     )
     request_seconds: float = Field(

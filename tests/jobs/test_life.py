@@ -27,7 +27,7 @@ from jobs.idempotency import Repeatable
 from jobs.lua import CLOCK
 from jobs.record import JobRecords, NewJob, new_job_id
 from jobs.request import parse_request
-from jobs.status import Failure, JobState, Progress, Result
+from jobs.status import Failure, JobState, Preview, Progress, Result
 
 LEASE = 60
 SUBMITTERS = st.sampled_from(["anna", "bert"])
@@ -42,6 +42,7 @@ DONE = Result(
     prompt={},
     timings={},
 )
+BLURRED = Preview(step=1, steps=2, image=1, width=1, height=1, jpeg="")
 RUNNING = (JobState.LOADING, JobState.PROGRESS)
 
 
@@ -147,6 +148,12 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
+    def show_preview(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.held))
+        self.claims.preview(claim, BLURRED)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.held))
         if self.claims.renew(claim) is not Hold.LOST:
@@ -199,6 +206,8 @@ class Life(RuleBasedStateMachine):
             assert (job_id in self.leases) == (status.state in RUNNING)
             if status.place is not None:
                 places.append(status.place)
+            assert status.state in RUNNING or not self.redis.exists(keys.preview(job_id))
+            assert self.records.watch({job_id: 0})[job_id].status == status
         assert sorted(places) == list(range(1, len(places) + 1))
         self.every_file_of_an_ended_job_is_accounted_for()
         self.every_end_is_told_once()
@@ -233,7 +242,7 @@ class Life(RuleBasedStateMachine):
             assert self.records.get(job_id).state.final
         found = cast(list[str], self.redis.keys(f"{keys.PREFIX}*"))
         left = {key.split(":")[1] for key in found}
-        assert left.isdisjoint({"queue", "turns", "leases"})
+        assert left.isdisjoint({"queue", "turns", "leases", "preview"})
 
 
 @pytest.fixture
