@@ -8,7 +8,7 @@ are unlike any that a picture has.
 
 import itertools
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
 from stable_diffusion.variants import DOWNSAMPLING
+from stable_diffusion.weights.mapped import MappedFiles
 
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
 _PATCH = 2 * DOWNSAMPLING
@@ -72,7 +73,11 @@ class Projections:
         with self._lock:
             found = self._fitted.get(vae)
             if found is None:
-                found = self._fitted[vae] = fitted(model)
+                # where the weights rest, wherever else the model computes: see `memory_plan`
+                found = self._fitted[vae] = fitted(replace(model, device=vae.device))
+                files = MappedFiles()
+                for weight in vae.encoder.parameters():
+                    files.give_back(weight)
             return found
 
 

@@ -154,3 +154,9 @@ def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
     del copied
     gc.collect()
     assert len(projections) == 0
+
+
+def test_a_model_whose_weights_rest_in_main_memory_is_fitted_there(tiny: Model) -> None:
+    resting = replace(tiny, device=torch.device("cuda"))
+    found = Projections().of(resting)
+    assert found.weight.equal(fitted(tiny).weight)
