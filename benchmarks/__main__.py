@@ -4,10 +4,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import loading, memory
+from benchmarks import batching, loading, memory
 from benchmarks.harness import Workshop, machine, record
 
-BENCHMARKS = {"loading": loading.measure, "memory": memory.measure}
+BENCHMARKS = {"batching": batching.measure, "loading": loading.measure, "memory": memory.measure}
 FILE = Path("bench.json")
 
 

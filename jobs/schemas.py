@@ -105,6 +105,9 @@ class GenerationRequest(BaseModel, frozen=True):
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
     precision: Annotated[Precision, Field(description="full, or mixed where it helps")] = "autocast"
+    deterministic: Annotated[
+        bool, Field(description="the same to the bit each time: shares no evaluation with others")
+    ] = False
     priority: Annotated[
         int,
         Field(ge=0, le=9, description="9 is drawn first, among the jobs of the same key"),

@@ -1,12 +1,15 @@
 """From a recipe to pictures: conditioning → latents → sampler → decode, top to bottom."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from PIL.Image import Image
 from torch import Tensor
 
+from stable_diffusion.batching import MOST_ROWS
+from stable_diffusion.guidance import Network
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.memory_plan import laid_out
 from stable_diffusion.model import Model
@@ -87,16 +90,16 @@ def generate(
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
         noise = NoiseSource(seeds, (LATENT_CHANNELS, *recipe.latent_shape))
-        denoiser = Denoiser(
-            partial(model.predict, precision=recipe.precision, at_once=recipe.unet_batch),
-            schedule,
-            prediction=model.prediction,
-            positive=positive,
-            negative=negative,
-            guidance_scale=recipe.guidance_scale,
-            on_evaluation=partial(progress.advance, iteration),
-        )
-        with watch.timing("sample"), model.sampling():
+        with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
+            denoiser = Denoiser(
+                network,
+                schedule,
+                prediction=model.prediction,
+                positive=positive,
+                negative=negative,
+                guidance_scale=recipe.guidance_scale,
+                on_evaluation=partial(progress.advance, iteration),
+            )
             latents = sample(
                 sampler,
                 denoiser,
@@ -134,6 +137,18 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
         "prompt": explain(recipe.prompt, model.tokenizer),
         "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
     }
+
+
+@contextmanager
+def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
+    """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
+    if model.company is None or recipe.deterministic:
+        yield partial(model.predict, precision=recipe.precision, at_once=recipe.unet_batch)
+        return
+    together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
+    kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
+    with model.company.joined(together, kind) as network:
+        yield network
 
 
 def _executed(recipe: Recipe) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from stable_diffusion.batching import Company
 from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.variants import Prediction
@@ -33,6 +34,7 @@ class Loader:
         fingerprints: those that are known.
         copies: where ready copies are found and put; None: nowhere.
         dtype: in which precision the weights are held.
+        lanes: of the company of each model; 0: jobs share no evaluations.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Loader:
         fingerprints: Fingerprints,
         copies: ReadyCopies | None = None,
         dtype: torch.dtype = torch.float32,
+        lanes: int = 0,
     ) -> None:
         self._device = torch.device(device)
         self._fingerprints = fingerprints
         self._copies = copies
         self._dtype = dtype
+        self._lanes = lanes
         self._writing: list[threading.Thread] = []
 
     def load(
@@ -78,7 +82,12 @@ class Loader:
         if copies:
             self._copy(weights, fingerprint, copies)
         model = assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
-        return replace(model, device=self._device, nbytes=self._weight(weights.networks, on_call))
+        return replace(
+            model,
+            device=self._device,
+            nbytes=self._weight(weights.networks, on_call),
+            company=Company(self._lanes) if self._lanes else None,
+        )
 
     def weigh(self, path: Path, *, on_call: bool = False) -> int:
         """The memory of the device that a model will take, in bytes.

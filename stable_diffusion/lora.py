@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stable_diffusion.batching import Company
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
@@ -144,7 +145,13 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
         unet=twin(model.networks.unet, unet),
     )
     own = sum(weight.nbytes for weight in changed.values())
-    return replace(model, networks=networks, nbytes=own, encodings=Encodings())
+    return replace(
+        model,
+        networks=networks,
+        nbytes=own,
+        encodings=Encodings(),
+        company=model.company and Company(model.company.lanes),
+    )
 
 
 def lora_size(model: Model, loras: Sequence[Lora]) -> int:

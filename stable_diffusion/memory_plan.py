@@ -33,7 +33,7 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
         return model
     own = model.networks
     networks = Networks(twin(own.text), twin(own.unet), twin(own.vae))
-    planned = replace(model, networks=networks)
+    planned = replace(model, networks=networks, company=None)
     if model.device.type == "cpu":
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
     if networks.unet.device == model.device:

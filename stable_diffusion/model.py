@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stable_diffusion.batching import Company
 from stable_diffusion.networks import (
     Networks,
     decoded,
@@ -37,6 +38,7 @@ class Model:
         hash: the first ten hex digits of the SHA-256 of the weights' file.
         device: where it computes; its weights may rest elsewhere, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
+        company: those who share evaluations of its UNet; None: everybody draws alone.
         encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
     """
@@ -51,6 +53,7 @@ class Model:
     nbytes: int = 0
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     encodings: Encodings = field(default_factory=Encodings)
+    company: Company | None = None
 
     @property
     def kind(self) -> str:

@@ -34,6 +34,7 @@ class Recipe:
         turbo: of the plan "optimized": let more of the model stay, and so be quicker.
         unet_batch: how many latents the UNet sees at once (guidance doubles a batch's); None
             leaves it to the device.
+        deterministic: share no evaluation with another job; see `batching`.
 
     Raises:
         RecipeError: a value outside these ranges.
@@ -59,6 +60,7 @@ class Recipe:
     memory_plan: MemoryPlan = "standard"
     turbo: bool = False
     unet_batch: int | None = None
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         resolve(self.sampler)

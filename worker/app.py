@@ -2,7 +2,7 @@
 
 from jobs.environment import read_settings
 from worker.celery_app import worker_app
-from worker.cores import threads_a_slot
+from worker.cores import lanes, threads_a_slot
 from worker.engine import Engine
 from worker.settings import WorkerSettings
 
@@ -22,6 +22,7 @@ def make_engine() -> Engine:
         cache=settings.cache_dir,
         copies_size=settings.copies_size,
         catalogue=settings.catalogue,
+        lanes=lanes(settings.device, threads) if settings.step_batching else 0,
     )
 
 

@@ -42,6 +42,11 @@ def threads_a_slot(slots: int) -> int:
     return max(1, available_cores() // max(1, slots))
 
 
+def lanes(device: str, threads: int) -> int:
+    """How many evaluations that jobs share run at once: one on a GPU, on a CPU what fills it."""
+    return 1 if uses_gpu(device) else max(1, available_cores() // threads)
+
+
 def uses_gpu(device: str) -> bool:
     """Whether a device setting means a GPU here. Asks for the driver: torch takes seconds."""
     if device == "auto":

@@ -43,6 +43,7 @@ class StableDiffusion:
         cache: folder for fingerprints and ready copies of models; None: neither is kept.
         copies_size: bytes that the ready copies may take together; 0: none is made.
         catalogue: where embeddings are found; None: there are none.
+        lanes: how many evaluations that jobs share run at once; 0: they share none.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class StableDiffusion:
         cache: Path | None = None,
         copies_size: int = 0,
         catalogue: Catalogue | None = None,
+        lanes: int = 0,
     ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
@@ -63,7 +65,7 @@ class StableDiffusion:
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
         copies = ReadyCopies(cache / "models", copies_size) if cache and copies_size else None
-        self._loader = Loader(self.device, self._fingerprints, copies)
+        self._loader = Loader(self.device, self._fingerprints, copies, lanes=lanes)
         self._vectors = Vectors(catalogue)
         self._projections = Projections()
 

@@ -37,6 +37,7 @@ def recipe_of(request: Request, init_image: Image.Image | None = None) -> Recipe
         "precision": request.precision,
         "memory_plan": request.type,
         "turbo": request.turbo,
+        "deterministic": request.deterministic,
         # the reference's optimized scripts alone split the UNet's batches
         "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }

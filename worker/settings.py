@@ -29,6 +29,11 @@ class WorkerSettings(JobSettings):
     torch_threads: int = Field(
         default=0, ge=0, description="threads a job computes with; 0: the cores by CONCURRENCY"
     )
+    step_batching: bool = Field(
+        default=False,
+        description="let jobs with one model share evaluations of its network; pays on a GPU with "
+        "a CONCURRENCY of 4 or more, and for small models",
+    )
     models_memory: ByteSize = Field(
         default=ByteSize(0),
         description="memory for models, such as 12GB; 0: half of what the device has",

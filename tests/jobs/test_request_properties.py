@@ -60,6 +60,7 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.none() | st.just(False) | st.integers(0, 2**53 - 1),
     "unet_bs": st.integers(1, 128) | st.integers(1, 128).map(float),
     "turbo": SWITCH,
+    "deterministic": SWITCH,
     "format": st.sampled_from(["png", "jpg"]),
     "sampler": SAMPLER,
     "precision": st.sampled_from(["mixed", "full", "autocast"]),

@@ -52,7 +52,7 @@ PICTURE = st.sampled_from(
 WRONG: dict[str, Wrong] = {
     **dict.fromkeys(("prompt", "negative_prompt"), NO_STRING | around(NO_CHARACTER)),
     **dict.fromkeys(("skip_grid", "skip_save", "return_base64", "synchronous_request"), NO_SWITCH),
-    **dict.fromkeys(("fixed_code", "turbo", "upscale", "post_upscale"), NO_SWITCH),
+    **dict.fromkeys(("fixed_code", "turbo", "deterministic", "upscale", "post_upscale"), NO_SWITCH),
     **dict.fromkeys(("plms", "laion400m"), NO_SWITCH),
     **dict.fromkeys(("H", "W"), SIDE),
     **dict.fromkeys(("ddim_steps", "n_iter", "n_samples"), not_whole(1, 1000)),
