@@ -117,7 +117,8 @@ def test_everything_is_done_by_keyboard(studio: Studio) -> None:
                     "() => { const it = document.activeElement, ring = it.closest('.drop') ?? it;"
                     " const name = it.id || it.textContent;"
                     " if (it === document.body) return 'the end of the page';"
-                    " return getComputedStyle(ring).outlineStyle === 'none' ? `unseen ${it.outerHTML}` : name; }"
+                    " const unseen = getComputedStyle(ring).outlineStyle === 'none';"
+                    " return unseen ? `unseen ${it.outerHTML}` : name; }"
                 )
             )
             if page.evaluate("selector => document.activeElement.matches(selector)", selector):
