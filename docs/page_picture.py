@@ -25,8 +25,6 @@ from launcher.valkey import free_port
 FILE = Path(__file__).parents[1] / "readme_examples" / "page.png"
 PROMPTS = ("a white house at night", "a yellow duck on grass", "a red dragon on a beach")
 PATIENCE = 240
-COLOURS = 128
-"""As many do for a page, and keep the file small."""
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def service() -> Iterator[str]:
 
 def photograph(browser: Browser, url: str) -> bytes:
     """The page with a finished picture, as PNG."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1280, "height": 960}, color_scheme="light")
     page.set_default_timeout(PATIENCE * 1000)
     page.add_init_script(
         f"if (location.protocol === 'http:') sessionStorage.setItem('api-key', '{DUMMY_KEY}')"
@@ -79,7 +77,7 @@ def main() -> None:
         )
         taken = Image.open(BytesIO(photograph(browser, url))).convert("RGB")
         browser.close()
-    taken.quantize(COLOURS).save(FILE, optimize=True)
+    taken.save(FILE, optimize=True)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
