@@ -1,4 +1,4 @@
-"""GET / and /pages/<name>: the page to work in, and the files of all pages."""
+"""GET / and /pages/<file>: the page to work in, and the files of all pages."""
 
 from flask import Blueprint, Response
 
@@ -6,7 +6,7 @@ from api.errors import NoSuchPage
 from api.operations import Answer, Operation, Parameter
 from api.page_files import TYPES, page_files, page_response
 
-NAME = Parameter(name="name", where="path", means="a file of the pages")
+FILE = Parameter(name="file", where="path", means="a file of the pages")
 UNCHANGED = Answer(means="the browser has the file already")
 
 
@@ -22,16 +22,16 @@ def page_routes() -> Blueprint:
         """The page to work in."""
         return page_response("work.html")
 
-    @routes.get("/pages/<name>")
+    @routes.get("/pages/<file>")
     @Operation(
         answers={200: Answer(means="the file", media=tuple(TYPES.values())), 304: UNCHANGED},
         errors=(404,),
-        parameters=(NAME,),
+        parameters=(FILE,),
     )
-    def file(name: str) -> Response:
+    def part(file: str) -> Response:
         """A style sheet, module or drawing of the pages."""
-        if name not in page_files():
+        if file not in page_files():
             raise NoSuchPage("the pages have no file of this name")
-        return page_response(name)
+        return page_response(file)
 
     return routes
