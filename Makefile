@@ -17,7 +17,7 @@ APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-dep
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow storm bench containers eval train pictures docs lock env clean
+.PHONY: help demo up test check slow storm bench containers eval train pictures page docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ train: $(APP_STAMP) ## make the shipped models, from nothing (MINUTES=240); resu
 
 pictures: $(APP_STAMP) ## draw the README's pictures with the tiny model
 	@$(RUN) -m docs.pictures
+
+page: $(DEV_STAMP) ## draw the README's picture of the page (needs Chromium)
+	@$(RUN) -m docs.page_picture
 
 docs: $(APP_STAMP) ## write the README's tables and .env.example from the code
 	$(RUN) -m docs.generate

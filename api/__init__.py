@@ -16,6 +16,7 @@ from api.routes.generate import generate_routes
 from api.routes.health import health_routes
 from api.routes.images import image_routes
 from api.routes.models import model_routes
+from api.routes.pages import page_routes
 from api.routes.recent import recent_routes
 from api.routes.status import status_routes
 from api.routes.templates import template_routes
@@ -45,6 +46,7 @@ def create_app(settings: ApiSettings) -> Flask:
     rate = None
     if settings.rate_limit != NO_LIMIT:
         rate = SubmitRate(app, desk.redis, settings.rate_limit)
+    app.register_blueprint(page_routes())
     app.register_blueprint(generate_routes(desk, keys, rate, settings))
     app.register_blueprint(status_routes(desk))
     watcher = app.extensions[WATCHER] = Watcher(desk.records)

@@ -117,10 +117,32 @@ class Ending(BaseModel):
     Status: Literal["cancelled", "stopping", "deleted"]
 
 
+class JobFacts(Status):
+    """A job in a list: its status, and what was asked for and when."""
+
+    Location: str = Field(description="where its status is found")
+    kind: JobKind
+    submitted: float = Field(description="seconds since 1970, as all three")
+    started: float | None = Field(description="null while it waits")
+    finished: float | None = Field(description="null until it has ended")
+    request: dict[str, Any] = Field(description="the request, without key and picture")
+
+
 class Recent(BaseModel):
     """The latest successful jobs."""
 
+    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+
     Recent_finished_images: list[str] = Field(max_length=10, description="newest first")
+    Under_way: list[JobFacts] | Absent = Field(
+        default=None,
+        description="with `facts`: the jobs of this key that run or wait, the foremost first",
+    )
+    Finished: list[JobFacts] | Absent = Field(
+        default=None,
+        description="with `facts`: the last ten of everybody and the others of this key, "
+        "newest first",
+    )
 
 
 class Template(BaseModel):

@@ -20,6 +20,7 @@ from jobs.idempotency import Accepted, Repeatable
 from jobs.limits import Limits
 from jobs.models import ModelChoice, choose_model
 from jobs.names import JobKind, JobType, model_named
+from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords, NewJob, new_job_id
@@ -43,6 +44,7 @@ class Desk:
 
     redis: Redis
     records: JobRecords
+    overview: Overview
     workers: Workers
     store: PictureStore
     celery: Celery
@@ -57,14 +59,16 @@ class Desk:
         """The desk that the settings describe. Nothing is connected before it is used."""
         redis = connect(settings.celery_result_backend)
         store = PictureStore(settings.outputs)
+        records = JobRecords(
+            redis,
+            result_ttl_seconds=settings.result_ttl_seconds,
+            remembered_seconds=settings.remembered_seconds,
+            caps=settings.waiting_caps,
+        )
         return cls(
             redis=redis,
-            records=JobRecords(
-                redis,
-                result_ttl_seconds=settings.result_ttl_seconds,
-                remembered_seconds=settings.remembered_seconds,
-                caps=settings.waiting_caps,
-            ),
+            records=records,
+            overview=Overview(redis, records),
             workers=Workers(redis),
             store=store,
             celery=make_celery(settings, publisher=True),

@@ -17,6 +17,7 @@ class ApiError(Exception):
     ├── TooManyStreams    no thread is left for another stream of events
     ├── NoSuchImage       the job has no such picture
     ├── NoSuchTemplate    there is no template of this name
+    ├── NoSuchPage        the pages have no such file
     └── NobodyServes      no worker takes this type of job
     """
 
@@ -62,6 +63,10 @@ class NoSuchImage(ApiError):
 
 class NoSuchTemplate(ApiError):
     """There is no template of this name."""
+
+
+class NoSuchPage(ApiError):
+    """The pages have no file of this name."""
 
 
 class NobodyServes(ApiError):

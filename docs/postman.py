@@ -67,10 +67,8 @@ def _url(example: Example) -> dict[str, Any]:
     url: dict[str, Any] = {
         "raw": "{{address}}" + path,
         "host": ["{{address}}"],
-        "path": path.strip("/").split("/") if path != "/" else [],
+        "path": path.removeprefix("/").split("/"),
     }
-    if path.endswith("/") and path != "/":
-        url["path"].append("")
     if example.parts:
         url["variable"] = [{"key": name, "value": value} for name, value in example.parts.items()]
     if query := _optional(example, "query"):

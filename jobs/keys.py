@@ -52,6 +52,11 @@ def queue(job_type: str) -> str:
     return f"{PREFIX}queue:{job_type}"
 
 
+def own_queue(job_type: str, submitter: str) -> str:
+    """Those of them that one submitter has sent, the first to be drawn first."""
+    return f"{PREFIX}queue:{job_type}:{submitter}"
+
+
 def rescue(job_type: str) -> str:
     """Present while the waiting jobs of a type have just been woken again."""
     return f"{PREFIX}rescue:{job_type}"

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.answers import Status
+from api.answers import Recent, Status
 from api.auth import DUMMY_KEY
 from api.openapi import VERSION, methods_of, path_of
 from jobs.schemas import SCHEMAS, fields_of
@@ -151,3 +151,16 @@ def test_a_body_of_nothing_but_defaults_asks_for_the_same_as_none(
         assert answer.status_code == 202, answer.text
         stored.append(json.loads(worker.claim()[0].stored_request))
     assert stored[0] == stored[1]
+
+
+def test_all_that_recent_tells_of_jobs_is_described(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    for _ in range(2):
+        client.post("/generate", json={"prompt": "a", "W": 64}, headers=KEY)
+    worker.draw()
+
+    answer = client.get("/recent?facts=true", headers=KEY).get_json()
+
+    assert len(answer["Under_way"]) == len(answer["Finished"]) == 1
+    assert Recent.model_validate(answer).model_dump(exclude_unset=True) == answer

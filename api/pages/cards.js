@@ -1,0 +1,50 @@
+/* The pictures of the gallery as thumbnails with their prompts. */
+
+import { find, make } from "./dom.js";
+import { requestOf } from "./recipe.js";
+
+/** `open(place)` is called for a click on the picture of that place. */
+export class Cards {
+  constructor(open) {
+    this.open = open;
+    this.made = new Map();
+  }
+
+  /** Show these pictures, each {status, picture}; cards that were there stay the same elements. */
+  show(pictures) {
+    const cards = pictures.map(({ status, picture }) => {
+      const card = this.made.get(picture.source) ?? this.#card(status, picture);
+      this.made.set(picture.source, card);
+      find("time", card).textContent = ago(status.finished);
+      return card;
+    });
+    this.order = pictures.map(({ picture }) => picture.source);
+    const list = find("#finished");
+    if (cards.length !== list.children.length || cards.some((card, at) => card !== list.children[at])) {
+      list.replaceChildren(...cards);
+    }
+  }
+
+  #card(status, picture) {
+    const { prompt } = requestOf(status, picture);
+    const finished = new Date(status.finished * 1000);
+    const about = [status.metadata.model, picture.seed ?? "grid"].join(" · ");
+    const button = make("button", { type: "button" },
+      make("img", { src: picture.source, alt: "", loading: "lazy", width: 208, height: 208 }),
+      make("span", { className: "words" }, prompt),
+      make("span", { className: "muted" }, `${about} · `,
+        make("time", { dateTime: finished.toISOString(), title: finished.toLocaleString() })));
+    button.addEventListener("click", () => this.open(this.order.indexOf(picture.source)));
+    return make("li", {}, button);
+  }
+}
+
+const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+/** How long ago a time was, in words; times are in seconds since 1970. */
+function ago(time) {
+  const seconds = Date.now() / 1000 - time;
+  const [unit, length] = STEPS.find(([, each]) => seconds >= each) ?? [];
+  return unit ? words.format(-Math.floor(seconds / length), unit) : "just now";
+}

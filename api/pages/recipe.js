@@ -1,0 +1,72 @@
+/* How a picture came about, from the status of its finished job. */
+
+import { make } from "./dom.js";
+
+/** The pictures of a finished job: where each is, with its number and seed (a grid has none). */
+export function picturesOf(status) {
+  return (status.Images ?? []).map((source, place) => ({
+    source,
+    number: source.split("/").pop(),
+    seed: source.endsWith("/grid") ? undefined : status.seeds[place],
+  }));
+}
+
+/** The request that draws this one picture again. */
+export function requestOf(status, picture) {
+  const { request, model, sampler } = status.metadata;
+  const of_a_file = request.prompts?.[Number(picture.number) % request.prompts.length];
+  return {
+    ...request,
+    prompt: of_a_file ?? request.prompt,
+    ckpt: model,
+    sampler,
+    seed: picture.seed ?? request.seed,
+    ...(picture.seed === undefined ? {} : { n_iter: 1, n_samples: 1 }),
+  };
+}
+
+/** Whether it was drawn from another picture. */
+export const fromPicture = (request) => request.denoising_strength !== undefined;
+
+/** A name for the file of a picture. */
+export function fileName(status, picture) {
+  const words = requestOf(status, picture).prompt.match(/[\p{L}\p{N}]+/gu) ?? ["picture"];
+  const name = words.join("-").toLowerCase().slice(0, 48);
+  return `${name}-${picture.seed ?? picture.number}.${status.Format}`;
+}
+
+/** All its parameters, as a list of terms. */
+export function recipeList(status, picture) {
+  const request = requestOf(status, picture);
+  const facts = status.metadata;
+  const steps = facts.executed_steps === facts.steps
+    ? `${facts.steps}` : `${facts.executed_steps} of ${facts.steps}`;
+  const rows = [
+    ["Prompt", request.prompt, "long"],
+    ["Not in it", request.negative_prompt, "long"],
+    ["Seed", picture.seed],
+    ["Model", `${facts.model} ${facts.model_hash}`],
+    ["Sampler", facts.sampler],
+    ["Steps", steps],
+    ["Scale", request.scale],
+    ["Strength", request.denoising_strength],
+    ["Size", status.Size.join(" × ")],
+    ["Type", status.type],
+    ["Time", timings(facts.timings), "long"],
+    ...status.Warnings.map((warning) => ["Note", warning, "long"]),
+  ];
+  const list = make("dl", { className: "recipe" });
+  for (const [term, value, className = ""] of rows) {
+    if (value === undefined || value === "") continue;
+    list.append(make("div", { className },
+      make("dt", {}, term), make("dd", {}, `${value}`)));
+  }
+  return list;
+}
+
+function timings(seconds) {
+  return Object.entries(seconds)
+    .filter(([, time]) => time >= 0.05)
+    .map(([phase, time]) => `${phase} ${time < 10 ? time.toFixed(1) : Math.round(time)} s`)
+    .join(" · ");
+}

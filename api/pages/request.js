@@ -1,0 +1,67 @@
+/* The form as the body of a request, and back. */
+
+import { find } from "./dom.js";
+
+const WORDS = ["prompt", "negative_prompt"];
+const CHOICES = ["ckpt", "sampler", "type", "format"];
+const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
+const STRENGTH = "denoising_strength";
+// what the form has no field for, and changes the picture: a recipe brings it along
+const EXTRAS = [
+  "ddim_eta", "fixed_code", "precision", "config", "noise_multiplier", "upscale", "post_upscale",
+];
+
+let extras = {};
+
+/**
+ * The body that the form stands for, without the picture to start from. A number that is none goes
+ * as it is: the server says what is wrong with it.
+ */
+export function bodyOf(form, { fromPicture }) {
+  const body = {};
+  for (const name of [...WORDS, ...CHOICES]) {
+    if (form[name].value !== "") body[name] = form[name].value;
+  }
+  body.prompt ??= "";
+  for (const name of NUMBERS) {
+    const number = numberIn(form[name]);
+    if (number !== null) body[name] = number;
+  }
+  body.seed = numberIn(form.seed);
+  if (fromPicture) body[STRENGTH] = Number(form[STRENGTH].value);
+  for (const [name, value] of Object.entries(extras)) {
+    if (fromPicture || !["noise_multiplier", "upscale", "post_upscale"].includes(name)) {
+      body[name] = value;
+    }
+  }
+  return body;
+}
+
+function numberIn(input) {
+  if (input.validity.badInput) return "not a number";
+  return input.value === "" ? null : Number(input.value);
+}
+
+/** Put a request into the form; what it leaves out stays. `defaults` are those of its kind. */
+export function fillForm(form, request, defaults = {}) {
+  for (const name of WORDS) form[name].value = request[name] ?? form[name].value;
+  for (const name of CHOICES) {
+    const known = [...form[name].options].some((option) => option.value === request[name]);
+    if (known) form[name].value = request[name];
+  }
+  for (const name of NUMBERS) form[name].value = request[name] ?? form[name].value;
+  if ("seed" in request) form.seed.value = request.seed ?? "";
+  if (request[STRENGTH] !== undefined) form[STRENGTH].value = request[STRENGTH];
+  const usual = (name) => JSON.stringify(request[name]) === JSON.stringify(defaults[name]);
+  extras = Object.fromEntries(
+    EXTRAS.filter((name) => request[name] !== undefined && request[name] !== null && !usual(name))
+      .map((name) => [name, request[name]]),
+  );
+  const said = Object.entries(extras).map(([name, value]) => `${name} ${value}`).join(", ");
+  const shown = find("#extras");
+  shown.hidden = !said;
+  shown.textContent = said && `Also from the recipe: ${said}`;
+}
+
+/** What the form holds, to be found again after a reload. */
+export const draftOf = (form, options) => ({ ...bodyOf(form, options), ...extras });

@@ -1,0 +1,214 @@
+"""What holds on every page: the key, faults, keyboard, small screens, and that words stay words."""
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+
+from api.auth import DUMMY_KEY
+from tests.browser.conftest import Studio
+
+pytestmark = pytest.mark.service
+
+HOSTILE = """'"><img src=x onerror="window.hacked = 1"><svg onload=window.hacked=1> &amp;"""
+WIDE = "a cat " + "x" * 300
+
+
+def fits(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_key_is_asked_for_once_and_kept_for_the_session(studio: Studio) -> None:
+    studio.refusals = {401}
+    page = studio.open(key=None)
+    studio.fill()
+    page.click("#draw")
+    page.fill("dialog #key", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog .fault")
+    page.fill("dialog #key", DUMMY_KEY)
+    page.keyboard.press("Enter")
+    studio.finished()
+
+    page.reload()
+    studio.draw()
+    studio.finished()
+    page.click("text=Gallery")
+    page.wait_for_selector(".cards li")
+
+    assert page.locator("dialog.key").count() == 0
+    assert DUMMY_KEY not in page.url
+
+
+def test_without_a_key_nothing_is_drawn_and_the_page_says_why(studio: Studio) -> None:
+    studio.refusals = {401}
+    page = studio.open(key=None)
+    studio.fill()
+    page.click("#draw")
+    page.wait_for_selector("dialog.key")
+    page.keyboard.press("Escape")
+
+    page.wait_for_selector("#refusal:not([hidden])")
+    assert "key" in page.inner_text("#refusal")
+    assert page.locator("#draw").is_enabled()
+
+
+def test_wrong_fields_are_shown_at_the_fields(studio: Studio) -> None:
+    studio.refusals = {400}
+    page = studio.open()
+    studio.fill("a (cat:x)", W=65, ddim_steps=0)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".fault")
+
+    faulty = page.locator("[aria-invalid=true]")
+    assert [field.get_attribute("name") for field in faulty.all()] == ["W", "ddim_steps"]
+    assert "multiple of 8" in page.inner_text("#fault-W")
+    assert page.get_attribute("#W", "aria-describedby") == "fault-W"
+    assert page.evaluate("document.activeElement.id") == "W"
+    studio.screenshot("work-faults")
+
+    studio.draw("a cat")
+    studio.finished()
+    assert page.locator(".fault").count() == 0
+
+
+def test_words_that_look_like_html_stay_words(studio: Studio) -> None:
+    page = studio.open()
+    studio.draw(HOSTILE, negative_prompt=HOSTILE)
+    studio.finished()
+    assert HOSTILE in page.inner_text("#result .recipe")
+    page.reload()
+    studio.finished()
+
+    page.goto(f"{studio.url}/recent")
+    page.click(".cards button")
+    page.wait_for_selector("#large[open]")
+    assert HOSTILE in page.inner_text("#large .recipe")
+    assert HOSTILE in page.inner_text(".cards li:first-child")
+    page.click("#large summary")
+    studio.screenshot("gallery-hostile")
+    page.click("text=Use this recipe")
+    studio.until("document.querySelector('#prompt')?.value")
+    assert page.input_value("#prompt") == HOSTILE
+
+    assert page.evaluate("window.hacked") is None
+
+
+def test_scripts_that_were_smuggled_in_would_not_run(studio: Studio) -> None:
+    page = studio.open()
+    with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+        page.evaluate(
+            "html => document.body.insertAdjacentHTML('beforeend', html)",
+            '<img src="/pages/none.png" onerror="window.hacked = 1">',
+        )
+
+    assert page.evaluate("window.hacked") is None
+    studio.complaints.clear()
+
+
+def test_everything_is_done_by_keyboard(studio: Studio) -> None:
+    page = studio.open()
+    reached: list[str] = []
+
+    def press_until(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            reached.append(
+                page.evaluate(
+                    "() => { const it = document.activeElement, ring = it.closest('.drop') ?? it;"
+                    " const name = it.id || it.textContent;"
+                    " if (it === document.body) return 'the end of the page';"
+                    " const unseen = getComputedStyle(ring).outlineStyle === 'none';"
+                    " return unseen ? `unseen ${it.outerHTML}` : name; }"
+                )
+            )
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached: {reached}")
+
+    press_until("#prompt")
+    page.keyboard.type("a yellow star")
+    for name, value in {"W": "128", "H": "128", "ddim_steps": "6"}.items():
+        press_until(f"#{name}")
+        page.keyboard.press("Control+A")
+        page.keyboard.type(value)
+    page.keyboard.press("Control+Enter")
+    studio.finished()
+    press_until(".actions button")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "prompt"
+    press_until("#draw")
+    page.keyboard.press("Enter")
+    studio.until("document.querySelectorAll('#strip li').length === 2")
+    studio.finished()
+    press_until("#strip li:nth-child(2) button")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#strip li:nth-child(2) button", "aria-current") == "true"
+
+    assert [each for each in reached if each.startswith("unseen")] == []
+
+
+def test_every_control_has_a_name(studio: Studio) -> None:
+    page = studio.open()
+    studio.draw()
+    studio.finished()
+    for path in ("/", "/recent"):
+        page.goto(studio.url + path)
+        page.wait_for_selector("body[data-ready]")
+        page.wait_for_selector("#strip li, .cards li")
+        nameless = page.evaluate(
+            "[...document.querySelectorAll('button, a, input, select, textarea, progress, dialog')]"
+            ".filter(each => !each.closest('[hidden]') && !each.labels?.length"
+            " && !each.ariaLabel && !each.textContent.trim()).map(each => each.outerHTML)"
+        )
+        assert [each for each in nameless if 'type="file"' not in each] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_small_screen_needs_no_scrolling_to_the_side(studio: Studio, scheme: str) -> None:
+    studio.page.set_viewport_size({"width": 360, "height": 740})
+    studio.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page = studio.open()
+    assert fits(page)
+    page.click("#settings summary")
+    studio.draw(WIDE, n_iter=3)
+    assert fits(page)
+    studio.finished()
+    page.click("#result summary")
+    assert fits(page)
+    studio.screenshot(f"work-360-{scheme}", whole=True)
+
+    page.goto(f"{studio.url}/recent")
+    page.wait_for_selector(".cards li")
+    assert fits(page)
+    studio.screenshot(f"gallery-360-{scheme}")
+    page.click(".cards button")
+    page.wait_for_selector("#large[open]")
+    assert fits(page)
+    studio.screenshot(f"large-360-{scheme}")
+
+
+def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with httpx.Client(base_url=service, trust_env=False) as client:
+        for path, kind in {
+            "/": "text/html; charset=utf-8",
+            "/recent": "text/html; charset=utf-8",
+            "/pages/work.js": "text/javascript; charset=utf-8",
+            "/pages/base.css": "text/css; charset=utf-8",
+            "/pages/icon.svg": "image/svg+xml; charset=utf-8",
+        }.items():
+            answer = client.get(path, headers=browser)
+            assert answer.headers["Content-Type"] == kind
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert "unsafe" not in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            again = {**browser, "If-None-Match": answer.headers["ETag"]}
+            assert client.get(path, headers=again).status_code == 304
+
+
+def test_swagger_s_page_still_works(studio: Studio) -> None:
+    page = studio.page
+    page.goto(f"{studio.url}/docs/")
+    page.wait_for_selector(".opblock")
+    assert page.locator(".opblock").count() > 10
