@@ -6,7 +6,7 @@ from api.desk import Desk
 from jobs.errors import RecordsUnavailable
 from jobs.status import JobStatus
 
-SHORTEST_PAUSE = 0.05
+SHORTEST_PAUSE = 0.01
 LONGEST_PAUSE = 0.5
 
 

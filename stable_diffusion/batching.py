@@ -134,10 +134,9 @@ class Company:
     def _evaluate(self, network: Network, party: Sequence[_Guest]) -> None:
         began = time.monotonic()
         try:
-            together = (
-                torch.cat(parts) for parts in zip(*(g.arguments for g in party), strict=True)
-            )
-            answers = network(*together).split([guest.rows for guest in party])
+            calls = zip(*(guest.arguments for guest in party), strict=True)
+            x, timesteps, conditioning = (torch.cat(tensors) for tensors in calls)
+            answers = network(x, timesteps, conditioning).split([guest.rows for guest in party])
         except Exception as error:
             if len(party) == 1:
                 raise
