@@ -51,7 +51,7 @@ class Projection:
         """
         colours = torch.einsum("rc,chw->rhw", self.weight, latents.float().cpu())
         colours += self.offset[:, None, None]
-        # under much noise guidance overshoots, and all would be glaring (Imagen's dynamic threshold)
+        # under much noise guidance overshoots, and all would glare (Imagen's dynamic threshold)
         brightest = colours.abs().flatten().quantile(_SHOWN)
         return to_image(colours / brightest.clamp(min=1))
 

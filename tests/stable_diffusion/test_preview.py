@@ -62,7 +62,8 @@ def test_previews_sharpen_as_steps_advance(tiny: Model, sampler: str) -> None:
         early += distance(previews[len(previews) // 4], picture)
         late += distance(previews[3 * len(previews) // 4], picture)
         last += distance(previews[-1], picture)
-    assert early > late > last
+    assert early > late
+    assert early > 1.5 * last
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "plms", "k_euler_a", "k_dpmpp_sde_ka", "k_dpm_ad"])
