@@ -4,10 +4,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import batching, loading, memory
+from benchmarks import batching, loading, memory, service
 from benchmarks.harness import Workshop, machine, record
 
-BENCHMARKS = {"batching": batching.measure, "loading": loading.measure, "memory": memory.measure}
+BENCHMARKS = {
+    "batching": batching.measure,
+    "loading": loading.measure,
+    "memory": memory.measure,
+    "service": service.measure,
+}
 FILE = Path("bench.json")
 
 

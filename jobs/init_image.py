@@ -15,7 +15,7 @@ _DATA_URL = re.compile(r"\Adata:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
 
 def read_init_image(text: str, max_pixels: int) -> bytes:
-    """Decode a base64 picture (a `data:` prefix is accepted) and write it again as an RGB PNG.
+    """Decode a base64 picture (a `data:` prefix is accepted) and give it back as an RGB PNG.
 
     The size is read from the header and checked before any pixel is decoded. Of an animation the
     first frame is taken, EXIF orientation is applied, transparency lies on white.
@@ -44,9 +44,22 @@ def read_init_image(text: str, max_pixels: int) -> bytes:
         upright = _rgb(ImageOps.exif_transpose(image))
     except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
         raise _damaged() from None
+    if _is_plain(image, upright):
+        return data  # writing it again would take ten times as long as all the rest
     out = io.BytesIO()
     upright.save(out, "PNG", compress_level=1)
     return out.getvalue()
+
+
+def _is_plain(image: Image.Image, upright: Image.Image) -> bool:
+    """Whether a decoded picture was an RGB PNG of one frame already, with nothing to turn."""
+    return (
+        image.format == "PNG"
+        and image.mode == upright.mode == "RGB"
+        and not image.has_transparency_data
+        and not getattr(image, "is_animated", False)
+        and not image.getexif()
+    )
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -109,3 +110,26 @@ def _bomb(width: int, height: int) -> str:
     pixels = zlib.compress(bytes(width // 8 + 1) * 100, 9)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
     return base64.b64encode(data + chunk(b"IEND", b"")).decode()
+
+
+def test_a_plain_png_is_kept_as_it_is() -> None:
+    text = encoded(Image.effect_noise((24, 16), 50).convert("RGB"))
+    assert read_init_image(text, MOST) == base64.b64decode(text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"transparency": (255, 0, 0)},
+        {"save_all": True, "append_images": [Image.new("RGB", (8, 8), "blue")]},
+        {"exif": b"Exif\0\0" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0"},
+    ],
+    ids=["transparent colour", "animation", "EXIF"],
+)
+def test_any_other_png_is_written_anew(options: dict[str, Any]) -> None:
+    text = encoded(Image.new("RGB", (8, 8), "red"), **options)
+    image = read(text)
+    assert read_init_image(text, MOST) != base64.b64decode(text)
+    assert (image.mode, image.size, image.format) == ("RGB", (8, 8), "PNG")
+    assert not image.getexif()
+    assert getattr(image, "n_frames", 1) == 1

@@ -1,0 +1,257 @@
+"""What the service adds to the drawing: the way of a request, submits, watchers.
+
+All through a real service of one worker with the tiny model: Valkey, Celery, gunicorn, HTTP.
+"""
+
+import base64
+import io
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+from PIL import Image
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from benchmarks.harness import Figure, Workshop, figure, seconds
+from jobs.connection import connect
+from jobs.record import JobRecords
+from launcher.interruption import Interruption
+from launcher.service import Service
+from launcher.settings import LauncherSettings
+from launcher.stack import Stack
+from launcher.valkey import free_port, start_valkey
+from stable_diffusion import tiny
+from stable_diffusion.generate import generate
+from stable_diffusion.model import load_model
+from stable_diffusion.recipe import Recipe
+
+KEY = "bench"
+SMALL = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 2, "type": "standard"}
+LONG = {**SMALL, "H": 256, "W": 256, "ddim_steps": 30, "n_iter": 2}
+WATCHERS = 200
+_A_ROUND = 20
+_SUBMITS = 100
+
+
+def measure(workshop: Workshop) -> Iterator[Figure]:
+    """Each figure beside its peer in the same rounds."""
+    folder = workshop.folder
+    valkey, broker = start_valkey(folder / "valkey", _silent)
+    try:
+        _until(lambda: Redis.from_url(broker).ping())
+        with _service(folder, broker) as url, _noop(broker) as noop:
+            client = httpx.Client(base_url=url, headers={"X-API-Key": KEY}, trust_env=False)
+            bench = Bench(client, JobRecords(connect(broker), result_ttl_seconds=600), noop)
+            bench.drawn(SMALL)  # the model is loaded
+            yield from bench.way(workshop.rounds)
+            yield from bench.submits(workshop.rounds)
+            yield from bench.init_image(workshop.rounds)
+            yield from bench.watched(workshop.rounds)
+    finally:
+        valkey.terminate()
+        time.sleep(1)
+        valkey.kill()
+
+
+class Bench:
+    """The measurements, through one service."""
+
+    def __init__(self, client: httpx.Client, records: JobRecords, noop: Any) -> None:
+        self._client = client
+        self._records = records
+        self._noop = noop
+        self._model = load_model(tiny.PATH, name="tiny")
+
+    def way(self, rounds: int) -> Iterator[Figure]:
+        """From POST to the result, less the drawing, beside a task that does nothing."""
+        recipe = Recipe(prompt="a red circle", width=64, height=64, steps=2)
+        torch.set_num_threads(1)
+        overheads: list[float] = []
+        noops: list[float] = []
+        for _ in range(rounds):
+            drawing = statistics.median(
+                seconds(lambda: list(generate(self._model, recipe))) for _ in range(_A_ROUND)
+            )
+            whole = statistics.median(seconds(lambda: self.drawn(SMALL)) for _ in range(_A_ROUND))
+            overheads.append(1000 * (whole - drawing))
+            noops.append(
+                1000
+                * statistics.median(
+                    seconds(lambda: self._noop.delay().get(timeout=30)) for _ in range(_A_ROUND)
+                )
+            )
+        yield figure("POST to result, less the drawing; a Celery no-op", overheads, noops, "ms")
+
+    def submits(self, rounds: int) -> Iterator[Figure]:
+        """Requests a second, beside `send_task` alone. The jobs are cancelled at once."""
+        ours: list[float] = []
+        peer: list[float] = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            ids = [self.sent(LONG) for _ in range(_SUBMITS)]
+            ours.append(1000 * (time.perf_counter() - began) / _SUBMITS)
+            for job_id in ids:
+                self._client.post(f"/cancel/{job_id}")
+            self._until_idle(ids)
+            began = time.perf_counter()
+            for _ in range(_SUBMITS):
+                self._noop.apply_async(ignore_result=True)
+            peer.append(1000 * (time.perf_counter() - began) / _SUBMITS)
+        yield figure("one submit; send_task alone", ours, peer, "ms")
+
+    def init_image(self, rounds: int) -> Iterator[Figure]:
+        """A submit with a picture of a megabyte, beside one with a picture of a kilobyte."""
+        large, small = _picture(580), _picture(16)
+        times: dict[str, list[float]] = {large: [], small: []}
+        for _ in range(rounds):
+            for picture, taken in times.items():
+                body = {**SMALL, "init_img": picture, "n_iter": 1}
+                ids: list[str] = []
+                each = [
+                    seconds(lambda body=body, ids=ids: ids.append(self.sent(body, "/img2img")))
+                    for _ in range(_A_ROUND)
+                ]
+                taken.append(1000 * statistics.median(each))
+                for job_id in ids:
+                    self._client.post(f"/cancel/{job_id}")
+                self._until_idle(ids)
+        name = f"submit, init image of {len(large) / 1e6:.1f} MB; of a kilobyte"
+        yield figure(name, times[large], times[small], "ms")
+
+    def watched(self, rounds: int) -> Iterator[Figure]:
+        """A job while many ask how it is, each twice a second, beside one that nobody watches."""
+        alone: list[float] = []
+        watched: list[float] = []
+        answers: list[float] = []
+        for _ in range(rounds):
+            alone.append(seconds(lambda: self.drawn(LONG)))
+            job_id = self.sent(LONG)
+            with _crowd(str(self._client.base_url), job_id, answers):
+                watched.append(seconds(lambda job_id=job_id: self.ended(job_id)))
+        yield figure(f"a job polled by {WATCHERS}; by nobody", watched, alone)
+        answers.sort()
+        slowest = 1000 * answers[int(len(answers) * 0.99)]
+        yield figure(f"/status, 99th percentile of {WATCHERS} clients", [slowest], unit="ms")
+
+    def drawn(self, body: dict[str, Any]) -> None:
+        """Submit a job and see it end, by the record itself."""
+        self.ended(self.sent(body))
+
+    def sent(self, body: dict[str, Any], path: str = "/generate") -> str:
+        """The id of a submitted job."""
+        answer = self._client.post(path, json=body)
+        answer.raise_for_status()
+        return answer.headers["Location"].rpartition("/")[2]
+
+    def ended(self, job_id: str) -> None:
+        """Wait for the end of a job."""
+        _until(lambda: self._records.get(job_id).state.final)
+
+    def _until_idle(self, ids: list[str]) -> None:
+        for job_id in ids:
+            self.ended(job_id)
+
+
+@contextmanager
+def _service(folder: Path, broker: str) -> Iterator[str]:
+    settings = LauncherSettings(
+        api_host="127.0.0.1",
+        port=free_port(),
+        data_dir=folder,
+        workers=1,
+        celery_broker_url=broker,
+        celery_result_backend=broker,
+    )
+    own = {
+        "API_KEYS": KEY,
+        "DEFAULT_MODEL": "tiny",
+        "CONCURRENCY": "1",
+        "TORCH_THREADS": "1",
+        "RATE_LIMIT": "1000000/second",
+        "MAX_WAITING_PER_KEY": "0",
+        "MAX_WAITING": "0",
+        "OUTPUTS": str(folder / "outputs"),
+    }
+    with Stack(settings, folder, Interruption(), _silent, own) as stack:
+        stack.start()
+        yield stack.url
+
+
+@contextmanager
+def _noop(broker: str) -> Iterator[Any]:
+    environment = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker}
+    os.environ |= environment
+    from benchmarks.noop import QUEUE, noop  # noqa: PLC0415 - it reads where the broker is
+
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.noop", "worker", "-Q", QUEUE]
+    command += ["--loglevel=error", "--without-gossip", "--without-mingle", "--hostname=noop@%h"]
+    service = Service("noop", command, output=_silent, environment=environment)
+    task: Any = noop
+    try:
+        task.delay().get(timeout=60)
+        yield task
+    finally:
+        service.terminate()
+        time.sleep(1)
+        service.kill()
+
+
+@contextmanager
+def _crowd(url: str, job_id: str, answers: list[float]) -> Iterator[None]:
+    """Clients that ask for a job's status, each every half second."""
+    over = threading.Event()
+
+    def watch(number: int) -> None:
+        with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+            over.wait(0.5 * number / WATCHERS)
+            while not over.is_set():
+                asked = lambda: client.get(f"/status/{job_id}", params={"images": "false"})  # noqa: E731
+                # an idle connection may be closed by the server just when it is used again
+                with suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                    answers.append(seconds(asked))
+                over.wait(0.5)
+
+    threads = [threading.Thread(target=watch, args=(number,)) for number in range(WATCHERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _picture(side: int) -> str:
+    """A PNG of noise, which cannot be made small, in base64."""
+    noise = random.Random(1).randbytes(side * side * 3)
+    data = io.BytesIO()
+    Image.frombytes("RGB", (side, side), noise).save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def _until(true: Callable[[], object], most_seconds: float = 300.0) -> None:
+    deadline = time.monotonic() + most_seconds
+    while True:
+        try:
+            if true():
+                return
+        except (OSError, RedisConnectionError):
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.001)
+
+
+def _silent(_name: str, _line: str) -> None:
+    """What the processes say is not what is measured."""
