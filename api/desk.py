@@ -1,7 +1,5 @@
 """The desk between HTTP and the jobs: takes a request in, tells how its job is doing."""
 
-import posixpath
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,32 +8,23 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from api.errors import NobodyServes
+from api.reading import Reading
 from api.settings import ApiSettings
-from jobs.additions import addition_faults
 from jobs.connection import connect
-from jobs.errors import Fault, InvalidRequest, JobsError, UnsafeName, WebhookRefused
-from jobs.faults import safe_value
+from jobs.errors import JobsError
 from jobs.idempotency import Accepted, Repeatable
-from jobs.limits import Limits
-from jobs.models import ModelChoice, choose_model
-from jobs.names import JobKind, JobType, model_named
+from jobs.names import JobKind, model_named
 from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.record import JobRecords, NewJob
 from jobs.remains import Remains
-from jobs.request import ImageToImage, Request, parse_request
+from jobs.request import ImageToImage
 from jobs.status import JobState
 from jobs.store import PictureStore
-from jobs.webhook_rules import WebhookRules
-from jobs.workers import Served, Workers
+from jobs.workers import Workers
 
 log = structlog.get_logger(__name__)
-
-DEFAULT_TYPE: JobType = "optimized"
-SEEDS = 2**32
-"""Drawn seeds stay below; every tool can read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +37,7 @@ class Desk:
     workers: Workers
     store: PictureStore
     celery: Celery
-    limits: Limits
-    default_model: str
-    prompt_files: PromptFiles
-    webhooks: WebhookRules
+    reading: Reading
     remains: Remains
 
     @classmethod
@@ -65,17 +51,22 @@ class Desk:
             remembered_seconds=settings.remembered_seconds,
             caps=settings.waiting_caps,
         )
+        workers = Workers(redis)
         return cls(
             redis=redis,
             records=records,
             overview=Overview(redis, records),
-            workers=Workers(redis),
+            workers=workers,
             store=store,
             celery=make_celery(settings, publisher=True),
-            limits=settings.limits,
-            default_model=model_named(settings.default_model),
-            prompt_files=PromptFiles(settings.prompts_dir),
-            webhooks=settings.webhook_rules,
+            reading=Reading(
+                workers=workers,
+                store=store,
+                limits=settings.limits,
+                default_model=model_named(settings.default_model),
+                prompt_files=PromptFiles(settings.prompts_dir),
+                webhooks=settings.webhook_rules,
+            ),
             remains=Remains(redis, store),
         )
 
@@ -106,7 +97,7 @@ class Desk:
         repeatable = Repeatable.of(again, kind, body, submitter=submitter) if again else None
         accepted = repeatable and self.records.repeated(repeatable)
         if not accepted:
-            accepted = self._open(self._new_job(kind, body, submitter, repeatable))
+            accepted = self._open(self.reading.new_job(kind, body, submitter, repeatable))
         # also when it comes again: whoever took it in may have died before this
         submit(self.celery, accepted.job_id, accepted.type)
         return accepted
@@ -129,108 +120,6 @@ class Desk:
         """Delete what an ended job left; a worker's sweeper does it if this one cannot."""
         with suppress(JobsError):
             self.remains.tidy(job_id)
-
-    def _new_job(
-        self, kind: JobKind, body: dict[str, Any], submitter: str, repeatable: Repeatable | None
-    ) -> NewJob:
-        served = self.workers.served()
-        request, choice = self._read(kind, body, served)
-        if request.type not in served.types:
-            choices = ", ".join(served.types) or "none: no worker has reported yet"
-            raise NobodyServes(f"no worker serves the type {request.type!r}; served: {choices}")
-        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        return NewJob(
-            job_id=new_job_id(),
-            request=request.settled(model=choice.name, seed=seed),
-            model=choice.name,
-            warnings=choice.warnings,
-            prompts=self.prompt_files.read(request.from_file) if request.from_file else (),
-            submitter=submitter,
-            repeatable=repeatable,
-        )
-
-    def _read(
-        self, kind: JobKind, body: dict[str, Any], served: Served
-    ) -> tuple[Request, ModelChoice]:
-        """The request and its model; the faults of both are told together."""
-        default_type = DEFAULT_TYPE
-        if served.types and DEFAULT_TYPE not in served.types:
-            default_type = served.types[0]
-        faults: list[Fault] = []
-        request = choice = None
-        try:
-            request = parse_request(
-                kind,
-                body,
-                limits=self.limits,
-                default_type=default_type,
-                prompt_files=self.prompt_files,
-            )
-        except InvalidRequest as error:
-            faults += error.faults
-        ckpt = request.ckpt if request else body.get("ckpt", "default")
-        if request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
-            try:
-                choice = choose_model(ckpt, default=self.default_model, installed=served.models)
-            except InvalidRequest as error:
-                faults += error.faults
-        if request and (fault := self._leads_out(request.outdir)):
-            faults.append(fault)
-        if request and (fault := self._leads_in(request.webhook)):
-            faults.append(fault)
-        if request:
-            faults += self._unknown_additions(request, served)
-        if faults or request is None or choice is None:
-            raise InvalidRequest(tuple(faults))
-        return request, choice
-
-    def _unknown_additions(self, request: Request, served: Served) -> tuple[Fault, ...]:
-        """LoRAs and embeddings that nobody has; none as long as no worker has told."""
-        if not served.types:
-            return ()
-        prompts: dict[str, tuple[str, ...]] = {
-            "prompt": (request.prompt,),
-            "negative_prompt": (request.negative_prompt,),
-        }
-        if request.from_file:
-            prompts["from-file"] = self.prompt_files.read(request.from_file)
-        return tuple(
-            fault
-            for field, texts in prompts.items()
-            for fault in addition_faults(
-                field, texts, loras=served.loras, embeddings=served.embeddings
-            )
-        )
-
-    def _leads_out(self, outdir: str) -> Fault | None:
-        """What only the store can find wrong with a folder: that a link on its way leads out."""
-        try:
-            self.store.check(posixpath.join(outdir, "picture"))
-        except UnsafeName:
-            return Fault(
-                field="outdir",
-                code="outside_output_root",
-                value=outdir,
-                problem="leaves the output folder",
-                expected="a folder below the output folder",
-            )
-        return None
-
-    def _leads_in(self, webhook: str | None) -> Fault | None:
-        """What only a resolver can find wrong with a webhook: that it leads into this network."""
-        if webhook is None:
-            return None
-        try:
-            self.webhooks.check(webhook)
-        except WebhookRefused as error:
-            return Fault(
-                field="webhook",
-                code="webhook_refused",
-                value=safe_value("webhook", webhook),
-                problem=error.problem,
-                expected=error.expected,
-            )
-        return None
 
     def _open(self, job: NewJob) -> Accepted:
         """The init image first, the record after it: whoever sees a record finds its picture."""

@@ -29,7 +29,7 @@ def capability_routes(desk: Desk) -> Blueprint:
         return Capabilities(
             types=list(served.types),
             models=list(served.models),
-            default_model=desk.default_model,
+            default_model=desk.reading.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
             samplers=[
@@ -39,7 +39,7 @@ def capability_routes(desk: Desk) -> Blueprint:
             precisions=list(get_args(Precision)),
             formats=list(get_args(PictureFormat)),
             configs=list(CONFIGS),
-            limits=LimitsOfARequest(**asdict(desk.limits)),
+            limits=LimitsOfARequest(**asdict(desk.reading.limits)),
             defaults={
                 job_type: {
                     kind: _defaults(of_types[job_type]) for kind, of_types in SCHEMAS.items()

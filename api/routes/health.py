@@ -70,6 +70,6 @@ def _facts(desk: Desk, workers: tuple[WorkerFacts, ...]) -> dict[str, object]:
         "workers": len(workers),
         "types": sorted({kind for worker in workers for kind in worker.types}),
         "models": sorted(models),
-        "default_model": desk.default_model,
-        "default_model_installed": desk.default_model in models,
+        "default_model": desk.reading.default_model,
+        "default_model_installed": desk.reading.default_model in models,
     }

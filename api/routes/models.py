@@ -35,7 +35,7 @@ def model_routes(desk: Desk) -> Blueprint:
                 )
                 for facts in served.model_facts
             ],
-            default_model=desk.default_model,
+            default_model=desk.reading.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
         ).model_dump()

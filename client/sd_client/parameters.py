@@ -38,6 +38,7 @@ class Parameters(TypedDict, total=False):
     seed: int | Literal[False] | None
     unet_bs: int
     turbo: bool
+    deterministic: bool
     format: Literal["png", "jpg"]
     sampler: str
     precision: Literal["mixed", "full", "autocast"]

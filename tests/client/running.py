@@ -1,6 +1,7 @@
 """`sd` as a person or a script runs it: in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,4 +45,10 @@ def started(address: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # as on a terminal: who is started by a suite in the background would ignore Ctrl-C
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - it takes no lock
     )
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

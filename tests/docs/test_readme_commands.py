@@ -27,7 +27,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def environment(service: str) -> dict[str, str]:
     """That of a user who has activated the environment, with a service on another port."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "SD_ADDRESS": service, "SD_API_KEY": ""}
+    return {**os.environ, "PATH": path, "SD_ADDRESS": service, "SD_API_KEY": "", "COLUMNS": "200"}
 
 
 def pasted(text: str, service: str, folder: Path) -> subprocess.CompletedProcess[str]:
