@@ -20,6 +20,9 @@ from training.drawings import draw
 from training.progress import keep
 from training.scenes import Scene, random_scene
 
+PAIRS = 0.55
+"""Share of the taught scenes that have two things: what a tiny model finds hardest."""
+
 
 @dataclass(frozen=True)
 class EncodedScenes:
@@ -50,7 +53,7 @@ def encode_scenes(
     """Draw and encode `count` random scenes of `size` (width, height) pixels."""
     vae.eval()
     rng = random.Random(seed)
-    scenes = [random_scene(rng) for _ in range(count)]
+    scenes = _taught(count, rng)
 
     @torch.inference_mode()  # of the thread it runs in
     def encode(pictures: list[Image.Image]) -> Tensor:
@@ -76,6 +79,10 @@ def encode_scenes(
     return EncodedScenes(scenes, torch.cat(latents))
 
 
+def _taught(count: int, rng: random.Random) -> list[Scene]:
+    return [random_scene(rng, pairs=PAIRS) for _ in range(count)]
+
+
 def cached_scenes(
     folder: Path,
     vae: AutoencoderKL,
@@ -87,7 +94,7 @@ def cached_scenes(
     """`encode_scenes`, kept in `folder` for the next run. Scenes come back from the seed."""
     path = folder / f"latents-{size[0]}x{size[1]}-{count}-{seed}.pt"
     rng = random.Random(seed)
-    scenes = [random_scene(rng) for _ in range(count)]
+    scenes = _taught(count, rng)
     if path.exists() and (kept := torch.load(path)).get("scenes") == repr(scenes):
         return EncodedScenes(scenes, kept["latents"])
     encoded = encode_scenes(vae, count, seed, size, device)

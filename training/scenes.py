@@ -95,7 +95,7 @@ def _thing_colour(rng: random.Random, icon: str, background: str, usual: bool) -
     return rng.choice(choices)
 
 
-def random_scene(rng: random.Random, *, pairs: float = 0.55, weighted: float = 0.3) -> Scene:
+def random_scene(rng: random.Random, *, pairs: float = 0.42, weighted: float = 0.3) -> Scene:
     """Draw a scene at random.
 
     Args:

@@ -97,7 +97,7 @@ def test_it_beats_bicubic_on_drawings(shipped: Upscaler) -> None:
 def test_it_beats_bicubic_on_what_the_tiny_model_makes(shipped: Upscaler) -> None:
     through_autoencoder = returned(load_model(PATH, name="tiny"))
     figure = judge(shipped, "returned", through_autoencoder, 3)
-    assert figure.ours > figure.bicubic + 0.1
+    assert figure.ours > figure.bicubic + 0.3
 
 
 def test_it_leaves_gradients_smooth(shipped: Upscaler) -> None:
