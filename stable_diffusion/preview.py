@@ -25,8 +25,6 @@ from stable_diffusion.weights.mapped import MappedFiles
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
 _PATCH = 2 * DOWNSAMPLING
 """Pixels of a colour's side on the chart: the latents at its edges see its neighbours, too."""
-_SHOWN = 0.98
-"""Share of the values that a preview shows as they are, if the others are beyond the scale."""
 _STRIDE = 37
 """Of the 64 colours every 37th comes next, so that neighbours on the chart are not alike."""
 
@@ -50,10 +48,7 @@ class Projection:
         Waits for the latents, if they are still being computed on a GPU.
         """
         colours = torch.einsum("rc,chw->rhw", self.weight, latents.float().cpu())
-        colours += self.offset[:, None, None]
-        # under much noise guidance overshoots, and all would glare (Imagen's dynamic threshold)
-        brightest = colours.abs().flatten().quantile(_SHOWN)
-        return to_image(colours / brightest.clamp(min=1))
+        return to_image(colours + self.offset[:, None, None])
 
 
 class Projections:
