@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import batching, loading, memory, service
+from benchmarks import batching, loading, memory, service, step
 from benchmarks.harness import Workshop, machine, record
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "loading": loading.measure,
     "memory": memory.measure,
     "service": service.measure,
+    "step": step.measure,
 }
 FILE = Path("bench.json")
 

@@ -47,7 +47,7 @@ def configurations(path: Path) -> Path:
     """What `from_single_file` fetches from the hub: everything of a pipeline but its weights."""
     vocabulary, merges = vocabulary_and_merges()
     networks = empty_networks(STABLE_DIFFUSION_1)
-    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)  # pyright: ignore[reportArgumentType]
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # pyright: ignore[reportArgumentType]
     nobody: Any = None
     scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(

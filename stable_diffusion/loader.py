@@ -21,7 +21,7 @@ from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.prediction import stated_beside, stated_inside
-from stable_diffusion.weights.reading import Weights, open_weights, read_weights
+from stable_diffusion.weights.reading import Weights, open_weights, read_weights, suited
 
 CPU = torch.device("cpu")
 
@@ -78,6 +78,7 @@ class Loader:
         weights = copies.open(known, self._dtype) if copies and known else None
         if weights is None:
             weights = read_weights(path, rests, self._dtype, on_progress)
+        weights = suited(weights, self._device)
         fingerprint = known or (summing.result() if summing else "")
         if copies:
             self._copy(weights, fingerprint, copies)
@@ -94,12 +95,18 @@ class Loader:
 
         Raises ModelNotFound, UnreadableModel.
         """
-        return self._weight(empty_networks(identify(open_weights(path))), on_call)
+        variant = identify(open_weights(path))
+        weights = suited(Weights(variant, empty_networks(variant), None), self._device)
+        return self._weight(weights.networks, on_call)
 
     def _weight(self, networks: Networks, on_call: bool) -> int:
         """All of a model; of one on call, what is on the device at once: its largest network."""
-        counts = [sum(p.numel() for p in module.parameters()) for _, module in parts_of(networks)]
-        return (max(counts) if on_call else sum(counts)) * self._dtype.itemsize
+        sizes = [
+            sum(p.numel() for p in module.parameters())
+            * (torch.bfloat16 if module is networks.half else self._dtype).itemsize
+            for _, module in parts_of(networks)
+        ]
+        return max(sizes) if on_call else sum(sizes)
 
     def kind(self, path: Path, prediction: Prediction | None = None) -> str:
         """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""

@@ -139,12 +139,15 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
             changed[place] = _added(weight, strength * added.to(weight.device))
     text = {n.removeprefix("text."): w for n, w in changed.items() if n.startswith("text.")}
     unet = {n.removeprefix("unet."): w for n, w in changed.items() if n.startswith("unet.")}
+    halves = {name: weight.bfloat16() for name, weight in unet.items()}
+    half = model.networks.half and twin(model.networks.half, halves)
     networks = replace(
         model.networks,
         text=twin(model.networks.text, text),
         unet=twin(model.networks.unet, unet),
+        half=half,
     )
-    own = sum(weight.nbytes for weight in changed.values())
+    own = sum(weight.nbytes for weight in (*changed.values(), *(halves.values() if half else ())))
     return replace(
         model,
         networks=networks,
@@ -159,7 +162,8 @@ def lora_size(model: Model, loras: Sequence[Lora]) -> int:
     places = _places(model)
     weights = _weights(model.networks)
     touched = {places[layer] for lora in loras for layer in lora.deltas if layer in places}
-    return sum(weights[place].nbytes for place in touched)
+    halves = [weights[place] for place in touched if model.networks.half and "unet." in place]
+    return sum(weights[place].nbytes for place in touched) + sum(2 * w.numel() for w in halves)
 
 
 def _added(weight: Tensor, delta: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
     if recipe.memory_plan == "standard":
         return model
     own = model.networks
-    networks = Networks(twin(own.text), twin(own.unet), twin(own.vae))
+    half = twin(own.half) if own.half else None
+    networks = Networks(twin(own.text), twin(own.unet), twin(own.vae), half)
     planned = replace(model, networks=networks, company=None)
     if model.device.type == "cpu":
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
@@ -44,7 +45,7 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
 def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
     """Give mapped pages back: layer by layer, or with `turbo` network by network."""
     files = MappedFiles()
-    unet = model.networks.unet
+    unets = model.networks.unet, model.networks.half
     sampling: list[Tensor] = []
     for worker in _workers(model.networks):
         for layer in worker.modules():
@@ -52,7 +53,7 @@ def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
             mapped: list[Tensor] = [weight for weight in weights if files.hold(weight)]
             if not turbo:
                 _afterwards(layer, partial(_give_back, mapped))
-            elif worker is unet:
+            elif worker in unets:
                 sampling += mapped
             else:
                 _afterwards(worker, partial(_give_back, mapped))
@@ -75,7 +76,8 @@ def _on_call(model: Model, recipe: Recipe) -> Model:
 
 def _workers(networks: Networks) -> tuple[nn.Module, ...]:
     """What is called for a piece of work: of the autoencoder, its halves."""
-    return networks.text, networks.unet, *networks.vae.children()
+    halves = (networks.half,) if networks.half else ()
+    return networks.text, networks.unet, *networks.vae.children(), *halves
 
 
 class Guest:

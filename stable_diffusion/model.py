@@ -23,7 +23,7 @@ from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import stated_beside
-from stable_diffusion.weights.reading import Weights, read_weights
+from stable_diffusion.weights.reading import Weights, read_weights, suited
 
 HASH_DIGITS = 10
 """How many digits of the weights' SHA-256 image tools name a checkpoint by."""
@@ -95,7 +95,7 @@ class Model:
             (n, 4, h, w) float32.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
-        unet = self.networks.unet
+        unet = (self.networks.half if precision != "full" else None) or self.networks.unet
         x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
         timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)
         parts = zip(x.split(size), timestep.split(size), text.split(size), strict=True)
@@ -141,7 +141,8 @@ def load_model(
     Raises:
         ModelNotFound, UnreadableModel: see `weights`.
     """
-    weights = read_weights(path, torch.device(device), dtype)
+    place = torch.device(device)
+    weights = suited(read_weights(path, place, dtype), place)
     fingerprint = Fingerprints().of(path)
     return assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
 

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from stable_diffusion.cpu.half import with_half
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.networks import Networks, parts_of, size_of
 from stable_diffusion.variants import VARIANTS, Prediction
@@ -154,6 +155,8 @@ def _read(path: Path, fingerprint: str) -> Weights:
         if name.endswith(_LAST):
             name, tensor = name.removesuffix(_LAST), tensor.permute(0, 3, 1, 2)
         states.setdefault(part, {})[name] = tensor
+    if "half" in states:
+        networks = with_half(networks)
     for part, module in parts_of(networks):
         if states.get(part, {}).keys() != dict(module.named_parameters()).keys():
             raise UnreadableModel(f"{path.name} is incomplete")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from stable_diffusion.cpu.attention import QuickAttention
+from stable_diffusion.cpu.linear import use_quick_linears
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.variants import Variant
@@ -57,8 +59,10 @@ def empty_networks(variant: Variant) -> Networks:
     """Networks in evaluation mode that hold no weights at all."""
     with torch.device("meta"):
         networks = build_networks(variant)
-    for _, module in parts_of(networks):
-        module.eval().requires_grad_(False)
+        for _, module in parts_of(networks):
+            use_quick_linears(module)
+            module.eval().requires_grad_(False)
+    networks.unet.set_attn_processor(QuickAttention())  # pyright: ignore[reportArgumentType]
     return networks
 
 

@@ -1,11 +1,12 @@
 """Reads a model's weights from wherever they lie into networks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from stable_diffusion.cpu.half import half_pays, with_half
 from stable_diffusion.networks import Networks
 from stable_diffusion.variants import Prediction, Variant
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
@@ -48,3 +49,10 @@ def read_weights(
     variant = identify(checkpoint)
     networks = load_networks(checkpoint, variant, device, dtype, on_progress)
     return Weights(variant, networks, stated_inside(checkpoint))
+
+
+def suited(weights: Weights, device: torch.device) -> Weights:
+    """The weights with a UNet in half precision where that pays on this device, else without."""
+    whole = weights.networks
+    pays = half_pays(weights.variant, device)
+    return replace(weights, networks=with_half(whole) if pays else replace(whole, half=None))

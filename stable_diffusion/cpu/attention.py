@@ -1,0 +1,80 @@
+"""Attention on a CPU: softmax(q·kᵀ/√d)·v, a few rows of the scores at a time.
+
+PyTorch's kernel never holds the scores either, but multiplies bfloat16 no quicker than float32, and
+float32 at half of what oneDNN does. Rows are as many as their scores stay in a core's cache.
+Source: Vaswani et al. 2017, equation 1; Rabe and Staats 2021 for the rows.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from stable_diffusion.cpu import linear
+
+_CACHED = 4 * 2**20
+"""Bytes of scores that stay near a core, of all heads together in bfloat16."""
+_FEW = 2**19
+"""Scores of a head below which PyTorch's kernel is the quickest in float32."""
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention without a mask: (n, heads, tokens, d), twice (n, heads, keys, d) → as `query`."""
+    on_cpu = query.device.type == "cpu" and not torch.is_grad_enabled()
+    if on_cpu and query.dtype == torch.bfloat16:
+        return torch.stack([_all_heads(*one) for one in zip(query, key, value, strict=True)])
+    large = query.shape[-2] * key.shape[-2] >= _FEW
+    if on_cpu and query.dtype == torch.float32 and large and linear.available():
+        return _head_by_head(query, key, value)
+    return F.scaled_dot_product_attention(query, key, value)
+
+
+def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Of one picture, (heads, tokens, d): few rows, and all heads of them at once."""
+    query, value = query.contiguous(), value.contiguous()
+    keys = (key * query.shape[-1] ** -0.5).contiguous().transpose(1, 2)
+    heads, tokens, count = len(query), query.shape[1], key.shape[1]
+    rows = min(tokens, max(1, _CACHED // (heads * count * query.element_size())))
+    # one memory for all: to ask for as much anew every time takes as long as to multiply
+    scores, shares = query.new_empty(2, heads, rows, count)
+    result = torch.empty_like(query)
+    for some, place in zip(query.split(rows, 1), result.split(rows, 1), strict=True):
+        last = some.shape[1]
+        torch.bmm(some, keys, out=scores[:, :last])
+        torch.softmax(scores[:, :last], -1, out=shares[:, :last])
+        place.copy_(torch.bmm(shares[:, :last], value))
+    return result
+
+
+def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """By oneDNN, which takes one matrix at a time."""
+    result = torch.empty_like(query, memory_format=torch.contiguous_format)
+    rows = max(1, _CACHED // 2 // (key.shape[-2] * query.element_size()))
+    heads = zip(*(t.flatten(0, 1) for t in (query, key, value, result)), strict=True)
+    for q, k, v, out in heads:
+        keys, values = (k * q.shape[-1] ** -0.5).contiguous(), v.t().contiguous()
+        for some, place in zip(q.split(rows), out.split(rows), strict=True):
+            scores = linear.linear(some.contiguous(), keys)
+            place.copy_(linear.linear(scores.softmax(-1), values))
+    return result
+
+
+class QuickAttention:
+    """What diffusers calls for an attention layer of a UNet, which has no mask and no norm."""
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """(n, tokens, width), perhaps a context (n, keys, its width) → (n, tokens, width)."""
+        assert attention_mask is None
+        assert attn.to_q and attn.to_k and attn.to_v and attn.to_out
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        states = (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
+        split = (state.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for state in states)
+        joined = attention(*split).transpose(1, 2).flatten(2)
+        out, dropout = attn.to_out
+        return dropout(out(joined))

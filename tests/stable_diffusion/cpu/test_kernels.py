@@ -1,0 +1,87 @@
+"""The quicker ways compute what PyTorch's own compute."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from stable_diffusion.cpu import attention as module
+from stable_diffusion.cpu.attention import attention
+from stable_diffusion.cpu.linear import QuickLinear, available, use_quick_linears
+from stable_diffusion.model import Model
+from stable_diffusion.networks import unet_prediction
+from stable_diffusion.variants import TINY
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+def test_this_pytorch_has_what_the_linear_layers_are_made_of() -> None:
+    """Its name is PyTorch's own business; this says when it has another."""
+    assert available()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(5, 16), (2, 7, 16), (1, 1, 16), (3, 2, 2, 16)])
+@torch.inference_mode()
+def test_a_linear_layer_multiplies_as_pytorchs(shape: tuple[int, ...], bias: bool) -> None:
+    layer = QuickLinear(16, 9, bias)
+    x = torch.randn(shape)
+    torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
+    turned = torch.randn(16, 6).t()
+    torch.testing.assert_close(layer(turned), F.linear(turned, layer.weight, layer.bias))
+
+
+def test_a_linear_layer_still_learns() -> None:
+    layer = QuickLinear(16, 9)
+    layer(torch.randn(2, 16)).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_every_linear_layer_of_a_network_is_quick() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 4, bias=False)))
+    use_quick_linears(network)
+    linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    assert [type(layer) for layer in linears] == [QuickLinear, QuickLinear]
+    assert [layer.bias is None for layer in linears] == [False, True]
+
+
+def of_heads(tokens: int, width: int, dtype: torch.dtype) -> Tensor:
+    """As a projection leaves it: (2, 4, tokens, width), heads beside one another in memory."""
+    flat = torch.randn(2, tokens, 4 * width, generator=torch.Generator().manual_seed(tokens))
+    return flat.to(dtype).unflatten(-1, (4, -1)).transpose(1, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("tokens", "keys"), [(64, 64), (64, 77), (1000, 1000), (900, 77), (1, 1)])
+@pytest.mark.parametrize("cached", [2**14, 2**22])
+@torch.inference_mode()
+def test_attention_attends_as_pytorchs(
+    tokens: int, keys: int, dtype: torch.dtype, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CACHED", cached)
+    query, key, value = (of_heads(count, 24, dtype) for count in (tokens, keys, keys))
+    ours = attention(query, key, value)
+    exact = F.scaled_dot_product_attention(query.float(), key.float(), value.float())
+    assert ours.shape == query.shape
+    assert ours.dtype == dtype
+    error = (ours.float() - exact).norm() / exact.norm()
+    assert error < (1e-5 if dtype == torch.float32 else 1e-2)
+
+
+def test_attention_still_learns() -> None:
+    query, key, value = (of_heads(1000, 8, torch.float32).requires_grad_() for _ in range(3))
+    attention(query, key, value).sum().backward()
+    assert query.grad is not None
+
+
+@torch.inference_mode()
+def test_a_unet_predicts_what_it_predicts_in_diffusers(tiny: Model) -> None:
+    theirs = UNet2DConditionModel(**TINY.unet).eval()
+    theirs.load_state_dict(tiny.networks.unet.state_dict())
+    x, text = torch.randn(2, 4, 96, 80), torch.randn(2, 154, TINY.context_width)
+    t = torch.tensor([999.0, 3.5])
+    expected = unet_prediction(theirs, x, t, text)
+    torch.testing.assert_close(
+        unet_prediction(tiny.networks.unet, x, t, text), expected, rtol=1e-4, atol=1e-4
+    )
