@@ -2,14 +2,15 @@
 
 A process of its own, since a peak never falls. PLAN is `standard`, `optimized` or `turbo`. Prints
 the seconds of the sampling and of the decoding, and the process' peak: all that the kernel counts
-as resident (VmHWM), the interpreter, torch and mapped pages included.
+as resident (VmHWM), the interpreter, torch and mapped pages included; and what it held in the
+middle of sampling, where pages that several processes share count in parts (PSS).
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from benchmarks.peak import resident
+from benchmarks.peak import proportional, resident
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.recipe import Recipe
@@ -41,8 +42,10 @@ def main() -> None:
         turbo=chosen.plan == "turbo",
     )
     watch = Stopwatch()
-    list(generate(model, recipe, stopwatch=watch))
-    print(json.dumps({"peak": resident("VmHWM"), **watch.seconds}))
+    held: list[int] = []
+    list(generate(model, recipe, lambda _: held.append(proportional()), watch))
+    middle = held[len(held) // 2]
+    print(json.dumps({"peak": resident("VmHWM"), "held": middle, **watch.seconds}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the memory plans take and cost, full size, 512 x 512."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,36 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
             [one["sample"] + one["decode"] for one in found[arm]] for arm in (plan, "standard")
         )
         yield figure(f"time, {plan} beside standard", ours, peer)
+    alone = [_held(file, cache, 1) for _ in range(workshop.rounds)]
+    beside = [_held(file, cache, 2) for _ in range(workshop.rounds)]
+    yield figure("memory of one worker at work (PSS)", alone, unit="GB")
+    yield figure("memory of two workers (PSS)", beside, unit="GB")
+
+
+def _held(file: Path, cache: Path, workers: int) -> float:
+    """What processes that draw at the same time hold together, in GB."""
+    # one core for each, as workers have them
+    running = [_start(file, cache, "standard", OMP_NUM_THREADS="1") for _ in range(workers)]
+    return sum(_told(process)["held"] for process in running) / GIGABYTE
 
 
 def _drawn(file: Path, cache: Path, plan: str) -> dict[str, float]:
+    return _told(_start(file, cache, plan))
+
+
+def _start(file: Path, cache: Path, plan: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmarks.drawing", str(file), str(cache), plan]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return subprocess.Popen(
+        command,
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _told(process: subprocess.Popen[str]) -> dict[str, float]:
+    said, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return json.loads(said)

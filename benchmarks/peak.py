@@ -25,6 +25,13 @@ def resident(line: str) -> int:
     return int(found.split()[1]) * 1024
 
 
+def proportional() -> int:
+    """Bytes held now, of which those that several processes share count in parts (PSS)."""
+    rows = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    (found,) = (row for row in rows if row.startswith("Pss:"))
+    return int(found.split()[1]) * 1024
+
+
 def main(file: Path, cache: Path | None) -> None:
     """Load once and print what it took."""
     copies = ReadyCopies(cache / "models", 2**40) if cache else None

@@ -135,13 +135,19 @@ class Bench:
         answers: list[float] = []
         for _ in range(rounds):
             alone.append(seconds(lambda: self.drawn(LONG)))
-            job_id = self.sent(LONG)
-            with _crowd(str(self._client.base_url), job_id, answers):
-                watched.append(seconds(lambda job_id=job_id: self.ended(job_id)))
+            looked_at = [self.sent(SMALL)]
+            self.ended(looked_at[0])
+            with _crowd(str(self._client.base_url), looked_at, answers):
+                time.sleep(2)  # all of them are there before the job is
+                watched.append(seconds(lambda looked_at=looked_at: self._watched(looked_at)))
         yield figure(f"a job polled by {WATCHERS}; by nobody", watched, alone)
         answers.sort()
         slowest = 1000 * answers[int(len(answers) * 0.99)]
         yield figure(f"/status, 99th percentile of {WATCHERS} clients", [slowest], unit="ms")
+
+    def _watched(self, looked_at: list[str]) -> None:
+        looked_at[0] = self.sent(LONG)
+        self.ended(looked_at[0])
 
     def drawn(self, body: dict[str, Any]) -> None:
         """Submit a job and see it end, by the record itself."""
@@ -207,15 +213,16 @@ def _noop(broker: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _crowd(url: str, job_id: str, answers: list[float]) -> Iterator[None]:
-    """Clients that ask for a job's status, each every half second."""
+def _crowd(url: str, looked_at: list[str], answers: list[float]) -> Iterator[None]:
+    """Clients that ask for the status of one job (which may change), each every half second."""
     over = threading.Event()
 
     def watch(number: int) -> None:
         with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
             over.wait(0.5 * number / WATCHERS)
             while not over.is_set():
-                asked = lambda: client.get(f"/status/{job_id}", params={"images": "false"})  # noqa: E731
+                path = f"/status/{looked_at[0]}"
+                asked = lambda path=path: client.get(path, params={"images": "false"})  # noqa: E731
                 # an idle connection may be closed by the server just when it is used again
                 with suppress(httpx.ReadError, httpx.RemoteProtocolError):
                     answers.append(seconds(asked))
