@@ -1,25 +1,16 @@
-"""How a job looks from outside: the JSON of its status, and its pictures.
+"""How a job looks from outside: the JSON of its status.
 
 The keys that begin with a capital are the reference's, and its clients read them; the others are
 facts it did not tell.
 """
 
 import base64
-import re
-from io import BytesIO
 from typing import Any
-
-from flask import Response, request, send_file
 
 from api.answers import PreviewOfJob
 from api.desk import Desk
-from api.errors import NoSuchImage
+from api.picture_answers import image_links
 from jobs.status import JobState, JobStatus, Preview, Progress, Result, StoredPicture
-
-GRID = "grid"
-MIME_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
-KEPT_BY_CLIENTS = 86_400
-"""Seconds a client may keep a picture without asking again: it never changes."""
 
 
 def location_of(job_id: str) -> str:
@@ -68,60 +59,6 @@ def preview_of(job_id: str, preview: Preview) -> PreviewOfJob:
         height=preview.height,
         Preview=f"data:image/jpeg;base64,{preview.jpeg}",
     )
-
-
-def picture_response(desk: Desk, status: JobStatus, number: str | None = None) -> Response:
-    """One picture of a finished job.
-
-    Args:
-        desk: where the pictures are.
-        status: the job.
-        number: which picture, from 0, or `grid`; None: the grid if there is one, else the first.
-
-    Raises:
-        NoSuchImage, StoreError.
-    """
-    if status.result is None:
-        raise NoSuchImage(f"the job has no pictures: it is {status.state}")
-    links = image_links(status)
-    number = number or (GRID if GRID in links else "0")
-    if number not in links:
-        raise NoSuchImage(f"the job has no picture {number!r}; it has: {', '.join(links)}")
-    picture, extension = links[number], status.result.format
-    data = desk.store.read(picture.name)
-    response = send_file(
-        BytesIO(data),
-        mimetype=MIME_TYPES[extension],
-        download_name=f"{status.job_id}_{number}.{extension}",
-        etag=f"{status.job_id}-{number}",
-        max_age=KEPT_BY_CLIENTS,
-        conditional=False,  # done below, in our reading of the range
-    )
-    response.cache_control.public = False
-    response.cache_control.private = True  # only who knows the id may see it
-    response.cache_control.immutable = True
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    for other in links:
-        if other != number:
-            response.headers.add("Link", f'</images/{status.job_id}/{other}>; rel="related"')
-    # ranges, and 304 for who has it already
-    response.make_conditional(_asked(len(data)), accept_ranges=True, complete_length=len(data))
-    return response
-
-
-def image_links(status: JobStatus) -> dict[str, StoredPicture]:
-    """The pictures of a job by the last part of their address: 0, 1, … and `grid`."""
-    if status.result is None:
-        return {}
-    numbered = {str(number): picture for number, picture in enumerate(status.result.images)}
-    return numbered | ({GRID: status.result.grid} if status.result.grid else {})
-
-
-def _asked(length: int) -> dict[str, Any]:
-    """The request as werkzeug reads it, but more bytes from the end than there are mean all."""
-    asked = request.environ
-    suffix = re.fullmatch(r"bytes=-(\d{1,18})", asked.get("HTTP_RANGE", "").strip())
-    return {**asked, "HTTP_RANGE": "bytes=0-"} if suffix and int(suffix[1]) > length else asked
 
 
 def _shown(result: Result) -> tuple[StoredPicture, ...]:

@@ -30,7 +30,7 @@ export class Cards {
     const finished = new Date(status.finished * 1000);
     const about = [status.metadata.model, picture.seed ?? "grid"].join(" · ");
     const button = make("button", { type: "button" },
-      make("img", { src: picture.source, alt: "", loading: "lazy", width: 208, height: 208 }),
+      make("img", { src: `${picture.source}/thumbnail`, alt: "", loading: "lazy", width: 208, height: 208 }),
       make("span", { className: "words" }, prompt),
       make("span", { className: "muted" }, `${about} · `,
         make("time", { dateTime: finished.toISOString(), title: finished.toLocaleString() })));

@@ -12,7 +12,8 @@ from api.body import read_object
 from api.desk import Desk
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.operations import KEYS, PICTURES, Answer, Operation
-from api.presentation import describe, location_of, picture_response
+from api.picture_answers import picture_response
+from api.presentation import describe, location_of
 from api.rate import SubmitRate
 from api.settings import ApiSettings
 from api.waiting import wait_for_end

@@ -6,7 +6,8 @@ from flask.typing import ResponseReturnValue
 from api.answers import Status
 from api.desk import Desk
 from api.operations import JOB_ID, PICTURE_ANSWERS, PICTURES, Answer, Operation, Parameter
-from api.presentation import describe, picture_response
+from api.picture_answers import picture_response
+from api.presentation import describe
 from jobs.status import JobState
 
 IMAGES = Parameter(

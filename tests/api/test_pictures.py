@@ -39,6 +39,38 @@ def test_a_picture_says_what_it_is(client: FlaskClient, address: str) -> None:
     assert Image.open(io.BytesIO(answer.data)).size == (64, 64)
 
 
+def test_a_thumbnail_is_a_small_jpeg_of_the_same_picture(
+    client: FlaskClient, worker: HandWorker, address: str
+) -> None:
+    body = {"prompt": "a", "W": 512, "H": 256}
+    job_id = client.post("/generate", json=body, headers=KEY).get_json()["task_id"]
+    worker.draw()
+    whole = Image.open(io.BytesIO(get(client, f"/images/{job_id}/0").data))
+
+    answer = get(client, f"/images/{job_id}/0/thumbnail")
+
+    small = Image.open(io.BytesIO(answer.data))
+    assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+    assert (whole.size, small.size) == ((512, 256), (416, 208))
+    colours = whole.convert("RGB").getpixel((0, 0)), small.getpixel((0, 0))
+    assert all(abs(a - b) < 8 for a, b in zip(*colours, strict=True))  # type: ignore[arg-type]
+    smaller = get(client, f"{address}/0/thumbnail")
+    assert Image.open(io.BytesIO(smaller.data)).size == (64, 64)
+
+
+def test_a_thumbnail_is_not_taken_for_the_picture(client: FlaskClient, address: str) -> None:
+    tags = {get(client, f"{address}/0{end}").headers["ETag"] for end in ("", "/thumbnail")}
+    assert len(tags) == 2
+    (kept,) = (
+        get(client, f"{address}/0/thumbnail", If_None_Match=tag).status_code
+        for tag in tags
+        if "small" in tag
+    )
+    assert kept == 304
+    assert get(client, f"{address}/7/thumbnail").status_code == 404
+    assert get(client, f"{address}/grid/thumbnail").status_code == 200
+
+
 def test_a_picture_never_changes_and_is_nobody_elses(client: FlaskClient, address: str) -> None:
     for number in ("0", "1", "grid"):
         kept = get(client, f"{address}/{number}").cache_control
