@@ -14,10 +14,11 @@ from jobs.connection import connect
 from jobs.errors import JobsError
 from jobs.idempotency import Accepted, Repeatable
 from jobs.names import JobKind, model_named
+from jobs.new_job import NewJob
 from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
-from jobs.record import JobRecords, NewJob
+from jobs.record import JobRecords
 from jobs.remains import Remains
 from jobs.request import ImageToImage
 from jobs.status import JobState

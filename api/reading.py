@@ -13,8 +13,8 @@ from jobs.idempotency import Repeatable
 from jobs.limits import Limits
 from jobs.models import ModelChoice, choose_model
 from jobs.names import JobKind, JobType
+from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_files import PromptFiles
-from jobs.record import NewJob, new_job_id
 from jobs.request import Request, parse_request
 from jobs.store import PictureStore
 from jobs.webhook_rules import WebhookRules

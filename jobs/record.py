@@ -4,9 +4,7 @@ The worker's side is `jobs.claims`; the atomic steps of both are in `jobs.steps`
 """
 
 import json
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from redis import Redis
@@ -24,53 +22,15 @@ from jobs.errors import (
 from jobs.idempotency import Accepted, Repeatable
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
-from jobs.request import PROMPTS, Request
-from jobs.status import Failure, JobState, JobStatus, Preview, Progress, Result, Sight
+from jobs.new_job import NewJob
+from jobs.record_fields import record_of, status_of
+from jobs.status import JobState, JobStatus, Preview, Sight
 
 KEPT_RECENT = 100
 ANYBODYS = "*"
 """Who may cancel every job."""
 REMEMBERED_SECONDS = 7 * 86_400
 """How long the id of an expired job is known, unless the settings say otherwise."""
-
-
-def new_job_id() -> str:
-    """An id that nobody can guess."""
-    return str(uuid.uuid4())
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewJob:
-    """What a record is opened with.
-
-    Attributes:
-        request: settled, that is with its model chosen and its seed drawn.
-        warnings: what could not be honoured to the letter, as far as known at submission.
-        prompts: those of the request's prompt file; empty: the request's own.
-        submitter: a digest of the key, so that only its owner may cancel; empty: anybody.
-        repeatable: what tells it from another request of the same submitter, if it was named.
-    """
-
-    job_id: str
-    request: Request
-    model: str
-    warnings: tuple[str, ...] = ()
-    prompts: tuple[str, ...] = ()
-    submitter: str = ""
-    repeatable: Repeatable | None = None
-
-    @property
-    def accepted(self) -> Accepted:
-        """What its submitter is told."""
-        return Accepted(
-            job_id=self.job_id, type=self.request.type, model=self.model, warnings=self.warnings
-        )
-
-    @property
-    def stored_request(self) -> dict[str, Any]:
-        """The request as its record keeps it."""
-        prompts = {PROMPTS: list(self.prompts)} if self.prompts else {}
-        return self.request.stored() | prompts
 
 
 class JobRecords:
@@ -179,7 +139,7 @@ class JobRecords:
         if isinstance(found, str):
             raise JobExpired(job_id)
         place, fields = found
-        return _status(job_id, _record(fields), place)
+        return status_of(job_id, record_of(fields), place)
 
     def watch(self, jobs: Mapping[str, int]) -> dict[str, Sight]:
         """Many jobs at this moment, with their previews, in one round trip.
@@ -200,9 +160,9 @@ class JobRecords:
         for job_id, found in zip(jobs, answered, strict=True):
             if isinstance(found, list):
                 place, fields, preview = found
-                record = _record(fields)
+                record = record_of(fields)
                 sights[job_id] = Sight(
-                    status=_status(job_id, record, place),
+                    status=status_of(job_id, record, place),
                     previews=int(record.get("previews", 0)),
                     preview=Preview.model_validate_json(preview) if preview else None,
                 )
@@ -268,42 +228,3 @@ class JobRecords:
         """How many jobs of a type wait."""
         with reaching_redis():
             return cast(int, self._redis.zcard(keys.queue(job_type)))
-
-
-def _record(fields: list[str]) -> dict[str, str]:
-    """The hash that Redis answers a script with, as a list."""
-    return dict(zip(fields[::2], fields[1::2], strict=True))
-
-
-def _status(job_id: str, record: dict[str, str], place: int | None) -> JobStatus:
-    def of_json(field: str, empty: Any) -> Any:
-        return json.loads(record[field]) if field in record else empty
-
-    state = JobState(record["state"])
-    progress = of_json("progress", None)
-    result = of_json("result", None)
-    failure = of_json("failure", None)
-    return JobStatus.model_validate(
-        {
-            "job_id": job_id,
-            "kind": record["kind"],
-            "type": record["type"],
-            "state": state,
-            "place": place if state is JobState.PENDING else None,
-            "priority": int(record["priority"]),
-            "progress": progress and Progress.model_validate(progress),
-            "fraction": float(record["fraction"]),
-            "loading": of_json("loading", None) if state is JobState.LOADING else None,
-            "request": of_json("request", {}),
-            "model": record["model"],
-            "warnings": tuple(of_json("warnings", ())),
-            "result": result and Result.model_validate(result),
-            "failure": failure and Failure.model_validate(failure),
-            "submitter": record["submitter"],
-            "cancel_asked": record.get("cancel") == "1",
-            "attempts": int(record["attempts"]),
-            "submitted": float(record["submitted"]),
-            "started": float(record["started"]) if "started" in record else None,
-            "finished": float(record["finished"]) if "finished" in record else None,
-        }
-    )

@@ -8,7 +8,8 @@ from redis import Redis
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.names import JobType
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Result
 

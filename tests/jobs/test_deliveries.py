@@ -12,7 +12,8 @@ from standardwebhooks import Webhook
 from jobs import keys
 from jobs.claims import Claim, Claims
 from jobs.deliveries import Deliveries, Delivery
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.settings import JobSettings
 from jobs.status import Failure, Result, StoredPicture

@@ -11,7 +11,8 @@ from jobs import keys
 from jobs.claims import Claim, Claims, Hold
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.expiry import Expiry, Keeping
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.remains import Remains
 from jobs.request import parse_request
 from jobs.status import Failure, JobState, Result

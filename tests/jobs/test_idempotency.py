@@ -9,7 +9,8 @@ from jobs import keys
 from jobs.claims import Claims
 from jobs.errors import KeyUsedOtherwise
 from jobs.idempotency import Accepted, Repeatable
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Result
 

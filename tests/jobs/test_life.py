@@ -25,7 +25,8 @@ from jobs.claims import Claim, Claims, Hold
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.idempotency import Repeatable
 from jobs.lua import CLOCK
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Failure, JobState, Preview, Progress, Result
 

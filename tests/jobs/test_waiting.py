@@ -12,7 +12,8 @@ from jobs.claims import Claims
 from jobs.errors import QueueFull, TooManyWaiting
 from jobs.limits import WaitingCaps
 from jobs.names import JobType
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Result
 

