@@ -1,12 +1,13 @@
-"""Eight mixed jobs with the tiny model: sharing evaluations, beside one at a time."""
+"""Mixed jobs that share evaluations, beside one at a time: tiny, and SD 1.5 in size."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
 
+from benchmarks.checkpoints import random_checkpoint
 from benchmarks.harness import Figure, Workshop, figure, in_turns
 from stable_diffusion import tiny
 from stable_diffusion.batching import Company
@@ -30,31 +31,43 @@ JOBS = tuple(
 )
 
 
+LARGE_JOBS = tuple(replace(job, steps=job.steps // 4) for job in JOBS[:4])
+"""For a model of which a step takes a hundred times as long."""
+
+
 def measure(workshop: Workshop) -> Iterator[Figure]:
-    """Throughput of the whole: the seconds of all eight."""
-    model = load_model(tiny.PATH, name="tiny")
+    """Throughput of the whole: the seconds of all jobs."""
+    yield from _figures("8 mixed jobs, tiny", load_model(tiny.PATH, name="tiny"), JOBS, workshop)
+    file = random_checkpoint(workshop.folder / "model.safetensors", 1)
+    large = load_model(file, name="model")
+    yield from _figures("4 mixed jobs, SD 1.5", large, LARGE_JOBS, workshop)
+
+
+def _figures(
+    name: str, model: Model, jobs: Sequence[Recipe], workshop: Workshop
+) -> Iterator[Figure]:
     cores = len(os.sched_getaffinity(0))
     shared = replace(model, company=Company(lanes=cores))
 
     def one_at_a_time() -> None:
         torch.set_num_threads(cores)
-        for job in JOBS:
+        for job in jobs:
             list(generate(model, job))
 
     def side_by_side() -> None:
-        _all(model, at_once=cores)
+        _all(model, jobs, at_once=cores)
 
     def in_company() -> None:
-        _all(shared, at_once=len(JOBS))
+        _all(shared, jobs, at_once=len(jobs))
 
     alone, beside, together = in_turns(
         one_at_a_time, side_by_side, in_company, rounds=workshop.rounds
     )
-    yield figure("8 mixed jobs, tiny, shared evaluations", together, alone)
-    yield figure("8 mixed jobs, tiny, one a core", beside, alone)
+    yield figure(f"{name}, shared evaluations", together, alone)
+    yield figure(f"{name}, one a core", beside, alone)
 
 
-def _all(model: Model, at_once: int) -> None:
+def _all(model: Model, jobs: Sequence[Recipe], at_once: int) -> None:
     torch.set_num_threads(1)
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda job: list(generate(model, job)), JOBS))
+        list(pool.map(lambda job: list(generate(model, job)), jobs))

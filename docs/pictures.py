@@ -32,6 +32,22 @@ GALLERY = (
     "a big purple triangle on a yellow background",
     "an orange ring on a black background",
 )
+# The reference's examples, and the names that it gives their pictures.
+ATTENTION = {
+    "a-red-scaley-dragon-playing-a-guitar-on-a-beach": (
+        "a red scaley dragon playing a guitar on a beach"
+    ),
+    "a-red-scaley-(dragon)-playing-a-(guitar)-on-a-beach": (
+        "a red scaley (dragon) playing a guitar on a beach"
+    ),
+    "a-(red)-scaley-(((dragon)))-playing-a-((guitar))-on-a-beach": (
+        "a (red) scaley (((dragon))) playing a ((guitar)) on a [beach]"
+    ),
+    "a-(((red)))-scaley-[dragon]-playing-a-[guitar]-on-a-[beach]": (
+        "a (((red))) scaley [dragon] playing a [guitar] on a [beach]"
+    ),
+}
+ATTENTION_SEED = 42
 
 
 def draw(model: Model, prompt: str, **options: object) -> Image.Image:
@@ -59,6 +75,8 @@ def main() -> None:
     model = load_model(PATH, name="tiny")
     gallery = [(prompt, draw(model, prompt, seed=42)) for prompt in GALLERY]
     sheet(gallery, columns=4).save(FOLDER / "gallery.png", optimize=True)
+    for name, prompt in ATTENTION.items():
+        draw(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
     prompt = "a red dragon on a beach"
     compared = [(SAMPLERS[key].label, draw(model, prompt, sampler=key)) for key in SAMPLERS]
     sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)

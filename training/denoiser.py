@@ -41,6 +41,8 @@ COARSE_CELLS = 4
 # shape off the noisy latents and has no need of the words.
 NOISY_FROM = 600
 NOISY_SHARE = 0.65
+# And which of two things has which colour, at still more noise: the noisier, the likelier.
+NOISY_SKEW = 1.5
 EMA_DECAY = 0.998
 Size = tuple[int, int]  # width, height in pixels
 
@@ -114,7 +116,8 @@ class Student:
         """Weighted MSE of one batch: latents (n, 4, h, w), ids and weights (n, 77)."""
         count = len(latents)
         anywhere = torch.randint(0, 1000, (count,), device=self.device)
-        noisy = torch.randint(NOISY_FROM, 1000, (count,), device=self.device)
+        depth = torch.rand(count, device=self.device) ** NOISY_SKEW
+        noisy = (999 - (999 - NOISY_FROM) * depth).round().long()
         t = torch.where(torch.rand(count, device=self.device) < NOISY_SHARE, noisy, anywhere)
         alpha = self.alphas[t].view(-1, 1, 1, 1)
         noise = torch.randn_like(latents)

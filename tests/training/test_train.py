@@ -19,6 +19,7 @@ from training.progress import Budget
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
 from training.train import Workshop, make_model, make_unet, opened
+from training.translation import learn_to_say_the_same
 
 CPU = torch.device("cpu")
 SHORT = Lesson("short", 0.05, 1e-3, {(64, 64): (1.0, 4)})
@@ -57,6 +58,30 @@ def test_the_second_model_begins_where_the_first_stopped(trained: Path, tmp_path
     assert (model.variant, model.prediction) == (TINY_V2, "v")
     (picture,) = generate(model, Recipe(prompt="a red cat", width=64, height=64, steps=2))
     assert picture.image.size == (64, 64)
+
+
+def test_the_second_text_encoder_comes_to_say_what_the_first_says(trained: Path) -> None:
+    base = opened(trained / "made.safetensors", TINY, CPU)
+    tokens = CaptionTokens(ClipTokenizer(pad=TINY_V2.text["pad_token_id"]))
+    text = build_text_encoder(TINY_V2, tokens.known)
+    budget = Budget("text", 0.1)
+    translation = learn_to_say_the_same(
+        text, tokens, base.text, CaptionTokens(ClipTokenizer()), budget, CPU
+    )
+    assert translation.shape == (48, 40)
+    assert budget.figures["unlike"] < 0.7  # saying one thing always, it would be 1
+
+
+def test_a_unet_listens_to_the_second_text_encoder_as_to_the_first(trained: Path) -> None:
+    base = opened(trained / "made.safetensors", TINY, CPU)
+    shop = replace(workshop(trained, SHORT), variant=TINY_V2, base=base)
+    translation, states = torch.randn(48, 40), torch.randn(1, 77, 40)
+    unet = make_unet(shop, translation)
+    name = "mid_block.attentions.0.transformer_blocks.0.attn2"
+    for layer in ("to_k", "to_v"):
+        heard = unet.get_submodule(f"{name}.{layer}")(states)
+        meant = base.unet.get_submodule(f"{name}.{layer}")(states @ translation.T)
+        torch.testing.assert_close(heard, meant, rtol=1e-4, atol=1e-4)
 
 
 def test_training_says_how_many_colours_are_right_by_now(trained: Path) -> None:
