@@ -70,8 +70,8 @@ LESSONS_MORE = (
     replace(LESSONS[1], share=0.45, learning_rate=6e-4, simple_share=0.15),
     replace(LESSONS[2], share=0.55, learning_rate=5e-4, simple_share=0.15),
 )
-# tiny-v2 has tiny's autoencoder and begins with its UNet and with a text encoder that says nearly the
-# same, so that it has only to learn to predict v.
+# tiny-v2 has tiny's autoencoder, and begins with its UNet and with a text encoder that says nearly
+# the same, so that it has only to learn to predict v.
 LESSONS_V2 = (
     replace(LESSONS[1], share=0.4, learning_rate=8e-4, simple_share=0.25),
     replace(LESSONS[2], share=0.48),
