@@ -24,7 +24,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if on_cpu and query.dtype == torch.bfloat16:
         return torch.stack([_all_heads(*one) for one in zip(query, key, value, strict=True)])
     large = query.shape[-2] * key.shape[-2] >= _FEW
-    if on_cpu and query.dtype == torch.float32 and large and linear.available():
+    if on_cpu and query.dtype == torch.float32 and large and linear.AVAILABLE:
         return _head_by_head(query, key, value)
     return F.scaled_dot_product_attention(query, key, value)
 

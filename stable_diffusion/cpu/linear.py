@@ -14,12 +14,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-def available() -> bool:
-    """Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
-_AVAILABLE = available()
+AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
 
 
 class QuickLinear(nn.Linear):
@@ -27,15 +23,6 @@ class QuickLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
         mine = input.device.type == "cpu" and input.dtype == self.weight.dtype == torch.float32
-        if not mine or not _AVAILABLE or torch.is_grad_enabled():
+        if not mine or not AVAILABLE or torch.is_grad_enabled():
             return F.linear(input, self.weight, self.bias)
         return linear(input, self.weight, self.bias)
-
-
-def use_quick_linears(network: nn.Module) -> None:
-    """Put a `QuickLinear` in the place of every linear layer; weights are not kept."""
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.Linear:
-                bias = child.bias is not None
-                setattr(parent, name, QuickLinear(child.in_features, child.out_features, bias))

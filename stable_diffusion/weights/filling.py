@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stable_diffusion.cpu.attention import QuickAttention
-from stable_diffusion.cpu.linear import use_quick_linears
+from stable_diffusion.cpu.layers import use_quick_layers
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.variants import Variant
@@ -60,7 +60,7 @@ def empty_networks(variant: Variant) -> Networks:
     with torch.device("meta"):
         networks = build_networks(variant)
         for _, module in parts_of(networks):
-            use_quick_linears(module)
+            use_quick_layers(module)
             module.eval().requires_grad_(False)
     networks.unet.set_attn_processor(QuickAttention())  # pyright: ignore[reportArgumentType]
     return networks

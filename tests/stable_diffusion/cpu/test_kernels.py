@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from stable_diffusion.cpu import attention as module
 from stable_diffusion.cpu.attention import attention
-from stable_diffusion.cpu.linear import QuickLinear, available, use_quick_linears
+from stable_diffusion.cpu.convolution import QuickConvolution, as_matrices
+from stable_diffusion.cpu.layers import use_quick_layers
+from stable_diffusion.cpu.linear import AVAILABLE, QuickLinear
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.variants import TINY
@@ -17,7 +19,7 @@ from stable_diffusion.variants import TINY
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
 def test_this_pytorch_has_what_the_linear_layers_are_made_of() -> None:
     """Its name is PyTorch's own business; this says when it has another."""
-    assert available()
+    assert AVAILABLE
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -38,12 +40,69 @@ def test_a_linear_layer_still_learns() -> None:
     assert layer.weight.grad.abs().sum() > 0
 
 
-def test_every_linear_layer_of_a_network_is_quick() -> None:
-    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 4, bias=False)))
-    use_quick_linears(network)
-    linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    assert [type(layer) for layer in linears] == [QuickLinear, QuickLinear]
-    assert [layer.bias is None for layer in linears] == [False, True]
+def test_every_layer_of_a_network_is_quick_and_as_it_was() -> None:
+    network = nn.Sequential(
+        nn.Linear(2, 3),
+        nn.Sequential(nn.ReLU(), nn.Linear(3, 4, bias=False)),
+        nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(4, 6, (1, 3), padding=(0, 1), dilation=(1, 2), groups=2),
+    )
+    before = str(network)
+    use_quick_layers(network)
+    kinds = [type(layer) for layer in network.modules() if list(layer.parameters(recurse=False))]
+    assert kinds == [QuickLinear, QuickLinear, QuickConvolution, QuickConvolution]
+    assert str(network).replace("Quick", "").replace("Convolution", "Conv2d") == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1, 8, 8), (2, 5, 9), (1, 1, 1), (3, 2, 1)])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@torch.inference_mode()
+def test_a_convolution_is_a_multiplication_of_matrices(
+    kernel: int, size: tuple[int, int, int], dtype: torch.dtype
+) -> None:
+    random = torch.Generator().manual_seed(kernel)
+    weight = torch.randn(7, 12, kernel, kernel, generator=random)
+    x = torch.randn(size[0], 12, *size[1:], generator=random)
+    bias = torch.randn(7, generator=random)
+    exact = F.conv2d(x, weight, bias, padding=kernel // 2)
+    ours = as_matrices(
+        x.to(dtype), weight.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
+    )
+    assert (ours.shape, ours.dtype) == (exact.shape, dtype)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    error = (ours.float() - exact).norm() / exact.norm()
+    assert error < (1e-5 if dtype == torch.float32 else 2e-2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "side", "taken"),
+    [
+        (QuickConvolution(512, 512, 3, padding=1), 16, True),
+        (QuickConvolution(512, 512, 3, padding=1), 64, False),  # many positions
+        (QuickConvolution(64, 64, 3, padding=1), 16, False),  # few weights
+        (QuickConvolution(512, 512, 3, padding=1, stride=2), 16, False),
+        (QuickConvolution(512, 512, 3), 16, False),
+        (QuickConvolution(2048, 2048, 3, padding=1, groups=4), 8, False),
+        (QuickConvolution(1024, 1024, 1), 8, True),
+    ],
+    ids=str,
+)
+@torch.inference_mode()
+def test_only_deep_layers_are_multiplied_so(
+    layer: QuickConvolution, side: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def counted(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        calls.append(1)
+        return as_matrices(x, weight, bias)
+
+    monkeypatch.setattr("stable_diffusion.cpu.convolution.as_matrices", counted)
+    x = torch.randn(1, layer.in_channels, side, side)
+    expected = layer._conv_forward(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)
+    assert bool(calls) == taken
 
 
 def of_heads(tokens: int, width: int, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,34 @@
+"""Puts the quicker layers into a network."""
+
+from torch import nn
+
+from stable_diffusion.cpu.convolution import QuickConvolution
+from stable_diffusion.cpu.linear import QuickLinear
+
+
+def use_quick_layers(network: nn.Module) -> None:
+    """Put a quicker layer in the place of each that has one; weights are not kept."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Linear:
+                setattr(parent, name, _linear(child))
+            elif type(child) is nn.Conv2d:
+                setattr(parent, name, _convolution(child))
+
+
+def _linear(layer: nn.Linear) -> QuickLinear:
+    return QuickLinear(layer.in_features, layer.out_features, layer.bias is not None)
+
+
+def _convolution(layer: nn.Conv2d) -> QuickConvolution:
+    return QuickConvolution(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        layer.stride,  # type: ignore[arg-type]
+        layer.padding,  # type: ignore[arg-type]
+        layer.dilation,  # type: ignore[arg-type]
+        layer.groups,
+        layer.bias is not None,
+        layer.padding_mode,
+    )
