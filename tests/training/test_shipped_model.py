@@ -7,9 +7,9 @@ from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
-from training.examinations import emphasis, single_objects
+from training.examinations import emphasis, pairs, single_objects
 from training.examiner import Examiner, Figure
-from training.judge import background_right, main_colour
+from training.judge import background_right, half, main_colour, object_count
 from training.wishes import wishes
 
 
@@ -44,6 +44,19 @@ def test_objects_and_backgrounds_have_the_colours_asked_for(examiner: Examiner) 
             and main_colour(image, wish.background) == wish.colour
         )
     assert right >= 10
+
+
+def test_two_things_have_each_its_own_colour_on_its_own_side(examiner: Examiner) -> None:
+    (right,) = pairs(examiner, 6)
+    assert right.value >= 0.8
+
+
+def test_the_readmes_example_shows_a_dragon_and_a_guitar_on_a_beach(examiner: Examiner) -> None:
+    image = examiner.draw("a red scaley dragon playing a guitar on a beach", 42)
+    assert background_right(image, "beach")
+    sides = [main_colour(image, "beach", half(image, side)) for side in ("left", "right")]
+    assert sides[0] == "red"
+    assert object_count(image, "beach") >= 2
 
 
 def test_emphasis_makes_the_thing_larger(examiner: Examiner) -> None:
