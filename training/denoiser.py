@@ -43,6 +43,10 @@ NOISY_FROM = 600
 NOISY_SHARE = 0.65
 # And which of two things has which colour, at still more noise: the noisier, the likelier.
 NOISY_SKEW = 1.5
+# What can be seen needs no words: there the words of another picture teach the network to believe
+# its eyes, or a weak img2img would repaint all of its source.
+VISIBLE_UNTIL = 300
+OTHERS_WORDS = 0.5
 EMA_DECAY = 0.998
 Size = tuple[int, int]  # width, height in pixels
 
@@ -128,6 +132,8 @@ class Student:
         # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             hidden = apply_weights(text_states(text, ids), weights)
+            astray = (t < VISIBLE_UNTIL) & (torch.rand(count, device=self.device) < OTHERS_WORDS)
+            hidden = torch.where(astray.view(-1, 1, 1), hidden.roll(1, 0), hidden)
             output = unet_prediction(unet, noised, t, hidden).float()
         if self.prediction == "v":
             target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents

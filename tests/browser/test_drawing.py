@@ -16,7 +16,7 @@ from tests.browser.conftest import Studio
 pytestmark = pytest.mark.service
 
 KEY = {"X-API-Key": DUMMY_KEY}
-LONG = {"W": 256, "H": 256, "ddim_steps": 60}
+LONG = {"W": 256, "H": 256, "ddim_steps": 100}
 """Long enough to be looked at while it is drawn."""
 
 
@@ -83,7 +83,7 @@ def test_without_events_the_page_asks_and_gets_there(studio: Studio) -> None:
     studio.context.route("**/events/*", lambda route: route.fulfill(status=503))
     studio.open()
 
-    studio.draw(ddim_steps=20)
+    studio.draw(**LONG | {"ddim_steps": 200})  # it asks once a second
     studio.says("step")
     studio.finished()
 
