@@ -83,7 +83,7 @@ def test_without_events_the_page_asks_and_gets_there(studio: Studio) -> None:
     studio.context.route("**/events/*", lambda route: route.fulfill(status=503))
     studio.open()
 
-    studio.draw(**LONG | {"ddim_steps": 200})  # it asks once a second
+    studio.draw("a cat", **LONG | {"ddim_steps": 200})  # it asks once a second
     studio.says("step")
     studio.finished()
 
