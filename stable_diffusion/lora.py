@@ -139,15 +139,15 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
             changed[place] = _added(weight, strength * added.to(weight.device))
     text = {n.removeprefix("text."): w for n, w in changed.items() if n.startswith("text.")}
     unet = {n.removeprefix("unet."): w for n, w in changed.items() if n.startswith("unet.")}
-    halves = {name: weight.bfloat16() for name, weight in unet.items()}
-    half = model.networks.half and twin(model.networks.half, halves)
+    half = model.networks.half
+    halves = {name: weight.bfloat16() for name, weight in unet.items()} if half else {}
     networks = replace(
         model.networks,
         text=twin(model.networks.text, text),
         unet=twin(model.networks.unet, unet),
-        half=half,
+        half=half and twin(half, halves),
     )
-    own = sum(weight.nbytes for weight in (*changed.values(), *(halves.values() if half else ())))
+    own = sum(weight.nbytes for weight in (*changed.values(), *halves.values()))
     return replace(
         model,
         networks=networks,

@@ -8,21 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x·Wᵀ + b` of float32 on a CPU, without a gradient: (…, in), (out, in), (out,) → (…, out)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x·Wᵀ + b` in the quickest way there is: (…, in), (out, in), (out,) → (…, out).
+
+    For other types than float32 PyTorch's first choice is as quick; and whoever trains needs it.
+    """
+    mine = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    if not mine or not AVAILABLE or torch.is_grad_enabled():
+        return F.linear(x, weight, bias)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
 class QuickLinear(nn.Linear):
-    """A linear layer that takes the quickest way there is; whoever trains takes PyTorch's."""
+    """A linear layer that takes that way."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
-        mine = input.device.type == "cpu" and input.dtype == self.weight.dtype == torch.float32
-        if not mine or not AVAILABLE or torch.is_grad_enabled():
-            return F.linear(input, self.weight, self.bias)
         return linear(input, self.weight, self.bias)
