@@ -5,7 +5,7 @@ ignore it. A minute of predicting a scene from its caption gives it something to
 """
 
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import cast
 
 import torch
@@ -24,6 +24,7 @@ BACKGROUNDS = (*COLOURS, *SCENERY)
 # Restoring the mean after an emphasis needs a mean that is not near zero (see
 # prompt.conditioning.apply_weights); a constant in the last layer norm gives it one.
 ENCODING_MEAN = 0.25
+RATE = 2e-3
 
 
 def build_text_encoder(variant: Variant, known: Collection[int]) -> CLIPTextModel:
@@ -112,21 +113,42 @@ def warm_up_text_encoder(
     """Train in place until the budget is spent."""
     rng = random.Random(seed)
     heads = _Heads(model.config.hidden_size).to(device)
-    known = known_words_mask(model, tokens.known)
-    parameters = [*model.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
-    model.train()
-    for _ in budget.steps():
-        for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(2e-3)
+
+    def loss() -> Tensor:
         scenes = [random_scene(rng) for _ in range(128)]
         batch = tokens.batch([caption(scene, rng) for scene in scenes], rng)
         labels = torch.tensor([_labels(scene) for scene in scenes], device=device)
         hidden = text_states(model, batch.ids.to(device))
-        loss, accuracy = heads(hidden, batch.nouns.to(device), labels)
+        wrong, accuracy = heads(hidden, batch.nouns.to(device), labels)
+        budget.note(loss=wrong.item(), attributes=accuracy.item())
+        return wrong
+
+    train_text_encoder(model, heads, tokens, budget, loss)
+
+
+def train_text_encoder(
+    model: CLIPTextModel,
+    reader: nn.Module,
+    tokens: CaptionTokens,
+    budget: Budget,
+    loss: Callable[[], Tensor],
+) -> None:
+    """Make a loss smaller until the budget is spent; unknown words stay silent.
+
+    Args:
+        model: is trained, in place.
+        reader: what reads its states; is trained with it.
+        loss: of a batch of its own.
+    """
+    known = known_words_mask(model, tokens.known)
+    parameters = [*model.parameters(), *reader.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.0)
+    model.train()
+    for _ in budget.steps():
+        for group in optimizer.param_groups:
+            group["lr"] = budget.learning_rate(RATE)
         optimizer.zero_grad()
-        loss.backward()
+        loss().backward()
         silence_unknown_words(model, known)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        budget.note(loss=loss.item(), attributes=accuracy.item())

@@ -15,11 +15,10 @@ from stable_diffusion.networks import text_states
 from training.captions import caption
 from training.progress import Budget
 from training.scenes import random_scene
-from training.text_encoder import known_words_mask, silence_unknown_words
+from training.text_encoder import train_text_encoder
 from training.tokens import CaptionTokens
 
 BATCH = 64
-RATE = 2e-3
 
 
 def learn_to_say_the_same(
@@ -39,13 +38,8 @@ def learn_to_say_the_same(
     rng = random.Random(seed)
     widths = student.config.hidden_size, teacher.config.hidden_size
     translation = nn.Linear(*widths, bias=False, device=device)
-    known = known_words_mask(student, tokens.known)
-    parameters = [*student.parameters(), *translation.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.0)
-    student.train()
-    for _ in budget.steps():
-        for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(RATE)
+
+    def loss() -> Tensor:
         captions = [caption(random_scene(rng), rng) for _ in range(BATCH)]
         words = rng.random()  # both meet the same unknown ones
         batch, other = (
@@ -54,13 +48,11 @@ def learn_to_say_the_same(
         )
         with torch.no_grad():
             said = text_states(teacher, other)
-        loss = (translation(text_states(student, batch)) - said).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        silence_unknown_words(student, known)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        budget.note(loss=loss.item(), unlike=loss.item() / said.var().item())
+        apart = (translation(text_states(student, batch)) - said).square().mean()
+        budget.note(loss=apart.item(), unlike=apart.item() / said.var().item())
+        return apart
+
+    train_text_encoder(student, translation, tokens, budget, loss)
     return translation.weight.detach()
 
 

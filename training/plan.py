@@ -1,0 +1,58 @@
+"""What the tiny models are taught, in which order, and which share of the time each part has."""
+
+from dataclasses import replace
+
+from training.denoiser import Lesson
+
+SEED = 12
+# Shares of a model's time. One size at a time: taught three sizes at once, shapes stay blobs.
+AUTOENCODER_SHARE = 0.06
+TEXT_SHARE = 0.02
+LESSONS = (
+    Lesson("128 px", 0.05, 1.2e-3, {(128, 128): (1.0, 32)}),
+    Lesson(
+        "256 px",
+        0.5,
+        1e-3,
+        {
+            (256, 256): (0.85, 12),
+            (128, 128): (0.06, 32),
+            (384, 256): (0.045, 8),
+            (256, 384): (0.045, 8),
+        },
+        simple_share=0.6,
+    ),
+    Lesson(
+        "512 px",
+        0.37,
+        7e-4,
+        {
+            (512, 512): (0.7, 4),
+            (256, 256): (0.22, 12),
+            (384, 256): (0.04, 8),
+            (256, 384): (0.04, 8),
+        },
+        simple_share=0.3,
+    ),
+)
+# What is left to learn for a model that knows the icons already: pairs, places, large pictures.
+LESSONS_MORE = (
+    replace(LESSONS[1], share=0.45, learning_rate=6e-4, simple_share=0.15),
+    replace(LESSONS[2], share=0.55, learning_rate=5e-4, simple_share=0.15),
+)
+# tiny-v2 has tiny's autoencoder, and begins with its UNet and with a text encoder that says nearly
+# the same, so that it has only to learn to predict v.
+LESSONS_V2 = (
+    replace(LESSONS[1], share=0.4, learning_rate=8e-4, simple_share=0.25),
+    replace(LESSONS[2], share=0.48),
+)
+TEXT_SHARE_V2 = 0.12
+V2_SHARE = 0.2  # of the time for both models
+# How many scenes are drawn of each size, and from which seed.
+SCENES = {
+    (128, 128): (4000, 11),
+    (256, 256): (12000, 12),
+    (384, 256): (600, 13),
+    (512, 512): (3200, 14),
+    (256, 384): (600, 15),
+}
