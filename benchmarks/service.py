@@ -5,37 +5,29 @@ All through a real service of one worker with the tiny model: Valkey, Celery, gu
 
 import base64
 import io
-import os
 import random
 import statistics
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
 import torch
 from PIL import Image
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from benchmarks.harness import Figure, Workshop, figure, seconds
+from benchmarks.rig import KEY, noop_worker, running_service, silent, until
 from jobs.connection import connect
 from jobs.record import JobRecords
-from launcher.interruption import Interruption
-from launcher.service import Service
-from launcher.settings import LauncherSettings
-from launcher.stack import Stack
-from launcher.valkey import free_port, start_valkey
+from launcher.valkey import start_valkey
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.recipe import Recipe
 
-KEY = "bench"
 SMALL = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 2, "type": "standard"}
 LONG = {**SMALL, "H": 256, "W": 256, "ddim_steps": 30, "n_iter": 2}
 WATCHERS = 200
@@ -46,10 +38,10 @@ _SUBMITS = 100
 def measure(workshop: Workshop) -> Iterator[Figure]:
     """Each figure beside its peer in the same rounds."""
     folder = workshop.folder
-    valkey, broker = start_valkey(folder / "valkey", _silent)
+    valkey, broker = start_valkey(folder / "valkey", silent)
     try:
-        _until(lambda: Redis.from_url(broker).ping())
-        with _service(folder, broker) as url, _noop(broker) as noop:
+        until(lambda: Redis.from_url(broker).ping())
+        with running_service(folder, broker) as url, noop_worker(broker) as noop:
             client = httpx.Client(base_url=url, headers={"X-API-Key": KEY}, trust_env=False)
             bench = Bench(client, JobRecords(connect(broker), result_ttl_seconds=600), noop)
             bench.drawn(SMALL)  # the model is loaded
@@ -161,55 +153,11 @@ class Bench:
 
     def ended(self, job_id: str) -> None:
         """Wait for the end of a job."""
-        _until(lambda: self._records.get(job_id).state.final)
+        until(lambda: self._records.get(job_id).state.final)
 
     def _until_idle(self, ids: list[str]) -> None:
         for job_id in ids:
             self.ended(job_id)
-
-
-@contextmanager
-def _service(folder: Path, broker: str) -> Iterator[str]:
-    settings = LauncherSettings(
-        api_host="127.0.0.1",
-        port=free_port(),
-        data_dir=folder,
-        workers=1,
-        celery_broker_url=broker,
-        celery_result_backend=broker,
-    )
-    own = {
-        "API_KEYS": KEY,
-        "DEFAULT_MODEL": "tiny",
-        "CONCURRENCY": "1",
-        "TORCH_THREADS": "1",
-        "RATE_LIMIT": "1000000/second",
-        "MAX_WAITING_PER_KEY": "0",
-        "MAX_WAITING": "0",
-        "OUTPUTS": str(folder / "outputs"),
-    }
-    with Stack(settings, folder, Interruption(), _silent, own) as stack:
-        stack.start()
-        yield stack.url
-
-
-@contextmanager
-def _noop(broker: str) -> Iterator[Any]:
-    environment = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker}
-    os.environ |= environment
-    from benchmarks.noop import QUEUE, noop  # noqa: PLC0415 - it reads where the broker is
-
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.noop", "worker", "-Q", QUEUE]
-    command += ["--loglevel=error", "--without-gossip", "--without-mingle", "--hostname=noop@%h"]
-    service = Service("noop", command, output=_silent, environment=environment)
-    task: Any = noop
-    try:
-        task.delay().get(timeout=60)
-        yield task
-    finally:
-        service.terminate()
-        time.sleep(1)
-        service.kill()
 
 
 @contextmanager
@@ -245,20 +193,3 @@ def _picture(side: int) -> str:
     data = io.BytesIO()
     Image.frombytes("RGB", (side, side), noise).save(data, "PNG")
     return base64.b64encode(data.getvalue()).decode()
-
-
-def _until(true: Callable[[], object], most_seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + most_seconds
-    while True:
-        try:
-            if true():
-                return
-        except (OSError, RedisConnectionError):
-            pass
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.001)
-
-
-def _silent(_name: str, _line: str) -> None:
-    """What the processes say is not what is measured."""
