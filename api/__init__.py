@@ -45,7 +45,7 @@ def create_app(settings: ApiSettings) -> Flask:
         )
     rate = None
     if settings.rate_limit != NO_LIMIT:
-        rate = SubmitRate(app, desk.redis, settings.rate_limit)
+        rate = SubmitRate(desk.redis, settings.rate_limit)
     app.register_blueprint(page_routes())
     app.register_blueprint(generate_routes(desk, keys, rate, settings))
     app.register_blueprint(status_routes(desk))

@@ -5,10 +5,10 @@ Without Redis each process counts by itself: a limit that depends on nothing els
 
 import math
 import time
-from contextlib import suppress
 
-from flask import Flask, g
-from flask_limiter import Limiter, RateLimitExceeded
+from limits import parse
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import MovingWindowRateLimiter
 from redis import Redis, RedisError
 
 from api.errors import TooManyRequests
@@ -17,27 +17,22 @@ PREFIX = "sdapi:rate"
 
 
 class SubmitRate:
-    """Counts submissions of each key; nothing else a client asks for is counted.
+    """Counts submissions of each key, over a moving window.
 
     Args:
-        app: the application whose requests are counted.
         redis: where the counts are kept.
         rate: such as `60/minute`.
     """
 
-    def __init__(self, app: Flask, redis: Redis, rate: str) -> None:
-        self._limiter = Limiter(
-            key_func=lambda: g.submitter,
-            app=app,
-            storage_uri="redis://",  # which one: the pool says
-            storage_options={  # pyright: ignore[reportArgumentType]
-                "connection_pool": redis.connection_pool,
-                "key_prefix": PREFIX,
-            },
-            strategy="moving-window",
-            in_memory_fallback_enabled=True,
+    def __init__(self, redis: Redis, rate: str) -> None:
+        shared = RedisStorage(
+            "redis://",  # which one: the pool says
+            connection_pool=redis.connection_pool,
+            key_prefix=PREFIX,
         )
-        self._count = self._limiter.shared_limit(rate, scope="submit")(_nothing_more)
+        self._shared = MovingWindowRateLimiter(shared)
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._limit = parse(rate)
         self._rate = rate
 
     def count(self, submitter: str) -> None:
@@ -46,20 +41,16 @@ class SubmitRate:
         Args:
             submitter: the digest of a key, never the key.
         """
-        g.submitter = submitter
         try:
-            self._count()
-        except RateLimitExceeded as error:
-            raise TooManyRequests(self._rate, retry_after=self._wait_seconds()) from error
+            wait = self._wait_seconds(self._shared, submitter)
+        except RedisError:
+            wait = self._wait_seconds(self._own, submitter)
+        if wait:
+            raise TooManyRequests(self._rate, retry_after=wait)
 
-    def _wait_seconds(self) -> int:
-        """After how many seconds the next submission fits, at least 1."""
-        wait = 0.0
-        with suppress(RedisError):  # gone since it was counted
-            if breached := self._limiter.current_limit:
-                wait = breached.window.reset_time - time.time()
-        return max(1, math.ceil(wait))
-
-
-def _nothing_more() -> None:
-    """What the limit stands before."""
+    def _wait_seconds(self, limiter: MovingWindowRateLimiter, submitter: str) -> int:
+        """Count one more; 0, or after how many seconds it would fit."""
+        if limiter.hit(self._limit, submitter):
+            return 0
+        fits_at = limiter.get_window_stats(self._limit, submitter).reset_time
+        return max(1, math.ceil(fits_at - time.time()))

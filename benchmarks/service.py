@@ -10,16 +10,16 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import torch
 from PIL import Image
 from redis import Redis
 
+from benchmarks.client import Client, encoded
 from benchmarks.harness import Figure, Workshop, figure, seconds
-from benchmarks.rig import KEY, noop_worker, running_service, silent, until
+from benchmarks.rig import noop_worker, running_service, silent, until
 from jobs.connection import connect
 from jobs.record import JobRecords
 from launcher.valkey import start_valkey
@@ -27,6 +27,7 @@ from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.stopwatch import Stopwatch
 
 SMALL = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 2, "type": "standard"}
 LONG = {**SMALL, "H": 256, "W": 256, "ddim_steps": 30, "n_iter": 2}
@@ -42,10 +43,10 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     try:
         until(lambda: Redis.from_url(broker).ping())
         with running_service(folder, broker) as url, noop_worker(broker) as noop:
-            client = httpx.Client(base_url=url, headers={"X-API-Key": KEY}, trust_env=False)
-            bench = Bench(client, JobRecords(connect(broker), result_ttl_seconds=600), noop)
+            bench = Bench(Client(url), JobRecords(connect(broker), result_ttl_seconds=600), noop)
             bench.drawn(SMALL)  # the model is loaded
             yield from bench.way(workshop.rounds)
+            yield from bench.progress(workshop.rounds)
             yield from bench.submits(workshop.rounds)
             yield from bench.init_image(workshop.rounds)
             yield from bench.watched(workshop.rounds)
@@ -58,7 +59,7 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
 class Bench:
     """The measurements, through one service."""
 
-    def __init__(self, client: httpx.Client, records: JobRecords, noop: Any) -> None:
+    def __init__(self, client: Client, records: JobRecords, noop: Any) -> None:
         self._client = client
         self._records = records
         self._noop = noop
@@ -84,6 +85,22 @@ class Bench:
             )
         yield figure("POST to result, less the drawing; a Celery no-op", overheads, noops, "ms")
 
+    def progress(self, rounds: int) -> Iterator[Figure]:
+        """The sampling of a job whose progress is told and shown, and of one that nobody sees."""
+        recipe = Recipe(prompt="a red circle", width=256, height=256, steps=30, iterations=2)
+        told: list[float] = []
+        untold: list[float] = []
+        for _ in range(rounds):
+            watch = Stopwatch()
+            list(generate(self._model, recipe, stopwatch=watch))
+            untold.append(watch.seconds["sample"])
+            job_id = self.sent(LONG)
+            self.ended(job_id)
+            result = self._records.get(job_id).result
+            assert result
+            told.append(result.timings["sample"])
+        yield figure("sampling with progress and previews; without", told, untold)
+
     def submits(self, rounds: int) -> Iterator[Figure]:
         """Requests a second, beside `send_task` alone. The jobs are cancelled at once."""
         ours: list[float] = []
@@ -92,9 +109,7 @@ class Bench:
             began = time.perf_counter()
             ids = [self.sent(LONG) for _ in range(_SUBMITS)]
             ours.append(1000 * (time.perf_counter() - began) / _SUBMITS)
-            for job_id in ids:
-                self._client.post(f"/cancel/{job_id}")
-            self._until_idle(ids)
+            self._cancelled(ids)
             began = time.perf_counter()
             for _ in range(_SUBMITS):
                 self._noop.apply_async(ignore_result=True)
@@ -107,16 +122,14 @@ class Bench:
         times: dict[str, list[float]] = {large: [], small: []}
         for _ in range(rounds):
             for picture, taken in times.items():
-                body = {**SMALL, "init_img": picture, "n_iter": 1}
+                body = encoded({**SMALL, "init_img": picture, "n_iter": 1})
                 ids: list[str] = []
                 each = [
-                    seconds(lambda body=body, ids=ids: ids.append(self.sent(body, "/img2img")))
+                    seconds(lambda body=body, ids=ids: ids.append(self._client.img2img(body)))
                     for _ in range(_A_ROUND)
                 ]
                 taken.append(1000 * statistics.median(each))
-                for job_id in ids:
-                    self._client.post(f"/cancel/{job_id}")
-                self._until_idle(ids)
+                self._cancelled(ids)
         name = f"submit, init image of {len(large) / 1e6:.1f} MB; of a kilobyte"
         yield figure(name, times[large], times[small], "ms")
 
@@ -129,7 +142,7 @@ class Bench:
             alone.append(seconds(lambda: self.drawn(LONG)))
             looked_at = [self.sent(SMALL)]
             self.ended(looked_at[0])
-            with _crowd(str(self._client.base_url), looked_at, answers):
+            with _crowd(self._client.url, looked_at, answers):
                 time.sleep(2)  # all of them are there before the job is
                 watched.append(seconds(lambda looked_at=looked_at: self._watched(looked_at)))
         yield figure(f"a job polled by {WATCHERS}; by nobody", watched, alone)
@@ -145,17 +158,17 @@ class Bench:
         """Submit a job and see it end, by the record itself."""
         self.ended(self.sent(body))
 
-    def sent(self, body: dict[str, Any], path: str = "/generate") -> str:
+    def sent(self, body: dict[str, Any]) -> str:
         """The id of a submitted job."""
-        answer = self._client.post(path, json=body)
-        answer.raise_for_status()
-        return answer.headers["Location"].rpartition("/")[2]
+        return self._client.generate(encoded(body))
 
     def ended(self, job_id: str) -> None:
         """Wait for the end of a job."""
         until(lambda: self._records.get(job_id).state.final)
 
-    def _until_idle(self, ids: list[str]) -> None:
+    def _cancelled(self, ids: list[str]) -> None:
+        for job_id in ids:
+            self._client.cancel(job_id)
         for job_id in ids:
             self.ended(job_id)
 
@@ -166,15 +179,12 @@ def _crowd(url: str, looked_at: list[str], answers: list[float]) -> Iterator[Non
     over = threading.Event()
 
     def watch(number: int) -> None:
-        with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-            over.wait(0.5 * number / WATCHERS)
-            while not over.is_set():
-                path = f"/status/{looked_at[0]}"
-                asked = lambda path=path: client.get(path, params={"images": "false"})  # noqa: E731
-                # an idle connection may be closed by the server just when it is used again
-                with suppress(httpx.ReadError, httpx.RemoteProtocolError):
-                    answers.append(seconds(asked))
-                over.wait(0.5)
+        client = Client(url)
+        over.wait(0.5 * number / WATCHERS)
+        while not over.is_set():
+            answers.append(seconds(lambda: client.status(looked_at[0])))
+            over.wait(0.5)
+        client.close()
 
     threads = [threading.Thread(target=watch, args=(number,)) for number in range(WATCHERS)]
     for thread in threads:

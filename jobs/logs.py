@@ -20,7 +20,7 @@ LogFormat = Literal["text", "json"]
 # Celery tells each message twice; the worker's own events say it once, with the job's id.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "kombu", "celery.redirected")
 # What libraries say at DEBUG is not ours to vouch for: botocore's tells how requests are signed.
-_WORDY = ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "PIL", "flask-limiter")
+_WORDY = ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "PIL")
 
 
 def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> None:

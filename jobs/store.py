@@ -5,11 +5,11 @@ and a number. A picture is written into a hidden folder and renamed (in an objec
 so that nobody sees half a picture, and nothing is seen of a job that did not finish.
 """
 
+import os
 import posixpath
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Literal
 
 from fsspec.implementations.local import LocalFileSystem
@@ -109,7 +109,8 @@ class PictureStore:
             outdir: folder below the root.
             token: the claim's fencing token, so that two attempts never write to one file.
         """
-        self.discard_parts(job_id, before=token)
+        if token > 1:  # the first attempt finds nothing to discard
+            self.discard_parts(job_id, before=token)
         staging = Staging(self, job_id, outdir, token)
         try:
             yield staging
@@ -215,8 +216,8 @@ class PictureStore:
         path = f"{self._root}/{name}"
         if isinstance(self._files, LocalFileSystem):
             # the root's owner may link folders inside it, but not out of it
-            root = Path(self._root).resolve()
-            if not Path(path).resolve().is_relative_to(root):
+            root = os.path.realpath(self._root)
+            if os.path.commonpath([root, os.path.realpath(path)]) != root:
                 raise UnsafeName(f"{name!r} is outside the output root")
         return path
 

@@ -1,6 +1,7 @@
 """Who serves what: workers announce themselves in Redis, and everybody can read it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,22 @@ from jobs.names import JOB_TYPES, JobType
 
 _REMEMBERED_SECONDS = 86_400
 _MISSED_SECONDS = 3600
+
+# KEYS all that have announced themselves  ARGV what their keys begin with
+# -> announcement, milliseconds left, ...
+_HEARD = """#!lua flags=allow-oom
+local found = {}
+for _, worker in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local text = redis.call('GET', ARGV[1] .. worker)
+  if text then
+    found[#found + 1] = text
+    found[#found + 1] = redis.call('PTTL', ARGV[1] .. worker)
+  else
+    redis.call('SREM', KEYS[1], worker)
+  end
+end
+return found
+"""
 
 
 class ModelFacts(BaseModel):
@@ -105,6 +122,7 @@ class Workers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._heard = redis.register_script(_HEARD)
 
     def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> None:
         """Say that this worker is alive, for the next `ttl_seconds`."""
@@ -136,19 +154,12 @@ class Workers:
     def heard(self) -> tuple[Heard, ...]:
         """The workers heard of lately, by id, each with the age of its last word."""
         with reaching_redis():
-            ids = sorted(cast(set[str], self._redis.smembers(keys.WORKERS)))
-            if not ids:
-                return ()
-            pipe = self._redis.pipeline(transaction=True)
-            for worker in ids:
-                pipe.get(keys.WORKER + worker)
-                pipe.pttl(keys.WORKER + worker)
-            answers = iter(pipe.execute())
-            found = {worker: (next(answers), next(answers)) for worker in ids}
-            silent = [worker for worker, (text, _) in found.items() if text is None]
-            if silent:
-                self._redis.srem(keys.WORKERS, *silent)
-        return tuple(_heard(text, left / 1000) for text, left in found.values() if text)
+            found = cast(list[str | int], self._heard(keys=[keys.WORKERS], args=[keys.WORKER]))
+        heard = (
+            _heard(str(text), int(left) / 1000)
+            for text, left in zip(found[::2], found[1::2], strict=True)
+        )
+        return tuple(sorted(heard, key=lambda one: one.facts.worker_id))
 
     def missed(self) -> tuple[JobType, ...]:
         """The types that nobody serves, though somebody did who vanished without signing off.
@@ -173,7 +184,7 @@ class Workers:
             text = cast(str | None, self._redis.get(keys.LAST_SERVED))
         if text is None:
             return Served(types=(), models=(), alive=False)
-        last = WorkerFacts.model_validate_json(text)
+        last = _facts(text)
         nothing_held = tuple(
             facts.model_copy(update={"resident": False}) for facts in last.model_facts
         )
@@ -200,5 +211,11 @@ def _together(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
 
 
 def _heard(text: str, left_seconds: float) -> Heard:
-    facts = WorkerFacts.model_validate_json(text)
+    facts = _facts(text)
     return Heard(facts, max(0.0, facts.silent_seconds - left_seconds))
+
+
+@lru_cache(maxsize=256)
+def _facts(text: str) -> WorkerFacts:
+    """What an announcement says. Every request asks, and few say anything new."""
+    return WorkerFacts.model_validate_json(text)

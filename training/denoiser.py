@@ -46,7 +46,11 @@ NOISY_SKEW = 1.5
 # What can be seen needs no words: there the words of another picture teach the network to believe
 # its eyes, or a weak img2img would repaint all of its source.
 VISIBLE_UNTIL = 300
-OTHERS_WORDS = 0.5
+OTHERS_WORDS = 0.6
+# Of two blended prompts the heavier wins: how many captions are blended, and the heavier one's
+# share.
+BLENDED = 0.12
+HEAVIER = (0.65, 0.95)
 EMA_DECAY = 0.998
 Size = tuple[int, int]  # width, height in pixels
 
@@ -54,6 +58,23 @@ Size = tuple[int, int]  # width, height in pixels
 def build_unet(variant: Variant) -> UNet2DConditionModel:
     """A fresh UNet of this variant, in channels-last memory."""
     return placed(UNet2DConditionModel(**variant.unet), channels_last=True)
+
+
+def own_share(t: Tensor) -> Tensor:
+    """How much of what a picture's network hears is its own caption; the rest is another's.
+
+    Args:
+        t: (n,) timesteps.
+
+    Returns:
+        (n,) float32, 0 to 1.
+    """
+    low, high = HEAVIER
+    heavier = low + (high - low) * torch.rand(t.shape, device=t.device)
+    chance = torch.rand(t.shape, device=t.device)
+    visible = t < VISIBLE_UNTIL
+    own = torch.where(~visible & (chance < BLENDED), heavier, 1.0)
+    return torch.where(visible & (chance < OTHERS_WORDS), 0.0, own)
 
 
 @dataclass(frozen=True)
@@ -132,8 +153,8 @@ class Student:
         # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             hidden = apply_weights(text_states(text, ids), weights)
-            astray = (t < VISIBLE_UNTIL) & (torch.rand(count, device=self.device) < OTHERS_WORDS)
-            hidden = torch.where(astray.view(-1, 1, 1), hidden.roll(1, 0), hidden)
+            own = own_share(t).view(-1, 1, 1)
+            hidden = own * hidden + (1 - own) * hidden.roll(1, 0)
             output = unet_prediction(unet, noised, t, hidden).float()
         if self.prediction == "v":
             target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
