@@ -26,7 +26,7 @@ from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.filling import load_networks
 from stable_diffusion.weights.saving import save_checkpoint
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
-from training.denoiser import Lesson, Size, Student, build_unet, teach
+from training.denoiser import Lesson, Size, build_unet, teach
 from training.glance import glance
 from training.latents import cached_scenes
 from training.plan import (
@@ -41,6 +41,8 @@ from training.plan import (
     V2_SHARE,
 )
 from training.progress import Budget, keep, working_seconds
+from training.student import Student
+from training.teacher import Teacher
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
 from training.translation import learn_to_say_the_same, take_over
@@ -121,6 +123,15 @@ def make_unet(shop: Workshop, translation: Tensor | None = None) -> UNet2DCondit
     return unet
 
 
+def teacher_of(shop: Workshop) -> Teacher | None:
+    """The base as the teacher of a model of another shape."""
+    if shop.base is None:
+        return None
+    for module in (shop.base.unet, shop.base.text):
+        module.requires_grad_(False).eval()
+    return Teacher(shop.base.unet, shop.base.text, ClipTokenizer())
+
+
 def make_model(shop: Workshop) -> Iterator[Networks]:
     """All phases; yields the networks after each of the UNet's lessons."""
     shop.folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +140,14 @@ def make_model(shop: Workshop) -> Iterator[Networks]:
     tokens = CaptionTokens(ClipTokenizer(pad=shop.variant.text["pad_token_id"]))
     text, translation = make_text_encoder(shop, tokens)
     unet = make_unet(shop, translation)
-    student = Student(unet, text, tokens.known, shop.variant.prediction, shop.device)
+    student = Student(
+        unet,
+        text,
+        tokens.known,
+        shop.variant.prediction,
+        shop.device,
+        teacher=teacher_of(shop) if translation is not None else None,
+    )
     networks = Networks(student.average_text, student.average_unet, vae)
     for lesson in shop.lessons:
         budget, path, state = shop.phase(lesson.name, lesson.share)

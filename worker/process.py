@@ -30,12 +30,14 @@ from worker.lease import LeaseKeeper
 from worker.measured import MeasuredClaims
 from worker.memory import gpu_bytes, resident_bytes
 from worker.metrics import WorkerMetrics
+from worker.pen import Pen
 from worker.previewer import Previewer
 from worker.reaper import Reaper
 from worker.reporter import Reporter
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 from worker.shelf import Shelf
+from worker.studio import Studio
 from worker.sweeper import Sweeper
 from worker.ticker import Ticker
 
@@ -79,16 +81,23 @@ class WorkerProcess:
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
         self._reporter = Reporter(self._claims, self._metrics.step)
         previewer = Previewer(self._claims) if settings.previews else None
+        pen = Pen()
         self._runner = Runner(
             owner=self.worker_id,
             claims=self._claims,
-            store=store,
+            pen=pen,
             remains=self._remains,
-            shelf=self._shelf,
-            room=self._room,
+            studio=Studio(
+                claims=self._claims,
+                pen=pen,
+                store=store,
+                remains=self._remains,
+                shelf=self._shelf,
+                room=self._room,
+                reporter=self._reporter,
+                previewer=previewer,
+            ),
             keeper=self._keeper,
-            reporter=self._reporter,
-            previewer=previewer,
             unwell=self._give_up,
         )
         self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]

@@ -31,10 +31,12 @@ from tests.worker.small import SmallEngine
 from worker.catalogue import Catalogue
 from worker.engine import Engine, EngineRoom
 from worker.lease import LeaseKeeper
+from worker.pen import Pen
 from worker.previewer import Previewer
 from worker.reporter import Reporter
 from worker.runner import Runner
 from worker.shelf import Shelf
+from worker.studio import Studio
 
 
 @dataclass
@@ -108,16 +110,24 @@ class Bench:
         reporter = Reporter(self.claims)
         previewer = Previewer(self.claims) if previews else None
         catalogue = catalogue or Catalogue(self.models, "small")
-        runner = Runner(
-            owner="test",
+        pen = Pen()
+        studio = Studio(
             claims=self.claims,
+            pen=pen,
             store=self.store,
             remains=self.remains,
             shelf=Shelf(catalogue, room),
             room=room,
-            keeper=keeper,
             reporter=reporter,
             previewer=previewer,
+        )
+        runner = Runner(
+            owner="test",
+            claims=self.claims,
+            pen=pen,
+            remains=self.remains,
+            studio=studio,
+            keeper=keeper,
             unwell=self.unwell.set,
         )
         threads = [thread for thread in (keeper, reporter, previewer) if thread]

@@ -118,7 +118,7 @@ def test_no_preview_keeps_a_model_that_was_given_back(bench: Bench) -> None:
         never_draws = Previewer(bench.claims)
         bench.submit()
         replace(runner, previewer=never_draws).run_next("standard")
-        runner.shelf.clear()
+        runner.studio.shelf.clear()
         gc.collect()
         (model,) = models
         assert model() is None

@@ -12,7 +12,7 @@ from stable_diffusion.errors import PromptError, UnreadableModel
 from tests.worker.conftest import Bench, until
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
 from worker.errors import StopReason
-from worker.runner import MEMORY_RAN_OUT
+from worker.studio import MEMORY_RAN_OUT
 
 
 def opened(bench: Bench, name: str) -> Image.Image:
@@ -157,7 +157,7 @@ def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) 
     engine = SmallEngine()
     with bench.runner(engine) as runner:
         runner.run_next("standard")
-        assert runner.shelf.loaded() == ()
+        assert runner.studio.shelf.loaded() == ()
         runner.run_next("standard")
     status = bench.status(too_large)
     assert (status.state, status.attempts) == (JobState.FAILURE, 1)
@@ -360,7 +360,7 @@ def test_an_ending_is_written_once_redis_is_back(
             raise failures.pop()
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("worker.runner._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("worker.pen._RETRY_SECONDS", 0.01)
     monkeypatch.setattr(bench.claims, "finish", finish)
     bench.run()
     assert bench.status(job_id).state is JobState.SUCCESS

@@ -1,0 +1,160 @@
+"""The networks that learn to denoise: their loss, their optimizer, their running average.
+
+Loss: the MSE of v (Salimans and Ho 2022, appendix D), which for a network that predicts the noise
+is the MSE of the noise over ᾱ. Plain MSE of the noise counts the high noise levels, where a
+picture's content is decided, for next to nothing.
+"""
+
+import copy
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from stable_diffusion.networks import unet_prediction
+from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.variants import Prediction
+from training.noising import draw_noise, draw_timesteps, own_share
+from training.teacher import Teacher, heard
+from training.text_encoder import known_words_mask, silence_unknown_words
+from training.tokens import TokenBatch
+
+TEXT_RATE = 0.3  # of the UNet's learning rate
+EMA_DECAY = 0.998
+
+
+@dataclass
+class Student:
+    """The networks in training, their optimizer, and the running average that is shipped.
+
+    Attributes:
+        teacher: says what is to be predicted, instead of the pictures; only of a student of v.
+    """
+
+    unet: UNet2DConditionModel
+    text: CLIPTextModel
+    known_words: Collection[int]
+    prediction: Prediction
+    device: torch.device
+    teacher: Teacher | None = None
+
+    def __post_init__(self) -> None:
+        self.average_unet, self.average_text = copy.deepcopy((self.unet, self.text))
+        self._averaged = ((self.average_unet, self.unet), (self.average_text, self.text))
+        for average, _ in self._averaged:
+            average.requires_grad_(False).eval()
+        self.schedule = NoiseSchedule()
+        self.alphas = self.schedule.alphas_cumprod.to(self.device, torch.float32)
+        self._known = known_words_mask(self.text, self.known_words)
+        # On a CPU each core learns from its own share of the batch: layers this small leave two
+        # threads of one operation waiting for each other half of the time.
+        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
+        self.crew = [(self.unet, self.text)] + [self._apprentice() for _ in range(cores - 1)]
+        single = partial(torch.set_num_threads, 1) if cores > 1 else None
+        self.pool = ThreadPoolExecutor(cores, initializer=single)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": self.unet.parameters()}, {"params": self.text.parameters()}],
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=True,
+        )
+
+    def set_rate(self, rate: float) -> None:
+        for group, share in zip(self.optimizer.param_groups, (1.0, TEXT_RATE), strict=True):
+            group["lr"] = rate * share
+
+    def _loss(
+        self,
+        unet: UNet2DConditionModel,
+        text: CLIPTextModel,
+        latents: Tensor,
+        ids: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        """Weighted MSE of one batch: latents (n, 4, h, w), ids and weights (n, 77)."""
+        t = draw_timesteps(len(latents), self.device)
+        alpha = self.alphas[t].view(-1, 1, 1, 1)
+        noise = draw_noise(latents)
+        noised = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        own = own_share(t).view(-1, 1, 1)
+        # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            hidden = heard(text, ids, weights, own)
+            output = unet_prediction(unet, noised, t, hidden).float()
+        if self.prediction == "epsilon":
+            return ((output - noise).square() / alpha).mean()
+        if self.teacher is None:
+            target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        else:
+            target = self.teacher.velocity(noised, t, alpha, ids, weights, own)
+        return (output - target).square().mean()
+
+    def step(self, latents: Tensor, batch: TokenBatch) -> float:
+        """Learn from one batch; returns its loss."""
+        self.optimizer.zero_grad()
+        size = max(1, -(-len(latents) // len(self.crew)))
+        shares = zip(
+            self.crew, latents.split(size), batch.ids.split(size), batch.weights.split(size),
+            strict=False,
+        )  # fmt: skip
+
+        def learn(share: tuple[tuple[Any, Any], Tensor, Tensor, Tensor]) -> float:
+            (unet, text), *tensors = share
+            part = len(tensors[0]) / len(latents)
+            placed = (tensor.to(self.device) for tensor in tensors)
+            loss = self._loss(unet, text, *placed) * part
+            loss.backward()
+            return loss.item()
+
+        total = sum(self.pool.map(learn, shares))
+        for members in zip(*(self._parameters(*pair) for pair in self.crew), strict=True):
+            chief, *others = members
+            for other in others:
+                if other.grad is not None and chief.grad is not None:
+                    chief.grad += other.grad
+                    other.grad = None
+        silence_unknown_words(self.text, self._known)
+        torch.nn.utils.clip_grad_norm_(self._parameters(self.unet, self.text), 1.0)
+        self.optimizer.step()
+        return total
+
+    @staticmethod
+    def _parameters(unet: nn.Module, text: nn.Module) -> list[nn.Parameter]:
+        return [*unet.parameters(), *text.parameters()]
+
+    def _apprentice(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """A second pair of networks over the same weights, with gradients of its own."""
+        pair = copy.deepcopy((self.unet, self.text))
+        masters = self._parameters(self.unet, self.text)
+        for copied, master in zip(self._parameters(*pair), masters, strict=True):
+            copied.data = master.data
+        return pair
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        for slow, quick in self._averaged:
+            for average, parameter in zip(slow.parameters(), quick.parameters(), strict=True):
+                average.lerp_(parameter, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "unet": self.unet.state_dict(),
+            "text": self.text.state_dict(),
+            "average_unet": self.average_unet.state_dict(),
+            "average_text": self.average_text.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.unet.load_state_dict(state["unet"])
+        self.text.load_state_dict(state["text"])
+        self.average_unet.load_state_dict(state["average_unet"])
+        self.average_text.load_state_dict(state["average_text"])
+        self.optimizer.load_state_dict(state["optimizer"])

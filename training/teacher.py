@@ -1,0 +1,69 @@
+"""A taught model says what a new one is to predict.
+
+A picture and its noise are one of the answers that could be right; a taught model says the mean of
+them all, and the same is learned in fewer steps. Source: Hinton et al. 2015 (arXiv:1503.02531),
+with the target of Salimans and Ho 2022 (appendix D).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from stable_diffusion.networks import text_states, unet_prediction
+from stable_diffusion.prompt.conditioning import apply_weights
+from stable_diffusion.prompt.tokenizer import ClipTokenizer
+
+
+def heard(text: CLIPTextModel, ids: Tensor, weights: Tensor, own: Tensor) -> Tensor:
+    """What the UNet hears of captions, each mixed with the one before it in the batch.
+
+    Args:
+        text: the text encoder.
+        ids, weights: (n, 77).
+        own: (n, 1, 1), how much of it is a picture's own caption.
+
+    Returns:
+        (n, 77, width).
+    """
+    hidden = apply_weights(text_states(text, ids), weights)
+    return own * hidden + (1 - own) * hidden.roll(1, 0)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model that predicts the noise, and is asked for v.
+
+    Attributes:
+        unet, text: its networks.
+        tokenizer: its own; only what it fills captions up with may differ from the student's.
+    """
+
+    unet: UNet2DConditionModel
+    text: CLIPTextModel
+    tokenizer: ClipTokenizer
+
+    @torch.no_grad()
+    def velocity(
+        self, noised: Tensor, t: Tensor, alpha: Tensor, ids: Tensor, weights: Tensor, own: Tensor
+    ) -> Tensor:
+        """What it predicts, as v = (ε - √(1-ᾱ)·x) / √ᾱ.
+
+        Args:
+            noised: x, (n, 4, h, w).
+            t: (n,).
+            alpha: ᾱ of t, (n, 1, 1, 1).
+            ids, weights, own: as of `heard`; the ids are the student's.
+        """
+        hidden = heard(self.text, self._own_ids(ids), weights, own)
+        noise = unet_prediction(self.unet, noised, t, hidden)
+        return (noise - (1 - alpha).sqrt() * noised) / alpha.sqrt()
+
+    def _own_ids(self, ids: Tensor) -> Tensor:
+        """The ids as its own tokenizer fills them up."""
+        ended = (ids == self.tokenizer.end).cumsum(1) > 0
+        padding = ended.roll(1, 1)
+        padding[:, 0] = False
+        return torch.where(padding, self.tokenizer.pad, ids)
