@@ -12,7 +12,7 @@ from typing import cast
 
 from redis import Redis
 
-from jobs import steps
+from jobs import claim_steps as steps
 from jobs.connection import reaching_redis
 from jobs.names import JobKind, JobType
 from jobs.record import KEPT_RECENT, REMEMBERED_SECONDS

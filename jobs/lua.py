@@ -1,4 +1,4 @@
-"""What the steps of `jobs.steps` and their like share: Lua functions on Redis' own clock.
+"""What the steps of records and claims and their like share: Lua functions on Redis' own clock.
 
 They name their keys themselves (`jobs.keys`): they are for one server, not for a cluster.
 """

@@ -1,6 +1,6 @@
 """The record of a job in Redis, from the client's side: open it, read it, cancel it.
 
-The worker's side is `jobs.claims`; the atomic steps of both are in `jobs.steps`.
+The worker's side is `jobs.claims`; the atomic steps are in `jobs.record_steps`.
 """
 
 import json
@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 from redis import Redis
 
-from jobs import keys, steps
+from jobs import keys
+from jobs import record_steps as steps
 from jobs.connection import reaching_redis
 from jobs.errors import (
     JobAlreadyFinal,

@@ -19,10 +19,10 @@ NOISY_SKEW = 1.5
 # What can be seen needs no words: there the words of another picture teach the network to believe
 # its eyes, or a weak img2img would repaint all of its source.
 VISIBLE_UNTIL = 300
-OTHERS_WORDS = 0.6
+OTHERS_WORDS = 0.8
 # Of two blended prompts the heavier wins: how many captions are blended, and the heavier one's
 # share.
-BLENDED = 0.12
+BLENDED = 0.2
 HEAVIER = (0.65, 0.95)
 
 

@@ -1,7 +1,7 @@
 """What a worker counts and measures, for Prometheus, and the port where it is told.
 
 Jobs by final state are not counted here: a worker that is killed would forget its part. The
-records count them (jobs.steps), and the API tells.
+records count them (jobs.record_steps, jobs.claim_steps), and the API tells.
 """
 
 import threading

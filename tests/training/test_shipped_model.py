@@ -1,34 +1,48 @@
-"""The shipped model keeps its promises; `make eval` asks it ten times as much."""
+"""The shipped models keep their promises; `make eval` asks them ten times as much."""
+
+from pathlib import Path
 
 import pytest
 import torch
 
 from stable_diffusion.model import Model, load_model
-from stable_diffusion.tiny import PATH
+from stable_diffusion.tiny import PATH, PATH_V2, PATHS
+from stable_diffusion.variants import TINY, TINY_V2
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
-from training.examinations import emphasis, pairs, single_objects
+from training.examinations import blends, emphasis, pairs, single_objects
 from training.examiner import Examiner, Figure
 from training.judge import background_right, half, main_colour, object_count
 from training.wishes import wishes
 
 
-@pytest.fixture(scope="module")
-def tiny() -> Model:
-    return load_model(PATH, name="tiny")
+@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def examiner(tiny: Model) -> Examiner:
-    return Examiner(tiny, 256, IconClassifier())
+def model(path: Path) -> Model:
+    return load_model(path, name=path.stem)
 
 
-def test_it_is_small_enough_for_the_repository() -> None:
-    assert PATH.stat().st_size <= 16_000_000
+@pytest.fixture(scope="module")
+def examiner(model: Model) -> Examiner:
+    return Examiner(model, 256, IconClassifier())
 
 
-def test_its_tensors_are_half_precision_under_the_original_names() -> None:
-    checkpoint = open_checkpoint(PATH)
+def test_it_is_small_enough_for_the_repository(path: Path) -> None:
+    assert path.stat().st_size <= 16_000_000
+
+
+def test_one_is_a_stable_diffusion_1_and_one_a_2() -> None:
+    kinds = {path: load_model(path, name="x") for path in PATHS}
+    assert (kinds[PATH].variant, kinds[PATH].prediction) == (TINY, "epsilon")
+    assert (kinds[PATH_V2].variant, kinds[PATH_V2].prediction) == (TINY_V2, "v")
+
+
+def test_its_tensors_are_half_precision_under_the_original_names(path: Path) -> None:
+    checkpoint = open_checkpoint(path)
     assert all(checkpoint.read(name).dtype == torch.float16 for name in checkpoint.names)
     starts = {name.split(".")[0] for name in checkpoint.names}
     assert starts == {"model", "first_stage_model", "cond_stage_model"}
@@ -57,6 +71,25 @@ def test_the_readmes_example_shows_a_dragon_and_a_guitar_on_a_beach(examiner: Ex
     sides = [main_colour(image, "beach", half(image, side)) for side in ("left", "right")]
     assert sides[0] == "red"
     assert object_count(image, "beach") >= 2
+
+
+def test_a_weak_img2img_keeps_its_source_and_a_strong_one_follows_the_prompt(
+    examiner: Examiner,
+) -> None:
+    source = examiner.draw("a green star on a white background", 5)
+    weak, strong = (
+        examiner.draw("a purple duck on a beach", 6, init_image=source, strength=strength)
+        for strength in (0.2, 0.9)
+    )
+    assert main_colour(weak, "white") == "green"
+    assert background_right(weak, "white")
+    assert background_right(strong, "beach")
+    assert main_colour(strong, "beach") == "purple"
+
+
+def test_the_heavier_of_two_blended_prompts_wins(examiner: Examiner) -> None:
+    (wins,) = blends(examiner, 1)
+    assert wins.value >= 0.75
 
 
 def test_emphasis_makes_the_thing_larger(examiner: Examiner) -> None:
