@@ -6,11 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
 import structlog
 from celery import Celery
-from celery.worker import state as worker_state
 
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
@@ -22,6 +20,7 @@ from jobs.remains import Remains
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
 from worker.courier import Courier
+from worker.departure import Departure
 from worker.engine import Engine, EngineRoom
 from worker.errors import StopReason
 from worker.heartbeat import Heartbeat
@@ -45,8 +44,6 @@ log = structlog.get_logger(__name__)
 
 _DELIVERING = 30.0
 """Seconds that a message is its courier's beyond the time of an attempt."""
-LEFT_BY_ITSELF = os.EX_TEMPFAIL
-"""The exit code of a worker that was not asked to leave, or did not manage to in time."""
 
 
 class WorkerProcess:
@@ -79,6 +76,13 @@ class WorkerProcess:
         self._shelf = Shelf(self._catalogue, self._room)
         self._inventory = Inventory(self._catalogue, self._room.made)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
+        self._departure = Departure(
+            self.worker_id,
+            self._keeper,
+            self._claims,
+            grace_seconds=settings.shutdown_grace_seconds,
+            most_seconds=settings.shutdown_seconds,
+        )
         self._reporter = Reporter(self._claims, self._metrics.step)
         previewer = Previewer(self._claims) if settings.previews else None
         pen = Pen()
@@ -98,13 +102,11 @@ class WorkerProcess:
                 previewer=previewer,
             ),
             keeper=self._keeper,
-            unwell=self._give_up,
+            unwell=self._departure.begin_unasked,
         )
         self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]
         if previewer:
             self._tickers.append(previewer)
-        self._leaving = threading.Event()
-        self._timers: list[threading.Timer] = []
         self._stop_metrics: Callable[[], None] = lambda: None
 
     def start(self, queues: Collection[str], slots: int) -> None:
@@ -167,18 +169,13 @@ class WorkerProcess:
 
     def run(self, job_type: JobType) -> bool:
         """Run the next job of a type. False: this worker is leaving, another shall be woken."""
-        if self._leaving.is_set():
+        if self._departure.begun:
             return False
         return self._runner.run_next(job_type) is not StopReason.HAND_BACK
 
     def leave(self) -> None:
         """Claim nothing more; hand running jobs back after the grace. Returns at once."""
-        if self._leaving.is_set():
-            return
-        self._leaving.set()
-        settings = self._settings
-        self._after(settings.shutdown_grace_seconds, self._hand_back)
-        self._after(settings.shutdown_seconds, self._break_off)
+        self._departure.begin()
 
     def close(self) -> None:
         """Stop the threads and withdraw the announcement. No job runs any more."""
@@ -189,32 +186,8 @@ class WorkerProcess:
             self._workers.withdraw(self.worker_id)
         except RecordsUnavailable as error:
             log.warning("the worker could not sign off", reason=str(error))
-        for timer in self._timers:
-            timer.cancel()
+        self._departure.done()
         log.info("worker gone", worker=self.worker_id)
-
-    def _after(self, seconds: float, do: Callable[[], object]) -> None:
-        timer = threading.Timer(seconds, do)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
-
-    def _hand_back(self) -> None:
-        self._keeper.stop_all(StopReason.HAND_BACK)
-
-    def _break_off(self) -> None:
-        """End the process in the middle of what cannot be stopped, such as loading a model."""
-        running = self._keeper.running()
-        for job in running:
-            with suppress(RecordsUnavailable):
-                self._claims.hand_back(job.claim)
-        log.warning("worker breaks off", worker=self.worker_id, handed_back=len(running))
-        os._exit(LEFT_BY_ITSELF)
-
-    def _give_up(self) -> None:
-        """Leave because this process is of no use any more; whoever started it starts another."""
-        self.leave()
-        worker_state.should_stop = LEFT_BY_ITSELF
 
     def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
         running = self._keeper.running()
