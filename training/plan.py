@@ -40,13 +40,20 @@ LESSONS_MORE = (
     replace(LESSONS[1], share=0.45, learning_rate=6e-4, simple_share=0.15),
     replace(LESSONS[2], share=0.55, learning_rate=5e-4, simple_share=0.15),
 )
-# tiny-v2 has tiny's autoencoder, and begins with its UNet and with a text encoder that says nearly
-# the same, so that it has only to learn to predict v.
+# tiny-v2 has tiny's autoencoder, begins with its UNet and with a text encoder that says nearly the
+# same, and is told by tiny what to predict.
 LESSONS_V2 = (
-    replace(LESSONS[1], share=0.4, learning_rate=8e-4, simple_share=0.25),
-    replace(LESSONS[2], share=0.48),
+    replace(LESSONS[1], share=0.29, learning_rate=8e-4, simple_share=0.25),
+    replace(LESSONS[2], share=0.34),
+    Lesson(
+        "256 and 512 px",
+        0.28,
+        4e-4,
+        {(256, 256): (0.6, 12), (512, 512): (0.4, 4)},
+        simple_share=0.2,
+    ),
 )
-TEXT_SHARE_V2 = 0.12
+TEXT_SHARE_V2 = 0.09
 V2_SHARE = 0.2  # of the time for both models
 # How many scenes are drawn of each size, and from which seed.
 SCENES = {

@@ -156,7 +156,7 @@ def test_the_latest_jobs_and_the_models_are_listed(client: Client) -> None:
     job.wait()
 
     assert client.recent()[0].id == job.id
-    assert {model.name for model in client.models().models} == {"small", "tiny"}
+    assert {model.name for model in client.models().models} == {"small", "tiny", "tiny-v2"}
     able = client.capabilities()
     assert able.default_model == "small"
     assert "ddim" in [sampler.key for sampler in able.samplers]
