@@ -29,7 +29,7 @@ def single_objects(examiner: Examiner, count: int) -> Iterator[Figure]:
         image = examiner.draw(wish.prompt, wish.seed)
         colours.append(
             judge.background_right(image, wish.background)
-            and judge.main_colour(image, wish.background) == wish.colour
+            and judge.is_coloured(image, wish.background, wish.colour)
         )
         icons.append(examiner.shows(image, wish.icon))
         alone.append(judge.object_count(image, wish.background) == 1)
@@ -127,7 +127,7 @@ def scales(examiner: Examiner, count: int) -> Iterator[Figure]:
             image = examiner.draw(wish.prompt, wish.seed, scale=scale)
             follows.append(
                 judge.background_right(image, wish.background)
-                and judge.main_colour(image, wish.background) == wish.colour
+                and judge.is_coloured(image, wish.background, wish.colour)
                 and examiner.shows(image, wish.icon)
             )
             clean.append(judge.object_count(image, wish.background) == 1)
