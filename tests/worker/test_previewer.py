@@ -117,7 +117,8 @@ def test_no_preview_keeps_a_model_that_was_given_back(bench: Bench) -> None:
     with bench.runner(Remembering()) as runner:
         never_draws = Previewer(bench.claims)
         bench.submit()
-        replace(runner, previewer=never_draws).run_next("standard")
+        studio = replace(runner.studio, previewer=never_draws)
+        replace(runner, studio=studio).run_next("standard")
         runner.studio.shelf.clear()
         gc.collect()
         (model,) = models
