@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.rig import KEY
 
-_HEADERS = {"X-API-Key": KEY, "Content-Type": "application/json"}
+_KEY = {"X-API-Key": KEY}
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -47,13 +47,14 @@ class Client:
         self._connection.close()
 
     def _asked(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        headers = _KEY if body is None else {**_KEY, "Content-Type": "application/json"}
         try:
-            self._connection.request(method, path, body, _HEADERS)
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
         # an idle connection may be closed by the server just when it is used again
         except ConnectionError:
             self._connection.close()
-            self._connection.request(method, path, body, _HEADERS)
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
         text = answer.read()
         if answer.status >= 400 and answer.status != 409:
