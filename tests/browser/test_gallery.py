@@ -38,6 +38,7 @@ def test_the_newest_picture_comes_first_and_opens_large(studio: Studio) -> None:
     page.keyboard.press("Escape")
     assert page.locator("#large").is_hidden()
     assert page.evaluate("document.activeElement.closest('.cards') !== null")
+    page.wait_for_url(f"{studio.url}/recent")  # the address names no picture any more
 
     page.goto(address)
     page.wait_for_selector("#large[open]")
