@@ -143,12 +143,24 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
     """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
     if model.company is None or recipe.deterministic:
-        yield partial(model.predict, precision=recipe.precision, at_once=recipe.unet_batch)
+        yield partial(model.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
     together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
     kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
     with model.company.joined(together, kind) as network:
         yield network
+
+
+def _at_once(model: Model, recipe: Recipe) -> int | None:
+    """How many latents go through the UNet together; None leaves it to the device.
+
+    Through a small one on a CPU both of a picture's go together: most of the time passes between
+    its layers. The picture is the same still, alone and in a batch.
+    """
+    guided = recipe.guidance_scale != 1
+    if guided and model.variant.small and model.device.type == "cpu":
+        return max(2, recipe.unet_batch or 2)
+    return recipe.unet_batch
 
 
 def _executed(recipe: Recipe) -> int:

@@ -30,8 +30,8 @@ def guided_prediction(
 ) -> Tensor:
     """One evaluation of the network with guidance.
 
-    Both halves go through the network as one batch of 2n; at scale 1 the negative one cancels
-    out and is not computed.
+    Both halves go through the network as one batch of 2n, each latent's beside one another; at
+    scale 1 the negative one cancels out and is not computed.
 
     Args:
         network: see `Network`.
@@ -48,7 +48,7 @@ def guided_prediction(
     positive = positive.expand(n, -1, -1)
     if scale == 1:
         return network(x, timesteps, positive)
-    conditioning = torch.cat([negative.expand(n, -1, -1), positive])
-    prediction = network(torch.cat([x, x]), torch.cat([timesteps, timesteps]), conditioning)
-    away, towards = prediction.chunk(2)
+    conditioning = torch.stack([negative.expand(n, -1, -1), positive], 1).flatten(0, 1)
+    prediction = network(x.repeat_interleave(2, 0), timesteps.repeat_interleave(2), conditioning)
+    away, towards = prediction.unflatten(0, (n, 2)).unbind(1)
     return guide(away, towards, scale)

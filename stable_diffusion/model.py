@@ -38,6 +38,7 @@ class Model:
         hash: the first ten hex digits of the SHA-256 of the weights' file.
         device: where it computes; its weights may rest elsewhere, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
+        mapped: whether its weights lie in a mapped file, of a ready copy.
         company: those who share evaluations of its UNet; None: everybody draws alone.
         encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
@@ -51,6 +52,7 @@ class Model:
     tokenizer: ClipTokenizer
     device: torch.device
     nbytes: int = 0
+    mapped: bool = False
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     encodings: Encodings = field(default_factory=Encodings)
     company: Company | None = None
@@ -177,4 +179,5 @@ def assembled(
         tokenizer=ClipTokenizer(pad=variant.text["pad_token_id"]),
         device=weights.networks.unet.device,
         nbytes=size_of(weights.networks),
+        mapped=weights.mapped,
     )

@@ -19,6 +19,15 @@ from stable_diffusion.variants import Variant
 M = TypeVar("M", bound=nn.Module)
 
 
+class UNet(UNet2DConditionModel):
+    """diffusers' own, which asks for its type at every evaluation and looks for it everywhere."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of its weights."""
+        return self.conv_in.weight.dtype
+
+
 @dataclass(frozen=True)
 class Networks:
     """Text encoder, UNet and autoencoder of one variant.
@@ -48,7 +57,7 @@ def build_networks(variant: Variant) -> Networks:
     """Networks with fresh weights on the current default device (`meta` for none at all)."""
     return Networks(
         CLIPTextModel(CLIPTextConfig(**variant.text)),
-        UNet2DConditionModel(**variant.unet),
+        UNet(**variant.unet),
         AutoencoderKL(**variant.vae),
     )
 

@@ -32,8 +32,8 @@ class Recipe:
         noise_multiplier: scales the noise that is added to the init image.
         memory_plan: "standard" keeps the whole model at hand; for "optimized" see `memory_plan`.
         turbo: of the plan "optimized": let more of the model stay, and so be quicker.
-        unet_batch: how many latents the UNet sees at once (guidance doubles a batch's); None
-            leaves it to the device.
+        unet_batch: how many latents the UNet sees at once (guidance doubles a batch's; of a small
+            model both of a picture's go together); None leaves it to the device.
         deterministic: share no evaluation with another job; see `batching`.
 
     Raises:

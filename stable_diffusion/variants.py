@@ -15,6 +15,8 @@ Prediction = Literal["epsilon", "v"]
 LATENT_SCALE = 0.18215
 LATENT_CHANNELS = 4
 DOWNSAMPLING = 8
+_SMALL = 128
+"""Channels of the first level, at which oneDNN's kernels have something to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,11 @@ class Variant:
     prediction: Prediction = "epsilon"
     default_size: int = 512
     text_layout: Literal["clip", "open_clip"] = "clip"
+
+    @property
+    def small(self) -> bool:
+        """Whether a CPU takes longer to call a layer of the UNet than to compute most of them."""
+        return self.unet["block_out_channels"][0] < _SMALL
 
     @property
     def context_width(self) -> int:

@@ -8,7 +8,7 @@ Source: Vaswani et al. 2017, equation 1; Rabe and Staats 2021 for the rows.
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
-from torch import Tensor
+from torch import Tensor, nn
 
 from stable_diffusion.cpu import linear
 
@@ -59,22 +59,29 @@ def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return result
 
 
-class QuickAttention:
-    """What diffusers calls for an attention layer of a UNet, which has no mask and no norm."""
+class QuickAttention(nn.Module):
+    """An attention layer of a UNet, which has no mask and no norm: the parts of diffusers' own.
 
-    def __call__(
+    That one looks at its processor's signature at every call, and asks after ten cases that a UNet
+    of Stable Diffusion does not have.
+    """
+
+    def __init__(self, theirs: Attention) -> None:
+        super().__init__()
+        self.to_q, self.to_k, self.to_v = theirs.to_q, theirs.to_k, theirs.to_v
+        self.to_out = theirs.to_out
+        self._heads = theirs.heads
+
+    def forward(
         self,
-        attn: Attention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
         """(n, tokens, width), perhaps a context (n, keys, its width) → (n, tokens, width)."""
         assert attention_mask is None
-        assert attn.to_q and attn.to_k and attn.to_v and attn.to_out
+        assert self.to_k and self.to_v and self.to_out
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        states = (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
-        split = (state.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for state in states)
-        joined = attention(*split).transpose(1, 2).flatten(2)
-        out, dropout = attn.to_out
-        return dropout(out(joined))
+        states = (self.to_q(hidden_states), self.to_k(context), self.to_v(context))
+        split = (state.unflatten(-1, (self._heads, -1)).transpose(1, 2) for state in states)
+        return self.to_out[0](attention(*split).transpose(1, 2).flatten(2))

@@ -6,6 +6,8 @@ of the patches around every position, and of the weights, which in the layout "c
 that matrix already. Source: Chellapilla et al. 2006, section 2.1.
 """
 
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ class QuickConvolution(nn.Conv2d):
     def _few(self, x: Tensor) -> bool:
         return x.device.type == "cpu" and x[:, 0].numel() <= _FEW_POSITIONS and linear.AVAILABLE
 
-    @property
+    @cached_property
     def _deep(self) -> bool:
         keeps_size = self.stride == (1, 1) and self.padding == tuple(
             k // 2 for k in self.kernel_size

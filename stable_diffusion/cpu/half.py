@@ -14,9 +14,6 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.sharing import twin
 from stable_diffusion.variants import Variant
 
-_LEAST_CHANNELS = 128
-"""Of the first level: of smaller networks, the way into bfloat16 and back outweighs the gain."""
-
 
 @cache
 def cpu_has_fast_bfloat16() -> bool:
@@ -25,9 +22,11 @@ def cpu_has_fast_bfloat16() -> bool:
 
 
 def half_pays(variant: Variant, device: torch.device) -> bool:
-    """Whether `precision: autocast` is quicker in bfloat16 for networks of this size, here."""
-    large = variant.unet["block_out_channels"][0] >= _LEAST_CHANNELS
-    return device.type == "cpu" and large and cpu_has_fast_bfloat16()
+    """Whether `precision: autocast` is quicker in bfloat16 for networks of this size, here.
+
+    Of small ones, the way into bfloat16 and back outweighs the gain.
+    """
+    return device.type == "cpu" and not variant.small and cpu_has_fast_bfloat16()
 
 
 def with_half(networks: Networks) -> Networks:

@@ -1,19 +1,25 @@
 """Puts the quicker layers into a network."""
 
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
 from torch import nn
 
+from stable_diffusion.cpu.attention import QuickAttention
 from stable_diffusion.cpu.convolution import QuickConvolution
 from stable_diffusion.cpu.linear import QuickLinear
 
 
 def use_quick_layers(network: nn.Module) -> None:
     """Put a quicker layer in the place of each that has one; weights are not kept."""
-    for parent in list(network.modules()):
+    # the innermost first: attention is made of layers that are quick already
+    for parent in reversed(list(network.modules())):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
                 setattr(parent, name, _linear(child))
             elif type(child) is nn.Conv2d:
                 setattr(parent, name, _convolution(child))
+            elif type(child) is Attention and isinstance(parent, BasicTransformerBlock):
+                setattr(parent, name, QuickAttention(child))
 
 
 def _linear(layer: nn.Linear) -> QuickLinear:

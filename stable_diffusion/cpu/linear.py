@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
+_LITTLE = 2**20
+"""Multiplications below which oneDNN takes longer to begin than MKL to finish."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -17,8 +19,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     For other types than float32 PyTorch's first choice is as quick; and whoever trains needs it.
     """
-    mine = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
-    if not mine or not AVAILABLE or torch.is_grad_enabled():
+    mine = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
+    little = x.numel() * weight.shape[0] < _LITTLE
+    if not mine or little or not AVAILABLE or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

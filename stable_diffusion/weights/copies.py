@@ -163,7 +163,7 @@ def _read(path: Path, fingerprint: str) -> Weights:
         assign(module, states[part], torch.device("cpu"))
     with path.open("rb") as mapped, suppress(OSError, AttributeError):
         os.posix_fadvise(mapped.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-    return Weights(variant, networks, _STATED[metadata["stated"]])
+    return Weights(variant, networks, _STATED[metadata["stated"]], mapped=True)
 
 
 def _write(path: Path, weights: Weights, fingerprint: str) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.cpu.attention import QuickAttention
 from stable_diffusion.cpu.layers import use_quick_layers
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.networks import Networks, build_networks, parts_of
@@ -62,7 +61,6 @@ def empty_networks(variant: Variant) -> Networks:
         for _, module in parts_of(networks):
             use_quick_layers(module)
             module.eval().requires_grad_(False)
-    networks.unet.set_attn_processor(QuickAttention())  # pyright: ignore[reportArgumentType]
     return networks
 
 

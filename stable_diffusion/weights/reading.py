@@ -22,11 +22,13 @@ class Weights:
 
     Attributes:
         stated: what the weights' own file says that they predict; None: nothing.
+        mapped: whether they lie in a mapped file, whose pages the kernel lends.
     """
 
     variant: Variant
     networks: Networks
     stated: Prediction | None
+    mapped: bool = False
 
 
 def open_weights(path: Path) -> Checkpoint:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save_file
@@ -118,7 +119,7 @@ def pipeline_of(
         vae=networks.vae,
         text_encoder=networks.text,
         tokenizer=transformers_tokenizer(_PADS[variant.text["pad_token_id"]]),
-        unet=networks.unet,
+        unet=_theirs(networks.unet, variant),
         scheduler=DDIMScheduler(  # type: ignore[arg-type]
             beta_start=0.00085,
             beta_end=0.012,
@@ -132,6 +133,14 @@ def pipeline_of(
         feature_extractor=None,  # type: ignore[arg-type]
         requires_safety_checker=False,
     )
+
+
+def _theirs(unet: UNet2DConditionModel, variant: Variant) -> UNet2DConditionModel:
+    """A UNet's weights in diffusers' own layers, of which a folder names the class."""
+    with torch.device("meta"):
+        made = UNet2DConditionModel(**variant.unet)
+    made.load_state_dict(unet.state_dict(), assign=True)
+    return made.eval()
 
 
 def _diffusers(

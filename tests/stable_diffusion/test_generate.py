@@ -202,24 +202,37 @@ def test_evaluations_leave_no_gradient_behind(tiny: Model) -> None:
     ).requires_grad
 
 
-def test_the_unet_sees_no_more_latents_at_once_than_asked_for(tiny: Model) -> None:
-    seen: list[int] = []
-    hook = tiny.networks.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
-    pictures: dict[int | None, list[Image.Image]] = {}
+def latents_at_once(model: Model, **wishes: object) -> tuple[set[int], list[Image.Image]]:
+    """How many latents the UNet saw at once, and the two pictures that came of them."""
+    seen: set[int] = set()
+    hook = model.networks.unet.register_forward_pre_hook(lambda _, args: seen.add(len(args[0])))
+    recipe = Recipe(prompt="a red cat", width=64, height=64, steps=2, batch_size=2)
     try:
-        for at_once, sizes in ((None, {1}), (1, {1}), (4, {4}), (3, {3, 1})):
-            seen.clear()
-            recipe = Recipe(
-                prompt="a red cat", width=64, height=64, steps=2, batch_size=2, unet_batch=at_once
-            )
-            pictures[at_once] = [picture.image for picture in generate(tiny, recipe)]
-            assert set(seen) == sizes
+        return seen, [picture.image for picture in generate(model, replace(recipe, **wishes))]
     finally:
         hook.remove()
+
+
+def test_a_large_unet_sees_no_more_latents_at_once_than_asked_for(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stable_diffusion.variants._SMALL", 0)
+    pictures: dict[int | None, list[Image.Image]] = {}
+    for at_once, sizes in ((None, {1}), (1, {1}), (4, {4}), (3, {3, 1})):
+        seen, pictures[at_once] = latents_at_once(tiny, unet_batch=at_once)
+        assert seen == sizes
     assert pictures[None] == pictures[1]
     for one, other in zip(pictures[1], pictures[4], strict=True):
         difference = numpy.asarray(one, float) - numpy.asarray(other, float)
         assert abs(difference).max() <= 8
+
+
+def test_a_small_unet_sees_both_latents_of_a_picture_at_once(tiny: Model) -> None:
+    for at_once, sizes in ((None, {2}), (1, {2}), (4, {4}), (3, {3, 1})):
+        assert latents_at_once(tiny, unet_batch=at_once)[0] == sizes
+    # without guidance a picture has one latent, and two pictures never go together unasked
+    assert latents_at_once(tiny, guidance_scale=1)[0] == {1}
+    assert latents_at_once(tiny, guidance_scale=1, unet_batch=2)[0] == {2}
 
 
 def test_the_phases_of_a_picture_are_timed_apart(tiny: Model) -> None:

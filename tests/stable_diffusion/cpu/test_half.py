@@ -41,7 +41,7 @@ def both(tiny: Model) -> Model:
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half precision pays, whatever the CPU and however small the network."""
     monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-    monkeypatch.setattr(half, "_LEAST_CHANNELS", 0)
+    monkeypatch.setattr("stable_diffusion.variants._SMALL", 0)
 
 
 def drawn(model: Model, recipe: Recipe) -> Image.Image:
@@ -109,7 +109,7 @@ def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     with monkeypatch.context() as patch:
         patch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-        patch.setattr(half, "_LEAST_CHANNELS", 0)
+        patch.setattr("stable_diffusion.variants._SMALL", 0)
         loader.load("tiny", PATH)
         loader.finish()
     model = loader.load("tiny", PATH)

@@ -24,8 +24,12 @@ def test_this_pytorch_has_what_the_linear_layers_are_made_of() -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(5, 16), (2, 7, 16), (1, 1, 16), (3, 2, 2, 16)])
+@pytest.mark.parametrize("little", [0, 2**20])
 @torch.inference_mode()
-def test_a_linear_layer_multiplies_as_pytorchs(shape: tuple[int, ...], bias: bool) -> None:
+def test_a_linear_layer_multiplies_as_pytorchs(
+    shape: tuple[int, ...], bias: bool, little: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stable_diffusion.cpu.linear._LITTLE", little)
     layer = QuickLinear(16, 9, bias)
     x = torch.randn(shape)
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
@@ -136,6 +140,8 @@ def test_attention_still_learns() -> None:
 
 @torch.inference_mode()
 def test_a_unet_predicts_what_it_predicts_in_diffusers(tiny: Model) -> None:
+    kinds = {type(layer).__name__ for layer in tiny.networks.unet.modules()}
+    assert kinds & {"Attention", "Linear", "Conv2d"} == set()
     theirs = UNet2DConditionModel(**TINY.unet).eval()
     theirs.load_state_dict(tiny.networks.unet.state_dict())
     x, text = torch.randn(2, 4, 96, 80), torch.randn(2, 154, TINY.context_width)

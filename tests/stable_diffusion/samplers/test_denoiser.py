@@ -43,7 +43,7 @@ def test_scale_1_asks_for_the_prompt_alone():
     denoiser(network, scale=1.0)(X, SIGMA)
     denoiser(network, scale=2.0)(X, SIGMA)
     assert asked[0].equal(POSITIVE.expand(3, -1, -1))
-    assert asked[1].equal(torch.cat([NEGATIVE.expand(3, -1, -1), POSITIVE.expand(3, -1, -1)]))
+    assert asked[1].equal(torch.cat([NEGATIVE, POSITIVE] * 3))
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.5])
