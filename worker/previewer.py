@@ -6,7 +6,6 @@ the preview, nor a GPU for the sampler.
 
 import base64
 import io
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +14,13 @@ from PIL import Image
 
 from jobs.claims import Claims
 from jobs.status import Preview, Progress
+from worker.mailbox import Mailbox
 from worker.running import Running
 from worker.ticker import Ticker
 
 log = structlog.get_logger(__name__)
 
+_PATIENCE_SECONDS = 0.1
 _INTERVAL_SECONDS = 0.5
 _QUALITY = 90
 
@@ -38,35 +39,27 @@ class Previewer(Ticker):
     """
 
     def __init__(self, claims: Claims) -> None:
-        super().__init__("previewer", _INTERVAL_SECONDS)
+        super().__init__("previewer", _INTERVAL_SECONDS - _PATIENCE_SECONDS)
         self._claims = claims
-        self._lock = threading.Lock()
-        self._news = threading.Event()
-        self._latest: dict[Running, _Latest] = {}
+        self._mailbox: Mailbox[_Latest] = Mailbox(_PATIENCE_SECONDS)
 
     def tell(self, running: Running, progress: Progress, draw: Callable[[], Image.Image]) -> None:
         """Leave how the preview that belongs to this progress is drawn. Returns at once."""
-        with self._lock:
-            self._latest[running] = _Latest(progress, draw)
-        self._news.set()
+        self._mailbox.leave(running, _Latest(progress, draw))
 
     def forget(self, running: Running) -> None:
         """Drop what has not been drawn of a job, and with it the model it would be drawn with."""
-        with self._lock:
-            self._latest.pop(running, None)
+        self._mailbox.forget(running)
 
     def stop(self) -> None:
         self._stopped.set()
-        self._news.set()
+        self._mailbox.close()
         super().stop()
 
     def tick(self) -> None:
         """Wait for news, then show the latest of each job."""
-        self._news.wait()
-        self._news.clear()
-        with self._lock:
-            latest, self._latest = self._latest, {}
-        while latest:
+        latest = self._mailbox.take()
+        while latest:  # what was shown holds no model any longer
             self._show(*latest.popitem())
 
     def _show(self, running: Running, latest: _Latest) -> None:

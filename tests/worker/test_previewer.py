@@ -99,7 +99,7 @@ def test_a_job_does_not_care_whether_its_previews_are_drawn_or_written(bench: Be
     claims = DeafClaims(bench.redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
     deaf = replace(bench, claims=claims)
     for one, engine in ((bench, Blind(seconds=0.01)), (deaf, SmallEngine(seconds=0.01))):
-        job_id = one.submit(ddim_steps=20)
+        job_id = one.submit(ddim_steps=50)
         one.run(engine)
         assert one.status(job_id).state is JobState.SUCCESS
         assert previews_of(one, job_id) == 0
@@ -140,6 +140,6 @@ def test_previews_are_on_unless_the_settings_say_otherwise(
     bench: Bench, redis_url: str, setting: dict[str, str], shown: bool
 ) -> None:
     with worker(bench, redis_url, **setting):
-        job_id = bench.send(ddim_steps=20)
+        job_id = bench.send(ddim_steps=300)
         assert bench.ended(job_id).state is JobState.SUCCESS
     assert (previews_of(bench, job_id) > 0) is shown
