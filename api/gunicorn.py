@@ -8,6 +8,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from api import WATCHER
+from api.memory import keep_memory
 from api.patience import PatientWorker
 from api.settings import ApiSettings
 from jobs.environment import read_settings
@@ -15,6 +16,7 @@ from jobs.logs import configure_logging
 
 _settings = read_settings(ApiSettings)
 configure_logging(_settings.log_level, _settings.log_format)
+keep_memory()
 
 
 class Worker(PatientWorker):

@@ -65,8 +65,8 @@ def noop_worker(broker: str) -> Iterator[Any]:
         service.kill()
 
 
-def until(true: Callable[[], object], most_seconds: float = 300.0) -> None:
-    """Return when it is true; what cannot be reached yet is not."""
+def until(true: Callable[[], object], most_seconds: float = 300.0, *, pause: float = 0.001) -> None:
+    """Return when it is true, looked at with pauses; what cannot be reached yet is not."""
     deadline = time.monotonic() + most_seconds
     while True:
         try:
@@ -76,7 +76,7 @@ def until(true: Callable[[], object], most_seconds: float = 300.0) -> None:
             pass
         if time.monotonic() > deadline:
             raise TimeoutError
-        time.sleep(0.001)
+        time.sleep(pause)
 
 
 def silent(_name: str, _line: str) -> None:

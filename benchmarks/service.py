@@ -75,7 +75,7 @@ class Bench:
             drawing = statistics.median(
                 seconds(lambda: list(generate(self._model, recipe))) for _ in range(_A_ROUND)
             )
-            whole = statistics.median(seconds(lambda: self.drawn(SMALL)) for _ in range(_A_ROUND))
+            whole = statistics.median(self._seconds_to_result(SMALL) for _ in range(_A_ROUND))
             overheads.append(1000 * (whole - drawing))
             noops.append(
                 1000
@@ -149,6 +149,20 @@ class Bench:
         answers.sort()
         slowest = 1000 * answers[int(len(answers) * 0.99)]
         yield figure(f"/status, 99th percentile of {WATCHERS} clients", [slowest], unit="ms")
+
+    def _seconds_to_result(self, body: dict[str, Any]) -> float:
+        """From the moment before POST to the one at which the record has the result.
+
+        Both are read from this machine's clock. Who looks often would take the processor from the
+        worker, and who looks seldom would notice late.
+        """
+        sent = encoded(body)
+        began = time.time()
+        job_id = self._client.generate(sent)
+        until(lambda: self._records.get(job_id).state.final, pause=0.01)
+        finished = self._records.get(job_id).finished
+        assert finished
+        return finished - began
 
     def _watched(self, looked_at: list[str]) -> None:
         looked_at[0] = self.sent(LONG)

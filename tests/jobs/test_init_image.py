@@ -88,10 +88,20 @@ def test_other_formats_are_not_opened() -> None:
     assert code_of(encoded(Image.new("RGB", (4, 4)), "GIF")) == "not_an_image"
 
 
-def test_half_a_picture_is_damaged() -> None:
-    noise = Image.effect_noise((64, 64), 50)
-    data = base64.b64decode(encoded(noise))
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_half_a_picture_is_damaged(file_format: str, mode: str) -> None:
+    noise = Image.effect_noise((64, 64), 50).convert(mode)
+    data = base64.b64decode(encoded(noise, file_format))
     assert code_of(base64.b64encode(data[: len(data) // 2]).decode()) == "image_damaged"
+
+
+def test_a_png_without_its_end_or_with_a_wrong_bit_is_damaged() -> None:
+    data = base64.b64decode(encoded(Image.effect_noise((64, 64), 50).convert("RGB")))
+    middle = len(data) // 2
+    wrong = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    for damaged in (wrong, data[:-12]):
+        assert code_of(base64.b64encode(damaged).decode()) == "image_damaged"
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:
@@ -99,13 +109,14 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     assert code_of(_bomb(5_000, 5_000)) == "too_many_pixels"
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A piece of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
+
+
 def _bomb(width: int, height: int) -> str:
     """A 1-bit PNG that is small as a file."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + checksum
-
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(width // 8 + 1) * 100, 9)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
@@ -133,3 +144,26 @@ def test_any_other_png_is_written_anew(options: dict[str, Any]) -> None:
     assert (image.mode, image.size, image.format) == ("RGB", (8, 8), "PNG")
     assert not image.getexif()
     assert getattr(image, "n_frames", 1) == 1
+
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+XMP = b'<rdf:Description tiff:Orientation="6"/>'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        chunk(b"eXIf", TURNED.tobytes().removeprefix(b"Exif\0\0")),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+    ],
+    ids=["EXIF", "XMP"],
+)
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+def test_a_png_is_set_upright_wherever_it_says_that_it_is_turned(
+    words: bytes, behind: bool
+) -> None:
+    data = base64.b64decode(encoded(Image.new("RGB", (8, 4), "red")))
+    at = data.index(b"IEND" if behind else b"IDAT") - 4
+    turned = data[:at] + words + data[at:]
+    assert read(base64.b64encode(turned).decode()).size == (4, 8)
