@@ -18,7 +18,7 @@ from torch import Tensor
 from stable_diffusion.networks import decoded, placed, posterior
 from stable_diffusion.variants import LATENT_SCALE, Variant
 from training.drawings import draw
-from training.progress import Budget, keep
+from training.progress import SAVED_EVERY, Budget, Reminder, keep
 from training.scenes import random_scene
 
 KL_WEIGHT = 2e-4
@@ -68,7 +68,7 @@ def train_autoencoder(
     drawings: int,
     seed: int = 0,
 ) -> None:
-    """Train in place until the budget is spent; `state` is written every two minutes.
+    """Train in place until the budget is spent; `state` is written every minute.
 
     Args:
         drawings: how many pictures of 256 pixels to learn from, with a quarter of that of 512.
@@ -77,7 +77,7 @@ def train_autoencoder(
     pool = [*pictures(drawings, 256, 256, rng), *pictures(drawings // 4, 512, 512, rng)]
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
     vae.train()
-    saved = budget.spent
+    save = Reminder(budget, SAVED_EVERY)
     for step in budget.steps():
         for group in optimizer.param_groups:
             group["lr"] = budget.learning_rate(2e-3)
@@ -103,8 +103,7 @@ def train_autoencoder(
         with torch.no_grad():
             psnr = 10 * torch.log10(4 / F.mse_loss(output, target))
         budget.note(loss=loss.item(), psnr=psnr.item())
-        if budget.spent - saved > 120:
-            saved = budget.spent
+        if save.due():
             keep(state, vae=vae.state_dict(), spent=budget.spent)
 
 

@@ -12,11 +12,13 @@ from stable_diffusion.networks import placed
 from stable_diffusion.variants import Variant
 from training.captions import caption
 from training.latents import EncodedScenes
-from training.progress import Budget, keep
+from training.progress import SAVED_EVERY, Budget, Reminder, keep
 from training.student import Student
 from training.tokens import CaptionTokens
 
 Size = tuple[int, int]  # width, height in pixels
+_LOOKED_EVERY = 180.0
+"""Seconds of work between two looks, each of which costs some."""
 
 
 def build_unet(variant: Variant) -> UNet2DConditionModel:
@@ -54,15 +56,17 @@ def teach(
 ) -> None:
     """Run one lesson.
 
-    Every three minutes `save` receives the student and the time spent, and a line is printed with
-    what `look` makes of pictures of the lesson's main size: (width, height, seed) → share right.
+    Every minute `save` receives the student and the time spent. Every third, and at the end, a line
+    is printed with what `look` makes of pictures of the lesson's main size: (width, height, seed)
+    → share right.
     """
     rng = random.Random(seed)
     sizes: Sequence[Size] = list(lesson.sizes)
     shares = [lesson.sizes[size][0] for size in sizes]
     student.unet.train()
     student.text.train()
-    saved = budget.spent
+    main = max(sizes, key=lambda size: lesson.sizes[size][0])
+    saving, looking = Reminder(budget, SAVED_EVERY), Reminder(budget, _LOOKED_EVERY)
     for step in budget.steps():
         student.set_rate(budget.learning_rate(lesson.learning_rate))
         size = rng.choices(sizes, shares)[0]
@@ -72,9 +76,9 @@ def teach(
         loss = student.step(latents.contiguous(memory_format=torch.channels_last), batch)
         student.update_average(step)
         budget.note(**{f"loss{size[1]}": loss})
-        if budget.spent - saved > 180:
-            saved = budget.spent
+        if saving.due():
             keep(save, student=student.state_dict(), spent=budget.spent)
-            main = max(sizes, key=lambda size: lesson.sizes[size][0])
+        if looking.due():
             budget.tell(f"colours right {look(*main, step):.2f}")
     keep(save, student=student.state_dict(), spent=budget.spent)
+    budget.tell(f"colours right {look(*main, 0):.2f}")

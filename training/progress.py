@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+SAVED_EVERY = 60.0
+"""Seconds of work that a kill may cost."""
+
 
 def working_seconds(device: torch.device) -> Callable[[], float]:
     """A clock of a device's work: on a CPU it stands still while the cores do somebody else's.
@@ -93,3 +96,24 @@ class Budget:
         for name, value in figures.items():
             before = self.figures.get(name, value)
             self.figures[name] = before + (value - before) * 0.02
+
+
+class Reminder:
+    """Comes due whenever a phase has spent so many seconds more.
+
+    Args:
+        budget: the phase's.
+        seconds: of its clock.
+    """
+
+    def __init__(self, budget: Budget, seconds: float) -> None:
+        self._budget = budget
+        self._seconds = seconds
+        self._last = budget.spent
+
+    def due(self) -> bool:
+        """Whether the seconds have passed since it last was."""
+        if self._budget.spent - self._last < self._seconds:
+            return False
+        self._last = self._budget.spent
+        return True

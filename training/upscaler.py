@@ -31,7 +31,7 @@ from stable_diffusion.weights.filling import load_networks
 from training.degradation import degraded, halved
 from training.drawings import draw
 from training.interpolation import interpolator
-from training.progress import Budget, keep
+from training.progress import SAVED_EVERY, Budget, Reminder, keep
 from training.scenes import random_scene
 from training.textures import texture
 
@@ -198,14 +198,13 @@ def _teach(
 ) -> None:
     # one that goes on must not repeat the batches it began with
     rng = random.Random(SEED + int(budget.spent))
-    saved = budget.spent
+    save = Reminder(budget, SAVED_EVERY)
     for _ in budget.steps():
         small, large = batch(made, device, rng)
         loss = apprentice.learn(small, large, budget.learning_rate(PEAK))
         usual = F.interpolate(small, scale_factor=2, mode="bicubic").clamp(0, 1)
         budget.note(loss=loss, of_bicubic=loss / max(loss_of(usual, large).item(), 1e-4))
-        if budget.spent - saved > 60:
-            saved = budget.spent
+        if save.due():
             keep(path, spent=budget.spent, **apprentice.state())
     keep(path, spent=budget.spent, **apprentice.state())
 

@@ -19,7 +19,7 @@ from training.captions import Piece
 from training.denoiser import Lesson
 from training.glance import glance
 from training.latents import cached_scenes
-from training.progress import Budget
+from training.progress import Budget, Reminder
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
 from training.train import Workshop, make_model, make_unet, opened
@@ -156,3 +156,14 @@ def test_a_budget_ends_and_its_learning_rate_falls() -> None:
     assert max(rates) == 1
     assert rates[-1] == pytest.approx(budget.floor)
     assert list(Budget("done", 1.0, spent=60.0).steps()) == []
+
+
+def test_a_reminder_comes_due_whenever_its_seconds_have_been_spent_again() -> None:
+    budget = Budget("phase", 10.0, spent=100.0)
+    reminder = Reminder(budget, 60.0)
+    due: list[float] = []
+    for second in range(100, 300):
+        budget.spent = float(second)
+        if reminder.due():
+            due.append(budget.spent)
+    assert due == [160.0, 220.0, 280.0]

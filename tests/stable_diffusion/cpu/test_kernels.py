@@ -89,11 +89,14 @@ def test_a_convolution_is_a_multiplication_of_matrices(
         (QuickConvolution(512, 512, 3), 16, False),
         (QuickConvolution(2048, 2048, 3, padding=1, groups=4), 8, False),
         (QuickConvolution(1024, 1024, 1), 8, True),
+        (QuickConvolution(4, 8, 1), 64, True),  # single positions
+        (QuickConvolution(4, 8, 1).bfloat16(), 64, False),
+        (QuickConvolution(4, 8, 1, stride=2), 64, False),
     ],
     ids=str,
 )
 @torch.inference_mode()
-def test_only_deep_layers_are_multiplied_so(
+def test_only_what_gains_is_multiplied_so(
     layer: QuickConvolution, side: int, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
@@ -103,7 +106,7 @@ def test_only_deep_layers_are_multiplied_so(
         return as_matrices(x, weight, bias)
 
     monkeypatch.setattr("stable_diffusion.cpu.convolution.as_matrices", counted)
-    x = torch.randn(1, layer.in_channels, side, side)
+    x = torch.randn(1, layer.in_channels, side, side, dtype=layer.weight.dtype)
     expected = layer._conv_forward(x, layer.weight, layer.bias)
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)
     assert bool(calls) == taken
