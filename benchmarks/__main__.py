@@ -4,13 +4,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import batching, loading, memory, service, step
+from benchmarks import batching, loading, memory, progress, service, step
 from benchmarks.harness import Workshop, machine, record
 
 BENCHMARKS = {
     "batching": batching.measure,
     "loading": loading.measure,
     "memory": memory.measure,
+    "progress": progress.measure,
     "service": service.measure,
     "step": step.measure,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save_file
@@ -48,10 +49,12 @@ def configurations(path: Path) -> Path:
     vocabulary, merges = vocabulary_and_merges()
     networks = empty_networks(STABLE_DIFFUSION_1)
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # pyright: ignore[reportArgumentType]
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**STABLE_DIFFUSION_1.unet)  # the peer's own, not ours
     nobody: Any = None
     scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(
-        networks.vae, networks.text, tokenizer, networks.unet, scheduler,  # type: ignore[arg-type]
+        networks.vae, networks.text, tokenizer, unet, scheduler,  # type: ignore[arg-type]
         nobody, nobody, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_config(path)

@@ -27,7 +27,6 @@ from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.stopwatch import Stopwatch
 
 SMALL = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 2, "type": "standard"}
 LONG = {**SMALL, "H": 256, "W": 256, "ddim_steps": 30, "n_iter": 2}
@@ -46,7 +45,6 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
             bench = Bench(Client(url), JobRecords(connect(broker), result_ttl_seconds=600), noop)
             bench.drawn(SMALL)  # the model is loaded
             yield from bench.way(workshop.rounds)
-            yield from bench.progress(workshop.rounds)
             yield from bench.submits(workshop.rounds)
             yield from bench.init_image(workshop.rounds)
             yield from bench.watched(workshop.rounds)
@@ -84,22 +82,6 @@ class Bench:
                 )
             )
         yield figure("POST to result, less the drawing; a Celery no-op", overheads, noops, "ms")
-
-    def progress(self, rounds: int) -> Iterator[Figure]:
-        """The sampling of a job whose progress is told and shown, and of one that nobody sees."""
-        recipe = Recipe(prompt="a red circle", width=256, height=256, steps=30, iterations=2)
-        told: list[float] = []
-        untold: list[float] = []
-        for _ in range(rounds):
-            watch = Stopwatch()
-            list(generate(self._model, recipe, stopwatch=watch))
-            untold.append(watch.seconds["sample"])
-            job_id = self.sent(LONG)
-            self.ended(job_id)
-            result = self._records.get(job_id).result
-            assert result
-            told.append(result.timings["sample"])
-        yield figure("sampling with progress and previews; without", told, untold)
 
     def submits(self, rounds: int) -> Iterator[Figure]:
         """Requests a second, beside `send_task` alone. The jobs are cancelled at once."""

@@ -13,5 +13,5 @@ def open_init_image(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=["PNG"])
         image.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInitImage("the init image cannot be opened") from error
+        raise BadInitImage("the init image is damaged: save it anew, and send that") from error
     return image

@@ -1,6 +1,5 @@
 import base64
 import io
-import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from PIL import Image
 from pydantic_core import PydanticCustomError
 
 from jobs.init_image import read_init_image
+from tests.png_chunks import SIGNATURE, chunk, header
 
 MOST = 4096 * 4096
 
@@ -109,17 +109,10 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     assert code_of(_bomb(5_000, 5_000)) == "too_many_pixels"
 
 
-def chunk(name: bytes, data: bytes) -> bytes:
-    """A piece of a PNG."""
-    checksum = struct.pack(">I", zlib.crc32(name + data))
-    return struct.pack(">I", len(data)) + name + data + checksum
-
-
 def _bomb(width: int, height: int) -> str:
     """A 1-bit PNG that is small as a file."""
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(width // 8 + 1) * 100, 9)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+    data = SIGNATURE + header(width, height, depth=1, colours=0) + chunk(b"IDAT", pixels)
     return base64.b64encode(data + chunk(b"IEND", b"")).decode()
 
 

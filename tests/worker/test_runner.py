@@ -1,3 +1,4 @@
+import base64
 import io
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from jobs import keys
 from jobs.errors import NoSuchPicture, RecordsUnavailable, StoreFull
 from jobs.status import JobState
 from stable_diffusion.errors import PromptError, UnreadableModel
+from tests.png_chunks import broken_pixels
 from tests.worker.conftest import Bench, until
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
 from worker.errors import StopReason
@@ -185,6 +187,15 @@ def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
     assert failure.code == "unknown_model"
     assert "sd99" in failure.message
     assert "small" in failure.message
+
+
+def test_an_init_image_that_only_decoding_finds_damaged_fails_the_job(bench: Bench) -> None:
+    job_id = bench.submit("img2img", init_img=base64.b64encode(broken_pixels()).decode())
+    bench.run()
+    failure = bench.status(job_id).failure
+    assert failure
+    assert (failure.code, "damaged" in failure.message) == ("bad_image", True)
+    assert bench.files() == []
 
 
 def test_a_full_store_fails_the_job_and_leaves_no_part_of_it(
