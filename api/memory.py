@@ -8,7 +8,7 @@ _OPTIONS = {-3: 32 * _MIB, -1: 32 * _MIB, -8: 1}
 
 
 def keep_memory() -> None:
-    """Keep up to 32 MiB that are free, in one place for all threads.
+    """Keep up to 32 MiB that are free at the heap's end, of one heap for all threads.
 
     A body with a picture of a megabyte passes through half a dozen buffers. glibc gives each back
     to the kernel and then asks it for the next, which takes longer than to read the body. Of

@@ -17,7 +17,7 @@ _TURNED = (
     *(
         kind + name
         for kind in (b"tEXt", b"zTXt", b"iTXt")
-        for name in (b"Raw profile type", b"XML:com.adobe.xmp")
+        for name in (b"exif\0", b"Raw profile type", b"XML:com.adobe.xmp")
     ),
 )
 _DATA_URL = re.compile(r"\Adata:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)

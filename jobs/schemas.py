@@ -98,7 +98,13 @@ class GenerationRequest(BaseModel, frozen=True):
     seed: Annotated[
         Seed, Field(description="seed of the first picture; null or false draws one")
     ] = 42
-    unet_bs: Annotated[Batch, Field(description="pictures the network sees at once")] = 1
+    unet_bs: Annotated[
+        Batch,
+        Field(
+            description="latents the network sees at once; guidance makes two of a picture, "
+            "which a small model sees together"
+        ),
+    ] = 1
     turbo: Annotated[bool, Field(description="of the type optimized: faster, for more memory")] = (
         True
     )

@@ -29,17 +29,20 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
 
     It shares all weights with the first, which other jobs may use meanwhile.
     """
+    if recipe.memory_plan == "standard":
+        return model
     on_cpu = model.device.type == "cpu"
-    if recipe.memory_plan == "standard" or (on_cpu and not model.mapped):
-        return model  # memory that is this process's own cannot be lent
+    alone = replace(model, company=None)
+    if on_cpu and not model.mapped:
+        return alone  # memory that is this process's own cannot be lent
     own = model.networks
     half = twin(own.half) if own.half else None
     networks = Networks(twin(own.text), twin(own.unet), twin(own.vae), half)
-    planned = replace(model, networks=networks, company=None)
+    planned = replace(alone, networks=networks)
     if on_cpu:
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
     if networks.unet.device == model.device:
-        return model  # a job of the type `standard` has it there already
+        return alone  # a job of the type `standard` has it there already
     return _on_call(planned, recipe)
 
 

@@ -20,3 +20,10 @@ def header(width: int, height: int, depth: int = 8, colours: int = 2) -> bytes:
 def broken_pixels() -> bytes:
     """An RGB PNG whose checksums hold and whose pixels nobody can decode."""
     return SIGNATURE + header(64, 64) + chunk(b"IDAT", b"no deflate") + chunk(b"IEND", b"")
+
+
+def broken_behind() -> bytes:
+    """An RGB PNG with whole pixels and, behind them, a colour profile that no decoder expects."""
+    rows = zlib.compress(bytes((3 * 64 + 1) * 64))
+    profile = chunk(b"iCCP", b"\0")
+    return SIGNATURE + header(64, 64) + chunk(b"IDAT", rows) + profile + chunk(b"IEND", b"")

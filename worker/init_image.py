@@ -2,7 +2,7 @@
 
 import io
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from worker.errors import BadInitImage
 
@@ -12,6 +12,8 @@ def open_init_image(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=["PNG"])
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise BadInitImage("the init image is damaged: save it anew, and send that") from error
     return image

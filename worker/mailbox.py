@@ -37,8 +37,10 @@ class Mailbox(Generic[T]):
     def take(self) -> dict[Running, T]:
         """Wait for word, and take all there is; once it is closed, without waiting."""
         self._news.wait()
-        if not self._closed.wait(self._patience):
-            self._news.clear()
+        self._closed.wait(self._patience)
+        self._news.clear()
+        if self._closed.is_set():
+            self._news.set()
         with self._lock:
             latest, self._latest = self._latest, {}
         return latest

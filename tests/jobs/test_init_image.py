@@ -148,9 +148,10 @@ XMP = b'<rdf:Description tiff:Orientation="6"/>'
     "words",
     [
         chunk(b"eXIf", TURNED.tobytes().removeprefix(b"Exif\0\0")),
+        chunk(b"tEXt", b"exif\0" + TURNED.tobytes()),
         chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
     ],
-    ids=["EXIF", "XMP"],
+    ids=["EXIF", "EXIF in a text", "XMP"],
 )
 @pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
 def test_a_png_is_set_upright_wherever_it_says_that_it_is_turned(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stable_diffusion.batching import Company
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.memory_plan import Guest, laid_out
@@ -104,6 +105,13 @@ def test_weights_that_no_file_has_are_never_given_back(mapped: Model) -> None:
     expected = drawn(model, STANDARD)
     assert expected != drawn(mapped, STANDARD)
     assert drawn(model, OPTIMIZED) == drawn(model, TURBO) == drawn(model, STANDARD) == expected
+
+
+def test_an_optimized_job_draws_alone(tiny: Model, mapped: Model) -> None:
+    for model in (tiny, mapped):
+        shared = replace(model, company=Company())
+        assert laid_out(shared, STANDARD).company
+        assert laid_out(shared, OPTIMIZED).company is None
 
 
 def test_the_model_itself_is_left_as_it_was(mapped: Model) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jobs.names import JobKind
 from jobs.request import Request, parse_request
-from tests.png_chunks import broken_pixels
+from tests.png_chunks import broken_behind, broken_pixels
 from tests.worker.conftest import png
 from worker.errors import BadInitImage
 from worker.init_image import open_init_image
@@ -72,7 +72,9 @@ def test_an_init_image_is_brought_to_the_pictures_size() -> None:
     assert (recipe.strength, recipe.noise_multiplier) == (0.25, 1.5)
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", stored((64, 64))[:60], broken_pixels()])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", stored((64, 64))[:60], broken_pixels(), broken_behind()]
+)
 def test_a_damaged_init_image_is_told_as_such(data: bytes) -> None:
     with pytest.raises(BadInitImage):
         open_init_image(data)
