@@ -31,7 +31,7 @@ class WorkerSettings(JobSettings):
     )
     step_batching: bool = Field(
         default=False,
-        description="let jobs with one model share evaluations of its network; pays on a GPU with "
+        description="let jobs of type standard share evaluations of a model; pays on a GPU with "
         "a CONCURRENCY of 4 or more, and for small models",
     )
     models_memory: ByteSize = Field(

@@ -199,6 +199,6 @@ def test_it_is_what_diffusers_makes_of_the_same_file(tiny: Model, kohya: Path) -
     with torch.inference_mode():
         states = text_states(networks.text, ids)
         torch.testing.assert_close(ours.encode_text(ids), states, rtol=1e-3, atol=1e-4)
-        expected = unet_prediction(networks.unet, x, t, states)
+        expected = unet_prediction(pipeline.unet, x, t, states)
     torch.testing.assert_close(ours.predict(x, t, states), expected, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(tiny.predict(x, t, states), expected, rtol=1e-2, atol=1e-3)
