@@ -2,3 +2,7 @@
 
 One idea a file, each with a `measure(workshop)` that yields `Figure`s; `__main__` lists them.
 """
+
+from worker.cores import sleep_soon
+
+sleep_soon()  # as a worker does, before torch is imported

@@ -2,7 +2,7 @@
 
 from jobs.environment import read_settings
 from worker.celery_app import worker_app
-from worker.cores import lanes, threads_a_slot
+from worker.cores import lanes, sleep_soon, threads_a_slot
 from worker.engine import Engine
 from worker.settings import WorkerSettings
 
@@ -11,6 +11,7 @@ settings = read_settings(WorkerSettings)
 
 def make_engine() -> Engine:
     """The real engine. Takes the seconds that importing torch takes."""
+    sleep_soon()
     from worker.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
 
     threads = settings.torch_threads or threads_a_slot(settings.slots)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 # A picture in the making holds up to this much beside the model (512×512, SD 1.5, fp32).
 _BYTES_A_JOB = 2 * 1024**3
+# A few microseconds; by itself GNU's OpenMP looks for milliseconds.
+_LOOKS = "1000"
 
 
 def available_cores() -> int:
@@ -45,6 +47,17 @@ def threads_a_slot(slots: int) -> int:
 def lanes(device: str, threads: int) -> int:
     """How many evaluations that jobs share run at once: one on a GPU, on a CPU what fills it."""
     return 1 if uses_gpu(device) else max(1, available_cores() // threads)
+
+
+def sleep_soon() -> None:
+    """Let the threads of one job sleep soon when they wait for one another.
+
+    Must be called before torch is imported, whose OpenMP reads it then. One that looks whether the
+    other is done keeps the core from it where somebody else computes too: beside one busy process a
+    step took up to three times as long. Whoever has set how threads wait knows better.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS)
 
 
 def uses_gpu(device: str) -> bool:
