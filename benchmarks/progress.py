@@ -4,7 +4,6 @@ In one process, turn by turn, with the worker's own threads and real records.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -12,13 +11,12 @@ from PIL.Image import Image
 from redis import Redis
 
 from benchmarks.harness import Figure, Workshop, figure
-from benchmarks.rig import silent, until
+from benchmarks.rig import running_valkey
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
 from jobs.request import parse_request
-from launcher.valkey import start_valkey
 from stable_diffusion import tiny
 from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.model import load_model
@@ -37,8 +35,8 @@ _JOBS_A_ROUND = 3
 def measure(workshop: Workshop) -> Iterator[Figure]:
     """The seconds of sampling, told and untold."""
     torch.set_num_threads(1)
-    with _redis(workshop) as redis:
-        told, untold = _Told(redis), _Untold()
+    with running_valkey(workshop.folder) as url:
+        told, untold = _Told(connect(url)), _Untold()
         told.sampled()
         seconds: tuple[list[float], list[float]] = ([], [])
         for _ in range(workshop.rounds * _JOBS_A_ROUND):
@@ -102,14 +100,3 @@ class _Told(_Untold):
         """Stop the threads."""
         self._reporter.stop()
         self._previewer.stop()
-
-
-@contextmanager
-def _redis(workshop: Workshop) -> Iterator[Redis]:
-    valkey, url = start_valkey(workshop.folder / "valkey", silent)
-    try:
-        redis = connect(url)
-        until(redis.ping)
-        yield redis
-    finally:
-        valkey.terminate()

@@ -1,4 +1,4 @@
-"""A real service of one worker, and a Celery worker that does nothing, to be measured."""
+"""A real Valkey, a real service of one worker, and a Celery worker that does nothing."""
 
 import os
 import sys
@@ -8,15 +8,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from launcher.interruption import Interruption
 from launcher.service import Service
 from launcher.settings import LauncherSettings
 from launcher.stack import Stack
-from launcher.valkey import free_port
+from launcher.valkey import free_port, start_valkey
 
 KEY = "bench"
+
+
+@contextmanager
+def running_valkey(folder: Path) -> Iterator[str]:
+    """The URL of a server that answers."""
+    valkey, url = start_valkey(folder / "valkey", silent)
+    try:
+        until(Redis.from_url(url).ping)
+        yield url
+    finally:
+        valkey.terminate()
+        time.sleep(1)
+        valkey.kill()
 
 
 @contextmanager

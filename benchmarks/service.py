@@ -15,14 +15,12 @@ from typing import Any
 
 import torch
 from PIL import Image
-from redis import Redis
 
 from benchmarks.client import Client, encoded
 from benchmarks.harness import Figure, Workshop, figure, seconds
-from benchmarks.rig import noop_worker, running_service, silent, until
+from benchmarks.rig import noop_worker, running_service, running_valkey, until
 from jobs.connection import connect
 from jobs.record import JobRecords
-from launcher.valkey import start_valkey
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
@@ -38,20 +36,17 @@ _SUBMITS = 100
 def measure(workshop: Workshop) -> Iterator[Figure]:
     """Each figure beside its peer in the same rounds."""
     folder = workshop.folder
-    valkey, broker = start_valkey(folder / "valkey", silent)
-    try:
-        until(lambda: Redis.from_url(broker).ping())
-        with running_service(folder, broker) as url, noop_worker(broker) as noop:
-            bench = Bench(Client(url), JobRecords(connect(broker), result_ttl_seconds=600), noop)
-            bench.drawn(SMALL)  # the model is loaded
-            yield from bench.way(workshop.rounds)
-            yield from bench.submits(workshop.rounds)
-            yield from bench.init_image(workshop.rounds)
-            yield from bench.watched(workshop.rounds)
-    finally:
-        valkey.terminate()
-        time.sleep(1)
-        valkey.kill()
+    with (
+        running_valkey(folder) as broker,
+        running_service(folder, broker) as url,
+        noop_worker(broker) as noop,
+    ):
+        bench = Bench(Client(url), JobRecords(connect(broker), result_ttl_seconds=600), noop)
+        bench.drawn(SMALL)  # the model is loaded
+        yield from bench.way(workshop.rounds)
+        yield from bench.submits(workshop.rounds)
+        yield from bench.init_image(workshop.rounds)
+        yield from bench.watched(workshop.rounds)
 
 
 class Bench:
