@@ -4,11 +4,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import batching, loading, memory, progress, service, step
+from benchmarks import batching, gpu, loading, memory, progress, service, step
 from benchmarks.harness import Workshop, machine, record
 
 BENCHMARKS = {
     "batching": batching.measure,
+    "gpu": gpu.measure,
     "loading": loading.measure,
     "memory": memory.measure,
     "progress": progress.measure,

@@ -65,12 +65,14 @@ def configurations(path: Path) -> Path:
     return path
 
 
-def opened_by_diffusers(path: Path, config: Path) -> StableDiffusionPipeline:
+def opened_by_diffusers(
+    path: Path, config: Path, dtype: torch.dtype = torch.float32
+) -> StableDiffusionPipeline:
     """The peer: `from_single_file`, to the same precision as ours."""
     return StableDiffusionPipeline.from_single_file(
         str(path),
         config=str(config),
-        torch_dtype=torch.float32,
+        torch_dtype=dtype,
         local_files_only=True,
         safety_checker=None,
     )

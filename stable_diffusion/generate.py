@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from PIL.Image import Image
@@ -143,7 +143,8 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
     """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
     if model.company is None or recipe.deterministic:
-        yield partial(model.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
+        alone = replace(model, graphs=None) if recipe.deterministic else model
+        yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
     together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
     kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])

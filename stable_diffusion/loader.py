@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from stable_diffusion.batching import Company
+from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.variants import Prediction
@@ -35,6 +36,7 @@ class Loader:
         copies: where ready copies are found and put; None: nowhere.
         dtype: in which precision the weights are held.
         lanes: of the company of each model; 0: jobs share no evaluations.
+        graphs: record the evaluations of a model that a GPU has at hand.
     """
 
     def __init__(
@@ -44,12 +46,15 @@ class Loader:
         copies: ReadyCopies | None = None,
         dtype: torch.dtype = torch.float32,
         lanes: int = 0,
+        *,
+        graphs: bool = True,
     ) -> None:
         self._device = torch.device(device)
         self._fingerprints = fingerprints
         self._copies = copies
         self._dtype = dtype
         self._lanes = lanes
+        self._graphs = graphs and self._device.type == "cuda"
         self._writing: list[threading.Thread] = []
 
     def load(
@@ -65,7 +70,7 @@ class Loader:
 
         Args:
             name, path, prediction: as of `load_model`.
-            on_call: the weights shall rest in main memory; see `memory_plan`.
+            on_call: the weights shall rest in main memory, whole; see `memory_plan`.
             on_progress: is told the share that is loaded, 0..1.
 
         Raises:
@@ -77,8 +82,10 @@ class Loader:
         summing = None if known else self._summed(path)
         weights = copies.open(known, self._dtype) if copies and known else None
         if weights is None:
-            weights = read_weights(path, rests, self._dtype, on_progress)
-        weights = suited(weights, self._device)
+            weights = read_weights(
+                path, rests, self._dtype, on_progress, unet=self._unet_type(on_call)
+            )
+        weights = self._suited(weights)
         fingerprint = known or (summing.result() if summing else "")
         if copies:
             self._copy(weights, fingerprint, copies)
@@ -87,6 +94,7 @@ class Loader:
             model,
             device=self._device,
             nbytes=self._weight(weights.networks, on_call),
+            graphs=Graphs() if self._graphs and not on_call else None,
             company=Company(self._lanes) if self._lanes else None,
         )
 
@@ -96,15 +104,28 @@ class Loader:
         Raises ModelNotFound, UnreadableModel.
         """
         variant = identify(open_weights(path))
-        weights = suited(Weights(variant, empty_networks(variant), None), self._device)
+        weights = self._suited(Weights(variant, empty_networks(variant), None))
         return self._weight(weights.networks, on_call)
+
+    def _unet_type(self, on_call: bool) -> torch.dtype:
+        """On a GPU half precision; who wants it in full has it on call, see `memory_plan`."""
+        at_hand = self._device.type == "cuda" and not on_call
+        return torch.float16 if at_hand else self._dtype
+
+    def _suited(self, weights: Weights) -> Weights:
+        """A second UNet is for a CPU: of a GPU it would fill the memory."""
+        if self._device.type == "cuda":
+            return replace(weights, networks=replace(weights.networks, half=None))
+        return suited(weights, self._device)
 
     def _weight(self, networks: Networks, on_call: bool) -> int:
         """All of a model; of one on call, what is on the device at once: its largest network."""
+        types = {"unet": self._unet_type(on_call)}
+        if networks.half:
+            types["half"] = networks.half.dtype
         sizes = [
-            sum(p.numel() for p in module.parameters())
-            * (torch.bfloat16 if module is networks.half else self._dtype).itemsize
-            for _, module in parts_of(networks)
+            sum(p.numel() for p in module.parameters()) * types.get(part, self._dtype).itemsize
+            for part, module in parts_of(networks)
         ]
         return max(sizes) if on_call else sum(sizes)
 

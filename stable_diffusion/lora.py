@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from stable_diffusion.batching import Company
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
+from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.prompt.encodings import Encodings
@@ -140,7 +141,7 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
     text = {n.removeprefix("text."): w for n, w in changed.items() if n.startswith("text.")}
     unet = {n.removeprefix("unet."): w for n, w in changed.items() if n.startswith("unet.")}
     half = model.networks.half
-    halves = {name: weight.bfloat16() for name, weight in unet.items()} if half else {}
+    halves = {name: weight.to(half.dtype) for name, weight in unet.items()} if half else {}
     networks = replace(
         model.networks,
         text=twin(model.networks.text, text),
@@ -153,6 +154,7 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
         networks=networks,
         nbytes=own,
         encodings=Encodings(),
+        graphs=model.graphs and Graphs(),
         company=model.company and Company(model.company.lanes),
     )
 

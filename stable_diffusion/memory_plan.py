@@ -3,7 +3,8 @@
 Where they rest depends on the device. On a CPU it is the file of a ready copy, of which the kernel
 lends pages: a layer's are given back when it has computed. On a GPU it is main memory: a network is
 on the device only while it works. `turbo` keeps what has come until a whole network has done its
-work, or on a GPU until the job has ended.
+work, or on a GPU until the job has ended. A GPU has a UNet at hand in half precision only, so a job
+in full precision is one of these, too.
 
 Attention needs no plan: PyTorch's never holds the matrix of all pairs that slicing was made for.
 """
@@ -29,10 +30,11 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
 
     It shares all weights with the first, which other jobs may use meanwhile.
     """
-    if recipe.memory_plan == "standard":
+    at_hand = model.networks.unet.device == model.device
+    if recipe.memory_plan == "standard" and at_hand:
         return model
     on_cpu = model.device.type == "cpu"
-    alone = replace(model, company=None)
+    alone = replace(model, company=None, graphs=None)
     if on_cpu and not model.mapped:
         return alone  # memory that is this process's own cannot be lent
     own = model.networks
@@ -41,8 +43,8 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
     planned = replace(alone, networks=networks)
     if on_cpu:
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
-    if networks.unet.device == model.device:
-        return alone  # a job of the type `standard` has it there already
+    if at_hand:
+        return alone
     return _on_call(planned, recipe)
 
 
@@ -65,7 +67,8 @@ def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
 
 
 def _on_call(model: Model, recipe: Recipe) -> Model:
-    """Bring each network to the device when it is called; with `turbo` it stays there."""
+    """Bring each network to the device when it is called; unless little is wanted, it stays."""
+    stays = recipe.turbo or recipe.memory_plan == "standard"
     unet = model.networks.unet
     # the autoencoder's numbers are wider than half precision
     half = None if recipe.precision == "full" else torch.float16
@@ -73,9 +76,9 @@ def _on_call(model: Model, recipe: Recipe) -> Model:
     guests[unet] = Guest(unet, model.device, half)
     for worker, guest in guests.items():
         worker.register_forward_pre_hook(lambda *_, guest=guest: guest.come())
-        if worker is not unet and not recipe.turbo:
+        if worker is not unet and not stays:
             _afterwards(worker, guest.go)
-    return model if recipe.turbo else replace(model, sampling=partial(_finally, guests[unet].go))
+    return model if stays else replace(model, sampling=partial(_finally, guests[unet].go))
 
 
 def _workers(networks: Networks) -> tuple[nn.Module, ...]:

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from stable_diffusion.batching import Company
+from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import (
     Networks,
     decoded,
@@ -17,7 +19,6 @@ from stable_diffusion.networks import (
     text_states,
     unet_prediction,
 )
-from stable_diffusion.placement import network_precision
 from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
@@ -39,6 +40,7 @@ class Model:
         device: where it computes; its weights may rest elsewhere, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
         mapped: whether its weights lie in a mapped file, of a ready copy.
+        graphs: the recordings of its UNet; None: it is always called layer by layer.
         company: those who share evaluations of its UNet; None: everybody draws alone.
         encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
@@ -55,6 +57,7 @@ class Model:
     mapped: bool = False
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     encodings: Encodings = field(default_factory=Encodings)
+    graphs: Graphs | None = None
     company: Company | None = None
 
     @property
@@ -101,8 +104,10 @@ class Model:
         x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
         timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)
         parts = zip(x.split(size), timestep.split(size), text.split(size), strict=True)
-        with network_precision(self.device, precision):
-            outputs = [unet_prediction(unet, *part) for part in parts]
+        evaluate = partial(unet_prediction, unet)
+        if self.graphs:
+            evaluate = partial(self.graphs.evaluate, evaluate)
+        outputs = [evaluate(*part) for part in parts]
         return torch.cat(outputs).float().contiguous()
 
     @torch.inference_mode()

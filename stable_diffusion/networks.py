@@ -33,7 +33,7 @@ class Networks:
     """Text encoder, UNet and autoencoder of one variant.
 
     Attributes:
-        half: the UNet once more in half precision, where the device gains by it; see `cpu.half`.
+        half: the UNet once more in half precision, where the device gains by it; see `half`.
     """
 
     text: CLIPTextModel

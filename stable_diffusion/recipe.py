@@ -6,10 +6,10 @@ from typing import Literal
 from PIL.Image import Image
 
 from stable_diffusion.errors import RecipeError
-from stable_diffusion.placement import Precision
 from stable_diffusion.samplers import resolve
 from stable_diffusion.variants import DOWNSAMPLING
 
+Precision = Literal["autocast", "mixed", "full"]
 MemoryPlan = Literal["standard", "optimized"]
 
 
@@ -30,11 +30,14 @@ class Recipe:
         init_image: picture to start from; its size must be width x height.
         strength: share of the steps to run on the init image, 0 < strength <= 1.
         noise_multiplier: scales the noise that is added to the init image.
+        precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet works in half
+            precision where the device gains by it; see `half`.
         memory_plan: "standard" keeps the whole model at hand; for "optimized" see `memory_plan`.
         turbo: of the plan "optimized": let more of the model stay, and so be quicker.
         unet_batch: how many latents the UNet sees at once (guidance doubles a batch's; of a small
             model both of a picture's go together); None leaves it to the device.
-        deterministic: share no evaluation with another job; see `batching`.
+        deterministic: share no evaluation with another job and replay none; see `batching` and
+            `graphs`.
 
     Raises:
         RecipeError: a value outside these ranges.

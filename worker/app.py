@@ -24,6 +24,7 @@ def make_engine() -> Engine:
         copies_size=settings.copies_size,
         catalogue=settings.catalogue,
         lanes=lanes(settings.device, threads) if settings.step_batching else 0,
+        graphs=settings.cuda_graphs,
     )
 
 

@@ -44,6 +44,7 @@ class StableDiffusion:
         copies_size: bytes that the ready copies may take together; 0: none is made.
         catalogue: where embeddings are found; None: there are none.
         lanes: how many evaluations that jobs share run at once; 0: they share none.
+        graphs: whether a GPU replays what it has recorded.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class StableDiffusion:
         copies_size: int = 0,
         catalogue: Catalogue | None = None,
         lanes: int = 0,
+        graphs: bool = True,
     ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
@@ -65,7 +67,7 @@ class StableDiffusion:
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
         copies = ReadyCopies(cache / "models", copies_size) if cache and copies_size else None
-        self._loader = Loader(self.device, self._fingerprints, copies, lanes=lanes)
+        self._loader = Loader(self.device, self._fingerprints, copies, lanes=lanes, graphs=graphs)
         self._vectors = Vectors(catalogue)
         self._projections = Projections()
 
@@ -98,7 +100,8 @@ class StableDiffusion:
         return model, about_config + about_vectors
 
     def on_call(self, recipe: Recipe) -> bool:
-        return recipe.memory_plan == "optimized" and self.device != "cpu"
+        little = recipe.memory_plan == "optimized" or recipe.precision == "full"
+        return little and self.device != "cpu"
 
     def kind(self, name: str, path: Path) -> str:
         return self._loader.kind(path, usual_prediction(name))

@@ -34,6 +34,11 @@ class WorkerSettings(JobSettings):
         description="let jobs of type standard share evaluations of a model; pays on a GPU with "
         "a CONCURRENCY of 4 or more, and for small models",
     )
+    cuda_graphs: bool = Field(
+        default=True,
+        description="on a GPU: record the network's evaluations and replay them, which saves the "
+        "calls of their layers",
+    )
     models_memory: ByteSize = Field(
         default=ByteSize(0),
         description="memory for models, such as 12GB; 0: half of what the device has",

@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from stable_diffusion.cpu.half import with_half
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.half import with_half
 from stable_diffusion.networks import Networks, parts_of, size_of
 from stable_diffusion.variants import VARIANTS, Prediction
 from stable_diffusion.weights.filling import assign, empty_networks
@@ -156,7 +156,7 @@ def _read(path: Path, fingerprint: str) -> Weights:
             name, tensor = name.removesuffix(_LAST), tensor.permute(0, 3, 1, 2)
         states.setdefault(part, {})[name] = tensor
     if "half" in states:
-        networks = with_half(networks)
+        networks = with_half(networks, torch.bfloat16)
     for part, module in parts_of(networks):
         if states.get(part, {}).keys() != dict(module.named_parameters()).keys():
             raise UnreadableModel(f"{path.name} is incomplete")

@@ -27,6 +27,8 @@ def load_networks(
     device: torch.device,
     dtype: torch.dtype,
     on_progress: Callable[[float], object] = lambda _share: None,
+    *,
+    unet: torch.dtype | None = None,
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
@@ -34,6 +36,7 @@ def load_networks(
 
     Args:
         on_progress: is told the share that is loaded, 0..1, after every tensor.
+        unet: the type of the UNet; None: as the others.
 
     Raises:
         UnreadableModel: tensors are missing or have another shape; the message names them.
@@ -42,9 +45,10 @@ def load_networks(
     layout = Layout(variant, checkpoint.style)
     places = {"text": layout.text, "unet": layout.unet, "vae": layout.vae}
     total = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
-    filling = _Filling(checkpoint, device, dtype, total, on_progress)
+    filling = _Filling(checkpoint, device, total, on_progress)
     for part, module in parts_of(networks):
-        filling.fill(module, places[part], channels_last=part != "text")
+        own = unet if unet and part == "unet" else dtype
+        filling.fill(module, places[part], own, channels_last=part != "text")
     faults = filling.faults
     if faults:
         more = f" and {len(faults) - _MOST_TOLD} more" if len(faults) > _MOST_TOLD else ""
@@ -83,7 +87,6 @@ class _Filling:
 
     checkpoint: Checkpoint
     device: torch.device
-    dtype: torch.dtype
     total: int
     on_progress: Callable[[float], object]
     done: int = 0
@@ -91,7 +94,12 @@ class _Filling:
     mapped: MappedFiles = field(default_factory=MappedFiles)
 
     def fill(
-        self, module: nn.Module, place: Callable[[str], Source], *, channels_last: bool
+        self,
+        module: nn.Module,
+        place: Callable[[str], Source],
+        dtype: torch.dtype,
+        *,
+        channels_last: bool,
     ) -> None:
         """Fill a module; after a fault go on only to find the others."""
         state: dict[str, Tensor] = {}
@@ -107,7 +115,7 @@ class _Filling:
                     f"{source.name} has shape {tuple(found.shape)}, not {tuple(parameter.shape)}"
                 )
             elif not self.faults:
-                state[name] = self._placed(found, parameter.shape, channels_last=channels_last)
+                state[name] = self._placed(found, parameter.shape, dtype, last=channels_last)
                 self.done += parameter.numel()
                 self.on_progress(self.done / self.total)
         if not self.faults:
@@ -123,13 +131,16 @@ class _Filling:
             return tensor
         return tensor.chunk(3)[source.third] if tensor.dim() else tensor
 
-    def _placed(self, found: Tensor, shape: torch.Size, *, channels_last: bool) -> Tensor:
+    def _placed(
+        self, found: Tensor, shape: torch.Size, dtype: torch.dtype, *, last: bool
+    ) -> Tensor:
         shaped = found.reshape(shape)
-        last = channels_last and len(shape) == 4
         placed = shaped.to(
             self.device,
-            self.dtype,
-            memory_format=torch.channels_last if last else torch.preserve_format,
+            dtype,
+            memory_format=torch.channels_last
+            if last and len(shape) == 4
+            else torch.preserve_format,
         )
         if placed.data_ptr() == found.data_ptr():
             # never keep what the owner of the file may change or truncate under us

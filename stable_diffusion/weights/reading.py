@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from stable_diffusion.cpu.half import half_pays, with_half
+from stable_diffusion.half import half_type, with_half
 from stable_diffusion.networks import Networks
 from stable_diffusion.variants import Prediction, Variant
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
@@ -41,6 +41,8 @@ def read_weights(
     device: torch.device,
     dtype: torch.dtype,
     on_progress: Callable[[float], object] = lambda _share: None,
+    *,
+    unet: torch.dtype | None = None,
 ) -> Weights:
     """Read a model's weights from its file or folder; see `filling.load_networks`.
 
@@ -49,12 +51,13 @@ def read_weights(
     """
     checkpoint = open_weights(path)
     variant = identify(checkpoint)
-    networks = load_networks(checkpoint, variant, device, dtype, on_progress)
+    networks = load_networks(checkpoint, variant, device, dtype, on_progress, unet=unet)
     return Weights(variant, networks, stated_inside(checkpoint))
 
 
 def suited(weights: Weights, device: torch.device) -> Weights:
     """The weights with a UNet in half precision where that pays on this device, else without."""
     whole = weights.networks
-    pays = half_pays(weights.variant, device)
-    return replace(weights, networks=with_half(whole) if pays else replace(whole, half=None))
+    dtype = half_type(weights.variant, device)
+    suiting = with_half(whole, dtype) if dtype else replace(whole, half=None)
+    return replace(weights, networks=suiting)

@@ -13,11 +13,15 @@ from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.memory_plan import Guest, laid_out
 from stable_diffusion.model import Model
+from stable_diffusion.networks import parts_of, text_states
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import twin
 from stable_diffusion.tiny import PATH
+from stable_diffusion.variants import TINY
 from stable_diffusion.weights.copies import ReadyCopies
+from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.reading import read_weights
 
 STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
@@ -139,6 +143,33 @@ def test_a_guest_comes_in_its_own_type_and_goes_without_a_trace(tiny: Model) -> 
     assert all(back[name] is tensor for name, tensor in resting.items())
 
 
+def test_full_precision_on_a_gpu_comes_for_one_job_and_stays_as_long(tiny: Model) -> None:
+    # what a tensor of the device `meta` lacks is its numbers; nothing here looks at them
+    gpu = torch.device("meta")
+    resting = replace(tiny, device=gpu)
+    planned = laid_out(resting, replace(STANDARD, precision="full"))
+    text_states(planned.networks.text, torch.zeros(1, 77, dtype=torch.long, device=gpu))
+    weights = list(planned.networks.text.parameters())
+    assert {(weight.device, weight.dtype) for weight in weights} == {(gpu, torch.float32)}
+    assert {weight.device.type for weight in tiny.networks.text.parameters()} == {"cpu"}
+
+
+def test_a_gpu_has_a_unet_at_hand_in_half_precision_only(tmp_path: Path) -> None:
+    parts = dict(parts_of(empty_networks(TINY)))
+    sizes = {name: size_of_weights(part) for name, part in parts.items()}
+    loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))
+    assert loader.weigh(PATH) == sizes["text"] + sizes["vae"] + sizes["unet"] // 2
+    assert loader.weigh(PATH, on_call=True) == max(sizes.values())
+    cpu = torch.device("cpu")
+    read = read_weights(PATH, cpu, torch.float32, unet=torch.float16).networks
+    types = {name: {w.dtype for w in part.parameters()} for name, part in parts_of(read)}
+    assert types == {"text": {torch.float32}, "unet": {torch.float16}, "vae": {torch.float32}}
+
+
+def size_of_weights(module: torch.nn.Module) -> int:
+    return sum(weight.nbytes for weight in module.parameters())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("turbo", [False, True])
 def test_on_a_gpu_networks_come_when_they_are_called(tmp_path: Path, turbo: bool) -> None:
@@ -146,6 +177,9 @@ def test_on_a_gpu_networks_come_when_they_are_called(tmp_path: Path, turbo: bool
     resting = loader.load("tiny", PATH, on_call=True)
     at_hand = loader.load("tiny", PATH)
     assert resting.networks.unet.device.type == "cpu"
-    recipe = replace(OPTIMIZED, precision="full", turbo=turbo)
-    assert drawn(resting, recipe) == drawn(at_hand, replace(STANDARD, precision="full"))
-    assert resting.networks.unet.device.type == "cpu"
+    assert at_hand.networks.unet.dtype == torch.float16
+    for precision in ("full", "autocast"):
+        recipe = replace(OPTIMIZED, precision=precision, turbo=turbo)
+        other = resting if precision == "full" else at_hand
+        assert drawn(resting, recipe) == drawn(other, replace(STANDARD, precision=precision))
+        assert resting.networks.unet.device.type == "cpu"

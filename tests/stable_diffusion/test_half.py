@@ -1,4 +1,4 @@
-"""`precision: autocast` on a CPU: another UNet, the same picture to the eye."""
+"""`precision: autocast`: another UNet, the same picture to the eye."""
 
 import math
 from dataclasses import replace
@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from stable_diffusion.cpu import half
-from stable_diffusion.cpu.half import half_pays, with_half
+from stable_diffusion import half
 from stable_diffusion.generate import generate
+from stable_diffusion.half import half_type, with_half
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
@@ -33,7 +33,7 @@ LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
 @pytest.fixture(scope="module")
 def both(tiny: Model) -> Model:
     """The tiny model with a UNet in bfloat16 beside the one in float32."""
-    networks = with_half(tiny.networks)
+    networks = with_half(tiny.networks, torch.bfloat16)
     return replace(tiny, networks=networks, nbytes=size_of(networks))
 
 
@@ -76,11 +76,15 @@ def test_it_pays_on_a_cpu_that_has_it_in_hardware_for_large_networks_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-    assert half_pays(STABLE_DIFFUSION_1, CPU)
-    assert not half_pays(TINY, CPU)
-    assert not half_pays(STABLE_DIFFUSION_1, torch.device("cuda"))
+    assert half_type(STABLE_DIFFUSION_1, CPU) == torch.bfloat16
+    assert half_type(TINY, CPU) is None
     monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: False)
-    assert not half_pays(STABLE_DIFFUSION_1, CPU)
+    assert half_type(STABLE_DIFFUSION_1, CPU) is None
+
+
+def test_it_pays_on_every_gpu() -> None:
+    for variant in (STABLE_DIFFUSION_1, TINY):
+        assert half_type(variant, torch.device("cuda:1")) == torch.float16
 
 
 @pytest.mark.usefixtures("everywhere")
