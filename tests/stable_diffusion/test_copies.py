@@ -44,9 +44,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     real = reading.read_weights
 
-    def counted(path: Path, *arguments: Any) -> Any:
+    def counted(path: Path, *arguments: Any, **options: Any) -> Any:
         paths.append(path)
-        return real(path, *arguments)
+        return real(path, *arguments, **options)
 
     monkeypatch.setattr("stable_diffusion.loader.read_weights", counted)
     return paths
