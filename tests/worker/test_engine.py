@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from jobs.request import parse_request
 from jobs.status import JobState
 from stable_diffusion.networks import build_networks
 from stable_diffusion.variants import TINY, TINY_V2
@@ -47,6 +48,25 @@ def pixels(bench: Bench, job_id: str, index: int = 0) -> bytes:
     result = bench.status(job_id).result
     assert result, bench.status(job_id).failure
     return Image.open(io.BytesIO(bench.store.read(result.images[index].name))).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "comes"),
+    [
+        ({"type": "standard"}, False),
+        ({"type": "standard", "precision": "full"}, True),
+        ({"type": "optimized"}, True),
+    ],
+)
+def test_a_gpu_has_at_hand_what_most_jobs_want(
+    tmp_path: Path, asked: dict[str, str], comes: bool
+) -> None:
+    threads = torch.get_num_threads()
+    request = parse_request("txt2img", {"prompt": "a cat", **asked}).settled(model="tiny", seed=1)
+    for device, expected in (("cuda:0", comes), ("cpu", False)):
+        engine = StableDiffusion(device, 1, tmp_path)
+        assert engine.on_call(engine.recipe(request, None)) is expected
+    torch.set_num_threads(threads)
 
 
 def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> None:
