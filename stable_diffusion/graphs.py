@@ -1,8 +1,8 @@
 """CUDA graphs: the evaluations of a UNet recorded once, then replayed without Python.
 
-A quick GPU has computed a layer before the next one is called: of a step of one picture more than
-half is calling. A graph is called once for all its layers. It belongs to the shapes it was recorded
-with, so the first evaluations of a shape go layer by layer, and nobody waits for a compiler.
+A quick GPU has computed a layer before the next one is called; a graph is called once for all its
+layers. It belongs to the shapes it was recorded with, so the first evaluations of a shape go layer
+by layer, and nobody waits for a compiler.
 Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
 """
 
@@ -24,7 +24,7 @@ Recorder = Callable[[Evaluation, tuple[Tensor, Tensor, Tensor]], Evaluation]
 """Makes of an evaluation and its inputs one that answers inputs of the same shapes."""
 
 SEEN_BEFORE = 4
-"""Evaluations of a shape that go layer by layer: as many cost less than a recording."""
+"""Evaluations of a shape that go layer by layer: one that is asked for once is not recorded."""
 MOST = 16
 """Shapes that are recorded of one model. Jobs that share evaluations come in many."""
 _ONE_AT_A_TIME = threading.Lock()
