@@ -55,10 +55,10 @@ def _figures(
             list(generate(model, job))
 
     def side_by_side() -> None:
-        _all(model, jobs, at_once=cores)
+        all_at_once(model, jobs, at_once=cores)
 
     def in_company() -> None:
-        _all(shared, jobs, at_once=len(jobs))
+        all_at_once(shared, jobs, at_once=len(jobs))
 
     alone, beside, together = in_turns(
         one_at_a_time, side_by_side, in_company, rounds=workshop.rounds
@@ -67,7 +67,8 @@ def _figures(
     yield figure(f"{name}, one a core", beside, alone)
 
 
-def _all(model: Model, jobs: Sequence[Recipe], at_once: int) -> None:
+def all_at_once(model: Model, jobs: Sequence[Recipe], at_once: int) -> None:
+    """Draw all jobs, so many at the same time, each with one thread."""
     torch.set_num_threads(1)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda job: list(generate(model, job)), jobs))

@@ -14,6 +14,7 @@ from transformers import CLIPTokenizer
 
 from stable_diffusion.networks import parts_of
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
+from stable_diffusion.recipe import Recipe
 from stable_diffusion.variants import STABLE_DIFFUSION_1
 from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.layout import Layout
@@ -69,10 +70,24 @@ def opened_by_diffusers(
     path: Path, config: Path, dtype: torch.dtype = torch.float32
 ) -> StableDiffusionPipeline:
     """The peer: `from_single_file`, to the same precision as ours."""
-    return StableDiffusionPipeline.from_single_file(
+    peer = StableDiffusionPipeline.from_single_file(
         str(path),
         config=str(config),
         torch_dtype=dtype,
         local_files_only=True,
         safety_checker=None,
+    )
+    peer.set_progress_bar_config(disable=True)
+    return peer
+
+
+def draw_with_diffusers(peer: StableDiffusionPipeline, recipe: Recipe, output_type: str) -> None:
+    """The recipe's first picture; output_type "latent" leaves the decoding away."""
+    peer(
+        recipe.prompt,
+        height=recipe.height,
+        width=recipe.width,
+        num_inference_steps=recipe.steps,
+        guidance_scale=recipe.guidance_scale,
+        output_type=output_type,
     )

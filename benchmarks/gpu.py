@@ -4,21 +4,25 @@ diffusers as its pages run it on a GPU: float16, eager. Without a GPU there is n
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
 
-from benchmarks.batching import JOBS
-from benchmarks.checkpoints import configurations, opened_by_diffusers, random_checkpoint
+from benchmarks.batching import JOBS, all_at_once
+from benchmarks.checkpoints import (
+    configurations,
+    draw_with_diffusers,
+    opened_by_diffusers,
+    random_checkpoint,
+)
 from benchmarks.harness import Figure, Workshop, figure, in_turns
+from benchmarks.memory import GIGABYTE
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints
 
-GIGABYTE = 10**9
 RECIPE = Recipe(prompt="a red dragon on a beach", steps=50, width=512, height=512)
 OPTIMIZED = replace(RECIPE, memory_plan="optimized")
 MIXED = tuple(replace(job, width=512, height=512, steps=2 * job.steps) for job in JOBS)
@@ -51,33 +55,24 @@ def _beside_diffusers(model: Model, workshop: Workshop) -> Iterator[Figure]:
     configuration = configurations(workshop.folder / "configuration")
     file = workshop.folder / "model.safetensors"
     peer = opened_by_diffusers(file, configuration, torch.float16).to("cuda:0")
-    peer.set_progress_bar_config(disable=True)
 
     def theirs() -> None:
-        peer(
-            RECIPE.prompt,
-            height=RECIPE.height,
-            width=RECIPE.width,
-            num_inference_steps=RECIPE.steps,
-            guidance_scale=RECIPE.guidance_scale,
-        )
+        draw_with_diffusers(peer, RECIPE, "pil")
 
-    for arm in (theirs, lambda: _drawn(model, RECIPE)):
-        arm()  # kernels are chosen, and ours recorded
+    theirs()  # its kernels are chosen; ours were before
     ours, peers = in_turns(lambda: _drawn(model, RECIPE), theirs, rounds=workshop.rounds)
     yield figure("a job of 50 steps; diffusers float16", ours, peers)
 
 
 def _beside_one_at_a_time(model: Model, workshop: Workshop) -> Iterator[Figure]:
     def together() -> None:
-        with ThreadPoolExecutor(len(MIXED)) as pool:
-            list(pool.map(lambda job: _drawn(model, job), MIXED))
+        all_at_once(model, MIXED, len(MIXED))
 
-    alone = replace(model, company=None)
+    def one_at_a_time() -> None:
+        all_at_once(replace(model, company=None), MIXED, 1)
+
     together()
-    ours, peer = in_turns(
-        together, lambda: [_drawn(alone, job) for job in MIXED], rounds=workshop.rounds
-    )
+    ours, peer = in_turns(together, one_at_a_time, rounds=workshop.rounds)
     yield figure("8 mixed jobs, shared evaluations; one at a time", ours, peer)
 
 

@@ -8,7 +8,12 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.checkpoints import configurations, opened_by_diffusers, random_checkpoint
+from benchmarks.checkpoints import (
+    configurations,
+    draw_with_diffusers,
+    opened_by_diffusers,
+    random_checkpoint,
+)
 from benchmarks.harness import Figure, Workshop, figure, in_turns
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
@@ -27,19 +32,11 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     file = random_checkpoint(workshop.folder / "model.safetensors", 1)
     model = Loader("cpu", Fingerprints(None)).load("model", file)
     peer = opened_by_diffusers(file, configurations(workshop.folder / "configuration"))
-    peer.set_progress_bar_config(disable=True)
     arms = {precision: replace(RECIPE, precision=precision) for precision in ("autocast", "full")}
     taken: dict[str, list[float]] = {name: [] for name in arms}
 
     def theirs() -> None:
-        peer(
-            RECIPE.prompt,
-            height=RECIPE.height,
-            width=RECIPE.width,
-            num_inference_steps=STEPS,
-            guidance_scale=RECIPE.guidance_scale,
-            output_type="latent",
-        )
+        draw_with_diffusers(peer, RECIPE, "latent")
 
     def ours() -> None:
         for name, recipe in arms.items():

@@ -14,6 +14,8 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.sharing import twin
 from stable_diffusion.variants import Variant
 
+ON_GPU = torch.float16
+
 
 @cache
 def cpu_has_fast_bfloat16() -> bool:
@@ -27,7 +29,7 @@ def half_type(variant: Variant, device: torch.device) -> torch.dtype | None:
     Of small ones, a CPU takes longer into bfloat16 and back than it gains.
     """
     if device.type == "cuda":
-        return torch.float16
+        return ON_GPU
     gains = device.type == "cpu" and not variant.small and cpu_has_fast_bfloat16()
     return torch.bfloat16 if gains else None
 

@@ -14,6 +14,7 @@ import torch
 
 from stable_diffusion.batching import Company
 from stable_diffusion.graphs import Graphs
+from stable_diffusion.half import ON_GPU
 from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.variants import Prediction
@@ -110,7 +111,7 @@ class Loader:
     def _unet_type(self, on_call: bool) -> torch.dtype:
         """On a GPU half precision; who wants it in full has it on call, see `memory_plan`."""
         at_hand = self._device.type == "cuda" and not on_call
-        return torch.float16 if at_hand else self._dtype
+        return ON_GPU if at_hand else self._dtype
 
     def _suited(self, weights: Weights) -> Weights:
         """A second UNet is for a CPU: of a GPU it would fill the memory."""

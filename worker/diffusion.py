@@ -100,8 +100,8 @@ class StableDiffusion:
         return model, about_config + about_vectors
 
     def on_call(self, recipe: Recipe) -> bool:
-        little = recipe.memory_plan == "optimized" or recipe.precision == "full"
-        return little and self.device != "cpu"
+        rare = recipe.memory_plan == "optimized" or recipe.precision == "full"
+        return rare and self.device != "cpu"
 
     def kind(self, name: str, path: Path) -> str:
         return self._loader.kind(path, usual_prediction(name))

@@ -1,5 +1,6 @@
 """`optimized` draws what `standard` draws, and holds of a model what it works with."""
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,9 @@ def test_full_precision_on_a_gpu_comes_for_one_job_and_stays_as_long(tiny: Model
     weights = list(planned.networks.text.parameters())
     assert {(weight.device, weight.dtype) for weight in weights} == {(gpu, torch.float32)}
     assert {weight.device.type for weight in tiny.networks.text.parameters()} == {"cpu"}
+    brought = weakref.ref(weights[0])
+    del planned, weights
+    assert brought() is None
 
 
 def test_a_gpu_has_a_unet_at_hand_in_half_precision_only(tmp_path: Path) -> None:
