@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from stable_diffusion.cpu import linear
 
 _CACHED = 4 * 2**20
-"""Bytes of scores that stay near a core, of all heads together in bfloat16."""
+"""Bytes of scores that stay near a core, in bfloat16."""
+_FEW_ROWS = 128
+"""Rows below which laying out keys and values, which every product does anew, takes too large a
+share: then one head at a time has more of them."""
 _FEW = 2**19
 """Scores of a head below which PyTorch's kernel is the quickest in float32."""
 
@@ -22,27 +25,31 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention without a mask: (n, heads, tokens, d), twice (n, heads, keys, d) → as `query`."""
     on_cpu = query.device.type == "cpu" and not torch.is_grad_enabled()
     if on_cpu and query.dtype == torch.bfloat16:
-        return torch.stack([_all_heads(*one) for one in zip(query, key, value, strict=True)])
+        return torch.stack([_by_rows(*one) for one in zip(query, key, value, strict=True)])
     large = query.shape[-2] * key.shape[-2] >= _FEW
     if on_cpu and query.dtype == torch.float32 and large and linear.AVAILABLE:
         return _head_by_head(query, key, value)
     return F.scaled_dot_product_attention(query, key, value)
 
 
-def _all_heads(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Of one picture, (heads, tokens, d): few rows, and all heads of them at once."""
+def _by_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Of one picture, (heads, tokens, d): few rows, of all heads at once if they are not too few."""
     query, value = query.contiguous(), value.contiguous()
     keys = (key * query.shape[-1] ** -0.5).contiguous().transpose(1, 2)
     heads, tokens, count = len(query), query.shape[1], key.shape[1]
-    rows = min(tokens, max(1, _CACHED // (heads * count * query.element_size())))
+    cached = _CACHED // (count * query.element_size())
+    together = heads if cached >= _FEW_ROWS * heads else 1
+    rows = min(tokens, max(1, cached // together))
     # one memory for all: to ask for as much anew every time takes as long as to multiply
-    scores, shares = query.new_empty(2, heads, rows, count)
+    scores, shares = query.new_empty(2, together, rows, count)
     result = torch.empty_like(query)
-    for some, place in zip(query.split(rows, 1), result.split(rows, 1), strict=True):
-        last = some.shape[1]
-        torch.bmm(some, keys, out=scores[:, :last])
-        torch.softmax(scores[:, :last], -1, out=shares[:, :last])
-        place.copy_(torch.bmm(shares[:, :last], value))
+    parts = (tensor.split(together) for tensor in (query, keys, value, result))
+    for queries, its_keys, values, places in zip(*parts, strict=True):
+        for some, place in zip(queries.split(rows, 1), places.split(rows, 1), strict=True):
+            last = some.shape[1]
+            torch.bmm(some, its_keys, out=scores[:, :last])
+            torch.softmax(scores[:, :last], -1, out=shares[:, :last])
+            place.copy_(torch.bmm(shares[:, :last], values))
     return result
 
 
