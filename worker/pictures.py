@@ -2,6 +2,7 @@
 
 import io
 import math
+import zlib
 from collections.abc import Sequence
 
 from PIL import Image
@@ -17,6 +18,9 @@ _JPEG_QUALITY = 95
 def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> bytes:
     """The file of an RGB picture.
 
+    In a drawn picture nothing comes twice: whoever looks for it, as Pillow does by default, takes
+    three times as long and makes the file no smaller.
+
     Args:
         image: any size.
         picture_format: `png` (tEXt or iTXt key `parameters`) or `jpg` (EXIF UserComment).
@@ -26,7 +30,7 @@ def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> byte
     if picture_format == "png":
         info = PngInfo()
         info.add_text("parameters", text)
-        image.save(out, "PNG", pnginfo=info)
+        image.save(out, "PNG", pnginfo=info, compress_type=zlib.Z_RLE)
     else:
         exif = Image.Exif()
         exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")

@@ -1,10 +1,12 @@
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from worker.pictures import encode, grid
 
+DRAWN = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
 TEXT = "a cat, 東京\nSteps: 3"
 
 
@@ -13,6 +15,13 @@ def test_a_png_keeps_every_pixel_and_its_recipe() -> None:
     again = Image.open(io.BytesIO(encode(image, "png", TEXT)))
     assert again.tobytes() == image.tobytes()
     assert again.info["parameters"] == TEXT
+
+
+def test_a_png_is_no_larger_than_pillows_own() -> None:
+    drawn = Image.open(DRAWN).convert("RGB")
+    plain = io.BytesIO()
+    drawn.save(plain, "PNG")
+    assert len(encode(drawn, "png", "")) < len(plain.getvalue())
 
 
 def test_a_jpeg_is_a_jpeg_with_its_recipe() -> None:
