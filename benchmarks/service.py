@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -44,6 +45,7 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
         bench = Bench(Client(url), JobRecords(connect(broker), result_ttl_seconds=600), noop)
         bench.drawn(SMALL)  # the model is loaded
         yield from bench.way(workshop.rounds)
+        yield from bench.between(workshop.rounds)
         yield from bench.submits(workshop.rounds)
         yield from bench.init_image(workshop.rounds)
         yield from bench.watched(workshop.rounds)
@@ -60,14 +62,10 @@ class Bench:
 
     def way(self, rounds: int) -> Iterator[Figure]:
         """From POST to the result, less the drawing, beside a task that does nothing."""
-        recipe = Recipe(prompt="a red circle", width=64, height=64, steps=2)
-        torch.set_num_threads(1)
         overheads: list[float] = []
         noops: list[float] = []
         for _ in range(rounds):
-            drawing = statistics.median(
-                seconds(lambda: list(generate(self._model, recipe))) for _ in range(_A_ROUND)
-            )
+            drawing = self._drawing_seconds()
             whole = statistics.median(self._seconds_to_result(SMALL) for _ in range(_A_ROUND))
             overheads.append(1000 * (whole - drawing))
             noops.append(
@@ -77,6 +75,23 @@ class Bench:
                 )
             )
         yield figure("POST to result, less the drawing; a Celery no-op", overheads, noops, "ms")
+
+    def between(self, rounds: int) -> Iterator[Figure]:
+        """From one job to the next that waits, less the drawing, beside tasks that do nothing."""
+        gaps: list[float] = []
+        noops: list[float] = []
+        for _ in range(rounds):
+            drawing = self._drawing_seconds()
+            ids = [self.sent(SMALL) for _ in range(_A_ROUND)]
+            self.ended(ids[-1])
+            ends = sorted(self._finished(job_id) for job_id in ids)
+            gaps.append(1000 * (statistics.median(_steps(ends)) - drawing))
+            waiting = [self._noop.delay() for _ in range(5 * _A_ROUND)]
+            waiting[0].get(timeout=30)
+            noops.append(
+                1000 * seconds(lambda w=waiting: w[-1].get(timeout=30)) / (len(waiting) - 1)
+            )
+        yield figure("from job to job, less the drawing; Celery no-ops", gaps, noops, "ms")
 
     def submits(self, rounds: int) -> Iterator[Figure]:
         """Requests a second, beside `send_task` alone. The jobs are cancelled at once."""
@@ -137,9 +152,20 @@ class Bench:
         began = time.time()
         job_id = self._client.generate(sent)
         until(lambda: self._records.get(job_id).state.final, pause=0.01)
+        return self._finished(job_id) - began
+
+    def _finished(self, job_id: str) -> float:
         finished = self._records.get(job_id).finished
         assert finished
-        return finished - began
+        return finished
+
+    def _drawing_seconds(self) -> float:
+        """What drawing a small job takes in this process, with one thread, as in the worker's."""
+        recipe = Recipe(prompt="a red circle", width=64, height=64, steps=2)
+        torch.set_num_threads(1)
+        return statistics.median(
+            seconds(lambda: list(generate(self._model, recipe))) for _ in range(_A_ROUND)
+        )
 
     def _watched(self, looked_at: list[str]) -> None:
         looked_at[0] = self.sent(LONG)
@@ -186,6 +212,10 @@ def _crowd(url: str, looked_at: list[str], answers: list[float]) -> Iterator[Non
         over.set()
         for thread in threads:
             thread.join()
+
+
+def _steps(times: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(times)]
 
 
 def _picture(side: int) -> str:
