@@ -25,6 +25,8 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 
 RECIPE = Recipe(prompt="a red dragon on a beach", steps=50, width=512, height=512)
 OPTIMIZED = replace(RECIPE, memory_plan="optimized")
+LITTLE = 800_000_000
+LITTLE_NAME = "optimized with OPTIMIZED_WEIGHTS=800MB"
 MIXED = tuple(replace(job, width=512, height=512, steps=2 * job.steps) for job in JOBS)
 
 
@@ -35,17 +37,23 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     file = random_checkpoint(workshop.folder / "model.safetensors", 1)
     loader = Loader("cuda:0", Fingerprints(None), lanes=1)
     resting = loader.load("model", file, on_call=True)
+    little = Loader("cuda:0", Fingerprints(None), most_on_call=LITTLE).load(
+        "model", file, on_call=True
+    )
+    yield figure(f"peak memory on the GPU, {LITTLE_NAME}", [_peak(little, OPTIMIZED)], unit="GB")
     yield figure("peak memory on the GPU, optimized", [_peak(resting, OPTIMIZED)], unit="GB")
     model = loader.load("model", file)
     yield figure("peak memory on the GPU, standard", [_peak(model, RECIPE)], unit="GB")
     plain = replace(model, graphs=None)
-    standard, optimized, by_layer = in_turns(
+    standard, optimized, in_little, by_layer = in_turns(
         lambda: _drawn(model, RECIPE),
         lambda: _drawn(resting, OPTIMIZED),
+        lambda: _drawn(little, OPTIMIZED),
         lambda: _drawn(plain, RECIPE),
         rounds=workshop.rounds,
     )
     yield figure("a job, optimized; standard", optimized, standard)
+    yield figure(f"a job, {LITTLE_NAME}; standard", in_little, standard)
     yield figure("a job, replayed; layer by layer", standard, by_layer)
     yield from _beside_one_at_a_time(model, workshop)
     yield from _beside_diffusers(model, workshop)

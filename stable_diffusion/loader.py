@@ -17,6 +17,7 @@ from stable_diffusion.graphs import Graphs
 from stable_diffusion.half import ON_GPU
 from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import Networks, parts_of
+from stable_diffusion.streaming.luggage import Luggage
 from stable_diffusion.variants import Prediction
 from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.filling import empty_networks
@@ -38,6 +39,8 @@ class Loader:
         dtype: in which precision the weights are held.
         lanes: of the company of each model; 0: jobs share no evaluations.
         graphs: record the evaluations of a model that a GPU has at hand.
+        most_on_call: bytes of weights that a job of the plan `optimized` may have on a GPU at once;
+            0: a whole network.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Loader:
         lanes: int = 0,
         *,
         graphs: bool = True,
+        most_on_call: int = 0,
     ) -> None:
         self._device = torch.device(device)
         self._fingerprints = fingerprints
@@ -56,6 +60,7 @@ class Loader:
         self._dtype = dtype
         self._lanes = lanes
         self._graphs = graphs and self._device.type == "cuda"
+        self._most = most_on_call if self._device.type == "cuda" else 0
         self._writing: list[threading.Thread] = []
 
     def load(
@@ -96,6 +101,7 @@ class Loader:
             device=self._device,
             nbytes=self._weight(weights.networks, on_call),
             graphs=Graphs() if self._graphs and not on_call else None,
+            luggage=Luggage(self._most) if self._most and on_call else None,
             company=Company(self._lanes) if self._lanes else None,
         )
 
@@ -124,11 +130,14 @@ class Loader:
         types = {"unet": self._unet_type(on_call)}
         if networks.half:
             types["half"] = networks.half.dtype
-        sizes = [
-            sum(p.numel() for p in module.parameters()) * types.get(part, self._dtype).itemsize
+        sizes = {
+            part: sum(p.numel() for p in module.parameters())
+            * types.get(part, self._dtype).itemsize
             for part, module in parts_of(networks)
-        ]
-        return max(sizes) if on_call else sum(sizes)
+        }
+        if on_call and self._most:
+            sizes["unet"] = min(sizes["unet"], self._most)
+        return max(sizes.values()) if on_call else sum(sizes.values())
 
     def kind(self, path: Path, prediction: Prediction | None = None) -> str:
         """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""

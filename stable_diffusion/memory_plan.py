@@ -2,9 +2,10 @@
 
 Where they rest depends on the device. On a CPU it is the file of a ready copy, of which the kernel
 lends pages: a layer's are given back when it has computed. On a GPU it is main memory: a network is
-on the device only while it works. `turbo` keeps what has come until a whole network has done its
-work, or on a GPU until the job has ended. A GPU has a UNet at hand in half precision only, so a job
-in full precision is one of these, too.
+on the device only while it works, and a UNet that may not come whole comes part by part (see
+`streaming`). `turbo` keeps what has come until a whole network has done its work, or on a GPU until
+the job has ended. A GPU has a UNet at hand in half precision only, so a job in full precision is
+one of these, too.
 
 Attention needs no plan: PyTorch's never holds the matrix of all pairs that slicing was made for.
 """
@@ -22,6 +23,8 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import twin
+from stable_diffusion.streaming.stream import Stream
+from stable_diffusion.streaming.transport import CudaTransport
 from stable_diffusion.weights.mapped import MappedFiles, give_back
 
 
@@ -72,8 +75,14 @@ def _on_call(model: Model, recipe: Recipe) -> Model:
     unet = model.networks.unet
     # the autoencoder's numbers are wider than half precision
     half = None if recipe.precision == "full" else torch.float16
-    guests = {worker: Guest(worker, model.device) for worker in _workers(model.networks)}
-    guests[unet] = Guest(unet, model.device, half)
+    guests: dict[nn.Module, Guest | Stream] = {
+        worker: Guest(worker, model.device) for worker in _workers(model.networks)
+    }
+    if model.luggage and not stays:
+        packed = model.luggage.packed(unet, half)
+        guests[unet] = Stream(unet, packed, CudaTransport(model.device))
+    else:
+        guests[unet] = Guest(unet, model.device, half)
     for worker, guest in guests.items():
         worker.register_forward_pre_hook(lambda *_, guest=guest: guest.come())
         if worker is not unet and not stays:

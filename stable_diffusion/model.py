@@ -21,6 +21,7 @@ from stable_diffusion.networks import (
 )
 from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
+from stable_diffusion.streaming.luggage import Luggage
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import stated_beside
@@ -41,6 +42,7 @@ class Model:
         nbytes: memory that is this model's own; what it shares with another is that one's.
         mapped: whether its weights lie in a mapped file, of a ready copy.
         graphs: the recordings of its UNet; None: it is always called layer by layer.
+        luggage: its UNet packed for jobs that may have little of it at once; None: whole only.
         company: those who share evaluations of its UNet; None: everybody draws alone.
         encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
@@ -58,6 +60,7 @@ class Model:
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     encodings: Encodings = field(default_factory=Encodings)
     graphs: Graphs | None = None
+    luggage: Luggage | None = None
     company: Company | None = None
 
     @property

@@ -25,6 +25,7 @@ def make_engine() -> Engine:
         catalogue=settings.catalogue,
         lanes=lanes(settings.device, threads) if settings.step_batching else 0,
         graphs=settings.cuda_graphs,
+        optimized_weights=settings.optimized_weights,
     )
 
 

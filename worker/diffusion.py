@@ -45,6 +45,8 @@ class StableDiffusion:
         catalogue: where embeddings are found; None: there are none.
         lanes: how many evaluations that jobs share run at once; 0: they share none.
         graphs: whether a GPU replays what it has recorded.
+        optimized_weights: bytes of weights that a job of type `optimized` may have on a GPU at
+            once; 0: a whole network.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class StableDiffusion:
         catalogue: Catalogue | None = None,
         lanes: int = 0,
         graphs: bool = True,
+        optimized_weights: int = 0,
     ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
@@ -67,7 +70,14 @@ class StableDiffusion:
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
         copies = ReadyCopies(cache / "models", copies_size) if cache and copies_size else None
-        self._loader = Loader(self.device, self._fingerprints, copies, lanes=lanes, graphs=graphs)
+        self._loader = Loader(
+            self.device,
+            self._fingerprints,
+            copies,
+            lanes=lanes,
+            graphs=graphs,
+            most_on_call=optimized_weights,
+        )
         self._vectors = Vectors(catalogue)
         self._projections = Projections()
 

@@ -39,6 +39,11 @@ class WorkerSettings(JobSettings):
         description="on a GPU: record the network's evaluations and replay them, which saves the "
         "calls of their layers",
     )
+    optimized_weights: ByteSize = Field(
+        default=ByteSize(0),
+        description="on a GPU: how much of the UNet a job of type optimized has there at once, "
+        "such as 800MB; the rest is copied while it computes. 0: all of it",
+    )
     models_memory: ByteSize = Field(
         default=ByteSize(0),
         description="memory for models, such as 12GB; 0: half of what the device has",

@@ -33,7 +33,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _by_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Of one picture, (heads, tokens, d): few rows, of all heads at once if they are not too few."""
+    """Of one picture, (heads, tokens, d): a few rows, and of all heads if they are not too few."""
     query, value = query.contiguous(), value.contiguous()
     keys = (key * query.shape[-1] ** -0.5).contiguous().transpose(1, 2)
     heads, tokens, count = len(query), query.shape[1], key.shape[1]

@@ -1,0 +1,55 @@
+"""The way from main memory to a GPU, beside its computing."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+Moment = Any
+"""A point in the work that a device was given, which it passes later: of CUDA, an event."""
+
+
+class Transport(Protocol):
+    """Copies to a device while it computes. Everything here returns at once."""
+
+    def memory(self, nbytes: int) -> Tensor:
+        """Memory of the device, (nbytes,) uint8."""
+        ...
+
+    def now(self) -> Moment:
+        """The moment at which the device has computed what it was told to so far."""
+        ...
+
+    def bring(self, home: Tensor, place: Tensor, after: Moment) -> Moment:
+        """Copy `home` to the beginning of `place`, not before a moment. The moment it is there."""
+        ...
+
+    def wait(self, moment: Moment) -> None:
+        """Have the device compute nothing more before a moment."""
+        ...
+
+
+class CudaTransport:
+    """By a CUDA stream of its own. Overlaps with computing if `home` is pinned.
+
+    Source: PyTorch's notes on CUDA semantics, "CUDA streams".
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._copies = torch.cuda.Stream(device)
+
+    def memory(self, nbytes: int) -> Tensor:
+        return torch.empty(nbytes, dtype=torch.uint8, device=self._device)
+
+    def now(self) -> Moment:
+        return torch.cuda.current_stream(self._device).record_event()
+
+    def bring(self, home: Tensor, place: Tensor, after: Moment) -> Moment:
+        with torch.cuda.stream(self._copies):
+            self._copies.wait_event(after)
+            place[: len(home)].copy_(home, non_blocking=True)
+            return self._copies.record_event()
+
+    def wait(self, moment: Moment) -> None:
+        torch.cuda.current_stream(self._device).wait_event(moment)
