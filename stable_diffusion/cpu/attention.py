@@ -1,9 +1,14 @@
 """Attention on a CPU: softmax(q·kᵀ/√d)·v, a few rows of the scores at a time.
 
 PyTorch's kernel never holds the scores either, but multiplies bfloat16 no quicker than float32, and
-float32 at half of what oneDNN does. Rows are as many as their scores stay in a core's cache.
+float32 with MKL. Rows are as many as their scores stay in a core's cache.
 Source: Vaswani et al. 2017, equation 1; Rabe and Staats 2021 for the rows.
 """
+
+import re
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +19,27 @@ from stable_diffusion.cpu import linear
 
 _CACHED = 4 * 2**20
 """Bytes of scores that stay near a core, in bfloat16."""
+_CACHED_FULL = 8 * 2**20
+"""The same in float32, of one head. Fewer rows would lay out keys and values more often."""
 _FEW_ROWS = 128
 """Rows below which laying out keys and values, which every product does anew, takes too large a
 share: then one head at a time has more of them."""
+_ZEN_5 = 26
 _FEW = 2**19
 """Scores of a head below which PyTorch's kernel is the quickest in float32."""
+
+
+@cache
+def wide_amd() -> bool:
+    """Whether MKL uses half of the width that this processor has: of AMD's, since Zen 5.
+
+    Its float32 is made for 256 bits there, as wide as Zen 4 computes; oneDNN's is for 512.
+    """
+    with suppress(OSError):
+        processor = Path("/proc/cpuinfo").read_text()
+        family = re.search(r"^cpu family\s*: (\d+)$", processor, re.MULTILINE)
+        return "AuthenticAMD" in processor and family is not None and int(family[1]) >= _ZEN_5
+    return False
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -27,7 +48,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if on_cpu and query.dtype == torch.bfloat16:
         return torch.stack([_by_rows(*one) for one in zip(query, key, value, strict=True)])
     large = query.shape[-2] * key.shape[-2] >= _FEW
-    if on_cpu and query.dtype == torch.float32 and large and linear.AVAILABLE:
+    if on_cpu and query.dtype == torch.float32 and large and linear.AVAILABLE and wide_amd():
         return _head_by_head(query, key, value)
     return F.scaled_dot_product_attention(query, key, value)
 
@@ -56,13 +77,15 @@ def _by_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """By oneDNN, which takes one matrix at a time."""
     result = torch.empty_like(query, memory_format=torch.contiguous_format)
-    rows = max(1, _CACHED // 2 // (key.shape[-2] * query.element_size()))
+    rows = min(query.shape[-2], max(1, _CACHED_FULL // (key.shape[-2] * query.element_size())))
+    shares = query.new_empty(rows, key.shape[-2])
     heads = zip(*(t.flatten(0, 1) for t in (query, key, value, result)), strict=True)
     for q, k, v, out in heads:
         keys, values = (k * q.shape[-1] ** -0.5).contiguous(), v.t().contiguous()
         for some, place in zip(q.split(rows), out.split(rows), strict=True):
             scores = linear.linear(some.contiguous(), keys)
-            place.copy_(linear.linear(scores.softmax(-1), values))
+            share = torch.softmax(scores, -1, out=shares[: len(some)])
+            place.copy_(linear.linear(share, values))
     return result
 
 

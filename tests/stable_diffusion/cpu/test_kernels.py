@@ -121,11 +121,19 @@ def of_heads(tokens: int, width: int, dtype: torch.dtype) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("tokens", "keys"), [(64, 64), (64, 77), (1000, 1000), (900, 77), (1, 1)])
 @pytest.mark.parametrize("cached", [2**14, 2**22])
+@pytest.mark.parametrize("wide", [True, False])
 @torch.inference_mode()
 def test_attention_attends_as_pytorchs(
-    tokens: int, keys: int, dtype: torch.dtype, cached: int, monkeypatch: pytest.MonkeyPatch
+    tokens: int,
+    keys: int,
+    dtype: torch.dtype,
+    cached: int,
+    wide: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_CACHED", cached)
+    monkeypatch.setattr(module, "_CACHED_FULL", cached)
+    monkeypatch.setattr(module, "wide_amd", lambda: wide)
     query, key, value = (of_heads(count, 24, dtype) for count in (tokens, keys, keys))
     ours = attention(query, key, value)
     exact = F.scaled_dot_product_attention(query.float(), key.float(), value.float())
