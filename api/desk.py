@@ -96,11 +96,23 @@ class Desk:
             RecordsUnavailable, StoreError: nothing was accepted.
         """
         repeatable = Repeatable.of(again, kind, body, submitter=submitter) if again else None
-        accepted = repeatable and self.records.repeated(repeatable)
-        if not accepted:
-            accepted = self._open(self.reading.new_job(kind, body, submitter, repeatable))
-        # also when it comes again: whoever took it in may have died before this
+        known = repeatable and self.records.repeated(repeatable)
+        if known:
+            # once more: whoever took it in may have died before this
+            submit(self.celery, known.job_id, known.type)
+            return known
+        job = self.reading.new_job(kind, body, submitter, repeatable)
+        accepted = self._open(job)
         submit(self.celery, accepted.job_id, accepted.type)
+        if accepted.job_id == job.job_id:  # a worker need not wait for the log
+            log.info(
+                "job accepted",
+                job=job.job_id,
+                kind=kind,
+                type=job.request.type,
+                model=job.model,
+                images=job.request.image_count,
+            )
         return accepted
 
     def cancel(self, job_id: str, *, by: str) -> JobState:
@@ -134,15 +146,6 @@ class Desk:
             raise
         if accepted.job_id != job.job_id:  # the same request was quicker
             self._forget_init_image(job)
-            return accepted
-        log.info(
-            "job accepted",
-            job=job.job_id,
-            kind=request.kind,
-            type=request.type,
-            model=job.model,
-            images=request.image_count,
-        )
         return accepted
 
     def _forget_init_image(self, job: NewJob) -> None:
