@@ -39,8 +39,7 @@ class Loader:
         dtype: in which precision the weights are held.
         lanes: of the company of each model; 0: jobs share no evaluations.
         graphs: record the evaluations of a model that a GPU has at hand.
-        most_on_call: bytes of weights that a job of the plan `optimized` may have on a GPU at once;
-            0: a whole network.
+        most_on_call: bytes of its UNet that a model on call may have on a GPU at once; 0: all.
     """
 
     def __init__(
@@ -60,7 +59,9 @@ class Loader:
         self._dtype = dtype
         self._lanes = lanes
         self._graphs = graphs and self._device.type == "cuda"
-        self._most = most_on_call if self._device.type == "cuda" else 0
+        self._most = most_on_call
+        on_gpu = self._device.type == "cuda"
+        self._luggage = Luggage(most_on_call, self._device) if on_gpu and most_on_call else None
         self._writing: list[threading.Thread] = []
 
     def load(
@@ -101,7 +102,7 @@ class Loader:
             device=self._device,
             nbytes=self._weight(weights.networks, on_call),
             graphs=Graphs() if self._graphs and not on_call else None,
-            luggage=Luggage(self._most) if self._most and on_call else None,
+            luggage=self._luggage if on_call else None,
             company=Company(self._lanes) if self._lanes else None,
         )
 
@@ -126,7 +127,7 @@ class Loader:
         return suited(weights, self._device)
 
     def _weight(self, networks: Networks, on_call: bool) -> int:
-        """All of a model; of one on call, what is on the device at once: its largest network."""
+        """All of a model; of one on call, its largest network; of its UNet, what may be there."""
         types = {"unet": self._unet_type(on_call)}
         if networks.half:
             types["half"] = networks.half.dtype
@@ -135,8 +136,9 @@ class Loader:
             * types.get(part, self._dtype).itemsize
             for part, module in parts_of(networks)
         }
-        if on_call and self._most:
+        if on_call and self._luggage:
             sizes["unet"] = min(sizes["unet"], self._most)
+            return sum(sizes.values())  # with `turbo` the others stay beside it
         return max(sizes.values()) if on_call else sum(sizes.values())
 
     def kind(self, path: Path, prediction: Prediction | None = None) -> str:

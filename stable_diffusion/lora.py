@@ -18,7 +18,6 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.prompt.encodings import Encodings
 from stable_diffusion.sharing import twin
-from stable_diffusion.streaming.luggage import Luggage
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.layout import UNET_PREFIX, Layout
 
@@ -156,7 +155,6 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
         nbytes=own,
         encodings=Encodings(),
         graphs=model.graphs and Graphs(),
-        luggage=model.luggage and Luggage(model.luggage.most),
         company=model.company and Company(model.company.lanes),
     )
 

@@ -48,7 +48,7 @@ def laid_out(model: Model, recipe: Recipe) -> Model:
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
     if at_hand:
         return alone
-    return _on_call(planned, recipe)
+    return _on_call(model, planned, recipe)
 
 
 def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
@@ -69,25 +69,42 @@ def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
     return replace(model, sampling=partial(_finally, partial(_give_back, sampling)))
 
 
-def _on_call(model: Model, recipe: Recipe) -> Model:
-    """Bring each network to the device when it is called; unless little is wanted, it stays."""
+def _on_call(model: Model, planned: Model, recipe: Recipe) -> Model:
+    """Bring each network to the device when it is called; unless little is wanted, it stays.
+
+    The UNet is there from the first evaluation of a batch to the last.
+
+    Args:
+        model: the one that rests.
+        planned: a twin of it, for this job.
+    """
     stays = recipe.turbo or recipe.memory_plan == "standard"
-    unet = model.networks.unet
     # the autoencoder's numbers are wider than half precision
     half = None if recipe.precision == "full" else torch.float16
-    guests: dict[nn.Module, Guest | Stream] = {
-        worker: Guest(worker, model.device) for worker in _workers(model.networks)
-    }
-    if model.luggage and not stays:
-        packed = model.luggage.packed(unet, half)
-        guests[unet] = Stream(unet, packed, CudaTransport(model.device))
+    unet = planned.networks.unet
+    guest: Guest | Stream
+    if model.luggage:
+        packed = model.luggage.packed(model.networks.unet, half)
+        guest = Stream(unet, packed, CudaTransport(model.device))
     else:
-        guests[unet] = Guest(unet, model.device, half)
-    for worker, guest in guests.items():
-        worker.register_forward_pre_hook(lambda *_, guest=guest: guest.come())
-        if worker is not unet and not stays:
-            _afterwards(worker, guest.go)
-    return model if stays else replace(model, sampling=partial(_finally, guests[unet].go))
+        guest = Guest(unet, model.device, half)
+    for worker in _workers(planned.networks):
+        if worker is not unet:
+            other = Guest(worker, model.device)
+            worker.register_forward_pre_hook(lambda *_, other=other: other.come())
+            if not stays:
+                _afterwards(worker, other.go)
+    return replace(planned, sampling=partial(_at_hand, guest, stays=stays))
+
+
+@contextmanager
+def _at_hand(guest: "Guest | Stream", *, stays: bool) -> Iterator[None]:
+    guest.come()
+    try:
+        yield
+    finally:
+        if not stays:
+            guest.go()
 
 
 def _workers(networks: Networks) -> tuple[nn.Module, ...]:

@@ -42,7 +42,7 @@ class Model:
         nbytes: memory that is this model's own; what it shares with another is that one's.
         mapped: whether its weights lie in a mapped file, of a ready copy.
         graphs: the recordings of its UNet; None: it is always called layer by layer.
-        luggage: its UNet packed for jobs that may have little of it at once; None: whole only.
+        luggage: packs its UNet, which shall come to the device part by part; None: it comes whole.
         company: those who share evaluations of its UNet; None: everybody draws alone.
         encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.

@@ -45,8 +45,8 @@ class StableDiffusion:
         catalogue: where embeddings are found; None: there are none.
         lanes: how many evaluations that jobs share run at once; 0: they share none.
         graphs: whether a GPU replays what it has recorded.
-        optimized_weights: bytes of weights that a job of type `optimized` may have on a GPU at
-            once; 0: a whole network.
+        optimized_weights: bytes of a UNet that a GPU may have at once where not the whole model is
+            at hand; 0: all of it.
     """
 
     def __init__(

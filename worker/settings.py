@@ -41,8 +41,8 @@ class WorkerSettings(JobSettings):
     )
     optimized_weights: ByteSize = Field(
         default=ByteSize(0),
-        description="on a GPU: how much of the UNet a job of type optimized has there at once, "
-        "such as 800MB; the rest is copied while it computes. 0: all of it",
+        description="on a GPU: how much of the UNet a job of type optimized, or in full precision, "
+        "has there at once, such as 800MB; the rest is copied while it computes. 0: all of it",
     )
     models_memory: ByteSize = Field(
         default=ByteSize(0),

@@ -1,8 +1,11 @@
 """A UNet packed for streaming: which of its parts stay on the device, which come in turn."""
 
+import logging
 import threading
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -16,6 +19,8 @@ from stable_diffusion.networks import unet_prediction
 from stable_diffusion.sharing import twin
 from stable_diffusion.streaming.parcel import Parcel
 from stable_diffusion.variants import LATENT_CHANNELS
+
+log = logging.getLogger(__name__)
 
 PLACES = 2
 """One to compute from while the next is copied to."""
@@ -47,48 +52,62 @@ class Packed:
 
 
 class Luggage:
-    """The packed UNet of one model, kept for its next job. Safe to share between threads.
+    """The UNet that was packed last, kept for the next job with it. Safe to share between threads.
+
+    Only one, since what is pinned is memory that the machine cannot use for anything else.
 
     Args:
-        most: bytes of weights that a job may have on the device at once. It has more if these are
-            too few for what always stays and two of the largest parts.
+        most: see `pack`.
+        device: where the weights are wanted.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, device: torch.device) -> None:
+        self._most = most
+        self._device = device
         self._lock = threading.Lock()
-        self._packed: dict[torch.dtype | None, Packed] = {}
+        self._unet: Callable[[], UNet2DConditionModel | None] = lambda: None
+        self._dtype: torch.dtype | None = None
+        self._packed: Packed | None = None
 
     def packed(self, unet: UNet2DConditionModel, dtype: torch.dtype | None = None) -> Packed:
-        """The UNet's weights, packed by the first who asks; pinned where there is a GPU.
+        """The UNet's weights, packed now unless it was the last one.
 
         Args:
-            unet: always the same one, or a twin of it.
+            unet: the model's own, no twin of it.
             dtype: the type of its numbers on the device; None: as they rest.
         """
         with self._lock:
-            if dtype not in self._packed:
-                self._packed[dtype] = pack(unet, self.most, dtype)
-            return self._packed[dtype]
+            if self._packed is None or self._unet() is not unet or self._dtype != dtype:
+                self._packed = None  # its memory serves for the next one
+                self._packed = pack(unet, self._most, self._device, dtype)
+                self._unet, self._dtype = weakref.ref(unet), dtype
+            return self._packed
 
 
-def pack(unet: UNet2DConditionModel, most: int, dtype: torch.dtype | None = None) -> Packed:
-    """Pack a UNet: as much of it stays as `most` bytes have room for, evenly over its parts."""
-    pinned = torch.cuda.is_available()
-    parts = parts_in_order(unet)
-    inside = {name for part in parts for name in _modules(unet, part)}
-    rest = [name for name, _ in unet.named_modules() if name not in inside]
-    always = Parcel(unet, rest, dtype, pinned=pinned)
-    parcels = {part: Parcel(unet, _modules(unet, part), dtype, pinned=pinned) for part in parts}
-    sizes = [parcel.nbytes for parcel in parcels.values()]
-    staying = set(_spread(sizes, most - always.nbytes))
+def pack(
+    unet: UNet2DConditionModel,
+    most: int,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+) -> Packed:
+    """Pack a UNet: as much of it stays as there is room for, evenly over its parts.
+
+    Args:
+        most: bytes of its weights on the device at once. They are more if these are too few for
+            what always stays and two of the largest parts.
+        device: a GPU reads pinned memory by itself, while the processor goes on.
+        dtype: as of `Parcel`.
+    """
+    parcel = partial(_parcel, unet, dtype=dtype, device=device)
+    parts = {part: _modules(unet, part) for part in parts_in_order(unet)}
+    inside = {name for modules in parts.values() for name in modules}
+    always = parcel([name for name, _ in unet.named_modules() if name not in inside])
+    parcels = {part: parcel(modules) for part, modules in parts.items()}
+    sizes = {part: parcel.nbytes for part, parcel in parcels.items()}
+    staying = _spread(sizes, most - always.nbytes)
     return Packed(
-        stays=(always, *(p for number, p in enumerate(parcels.values()) if number in staying)),
-        comes={
-            part: parcel
-            for number, (part, parcel) in enumerate(parcels.items())
-            if number not in staying
-        },
+        stays=(always, *(parcels[part] for part in parcels if part in staying)),
+        comes={part: parcel for part, parcel in parcels.items() if part not in staying},
     )
 
 
@@ -114,19 +133,32 @@ def _modules(network: nn.Module, part: str) -> list[str]:
     return [f"{part}.{name}".rstrip(".") for name, _ in network.get_submodule(part).named_modules()]
 
 
-def _spread(sizes: Sequence[int], room: int) -> Iterator[int]:
+def _parcel(
+    unet: nn.Module, modules: Sequence[str], *, dtype: torch.dtype | None, device: torch.device
+) -> Parcel:
+    if device.type == "cuda":
+        try:
+            with torch.cuda.device(device):
+                return Parcel(unet, modules, dtype, pinned=True)
+        except RuntimeError as error:
+            log.warning("weights are copied while nothing computes: %s", error)
+    return Parcel(unet, modules, dtype)
+
+
+def _spread(sizes: Mapping[str, int], room: int) -> set[str]:
     """Which of some parts stay in a room, beside the places of those that do not.
 
     Spread evenly, so that between two that come there is time to copy.
     """
-    total = sum(sizes)
+    total = sum(sizes.values())
     if room >= total:
-        yield from range(len(sizes))
-        return
-    room -= PLACES * max(sizes)
+        return set(sizes)
+    room -= PLACES * max(sizes.values())
+    staying: set[str] = set()
     seen = kept = 0
-    for number, size in enumerate(sizes):
+    for part, size in sizes.items():
         seen += size
         if (kept + size) * total <= room * seen:
             kept += size
-            yield number
+            staying.add(part)
+    return staying

@@ -29,7 +29,7 @@ class _Place:
 
 
 class Stream:
-    """The weights of one UNet for one job, in one thread.
+    """The weights of one UNet for one job, in one thread and on its current stream.
 
     Args:
         unet: nobody else's; a twin of the one that was packed.
@@ -71,7 +71,7 @@ class Stream:
             self._send(name)
 
     def go(self) -> None:
-        """Leave the device: its memory may serve for something else at once."""
+        """Leave the device: what computes there next may use the memory."""
         for place in self._places:
             if place.name:
                 self._transport.wait(place.filled)

@@ -10,7 +10,10 @@ Moment = Any
 
 
 class Transport(Protocol):
-    """Copies to a device while it computes. Everything here returns at once."""
+    """Copies to a device while it computes: what is asked for here is done later, in its order.
+
+    The device's computing is that of the stream that is current in the calling thread.
+    """
 
     def memory(self, nbytes: int) -> Tensor:
         """Memory of the device, (nbytes,) uint8."""
@@ -37,7 +40,9 @@ class CudaTransport:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._copies = torch.cuda.Stream(device)
+        # of the other priority than the one that may be recorded on, see `graphs`: streams of one
+        # are dealt from a pool, and come round again
+        self._copies = torch.cuda.Stream(device, priority=-1)
 
     def memory(self, nbytes: int) -> Tensor:
         return torch.empty(nbytes, dtype=torch.uint8, device=self._device)

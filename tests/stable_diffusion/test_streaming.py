@@ -1,5 +1,6 @@
 """A UNet whose weights come while it computes answers as one that has them, in less memory."""
 
+import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,25 +11,30 @@ from torch import Tensor, nn
 
 from stable_diffusion import memory_plan
 from stable_diffusion.generate import generate
+from stable_diffusion.half import with_half
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
-from stable_diffusion.networks import Networks, placed, unet_prediction
+from stable_diffusion.networks import Networks, parts_of, placed, unet_prediction
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import twin
 from stable_diffusion.streaming.luggage import PLACES, Luggage, Packed, pack, parts_in_order
 from stable_diffusion.streaming.parcel import Parcel, hold
 from stable_diffusion.streaming.stream import Stream
+from stable_diffusion.streaming.transport import CudaTransport
 from stable_diffusion.tiny import PATH
 from stable_diffusion.variants import TINY
 from stable_diffusion.weights.fingerprint import Fingerprints
 
 RECIPE = Recipe(prompt="a red circle", width=64, height=64, steps=3, seed=9, precision="full")
+CPU = torch.device("cpu")
 GARBAGE = 0xFF
 """Four of these are no number."""
 
 
 @dataclass(frozen=True)
 class Moment:
+    """Later ones have greater numbers."""
+
     number: int
 
 
@@ -38,9 +44,11 @@ class LateTransport:
 
     clock: int = 0
     taken: int = 0
+    """Bytes of memory."""
     due: list[tuple[Moment, Tensor, Tensor]] = field(default_factory=list)
     _filled: dict[Moment, int] = field(default_factory=dict)
     _used: dict[int, Moment] = field(default_factory=dict)
+    _in_use: int = 0
 
     def memory(self, nbytes: int) -> Tensor:
         self.taken += nbytes
@@ -62,9 +70,12 @@ class LateTransport:
     def wait(self, moment: Moment) -> None:
         while self.due and self.due[0][0].number <= moment.number:
             _, home, place = self.due.pop(0)
-            with torch.inference_mode():  # as it was when the copy was asked for
-                place[: len(home)].copy_(home)
-        self._used[self._filled[moment]] = self.now()
+            place[: len(home)].copy_(home)
+        self._in_use = self._filled[moment]
+
+    def computed(self) -> None:
+        """A part that waited for its weights has computed."""
+        self._used[self._in_use] = self.now()
 
 
 def evaluated(unet: UNet2DConditionModel, seed: int = 1, side: int = 8) -> Tensor:
@@ -78,7 +89,7 @@ def evaluated(unet: UNet2DConditionModel, seed: int = 1, side: int = 8) -> Tenso
 @pytest.fixture(scope="module")
 def apart(tiny: Model) -> Packed:
     """The tiny model's UNet of which as little stays as can be."""
-    return pack(tiny.networks.unet, 0)
+    return pack(tiny.networks.unet, 0, CPU)
 
 
 def size_of(packed: Packed) -> int:
@@ -102,12 +113,15 @@ class Streamed:
 
     def __post_init__(self) -> None:
         self.transport = LateTransport()
+        for name in self.packed.comes:
+            part = self.unet.get_submodule(name)
+            part.register_forward_hook(lambda *_: self.transport.computed(), always_call=True)
         self.stream = Stream(self.unet, self.packed, self.transport)
 
 
 def streamed(model: Model, apart: Packed, share: float) -> Streamed:
     """The model's UNet, which may have a share of its weights at once."""
-    packed = pack(model.networks.unet, int(share * size_of(apart)))
+    packed = pack(model.networks.unet, int(share * size_of(apart)), CPU)
     return Streamed(twin(model.networks.unet), packed)
 
 
@@ -140,13 +154,13 @@ def test_it_takes_the_memory_it_may_take_and_uses_it(
     tiny: Model, apart: Packed, share: float
 ) -> None:
     most = share * size_of(apart)
-    packed = pack(tiny.networks.unet, int(most))
+    packed = pack(tiny.networks.unet, int(most), CPU)
     assert most - (PLACES + 1) * apart.place_nbytes <= packed.nbytes <= most
 
 
 def test_more_memory_leaves_less_to_bring(tiny: Model, apart: Packed) -> None:
     quarter = -(-size_of(apart) // 4)
-    brought = [to_bring(pack(tiny.networks.unet, share * quarter)) for share in range(5)]
+    brought = [to_bring(pack(tiny.networks.unet, share * quarter, CPU)) for share in range(5)]
     assert brought == sorted(brought, reverse=True)
     assert brought[0] > brought[2] > brought[4] == 0
 
@@ -191,42 +205,101 @@ def test_an_evaluation_that_broke_off_does_not_spoil_the_next(tiny: Model, apart
     it = Streamed(twin(tiny.networks.unet), apart)
     it.stream.come()
     middle = it.unet.get_submodule(list(apart.comes)[len(apart.comes) // 2])
-    breaking = middle.register_forward_hook(_break)
+    *_, inside = middle.children()
+    breaking = inside.register_forward_pre_hook(_break)
     with pytest.raises(InterruptedError):
         evaluated(it.unet)
     breaking.remove()
     assert evaluated(it.unet).equal(evaluated(tiny.networks.unet))
 
 
+def on_call(model: Model, recipe: Recipe) -> Model:
+    """The model as a GPU would have it for a job, whose weights this device brings to itself."""
+    planned = memory_plan._on_call(model, replace(model, networks=twins(model)), recipe)
+    return replace(planned, luggage=None)
+
+
+def twins(model: Model) -> Networks:
+    return Networks(*(twin(network) for _, network in parts_of(model.networks)))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("turbo", [False, True])
+@pytest.mark.parametrize("precision", ["full", "autocast"])
+@pytest.mark.parametrize("most", [None, 0, 3_000_000])
 def test_a_job_is_drawn_with_weights_that_come(
-    tiny: Model, monkeypatch: pytest.MonkeyPatch, turbo: bool
+    tiny: Model, monkeypatch: pytest.MonkeyPatch, most: int | None, precision: str, turbo: bool
 ) -> None:
-    transport = LateTransport()
-    monkeypatch.setattr(memory_plan, "CudaTransport", lambda _device: transport)
-    whole = tiny.networks
-    networks = Networks(twin(whole.text), twin(whole.unet), twin(whole.vae))
-    model = replace(tiny, networks=networks, luggage=Luggage(most=0))
-    recipe = replace(RECIPE, memory_plan="optimized", turbo=turbo)
-    planned = memory_plan._on_call(model, recipe)
-    expected = next(generate(tiny, RECIPE)).image
-    assert next(generate(planned, RECIPE)).image == expected
-    if turbo:
-        assert not transport.taken, "with turbo the whole network comes, and stays"
-    else:
-        assert 0 < transport.taken < size_of_weights(whole.unet) / 2
-        assert not transport.due
+    transports: list[LateTransport] = []
+    monkeypatch.setattr(LateTransport, "computed", lambda _: None)
+    monkeypatch.setattr(
+        memory_plan, "CudaTransport", lambda _: transports.append(LateTransport()) or transports[-1]
+    )
+    luggage = None if most is None else Luggage(most, CPU)
+    recipe = replace(RECIPE, memory_plan="optimized", precision=precision, turbo=turbo)
+    whole = with_half(tiny.networks, torch.float16)
+    planned = on_call(replace(tiny, luggage=luggage), recipe)
+    as_planned = replace(recipe, memory_plan="standard", iterations=2, unet_batch=1)
+    expected = [p.image.tobytes() for p in generate(replace(tiny, networks=whole), as_planned)]
+    assert [p.image.tobytes() for p in generate(planned, as_planned)] == expected
+    for transport in transports:
+        assert 0 < transport.taken < (1 if turbo else 2) * size_of_weights(tiny.networks.unet)
+    here = planned.networks.unet.conv_in.weight is not tiny.networks.unet.conv_in.weight
+    assert here == turbo, "with turbo it stays for the next batch, else it goes"
+
+
+def test_a_job_that_is_stopped_takes_its_weights_away(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_plan, "CudaTransport", lambda _: LateTransport())
+    monkeypatch.setattr(LateTransport, "computed", lambda _: None)
+    recipe = replace(RECIPE, memory_plan="optimized")
+    planned = on_call(replace(tiny, luggage=Luggage(0, CPU)), recipe)
+    with pytest.raises(InterruptedError):
+        next(generate(planned, RECIPE, _break))
+    resting = dict(tiny.networks.unet.named_parameters())
+    assert all(resting[name] is w for name, w in planned.networks.unet.named_parameters())
+
+
+def test_only_the_last_unet_stays_packed(tiny: Model) -> None:
+    luggage = Luggage(0, CPU)
+    other = twin(tiny.networks.unet)
+    packed = luggage.packed(tiny.networks.unet)
+    assert luggage.packed(tiny.networks.unet) is packed
+    in_half = luggage.packed(tiny.networks.unet, torch.float16)
+    assert size_of(in_half) < 0.6 * size_of(packed)
+    gone = weakref.ref(packed)
+    del packed
+    assert gone() is None
+    assert luggage.packed(other, torch.float16) is not in_half
+
+
+class SlowTransport(CudaTransport):
+    """A GPU's, with copies that take longer than computing: who does not wait reads garbage."""
+
+    def bring(self, home: Tensor, place: Tensor, after: Moment) -> Moment:
+        with torch.cuda.stream(self._copies):
+            torch.cuda._sleep(1_000_000)
+        return super().bring(home, place, after)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("transport", [CudaTransport, SlowTransport])
 @pytest.mark.parametrize("megabytes", [1, 8, 1000])
-def test_on_a_gpu_it_draws_the_picture_of_the_whole_network(tmp_path: Path, megabytes: int) -> None:
+def test_on_a_gpu_it_draws_the_picture_of_the_whole_network(
+    tmp_path: Path,
+    megabytes: int,
+    transport: type[CudaTransport],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_plan, "CudaTransport", transport)
     fingerprints = Fingerprints(tmp_path / "fingerprints.json")
     whole = Loader("cuda:0", fingerprints).load("tiny", PATH, on_call=True)
     loader = Loader("cuda:0", fingerprints, most_on_call=megabytes * 10**6)
     little = loader.load("tiny", PATH, on_call=True)
-    for seed in range(3):
-        recipe = replace(RECIPE, memory_plan="optimized", precision="autocast", seed=seed)
+    for seed, turbo in ((1, False), (2, True), (3, False)):
+        recipe = replace(
+            RECIPE, memory_plan="optimized", precision="autocast", seed=seed, turbo=turbo
+        )
         assert next(generate(little, recipe)).image == next(generate(whole, recipe)).image
 
 
@@ -242,13 +315,6 @@ def test_weights_keep_their_layout_and_take_the_type_asked_for() -> None:
     assert dict(norm.named_buffers())["num_batches_tracked"].dtype == torch.int64
     for name, tensor in network.state_dict().items():
         assert tensor.equal(expected[name].to(tensor.dtype))
-
-
-def test_a_model_is_packed_once_for_each_type(tiny: Model) -> None:
-    luggage = Luggage(most=0)
-    half = luggage.packed(tiny.networks.unet, torch.float16)
-    assert luggage.packed(tiny.networks.unet, torch.float16) is half
-    assert size_of(half) < 0.6 * size_of(luggage.packed(tiny.networks.unet))
 
 
 def _break(*_: object) -> None:
