@@ -85,6 +85,15 @@ def test_only_so_many_shapes_are_recorded() -> None:
     assert memory.recorded == MOST
 
 
+def test_a_large_evaluation_is_not_recorded() -> None:
+    memory = Memory()
+    graphs = Graphs(memory)
+    for x in (torch.ones(4, 4, 64, 64), torch.ones(1, 4, 136, 128)):
+        for _ in range(SEEN_BEFORE + 1):
+            assert graphs.evaluate(_sum, x, torch.ones(1), torch.ones(1, 1, 1)).equal(x + 2)
+    assert memory.recorded == 1, "four latents of 512 x 512 are recorded, more are not"
+
+
 @pytest.mark.parametrize("wrong", [lambda x: x + 1, lambda x: x * float("nan")])
 def test_a_recording_that_answers_otherwise_is_not_used(
     tiny: Model, wrong: Callable[[Tensor], Tensor], caplog: pytest.LogCaptureFixture
