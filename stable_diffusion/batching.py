@@ -134,18 +134,10 @@ class Company:
     def _evaluate(self, network: Network, party: Sequence[_Guest]) -> None:
         began = time.monotonic()
         try:
-            calls = zip(*(guest.arguments for guest in party), strict=True)
-            x, timesteps, conditioning = (torch.cat(tensors) for tensors in calls)
-            answers = network(x, timesteps, conditioning).split([guest.rows for guest in party])
-        except Exception as error:
-            if len(party) == 1:
-                raise
-            # what is too much together may do one by one, and nobody fails for another's sake
-            for guest in party:
-                guest.answer = _alone(network, guest, error)
-        else:
-            for guest, answer in zip(party, answers, strict=True):
-                guest.answer = answer
+            if not _together(network, party):
+                # what is too much together may do one by one, and nobody fails for another's sake
+                for guest in party:
+                    guest.answer = _alone(network, guest)
         finally:
             self._seconds[party[0].kind] = time.monotonic() - began
             self.evaluations += 1
@@ -163,9 +155,26 @@ class Company:
                 following.turn.set()
 
 
-def _alone(network: Network, guest: _Guest, error: Exception) -> Tensor | Exception:
+def _together(network: Network, party: Sequence[_Guest]) -> bool:
+    """Answer all of them by one call; False if they may be answered one by one.
+
+    The error is gone when this returns, and with it the frames that hold what took the memory.
+    """
+    calls = zip(*(guest.arguments for guest in party), strict=True)
+    try:
+        x, timesteps, conditioning = (torch.cat(tensors) for tensors in calls)
+        answers = network(x, timesteps, conditioning).split([guest.rows for guest in party])
+    except Exception:
+        if len(party) == 1:
+            raise
+        return False
+    for guest, answer in zip(party, answers, strict=True):
+        guest.answer = answer
+    return True
+
+
+def _alone(network: Network, guest: _Guest) -> Tensor | Exception:
     try:
         return network(*guest.arguments)
-    except Exception as another:  # noqa: BLE001 - raised in the thread of the job it belongs to
-        another.__context__ = error
-        return another
+    except Exception as error:  # noqa: BLE001 - raised in the thread of the job it belongs to
+        return error

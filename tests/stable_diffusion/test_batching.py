@@ -1,6 +1,7 @@
 """Jobs that draw at once share the network's evaluations, and each gets its own picture."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -112,6 +113,26 @@ def test_what_is_too_much_together_is_done_one_by_one() -> None:
     company, network = Company(), Network()
     network.most = 2
     assert all_at_once(company, network, MANY) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_what_took_the_memory_is_gone_before_they_are_done_one_by_one() -> None:
+    class Greedy(Network):
+        """Runs out of memory when several come, with much of it in hand."""
+
+        in_hand: weakref.ref[Tensor] | None = None
+
+        def __call__(self, x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+            if self.in_hand:
+                assert self.in_hand() is None
+            activations = x + 1
+            if len(x) > 2:
+                self.in_hand = weakref.ref(activations)
+                raise MemoryError
+            return super().__call__(x, timesteps, conditioning)
+
+    company, network = Company(), Greedy()
+    assert all_at_once(company, network, MANY) == [0.0, 1.0, 2.0, 3.0]
+    assert network.in_hand
 
 
 def test_nobody_fails_for_anothers_sake() -> None:
