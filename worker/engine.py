@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
 from PIL import Image
 
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
-from worker.errors import is_out_of_memory
 from worker.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stable_diffusion.model import Model
     from stable_diffusion.recipe import Recipe
     from stable_diffusion.upscale import Upscaler
+
+log = structlog.get_logger(__name__)
 
 
 class Engine(Protocol):
@@ -150,13 +152,12 @@ class EngineRoom:
         return self._engine
 
     def relieve(self) -> bool:
-        """Give back the memory that can be. Whether a little can be had afterwards."""
+        """Give back the memory that can be. Whether a little can be had and used afterwards."""
         try:
             if self._engine:
                 self._engine.relieve()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing computes here any more
+            log.error("the device does not compute", reason=str(error))
             return False
         return True
 

@@ -97,8 +97,13 @@ _TOLD: tuple[tuple[type[Exception], str], ...] = (
     (StoreError, "storage_failed"),
     (RecordsUnavailable, "records_unavailable"),
 )
-# torch's CPU allocator raises a plain RuntimeError
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+# torch's CPU allocator raises a plain RuntimeError, and so do CUDA's libraries
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -123,4 +128,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     return isinstance(error, RuntimeError) and any(
         words in str(error).lower() for words in _OUT_OF_MEMORY
+    )
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Whether an error is the device's own; after some of them a GPU computes no more here."""
+    return type(error).__name__ == "AcceleratorError" or (
+        isinstance(error, RuntimeError) and "cuda error" in str(error).lower()
     )

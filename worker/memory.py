@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _STATM = Path("/proc/self/statm")
 
@@ -21,7 +22,8 @@ def gpu_bytes(device: str) -> int | None:
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
     """
-    torch = sys.modules.get("torch")  # asking must not cost the seconds of importing it
-    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
+    # asking must not cost the seconds of importing it, and meets it while another thread does
+    cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)
+    if not device.startswith("cuda") or not hasattr(cuda, "memory_reserved"):
         return None
-    return int(torch.cuda.memory_reserved(device))
+    return int(cuda.memory_reserved(device)) if cuda.is_initialized() else None

@@ -9,7 +9,7 @@ from jobs.claims import Claim, Claims, Hold
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.names import JobType
 from jobs.remains import Remains
-from worker.errors import JobStopped, StopReason, failure_of, is_out_of_memory
+from worker.errors import JobStopped, StopReason, failure_of, is_device_error, is_out_of_memory
 from worker.lease import LeaseKeeper
 from worker.pen import Pen
 from worker.running import Running
@@ -27,7 +27,7 @@ class Runner:
         claims, pen, remains: the records, what writes them, and what is not to stay of jobs.
         studio: where jobs are drawn.
         keeper: the thread that looks after running jobs.
-        unwell: is called when this process can no longer get memory, even for little.
+        unwell: is called when this process can no longer compute, even a little.
     """
 
     owner: str
@@ -67,17 +67,17 @@ class Runner:
     def _run(self, running: Running) -> StopReason | None:
         claim = running.claim
         log.info("job claimed", type=claim.type, model=claim.model)
-        starved = False
+        doubtful = False
         try:
             hold = self._draw_within_memory(running)
         except JobStopped as stopped:
             return self._stopped(claim, stopped.reason)
         except Exception as error:  # noqa: BLE001 - the worker outlives every job
-            starved = is_out_of_memory(error)
+            doubtful = is_out_of_memory(error) or is_device_error(error)
             hold = self._failed(claim, error)
-        if starved and not self.studio.relieve():
-            # only now that the job has ended: handed back, it would starve one worker after another
-            log.error("no memory can be had any more")
+        if doubtful and not self.studio.relieve():
+            # only now that the job has ended: handed back, it would take one worker after another
+            log.error("nothing can be computed any more")
             self.unwell()
         if hold is Hold.CANCEL:
             return self._stopped(claim, StopReason.CANCELLED)

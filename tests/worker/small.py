@@ -66,6 +66,7 @@ class SmallEngine:
         errors: dict[str, Exception] | None = None,
         tiles: int = 1,
         upscaler: Exception | None = None,
+        broken: Exception | None = None,
     ) -> None:
         self._seconds = seconds
         self._gate = gate
@@ -73,6 +74,7 @@ class SmallEngine:
         self.started = threading.Event()
         self._tiles = tiles
         self._upscaler = upscaler
+        self._broken = broken
         self.upscaling = threading.Event()
         self.loads: list[str] = []
         self.exhausted = False
@@ -166,6 +168,8 @@ class SmallEngine:
     def relieve(self) -> None:
         if self.exhausted:
             raise MemoryError
+        if self._broken:
+            raise self._broken
 
     def preview(self, model: Any, evaluation: Any) -> Image.Image:
         return Image.new("RGB", (8, 8), (evaluation.evaluation, 0, 0))

@@ -23,6 +23,7 @@ from worker.studio import MEMORY_RAN_OUT
             RuntimeError("DefaultCPUAllocator: can't allocate memory: tried 9 bytes"),
             "out_of_memory",
         ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling x"), "out_of_memory"),
         (KeyError("/secret/path"), "internal_error"),
     ],
 )
@@ -78,6 +79,17 @@ def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
     assert failure
     assert failure.code == "out_of_memory"
     assert bench.unwell.is_set()
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_worker_whose_gpu_broke_says_so(bench: Bench, broken: bool) -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    job_id = bench.submit(prompt="bad")
+    bench.run(SmallEngine(errors={"bad": error}, broken=error if broken else None))
+    failure = bench.status(job_id).failure
+    assert failure
+    assert failure.code == "internal_error"
+    assert bench.unwell.is_set() == broken
 
 
 def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
