@@ -100,7 +100,8 @@ class Model:
             at_once: how many latents go through together; None: one on a CPU, all on a GPU.
 
         Returns:
-            (n, 4, h, w) float32.
+            (n, 4, h, w) float32, computed: a GPU is waited for, so that whoever asks after every
+            evaluation whether to go on, or how long one takes, learns it.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = (self.networks.half if precision != "full" else None) or self.networks.unet
@@ -111,7 +112,10 @@ class Model:
         if self.graphs:
             evaluate = partial(self.graphs.evaluate, evaluate)
         outputs = [evaluate(*part) for part in parts]
-        return torch.cat(outputs).float().contiguous()
+        answer = torch.cat(outputs).float().contiguous()
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        return answer
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:

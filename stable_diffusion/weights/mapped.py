@@ -33,6 +33,8 @@ class MappedFiles:
 
     def hold(self, tensor: Tensor) -> bool:
         """Whether a tensor has whole pages, and all of them are a file's."""
+        if tensor.device.type != "cpu":
+            return False  # another device's addresses mean nothing here
         start, end = _pages(tensor)
         return end > start and any(low <= start and end <= high for low, high in self._ranges)
 
