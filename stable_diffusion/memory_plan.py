@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import twin
+from stable_diffusion.sharing import held_by, hold, twin
 from stable_diffusion.streaming.stream import Stream
 from stable_diffusion.streaming.transport import CudaTransport
 from stable_diffusion.weights.mapped import MappedFiles, give_back
@@ -127,13 +126,7 @@ class Guest:
     ) -> None:
         self._device = device
         self._dtype = dtype
-        self._home: list[tuple[dict[str, Any], str, Tensor]] = [
-            (held, name, tensor)
-            for module in network.modules()
-            for held in (module._parameters, module._buffers)
-            for name, tensor in held.items()
-            if tensor is not None
-        ]
+        self._home = held_by(network)
         self.here = False
 
     def come(self) -> None:
@@ -148,8 +141,7 @@ class Guest:
 
     def go(self) -> None:
         """Leave the device."""
-        for held, name, tensor in self._home:
-            held[name] = tensor
+        hold(self._home)
         self.here = False
 
 

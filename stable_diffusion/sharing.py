@@ -1,12 +1,14 @@
-"""Networks that differ in a few weights and share all the others."""
+"""Networks that differ in a few weights and share all the others, and what their modules hold."""
 
 import copy
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
+Held = list[tuple[dict[str, Any], str, Tensor]]
+"""Who holds a tensor (a module's parameters or buffers), under which name, and the tensor."""
 
 
 def twin(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
@@ -25,3 +27,20 @@ def twin(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
         owner, _, parameter = name.rpartition(".")
         made.get_submodule(owner)._parameters[parameter] = nn.Parameter(tensor, requires_grad=False)
     return made
+
+
+def held_by(network: nn.Module) -> Held:
+    """The weights and buffers of a network, as its modules hold them now."""
+    return [
+        (held, name, tensor)
+        for module in network.modules()
+        for held in (module._parameters, module._buffers)
+        for name, tensor in held.items()
+        if tensor is not None
+    ]
+
+
+def hold(tensors: Held) -> None:
+    """Have each module hold its tensor, in the place of another."""
+    for held, name, tensor in tensors:
+        held[name] = tensor

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from stable_diffusion.sharing import Held
 
 _ALIGNMENT = 256
 """Bytes: CUDA aligns its own allocations as widely."""
@@ -31,10 +32,6 @@ class _Entry:
     def view(self, memory: Tensor) -> Tensor:
         piece = memory[self.offset : self.offset + self.nbytes].view(self.dtype)
         return piece.as_strided(self.shape, self.stride)
-
-
-Unpacked = list[tuple[dict[str, Any], str, Tensor]]
-"""Who holds each tensor (a module's parameters or buffers), under which name, and the tensor."""
 
 
 class Parcel:
@@ -69,14 +66,14 @@ class Parcel:
         for entry, tensor in zip(self._entries, tensors, strict=True):
             entry.view(self.home).copy_(tensor.detach())
 
-    def unpacked(self, network: nn.Module, memory: Tensor) -> Unpacked:
+    def unpacked(self, network: nn.Module, memory: Tensor) -> Held:
         """What the modules of a network shall hold when a copy of the parcel lies in `memory`.
 
         Args:
             network: the one that was packed, or a twin of it.
             memory: uint8, at least `nbytes` of it, on any device.
         """
-        unpacked: Unpacked = []
+        unpacked: Held = []
         for entry in self._entries:
             module = network.get_submodule(entry.module)
             tensor = entry.view(memory)
@@ -87,12 +84,6 @@ class Parcel:
             else:
                 unpacked.append((module._buffers, entry.name, tensor))
         return unpacked
-
-
-def hold(unpacked: Unpacked) -> None:
-    """Have each module hold its tensors."""
-    for held, name, tensor in unpacked:
-        held[name] = tensor
 
 
 def _tensors(network: nn.Module, modules: Sequence[str]) -> Iterator[tuple[str, str, Tensor]]:

@@ -5,8 +5,8 @@ from itertools import cycle, islice
 
 from torch import Tensor, nn
 
+from stable_diffusion.sharing import Held, held_by, hold
 from stable_diffusion.streaming.luggage import PLACES, Packed
-from stable_diffusion.streaming.parcel import Unpacked, hold
 from stable_diffusion.streaming.transport import Moment, Transport
 
 
@@ -25,7 +25,7 @@ class _Place:
     left: Moment
     name: str = ""
     filled: Moment = None
-    views: dict[str, Unpacked] = field(default_factory=dict)
+    views: dict[str, Held] = field(default_factory=dict)
 
 
 class Stream:
@@ -41,13 +41,7 @@ class Stream:
         self._unet = unet
         self._packed = packed
         self._transport = transport
-        self._home: Unpacked = [
-            (held, name, tensor)
-            for module in unet.modules()
-            for held in (module._parameters, module._buffers)
-            for name, tensor in held.items()
-            if tensor is not None
-        ]
+        self._home = held_by(unet)
         names = list(packed.comes)
         self._after = dict(zip(names, islice(cycle(names), 1, None), strict=False))
         for name in names:

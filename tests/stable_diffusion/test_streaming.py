@@ -16,9 +16,9 @@ from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks, parts_of, placed, unet_prediction
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import twin
+from stable_diffusion.sharing import hold, twin
 from stable_diffusion.streaming.luggage import PLACES, Luggage, Packed, pack, parts_in_order
-from stable_diffusion.streaming.parcel import Parcel, hold
+from stable_diffusion.streaming.parcel import Parcel
 from stable_diffusion.streaming.stream import Stream
 from stable_diffusion.streaming.transport import CudaTransport
 from stable_diffusion.tiny import PATH
