@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_diffusion import memory_plan
 from stable_diffusion.generate import generate
 from stable_diffusion.half import with_half
 from stable_diffusion.loader import Loader
+from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks, parts_of, placed, unet_prediction
 from stable_diffusion.recipe import Recipe
@@ -258,6 +260,29 @@ def test_a_job_that_is_stopped_takes_its_weights_away(
         next(generate(planned, RECIPE, _break))
     resting = dict(tiny.networks.unet.named_parameters())
     assert all(resting[name] is w for name, w in planned.networks.unet.named_parameters())
+
+
+def test_a_lora_comes_with_the_weights(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed network is another one to the luggage, though most of its weights are the same."""
+    monkeypatch.setattr(memory_plan, "CudaTransport", lambda _: LateTransport())
+    monkeypatch.setattr(LateTransport, "computed", lambda _: None)
+    layer = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
+    width, inside = tiny.networks.unet.get_parameter(f"{layer}.weight").shape
+    names = f"unet.{layer}.lora_B.weight", f"unet.{layer}.lora_A.weight"
+    tensors = torch.ones(width, 1), torch.ones(1, inside)
+    save_file(dict(zip(names, tensors, strict=True)), tmp_path / "style.safetensors")
+    resting = replace(tiny, luggage=Luggage(0, CPU))
+    changed = with_loras(resting, [(read_lora(tmp_path / "style.safetensors"), 1.0)])
+    optimized = replace(RECIPE, memory_plan="optimized")
+    drawn = {
+        name: next(generate(on_call(model, optimized), RECIPE)).image.tobytes()
+        for name, model in (("plain", resting), ("changed", changed), ("plain again", resting))
+    }
+    at_hand = replace(changed, luggage=None)
+    assert drawn["changed"] == next(generate(at_hand, RECIPE)).image.tobytes()
+    assert drawn["changed"] != drawn["plain"] == drawn["plain again"]
 
 
 def test_only_the_last_unet_stays_packed(tiny: Model) -> None:
