@@ -81,6 +81,12 @@ class Luggage:
                 self._packed = None  # its memory serves for the next one
                 self._packed = pack(unet, self._most, self._device, dtype)
                 self._unet, self._dtype = weakref.ref(unet), dtype
+                comes = sum(parcel.nbytes for parcel in self._packed.comes.values())
+                log.info(
+                    "of the UNet's weights %d MB are on the device at once, %d MB come in turn",
+                    self._packed.nbytes // 10**6,
+                    comes // 10**6,
+                )
             return self._packed
 
 
