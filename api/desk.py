@@ -12,6 +12,7 @@ from api.reading import Reading
 from api.settings import ApiSettings
 from jobs.connection import connect
 from jobs.errors import JobsError
+from jobs.file_cleanup import FileCleanup
 from jobs.idempotency import Accepted, Repeatable
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
@@ -19,7 +20,6 @@ from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords
-from jobs.remains import Remains
 from jobs.request import ImageToImage
 from jobs.status import JobState
 from jobs.store import PictureStore
@@ -39,7 +39,7 @@ class Desk:
     store: PictureStore
     celery: Celery
     reading: Reading
-    remains: Remains
+    file_cleanup: FileCleanup
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
@@ -68,7 +68,7 @@ class Desk:
                 prompt_files=PromptFiles(settings.prompts_dir),
                 webhooks=settings.webhook_rules,
             ),
-            remains=Remains(redis, store),
+            file_cleanup=FileCleanup(redis, store),
         )
 
     def accept(
@@ -132,7 +132,7 @@ class Desk:
     def _tidy(self, job_id: str) -> None:
         """Delete what an ended job left; a worker's sweeper does it if this one cannot."""
         with suppress(JobsError):
-            self.remains.tidy(job_id)
+            self.file_cleanup.tidy(job_id)
 
     def _open(self, job: NewJob) -> Accepted:
         """The init image first, the record after it: whoever sees a record finds its picture."""

@@ -10,10 +10,10 @@ import torch
 from benchmarks.checkpoints import random_checkpoint
 from benchmarks.harness import Figure, Workshop, figure, in_turns
 from stable_diffusion import tiny
-from stable_diffusion.batching import Company
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.step_batching import StepBatcher
 
 _BASE = Recipe(prompt="a red circle on a blue background", width=256, height=256, steps=12)
 JOBS = tuple(
@@ -47,7 +47,7 @@ def _figures(
     name: str, model: Model, jobs: Sequence[Recipe], workshop: Workshop
 ) -> Iterator[Figure]:
     cores = len(os.sched_getaffinity(0))
-    shared = replace(model, company=Company(lanes=cores))
+    shared = replace(model, step_batcher=StepBatcher(max_concurrent=cores))
 
     def one_at_a_time() -> None:
         torch.set_num_threads(cores)

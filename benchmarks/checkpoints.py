@@ -16,8 +16,8 @@ from stable_diffusion.networks import parts_of
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.variants import STABLE_DIFFUSION_1
-from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.layout import Layout
+from stable_diffusion.weights.state_dict_loading import empty_networks
 
 
 def random_checkpoint(path: Path, seed: int) -> Path:

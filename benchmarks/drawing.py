@@ -15,8 +15,8 @@ from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
-from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.weight_cache import WeightCache
 
 PLANS = ("standard", "turbo", "optimized")
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--size", type=int, default=512)
     chosen = parser.parse_args()
-    copies = ReadyCopies(chosen.cache / "models", 2**40, worth_it=0)
+    copies = WeightCache(chosen.cache / "models", 2**40, worth_it=0)
     loader = Loader("cpu", Fingerprints(chosen.cache / "fingerprints.json"), copies)
     model = loader.load("model", chosen.file)
     recipe = Recipe(

@@ -35,10 +35,10 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     if not torch.cuda.is_available():
         return
     file = random_checkpoint(workshop.folder / "model.safetensors", 1)
-    loader = Loader("cuda:0", Fingerprints(None), lanes=1)
-    resting = loader.load("model", file, on_call=True)
-    little = Loader("cuda:0", Fingerprints(None), most_on_call=LITTLE).load(
-        "model", file, on_call=True
+    loader = Loader("cuda:0", Fingerprints(None), max_concurrent=1)
+    resting = loader.load("model", file, offloaded=True)
+    little = Loader("cuda:0", Fingerprints(None), max_unet_bytes=LITTLE).load(
+        "model", file, offloaded=True
     )
     yield figure(f"peak memory on the GPU, {LITTLE_NAME}", [_peak(little, OPTIMIZED)], unit="GB")
     yield figure("peak memory on the GPU, optimized", [_peak(resting, OPTIMIZED)], unit="GB")
@@ -77,7 +77,7 @@ def _beside_one_at_a_time(model: Model, workshop: Workshop) -> Iterator[Figure]:
         all_at_once(model, MIXED, len(MIXED))
 
     def one_at_a_time() -> None:
-        all_at_once(replace(model, company=None), MIXED, 1)
+        all_at_once(replace(model, step_batcher=None), MIXED, 1)
 
     together()
     ours, peer = in_turns(together, one_at_a_time, rounds=workshop.rounds)

@@ -19,8 +19,8 @@ from benchmarks.checkpoints import (
 from benchmarks.harness import Figure, Workshop, figure, in_turns
 from stable_diffusion.loader import Loader
 from stable_diffusion.networks import parts_of
-from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.weight_cache import WeightCache
 
 
 def measure(workshop: Workshop) -> Iterator[Figure]:
@@ -73,7 +73,7 @@ def _load(path: Path, cache: Path | None) -> None:
 def _loader(cache: Path | None) -> Loader:
     if cache is None:
         return Loader("cpu", Fingerprints())
-    copies = ReadyCopies(cache / "models", 2**40)
+    copies = WeightCache(cache / "models", 2**40)
     return Loader("cpu", Fingerprints(cache / "fingerprints.json"), copies)
 
 

@@ -11,8 +11,8 @@ from benchmarks.checkpoints import random_checkpoint
 from benchmarks.drawing import PLANS
 from benchmarks.harness import Figure, Workshop, figure
 from stable_diffusion.loader import Loader
-from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.weight_cache import WeightCache
 
 GIGABYTE = 10**9
 
@@ -24,7 +24,7 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     loader = Loader(
         "cpu",
         Fingerprints(cache / "fingerprints.json"),
-        ReadyCopies(cache / "models", 2**40),
+        WeightCache(cache / "models", 2**40),
     )
     loader.load("model", file)
     loader.finish()

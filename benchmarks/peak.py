@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.checkpoints import touch
 from stable_diffusion.loader import Loader
 from stable_diffusion.networks import parts_of
-from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.weight_cache import WeightCache
 
 _STATUS = Path("/proc/self/status")
 
@@ -34,7 +34,7 @@ def proportional() -> int:
 
 def main(file: Path, cache: Path | None) -> None:
     """Load once and print what it took."""
-    copies = ReadyCopies(cache / "models", 2**40) if cache else None
+    copies = WeightCache(cache / "models", 2**40) if cache else None
     fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew

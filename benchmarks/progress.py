@@ -20,13 +20,13 @@ from jobs.request import parse_request
 from stable_diffusion import tiny
 from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.model import load_model
-from stable_diffusion.preview import Projections
+from stable_diffusion.preview import LatentPreview
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
-from worker.previewer import Previewer
-from worker.progress import ProgressMeter
-from worker.reporter import Reporter
-from worker.running import Running
+from worker.execution.active_job import ActiveJob
+from worker.execution.previewer import Previewer
+from worker.execution.progress_meter import ProgressMeter
+from worker.execution.reporter import Reporter
 
 RECIPE = Recipe(prompt="a red circle", width=256, height=256, steps=30, iterations=2)
 _JOBS_A_ROUND = 3
@@ -70,7 +70,7 @@ class _Told(_Untold):
         self._records = JobRecords(redis, result_ttl_seconds=600)
         self._claims = Claims(redis, lease_seconds=600, max_attempts=1, result_ttl_seconds=600)
         self._reporter, self._previewer = Reporter(self._claims), Previewer(self._claims)
-        self._projections = Projections()
+        self._latent_preview = LatentPreview()
         for ticker in (self._reporter, self._previewer):
             ticker.start()
 
@@ -80,7 +80,7 @@ class _Told(_Untold):
         self._records.open(NewJob(job_id=new_job_id(), request=settled, model="tiny", prompts=()))
         claim = self._claims.claim("standard", "benchmark")
         assert claim
-        self._running = Running(claim)
+        self._running = ActiveJob(claim)
         self._meter = ProgressMeter(RECIPE.batch_size, RECIPE.images)
         seconds = super().sampled()
         self._reporter.forget(self._running)
@@ -94,7 +94,7 @@ class _Told(_Untold):
         self._previewer.tell(self._running, progress, partial(self._preview, evaluation))
 
     def _preview(self, evaluation: Evaluation) -> Image:
-        return self._projections.of(self.model)(evaluation.denoised()[0])
+        return self._latent_preview.of(self.model)(evaluation.denoised()[0])
 
     def stop(self) -> None:
         """Stop the threads."""

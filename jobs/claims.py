@@ -22,7 +22,7 @@ PREVIEW_TTL_SECONDS = 300
 """How long a preview is kept at most. Whatever ends the job or hands it back deletes it before."""
 
 
-class Hold(StrEnum):
+class ClaimStatus(StrEnum):
     """What a worker is told of its job: still its own, to be cancelled, or no longer its own."""
 
     HELD = "held"
@@ -122,39 +122,41 @@ class Claims:
             started=float(started),
         )
 
-    def renew(self, claim: Claim) -> Hold:
+    def renew(self, claim: Claim) -> ClaimStatus:
         """Make the lease run anew from now."""
         with reaching_redis():
             reply = self._renew(args=[claim.job_id, claim.token, self._lease])
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
-    def report(self, claim: Claim, progress: Progress) -> Hold:
+    def report(self, claim: Claim, progress: Progress) -> ClaimStatus:
         """Show how far the job is. Its fraction never falls, whatever is reported."""
         with reaching_redis():
             reply = self._report(
                 args=[claim.job_id, claim.token, progress.model_dump_json(), progress.fraction]
             )
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
-    def preview(self, claim: Claim, preview: Preview) -> Hold:
+    def preview(self, claim: Claim, preview: Preview) -> ClaimStatus:
         """Show what the job looks like so far, until the next preview or the job's end."""
         with reaching_redis():
             reply = self._preview(
                 args=[claim.job_id, claim.token, preview.model_dump_json(), PREVIEW_TTL_SECONDS]
             )
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
-    def loading(self, claim: Claim, share: float) -> Hold:
+    def loading(self, claim: Claim, share: float) -> ClaimStatus:
         """Show how much of the job's model is loaded, 0..1, until the job draws."""
         with reaching_redis():
             reply = self._loading(args=[claim.job_id, claim.token, share])
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
-    def warn(self, claim: Claim, warnings: tuple[str, ...]) -> Hold:
+    def warn(self, claim: Claim, warnings: tuple[str, ...]) -> ClaimStatus:
         """Replace the job's warnings: those of its submission and those the worker adds."""
         return self._write_down(claim, warnings=json.dumps(warnings))
 
-    def publishing(self, claim: Claim, names: Sequence[str], *, size: int, saved: bool) -> Hold:
+    def publishing(
+        self, claim: Claim, names: Sequence[str], *, size: int, saved: bool
+    ) -> ClaimStatus:
         """Write down which pictures are about to get their names, before they get them.
 
         So that whoever finds the job later, however it ended, knows which files are its own.
@@ -171,29 +173,29 @@ class Claims:
         kept = "saved" if saved else "transient"
         return self._write_down(claim, names=json.dumps(list(names)), bytes=str(size), kept=kept)
 
-    def finish(self, claim: Claim, result: Result) -> Hold:
+    def finish(self, claim: Claim, result: Result) -> ClaimStatus:
         """End the job with SUCCESS. CANCEL or LOST: nothing was changed, the result is void."""
         return self._end(claim, JobState.SUCCESS, "result", result.model_dump_json())
 
-    def fail(self, claim: Claim, failure: Failure) -> Hold:
+    def fail(self, claim: Claim, failure: Failure) -> ClaimStatus:
         """End the job with FAILURE. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.FAILURE, "failure", failure.model_dump_json())
 
-    def cancelled(self, claim: Claim) -> Hold:
+    def cancelled(self, claim: Claim) -> ClaimStatus:
         """End a job that was asked to stop, with CANCELLED."""
         return self._end(claim, JobState.CANCELLED, "owner", "")
 
-    def _write_down(self, claim: Claim, **facts: str) -> Hold:
+    def _write_down(self, claim: Claim, **facts: str) -> ClaimStatus:
         flat = [part for fact in facts.items() for part in fact]
         with reaching_redis():
             reply = self._note(args=[claim.job_id, claim.token, *flat])
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
-    def hand_back(self, claim: Claim) -> Hold:
+    def hand_back(self, claim: Claim) -> ClaimStatus:
         """Put the job back where it stood in the queue; the attempt does not count."""
         with reaching_redis():
             reply = self._hand_back(args=[claim.job_id, claim.token, *self._kept])
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))
 
     def reap(self) -> tuple[Orphan, ...]:
         """Take every job whose lease has run out from its owner: back to the queue, or ended."""
@@ -219,9 +221,9 @@ class Claims:
             reply = self._overdue(args=[job_type, seconds])
         return cast(int, reply)
 
-    def _end(self, claim: Claim, state: JobState, field: str, value: str) -> Hold:
+    def _end(self, claim: Claim, state: JobState, field: str, value: str) -> ClaimStatus:
         with reaching_redis():
             reply = self._finish(
                 args=[claim.job_id, claim.token, state, *self._kept, KEPT_RECENT, field, value]
             )
-        return Hold(cast(str, reply))
+        return ClaimStatus(cast(str, reply))

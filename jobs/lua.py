@@ -3,7 +3,7 @@
 They name their keys themselves (`jobs.keys`): they are for one server, not for a cluster.
 """
 
-from jobs.line import LINE
+from jobs.fair_queue import LINE
 
 _FREE = "#!lua flags=allow-oom\n"
 CLOCK = """

@@ -12,8 +12,8 @@ from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
-from stable_diffusion.prompt.encodings import Encodings
-from stable_diffusion.sharing import twin
+from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
+from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
 
 SUFFIXES = (".safetensors", ".pt", ".bin")
@@ -51,7 +51,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
     """
     if not embeddings:
         return model
-    text = twin(model.networks.text)
+    text = clone_sharing_weights(model.networks.text)
     own = text.embeddings.token_embedding
     further = torch.cat(list(embeddings.values()))
     text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
@@ -60,7 +60,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
         model,
         networks=replace(model.networks, text=text),
         tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
-        encodings=Encodings(),
+        text_encodings=TextEncodingCache(),
     )
 
 

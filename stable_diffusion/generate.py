@@ -8,10 +8,9 @@ from functools import partial
 from PIL.Image import Image
 from torch import Tensor
 
-from stable_diffusion.batching import MOST_ROWS
 from stable_diffusion.guidance import Network
 from stable_diffusion.image import to_image, to_tensor
-from stable_diffusion.memory_plan import laid_out
+from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_pair, explain
 from stable_diffusion.recipe import Recipe
@@ -20,6 +19,7 @@ from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.step_batching import MOST_ROWS
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.variants import LATENT_CHANNELS
 
@@ -76,7 +76,7 @@ def generate(
         NumericalError: the network lost itself in values that are not numbers.
     """
     watch = stopwatch or Stopwatch()
-    model = laid_out(model, recipe)
+    model = apply_memory_plan(model, recipe)
     schedule = NoiseSchedule()
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
@@ -142,13 +142,13 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 @contextmanager
 def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
     """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
-    if model.company is None or recipe.deterministic:
+    if model.step_batcher is None or recipe.deterministic:
         alone = replace(model, graphs=None) if recipe.deterministic else model
         yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
     together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
     kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
-    with model.company.joined(together, kind) as network:
+    with model.step_batcher.joined(together, kind) as network:
         yield network
 
 

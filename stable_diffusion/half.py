@@ -11,7 +11,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from stable_diffusion.networks import Networks
-from stable_diffusion.sharing import twin
+from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.variants import Variant
 
 ON_GPU = torch.float16
@@ -43,4 +43,4 @@ def with_half(networks: Networks, dtype: torch.dtype) -> Networks:
 
 def _cast(unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
     weights = {name: weight.detach().to(dtype) for name, weight in unet.named_parameters()}
-    return twin(unet, weights)
+    return clone_sharing_weights(unet, weights)

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import torch
 
-from stable_diffusion.batching import Company
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half import ON_GPU
 from stable_diffusion.model import Model, assembled, kind_of
 from stable_diffusion.networks import Networks, parts_of
-from stable_diffusion.streaming.luggage import Luggage
+from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.variants import Prediction
-from stable_diffusion.weights.copies import ReadyCopies
-from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.prediction import stated_beside, stated_inside
 from stable_diffusion.weights.reading import Weights, open_weights, read_weights, suited
+from stable_diffusion.weights.state_dict_loading import empty_networks
+from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
 
@@ -37,31 +37,33 @@ class Loader:
         fingerprints: those that are known.
         copies: where ready copies are found and put; None: nowhere.
         dtype: in which precision the weights are held.
-        lanes: of the company of each model; 0: jobs share no evaluations.
+        max_concurrent: of the step_batcher of each model; 0: jobs share no evaluations.
         graphs: record the evaluations of a model that a GPU has at hand.
-        most_on_call: bytes of its UNet that a model on call may have on a GPU at once; 0: all.
+        max_unet_bytes: bytes of its UNet that a model on call may have on a GPU at once; 0: all.
     """
 
     def __init__(
         self,
         device: str,
         fingerprints: Fingerprints,
-        copies: ReadyCopies | None = None,
+        copies: WeightCache | None = None,
         dtype: torch.dtype = torch.float32,
-        lanes: int = 0,
+        max_concurrent: int = 0,
         *,
         graphs: bool = True,
-        most_on_call: int = 0,
+        max_unet_bytes: int = 0,
     ) -> None:
         self._device = torch.device(device)
         self._fingerprints = fingerprints
         self._copies = copies
         self._dtype = dtype
-        self._lanes = lanes
+        self._lanes = max_concurrent
         self._graphs = graphs and self._device.type == "cuda"
-        self._most = most_on_call
+        self._most = max_unet_bytes
         on_gpu = self._device.type == "cuda"
-        self._luggage = Luggage(most_on_call, self._device) if on_gpu and most_on_call else None
+        self._luggage = (
+            OffloadCache(max_unet_bytes, self._device) if on_gpu and max_unet_bytes else None
+        )
         self._writing: list[threading.Thread] = []
 
     def load(
@@ -70,27 +72,27 @@ class Loader:
         path: Path,
         *,
         prediction: Prediction | None = None,
-        on_call: bool = False,
+        offloaded: bool = False,
         on_progress: Callable[[float], object] = lambda _share: None,
     ) -> Model:
         """Load a model.
 
         Args:
             name, path, prediction: as of `load_model`.
-            on_call: the weights shall rest in main memory, whole; see `memory_plan`.
+            offloaded: the weights shall rest in main memory, whole; see `memory_plan`.
             on_progress: is told the share that is loaded, 0..1.
 
         Raises:
             ModelNotFound, UnreadableModel.
         """
-        rests = CPU if on_call else self._device
+        rests = CPU if offloaded else self._device
         copies = self._copies if rests == CPU else None
         known = self._fingerprints.known(path)
         summing = None if known else self._summed(path)
         weights = copies.open(known, self._dtype) if copies and known else None
         if weights is None:
             weights = read_weights(
-                path, rests, self._dtype, on_progress, unet=self._unet_type(on_call)
+                path, rests, self._dtype, on_progress, unet=self._unet_type(offloaded)
             )
         weights = self._suited(weights)
         fingerprint = known or (summing.result() if summing else "")
@@ -100,25 +102,25 @@ class Loader:
         return replace(
             model,
             device=self._device,
-            nbytes=self._weight(weights.networks, on_call),
-            graphs=Graphs() if self._graphs and not on_call else None,
-            luggage=self._luggage if on_call else None,
-            company=Company(self._lanes) if self._lanes else None,
+            nbytes=self._weight(weights.networks, offloaded),
+            graphs=Graphs() if self._graphs and not offloaded else None,
+            offload_cache=self._luggage if offloaded else None,
+            step_batcher=StepBatcher(self._lanes) if self._lanes else None,
         )
 
-    def weigh(self, path: Path, *, on_call: bool = False) -> int:
+    def estimate_bytes(self, path: Path, *, offloaded: bool = False) -> int:
         """The memory of the device that a model will take, in bytes.
 
         Raises ModelNotFound, UnreadableModel.
         """
         variant = identify(open_weights(path))
         weights = self._suited(Weights(variant, empty_networks(variant), None))
-        return self._weight(weights.networks, on_call)
+        return self._weight(weights.networks, offloaded)
 
-    def _unet_type(self, on_call: bool) -> torch.dtype:
+    def _unet_type(self, offloaded: bool) -> torch.dtype:
         """On a GPU half precision; who wants it in full has it on call, see `memory_plan`."""
-        at_hand = self._device.type == "cuda" and not on_call
-        return ON_GPU if at_hand else self._dtype
+        resident = self._device.type == "cuda" and not offloaded
+        return ON_GPU if resident else self._dtype
 
     def _suited(self, weights: Weights) -> Weights:
         """A second UNet is for a CPU: of a GPU it would fill the memory."""
@@ -126,9 +128,9 @@ class Loader:
             return replace(weights, networks=replace(weights.networks, half=None))
         return suited(weights, self._device)
 
-    def _weight(self, networks: Networks, on_call: bool) -> int:
+    def _weight(self, networks: Networks, offloaded: bool) -> int:
         """All of a model; of one on call, its largest network; of its UNet, what may be there."""
-        types = {"unet": self._unet_type(on_call)}
+        types = {"unet": self._unet_type(offloaded)}
         if networks.half:
             types["half"] = networks.half.dtype
         sizes = {
@@ -136,10 +138,10 @@ class Loader:
             * types.get(part, self._dtype).itemsize
             for part, module in parts_of(networks)
         }
-        if on_call and self._luggage:
+        if offloaded and self._luggage:
             sizes["unet"] = min(sizes["unet"], self._most)
             return sum(sizes.values())  # with `turbo` the others stay beside it
-        return max(sizes.values()) if on_call else sum(sizes.values())
+        return max(sizes.values()) if offloaded else sum(sizes.values())
 
     def kind(self, path: Path, prediction: Prediction | None = None) -> str:
         """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""
@@ -165,7 +167,7 @@ class Loader:
         threading.Thread(target=compute, name="fingerprint", daemon=True).start()
         return future
 
-    def _copy(self, weights: Weights, fingerprint: str, copies: ReadyCopies) -> None:
+    def _copy(self, weights: Weights, fingerprint: str, copies: WeightCache) -> None:
         if copies.holds(fingerprint, self._dtype):
             return
         writing = threading.Thread(

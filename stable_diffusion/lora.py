@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.batching import Company
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
-from stable_diffusion.prompt.encodings import Encodings
-from stable_diffusion.sharing import twin
+from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
+from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.layout import UNET_PREFIX, Layout
 
@@ -144,18 +144,18 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
     halves = {name: weight.to(half.dtype) for name, weight in unet.items()} if half else {}
     networks = replace(
         model.networks,
-        text=twin(model.networks.text, text),
-        unet=twin(model.networks.unet, unet),
-        half=half and twin(half, halves),
+        text=clone_sharing_weights(model.networks.text, text),
+        unet=clone_sharing_weights(model.networks.unet, unet),
+        half=half and clone_sharing_weights(half, halves),
     )
     own = sum(weight.nbytes for weight in (*changed.values(), *halves.values()))
     return replace(
         model,
         networks=networks,
         nbytes=own,
-        encodings=Encodings(),
+        text_encodings=TextEncodingCache(),
         graphs=model.graphs and Graphs(),
-        company=model.company and Company(model.company.lanes),
+        step_batcher=model.step_batcher and StepBatcher(model.step_batcher.max_concurrent),
     )
 
 

@@ -20,34 +20,39 @@ from torch import Tensor, nn
 
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
+from stable_diffusion.offload.copy_stream import CudaCopyStream
+from stable_diffusion.offload.weight_streamer import Stream
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import held_by, hold, twin
-from stable_diffusion.streaming.stream import Stream
-from stable_diffusion.streaming.transport import CudaTransport
+from stable_diffusion.sharing import clone_sharing_weights, fill_slots, tensor_slots
 from stable_diffusion.weights.mapped import MappedFiles, give_back
 
 
-def laid_out(model: Model, recipe: Recipe) -> Model:
+def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
     """The model as the recipe's memory plan uses it, for one job; both give the same pictures.
 
     It shares all weights with the first, which other jobs may use meanwhile.
     """
-    at_hand = model.networks.unet.device == model.device
-    if recipe.memory_plan == "standard" and at_hand:
+    resident = model.networks.unet.device == model.device
+    if recipe.memory_plan == "standard" and resident:
         return model
     on_cpu = model.device.type == "cpu"
-    alone = replace(model, company=None, graphs=None)
+    alone = replace(model, step_batcher=None, graphs=None)
     if on_cpu and not model.mapped:
         return alone  # memory that is this process's own cannot be lent
     own = model.networks
-    half = twin(own.half) if own.half else None
-    networks = Networks(twin(own.text), twin(own.unet), twin(own.vae), half)
+    half = clone_sharing_weights(own.half) if own.half else None
+    networks = Networks(
+        clone_sharing_weights(own.text),
+        clone_sharing_weights(own.unet),
+        clone_sharing_weights(own.vae),
+        half,
+    )
     planned = replace(alone, networks=networks)
     if on_cpu:
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
-    if at_hand:
+    if resident:
         return alone
-    return _on_call(model, planned, recipe)
+    return _offloaded(model, planned, recipe)
 
 
 def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
@@ -58,7 +63,7 @@ def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
     for worker in _workers(model.networks):
         for layer in worker.modules():
             weights = layer.parameters(recurse=False)
-            mapped: list[Tensor] = [weight for weight in weights if files.hold(weight)]
+            mapped: list[Tensor] = [weight for weight in weights if files.holds(weight)]
             if not turbo:
                 _afterwards(layer, partial(_give_back, mapped))
             elif worker in unets:
@@ -68,36 +73,36 @@ def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
     return replace(model, sampling=partial(_finally, partial(_give_back, sampling)))
 
 
-def _on_call(model: Model, planned: Model, recipe: Recipe) -> Model:
+def _offloaded(model: Model, planned: Model, recipe: Recipe) -> Model:
     """Bring each network to the device when it is called; unless little is wanted, it stays.
 
     The UNet is there from the first evaluation of a batch to the last.
 
     Args:
         model: the one that rests.
-        planned: a twin of it, for this job.
+        planned: a clone_sharing_weights of it, for this job.
     """
     stays = recipe.turbo or recipe.memory_plan == "standard"
     # the autoencoder's numbers are wider than half precision
     half = None if recipe.precision == "full" else torch.float16
     unet = planned.networks.unet
-    guest: Guest | Stream
-    if model.luggage:
-        packed = model.luggage.packed(model.networks.unet, half)
-        guest = Stream(unet, packed, CudaTransport(model.device))
+    guest: OffloadedModule | Stream
+    if model.offload_cache:
+        packed = model.offload_cache.packed(model.networks.unet, half)
+        guest = Stream(unet, packed, CudaCopyStream(model.device))
     else:
-        guest = Guest(unet, model.device, half)
+        guest = OffloadedModule(unet, model.device, half)
     for worker in _workers(planned.networks):
         if worker is not unet:
-            other = Guest(worker, model.device)
+            other = OffloadedModule(worker, model.device)
             worker.register_forward_pre_hook(lambda *_, other=other: other.come())
             if not stays:
                 _afterwards(worker, other.go)
-    return replace(planned, sampling=partial(_at_hand, guest, stays=stays))
+    return replace(planned, sampling=partial(_resident, guest, stays=stays))
 
 
 @contextmanager
-def _at_hand(guest: "Guest | Stream", *, stays: bool) -> Iterator[None]:
+def _resident(guest: "OffloadedModule | Stream", *, stays: bool) -> Iterator[None]:
     guest.come()
     try:
         yield
@@ -112,7 +117,7 @@ def _workers(networks: Networks) -> tuple[nn.Module, ...]:
     return networks.text, networks.unet, *networks.vae.children(), *halves
 
 
-class Guest:
+class OffloadedModule:
     """A network whose weights rest in main memory, and come to a device as copies.
 
     Args:
@@ -126,7 +131,7 @@ class Guest:
     ) -> None:
         self._device = device
         self._dtype = dtype
-        self._home = held_by(network)
+        self._home = tensor_slots(network)
         self.here = False
 
     def come(self) -> None:
@@ -141,7 +146,7 @@ class Guest:
 
     def go(self) -> None:
         """Leave the device."""
-        hold(self._home)
+        fill_slots(self._home)
         self.here = False
 
 

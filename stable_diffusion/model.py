@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stable_diffusion.batching import Company
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import (
     Networks,
@@ -19,9 +18,10 @@ from stable_diffusion.networks import (
     text_states,
     unet_prediction,
 )
-from stable_diffusion.prompt.encodings import Encodings
+from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
-from stable_diffusion.streaming.luggage import Luggage
+from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import stated_beside
@@ -42,9 +42,9 @@ class Model:
         nbytes: memory that is this model's own; what it shares with another is that one's.
         mapped: whether its weights lie in a mapped file, of a ready copy.
         graphs: the recordings of its UNet; None: it is always called layer by layer.
-        luggage: packs its UNet, which shall come to the device part by part; None: it comes whole.
-        company: those who share evaluations of its UNet; None: everybody draws alone.
-        encodings: what its text encoder has answered; one with another encoder needs others.
+        offload_cache: packs its UNet to be loaded part by part; None: it is loaded whole.
+        step_batcher: those who share evaluations of its UNet; None: everybody draws alone.
+        text_encodings: what its text encoder has answered; one with another encoder needs others.
         sampling: gives the `with` block in which all evaluations of a batch happen.
     """
 
@@ -58,10 +58,10 @@ class Model:
     nbytes: int = 0
     mapped: bool = False
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
-    encodings: Encodings = field(default_factory=Encodings)
+    text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
     graphs: Graphs | None = None
-    luggage: Luggage | None = None
-    company: Company | None = None
+    offload_cache: OffloadCache | None = None
+    step_batcher: StepBatcher | None = None
 
     @property
     def kind(self) -> str:
@@ -75,7 +75,7 @@ class Model:
         def encode(row: Tensor) -> Tensor:
             return text_states(self.networks.text, row.to(self.device)).float().cpu()
 
-        return self.encodings.of(token_ids, encode)
+        return self.text_encodings.of(token_ids, encode)
 
     @torch.inference_mode()
     def predict(

@@ -51,7 +51,7 @@ class Projection:
         return to_image(colours + self.offset[:, None, None])
 
 
-class Projections:
+class LatentPreview:
     """The projection of every autoencoder in use. Safe to share between threads.
 
     Fitting one costs the encoding of 128 x 128 pixels, a sixteenth of that of 512 x 512: about a

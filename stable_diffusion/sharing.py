@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
-Held = list[tuple[dict[str, Any], str, Tensor]]
+TensorSlots = list[tuple[dict[str, Any], str, Tensor]]
 """Who holds a tensor (a module's parameters or buffers), under which name, and the tensor."""
 
 
-def twin(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
+def clone_sharing_weights(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
     """Another module of the same kind, whose weights are the very tensors of the first.
 
     Neither knows of the other: what is changed in one by name (`changed`) stays as it is in the
@@ -29,7 +29,7 @@ def twin(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
     return made
 
 
-def held_by(network: nn.Module) -> Held:
+def tensor_slots(network: nn.Module) -> TensorSlots:
     """The weights and buffers of a network, as its modules hold them now."""
     return [
         (held, name, tensor)
@@ -40,7 +40,7 @@ def held_by(network: nn.Module) -> Held:
     ]
 
 
-def hold(tensors: Held) -> None:
+def fill_slots(tensors: TensorSlots) -> None:
     """Have each module hold its tensor, in the place of another."""
     for held, name, tensor in tensors:
         held[name] = tensor

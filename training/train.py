@@ -23,8 +23,8 @@ from stable_diffusion.networks import Networks, placed
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.variants import TINY, TINY_V2, Variant
 from stable_diffusion.weights.checkpoint import open_checkpoint
-from stable_diffusion.weights.filling import load_networks
 from stable_diffusion.weights.saving import save_checkpoint
+from stable_diffusion.weights.state_dict_loading import load_networks
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
 from training.denoiser import Lesson, Size, build_unet, teach
 from training.glance import glance

@@ -27,7 +27,7 @@ from stable_diffusion.networks import decoded, placed, posterior
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
 from stable_diffusion.variants import TINY
 from stable_diffusion.weights.checkpoint import open_checkpoint
-from stable_diffusion.weights.filling import load_networks
+from stable_diffusion.weights.state_dict_loading import load_networks
 from training.degradation import degraded, halved
 from training.drawings import draw
 from training.interpolation import interpolator

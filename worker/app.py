@@ -2,8 +2,8 @@
 
 from jobs.environment import read_settings
 from worker.celery_app import worker_app
-from worker.cores import lanes, sleep_soon, threads_a_slot
-from worker.engine import Engine
+from worker.cores import max_concurrent, sleep_soon, threads_a_slot
+from worker.execution.engine import Engine
 from worker.settings import WorkerSettings
 
 settings = read_settings(WorkerSettings)
@@ -12,7 +12,7 @@ settings = read_settings(WorkerSettings)
 def make_engine() -> Engine:
     """The real engine. Takes the seconds that importing torch takes."""
     sleep_soon()
-    from worker.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
+    from worker.execution.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
 
     threads = settings.torch_threads or threads_a_slot(settings.slots)
     return StableDiffusion(
@@ -23,7 +23,7 @@ def make_engine() -> Engine:
         cache=settings.cache_dir,
         copies_size=settings.copies_size,
         catalogue=settings.catalogue,
-        lanes=lanes(settings.device, threads) if settings.step_batching else 0,
+        max_concurrent=max_concurrent(settings.device, threads) if settings.step_batching else 0,
         graphs=settings.cuda_graphs,
         optimized_weights=settings.optimized_weights,
     )

@@ -9,7 +9,7 @@ from celery import Celery, signals
 
 from jobs.logs import configure_logging
 from jobs.queue import celery_queues, make_celery
-from worker.engine import Engine
+from worker.execution.engine import Engine
 from worker.process import WorkerProcess
 from worker.settings import WorkerSettings
 from worker.tasks import open_doors
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> Celery:
     """An app for `celery worker`: threads, as many as the settings say, on the queues it serves.
 
-    Threads share one shelf of models, and torch lets them compute at the same time; a forked
+    Threads share one model_cache of models, and torch lets them compute at the same time; a forked
     process would hold every model again, and CUDA does not survive the fork.
     """
     app = make_celery(settings)

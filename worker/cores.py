@@ -44,7 +44,7 @@ def threads_a_slot(slots: int) -> int:
     return max(1, available_cores() // max(1, slots))
 
 
-def lanes(device: str, threads: int) -> int:
+def max_concurrent(device: str, threads: int) -> int:
     """How many evaluations that jobs share run at once: one on a GPU, on a CPU what fills it."""
     return 1 if uses_gpu(device) else max(1, available_cores() // threads)
 

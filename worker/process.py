@@ -14,31 +14,31 @@ from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
 from jobs.expiry import Expiry
+from jobs.file_cleanup import FileCleanup
 from jobs.names import JOB_TYPES, JobType, queue_of
 from jobs.queue import submit
-from jobs.remains import Remains
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
-from worker.courier import Courier
-from worker.departure import Departure
-from worker.engine import Engine, EngineRoom
+from worker.background.heartbeat import Heartbeat
+from worker.background.lease import LeaseKeeper
+from worker.background.memory_usage import gpu_bytes, resident_bytes
+from worker.background.metrics import WorkerMetrics
+from worker.background.periodic_thread import PeriodicThread
+from worker.background.reaper import Reaper
+from worker.background.sweeper import Sweeper
+from worker.background.webhook_sender import WebhookSender
 from worker.errors import StopReason
-from worker.heartbeat import Heartbeat
-from worker.inventory import Inventory
-from worker.lease import LeaseKeeper
-from worker.measured import MeasuredClaims
-from worker.memory import gpu_bytes, resident_bytes
-from worker.metrics import WorkerMetrics
-from worker.pen import Pen
-from worker.previewer import Previewer
-from worker.reaper import Reaper
-from worker.reporter import Reporter
-from worker.runner import Runner
+from worker.execution.engine import Engine, EngineRoom
+from worker.execution.measured import MeasuredClaims
+from worker.execution.pen import Pen
+from worker.execution.previewer import Previewer
+from worker.execution.reporter import Reporter
+from worker.execution.runner import Runner
+from worker.execution.studio import Studio
+from worker.graceful_shutdown import GracefulShutdown
+from worker.models.inventory import Inventory
+from worker.models.model_cache import ModelCache
 from worker.settings import WorkerSettings
-from worker.shelf import Shelf
-from worker.studio import Studio
-from worker.sweeper import Sweeper
-from worker.ticker import Ticker
 
 log = structlog.get_logger(__name__)
 
@@ -71,12 +71,12 @@ class WorkerProcess:
             remembered_seconds=settings.remembered_seconds,
         )
         store = PictureStore(settings.outputs)
-        self._remains = Remains(redis, store)
+        self._file_cleanup = FileCleanup(redis, store)
         self._catalogue = settings.catalogue
-        self._shelf = Shelf(self._catalogue, self._room)
+        self._model_cache = ModelCache(self._catalogue, self._room)
         self._inventory = Inventory(self._catalogue, self._room.made)
         self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
-        self._departure = Departure(
+        self._shutdown = GracefulShutdown(
             self.worker_id,
             self._keeper,
             self._claims,
@@ -90,21 +90,21 @@ class WorkerProcess:
             owner=self.worker_id,
             claims=self._claims,
             pen=pen,
-            remains=self._remains,
+            file_cleanup=self._file_cleanup,
             studio=Studio(
                 claims=self._claims,
                 pen=pen,
                 store=store,
-                remains=self._remains,
-                shelf=self._shelf,
+                file_cleanup=self._file_cleanup,
+                model_cache=self._model_cache,
                 room=self._room,
                 reporter=self._reporter,
                 previewer=previewer,
             ),
             keeper=self._keeper,
-            unwell=self._departure.begin_unasked,
+            unwell=self._shutdown.begin_unasked,
         )
-        self._tickers: list[Ticker] = [self._keeper, self._reporter, self._inventory]
+        self._tickers: list[PeriodicThread] = [self._keeper, self._reporter, self._inventory]
         if previewer:
             self._tickers.append(previewer)
         self._stop_metrics: Callable[[], None] = lambda: None
@@ -123,7 +123,7 @@ class WorkerProcess:
         self._tickers.append(
             Reaper(
                 self._claims,
-                self._remains,
+                self._file_cleanup,
                 wake=lambda job_id, job_type: submit(self._celery, job_id, job_type),
                 free_slots=lambda: slots - len(self._keeper.running()),
                 types=types,
@@ -143,14 +143,14 @@ class WorkerProcess:
             Sweeper(
                 self._redis,
                 Expiry(self._redis, settings.keeping),
-                self._remains,
+                self._file_cleanup,
                 seconds=settings.sweep_seconds,
                 stray_seconds=settings.stray_seconds,
             )
         )
         if settings.webhook_secret:
             self._tickers.append(
-                Courier(
+                WebhookSender(
                     Deliveries(
                         self._redis, lease_seconds=settings.webhook_timeout_seconds + _DELIVERING
                     ),
@@ -169,13 +169,13 @@ class WorkerProcess:
 
     def run(self, job_type: JobType) -> bool:
         """Run the next job of a type. False: this worker is leaving, another shall be woken."""
-        if self._departure.begun:
+        if self._shutdown.begun:
             return False
         return self._runner.run_next(job_type) is not StopReason.HAND_BACK
 
     def leave(self) -> None:
         """Claim nothing more; hand running jobs back after the grace. Returns at once."""
-        self._departure.begin()
+        self._shutdown.begin()
 
     def close(self) -> None:
         """Stop the threads and withdraw the announcement. No job runs any more."""
@@ -186,12 +186,12 @@ class WorkerProcess:
             self._workers.withdraw(self.worker_id)
         except RecordsUnavailable as error:
             log.warning("the worker could not sign off", reason=str(error))
-        self._departure.done()
+        self._shutdown.done()
         log.info("worker gone", worker=self.worker_id)
 
     def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
         running = self._keeper.running()
-        loaded = self._shelf.loaded()
+        loaded = self._model_cache.loaded()
         return WorkerFacts(
             worker_id=self.worker_id,
             types=types,
@@ -215,8 +215,8 @@ class WorkerProcess:
         device = self._settings.device
         watch("sd_worker_slots", "jobs it can run at once", lambda: slots)
         watch("sd_worker_busy", "jobs it runs now", lambda: len(self._keeper.running()))
-        watch("sd_worker_models", "models in memory", lambda: len(self._shelf.loaded()))
-        watch("sd_worker_model_bytes", "weights in memory", self._shelf.nbytes)
+        watch("sd_worker_models", "models in memory", lambda: len(self._model_cache.loaded()))
+        watch("sd_worker_model_bytes", "weights in memory", self._model_cache.nbytes)
         watch(
             "sd_worker_gpu_memory_bytes",
             "memory taken of the GPU; 0 without one",
@@ -232,7 +232,7 @@ class WorkerProcess:
         name = self._catalogue.default
         began = time.monotonic()
         try:
-            with self._shelf.borrow(name):
+            with self._model_cache.borrow(name):
                 log.info("model loaded", model=name, seconds=round(time.monotonic() - began, 2))
         except Exception as error:  # noqa: BLE001 - the worker lives on, whatever a model holds
             log.error("the default model could not be loaded", model=name, reason=str(error))

@@ -8,8 +8,8 @@ from pydantic_settings import NoDecode
 
 from jobs.names import JOB_TYPES, JobType
 from jobs.settings import JobSettings
-from worker.catalogue import Catalogue
 from worker.cores import default_slots
+from worker.models.catalogue import Catalogue
 
 
 class WorkerSettings(JobSettings):

@@ -22,7 +22,7 @@ class Chunk:
 
     Attributes:
         token_ids: 77 ids: begin, up to 75 tokens, end, padding.
-        weights: 77 weights; begin, end and padding weigh 1.
+        weights: 77 weights; begin, end and padding estimate_bytes 1.
     """
 
     token_ids: tuple[int, ...]

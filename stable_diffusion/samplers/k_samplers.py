@@ -86,7 +86,7 @@ def adaptive(
     """DPM-Solver-23 with a step size controlled by its error; ends at the smallest σ.
 
     The error is taken over the whole batch, so each image is sampled by itself: its steps, and
-    with them the picture, must not depend on its company.
+    with them the picture, must not depend on its step_batcher.
     """
     low, high = denoiser.schedule.sigma_min, sigmas[0].item()
     if high <= low * (1 + 1e-4):  # the last step of all: nothing is left to divide

@@ -10,10 +10,10 @@ from pathlib import Path
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.weights.places import files_of
 
-Stamp = tuple[tuple[str, int, int, int], ...]
+FileSignature = tuple[tuple[str, int, int, int], ...]
 
 
-def stamp(path: Path) -> Stamp:
+def file_signature(path: Path) -> FileSignature:
     """What changes when the weights do: of each file its name, size, time and place on the disk.
 
     Raises:
@@ -29,7 +29,7 @@ def stamp(path: Path) -> Stamp:
 
 def size_on_disk(path: Path) -> int:
     """The bytes of a model's weights. Raises ModelNotFound or UnreadableModel."""
-    return sum(size for _, size, _, _ in stamp(path))
+    return sum(size for _, size, _, _ in file_signature(path))
 
 
 class Fingerprints:
@@ -45,7 +45,7 @@ class Fingerprints:
         self._known: dict[str, str] = {}
 
     def known(self, path: Path) -> str | None:
-        """The fingerprint, if it need not be computed. Raises as `stamp` does."""
+        """The fingerprint, if it need not be computed. Raises as `file_signature` does."""
         key = _key(path)
         with self._lock:
             if key not in self._known:
@@ -55,7 +55,7 @@ class Fingerprints:
     def of(self, path: Path) -> str:
         """The fingerprint, 64 hex digits: of a file its SHA-256, of a folder that of its files'.
 
-        Reads the whole of the weights when they are new. Raises as `stamp` does.
+        Reads the whole of the weights when they are new. Raises as `file_signature` does.
         """
         found = self.known(path)
         if found is not None:
@@ -71,7 +71,7 @@ class Fingerprints:
         return whole
 
     def remember(self, path: Path, fingerprint: str) -> None:
-        """Learn a fingerprint that somebody else has computed. Raises as `stamp` does."""
+        """Learn a fingerprint that somebody else has computed. Raises as `file_signature` does."""
         self._remember(_key(path), fingerprint)
 
     def _remember(self, key: str, fingerprint: str) -> None:
@@ -95,7 +95,7 @@ class Fingerprints:
 
 
 def _key(path: Path) -> str:
-    return json.dumps([str(path.resolve()), stamp(path)])
+    return json.dumps([str(path.resolve()), file_signature(path)])
 
 
 def _sha256(path: Path) -> str:

@@ -31,7 +31,7 @@ class MappedFiles:
             if inode != "0"
         ]
 
-    def hold(self, tensor: Tensor) -> bool:
+    def holds(self, tensor: Tensor) -> bool:
         """Whether a tensor has whole pages, and all of them are a file's."""
         if tensor.device.type != "cpu":
             return False  # another device's addresses mean nothing here
@@ -43,12 +43,12 @@ class MappedFiles:
 
         Of memory that is no file's this must never be said: it would be wiped.
         """
-        if self.hold(tensor):
+        if self.holds(tensor):
             give_back(tensor)
 
 
 def give_back(tensor: Tensor) -> None:
-    """Give back the pages of a tensor that `MappedFiles` hold, while it lives."""
+    """Give back the pages of a tensor that `MappedFiles` holds, while it lives."""
     start, end = _pages(tensor)
     _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONT_NEED)
 

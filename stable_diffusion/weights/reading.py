@@ -10,10 +10,10 @@ from stable_diffusion.half import half_type, with_half
 from stable_diffusion.networks import Networks
 from stable_diffusion.variants import Prediction, Variant
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
-from stable_diffusion.weights.filling import load_networks
 from stable_diffusion.weights.folder import open_folder
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.prediction import stated_inside
+from stable_diffusion.weights.state_dict_loading import load_networks
 
 
 @dataclass(frozen=True)

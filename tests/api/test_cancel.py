@@ -11,7 +11,7 @@ from PIL import Image
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.claims import Hold
+from jobs.claims import ClaimStatus
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}
@@ -91,7 +91,7 @@ def test_a_running_job_is_asked_to_stop(client: FlaskClient, worker: HandWorker,
     code, body = ended(client, way, job_id)
 
     assert (code, body["State"], body["Status"]) == (202, "LOADING", "stopping")
-    assert worker.claims.renew(claim) is Hold.CANCEL
+    assert worker.claims.renew(claim) is ClaimStatus.CANCEL
     assert ended(client, way, job_id)[0] == 202
     worker.claims.cancelled(claim)
     assert state(client, job_id) == "CANCELLED"

@@ -13,8 +13,8 @@ from PIL import Image
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from jobs import keys
+from jobs.file_cleanup import FileCleanup
 from jobs.record import JobRecords
-from jobs.remains import Remains
 from jobs.status import JobState
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi
@@ -116,10 +116,10 @@ def test_no_submission_is_half_made_when_the_api_is_killed(
     assert set(redis.zrange(keys.queue("optimized"), 0, -1)) == set(answered.values())
 
     # what was stored for jobs that never were is found and deleted
-    remains = Remains(redis, worker.store)
-    remains.sweep_strays(seconds=600)
+    file_cleanup = FileCleanup(redis, worker.store)
+    file_cleanup.sweep_strays(seconds=600)
     for name in redis.zrange(keys.STRAYS, 0, -1):
         redis.zadd(keys.STRAYS, {name: 0})
-    remains.sweep_strays(seconds=600)
+    file_cleanup.sweep_strays(seconds=600)
     inputs = {path.stem for path in (Path(settings.outputs) / "inputs").iterdir()}
     assert inputs == set(answered.values())

@@ -1,7 +1,7 @@
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claim, Claims, Hold
+from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Progress, Result
 from tests.jobs.conftest import Open
@@ -70,13 +70,13 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
         if given_away:
             claimed(claims, "another")
         before = records.get(job_id)
-        assert claims.renew(late) is Hold.LOST
-        assert claims.report(late, half) is Hold.LOST
-        assert claims.warn(late, ("late",)) is Hold.LOST
-        assert claims.finish(late, result) is Hold.LOST
-        assert claims.fail(late, Failure(code="x", message="x")) is Hold.LOST
-        assert claims.cancelled(late) is Hold.LOST
-        assert claims.hand_back(late) is Hold.LOST
+        assert claims.renew(late) is ClaimStatus.LOST
+        assert claims.report(late, half) is ClaimStatus.LOST
+        assert claims.warn(late, ("late",)) is ClaimStatus.LOST
+        assert claims.finish(late, result) is ClaimStatus.LOST
+        assert claims.fail(late, Failure(code="x", message="x")) is ClaimStatus.LOST
+        assert claims.cancelled(late) is ClaimStatus.LOST
+        assert claims.hand_back(late) is ClaimStatus.LOST
         assert records.get(job_id) == before
 
 
@@ -86,7 +86,7 @@ def test_a_lapsed_lease_that_nobody_took_can_still_be_renewed(
     open_job()
     claim = claimed(claims)
     lapse(redis, claim)
-    assert claims.renew(claim) is Hold.HELD
+    assert claims.renew(claim) is ClaimStatus.HELD
     assert claims.reap() == ()
 
 
@@ -124,11 +124,11 @@ def test_a_job_handed_back_keeps_its_place_and_its_attempts(
 ) -> None:
     job_id, later = open_job(), open_job()
     claim = claimed(claims)
-    assert claims.hand_back(claim) is Hold.HELD
+    assert claims.hand_back(claim) is ClaimStatus.HELD
     status = records.get(job_id)
     assert (status.state, status.place, status.attempts) == (JobState.PENDING, 1, 0)
     assert records.place(later) == 2
-    assert claims.renew(claim) is Hold.LOST
+    assert claims.renew(claim) is ClaimStatus.LOST
     assert claimed(claims).job_id == job_id
 
 
@@ -138,10 +138,10 @@ def test_a_cancellation_beats_a_success_a_failure_and_a_hand_back(
     job_id = open_job()
     claim = claimed(claims)
     records.cancel(job_id)
-    assert claims.finish(claim, result) is Hold.CANCEL
-    assert claims.fail(claim, Failure(code="x", message="x")) is Hold.CANCEL
+    assert claims.finish(claim, result) is ClaimStatus.CANCEL
+    assert claims.fail(claim, Failure(code="x", message="x")) is ClaimStatus.CANCEL
     assert not records.get(job_id).state.final
-    assert claims.hand_back(claim) is Hold.CANCEL
+    assert claims.hand_back(claim) is ClaimStatus.CANCEL
     assert records.get(job_id).state is JobState.CANCELLED
 
 
@@ -150,11 +150,11 @@ def test_a_final_state_never_changes(
 ) -> None:
     job_id = open_job()
     claim = claimed(claims)
-    assert claims.finish(claim, result) is Hold.HELD
+    assert claims.finish(claim, result) is ClaimStatus.HELD
     before = records.get(job_id)
     assert (before.state, before.result, before.fraction) == (JobState.SUCCESS, result, 1)
-    assert claims.fail(claim, Failure(code="x", message="x")) is Hold.LOST
-    assert claims.hand_back(claim) is Hold.LOST
+    assert claims.fail(claim, Failure(code="x", message="x")) is ClaimStatus.LOST
+    assert claims.hand_back(claim) is ClaimStatus.LOST
     lapse(redis, claim)
     assert claims.reap() == ()
     assert records.get(job_id) == before

@@ -8,12 +8,12 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claim, Claims, Hold
+from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.expiry import Expiry, Keeping
+from jobs.file_cleanup import FileCleanup
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
-from jobs.remains import Remains
 from jobs.request import parse_request
 from jobs.status import Failure, JobState, Result
 from jobs.store import PictureStore
@@ -33,8 +33,8 @@ def store(outputs: Path) -> PictureStore:
 
 
 @pytest.fixture
-def remains(redis: Redis, store: PictureStore) -> Remains:
-    return Remains(redis, store)
+def remains(redis: Redis, store: PictureStore) -> FileCleanup:
+    return FileCleanup(redis, store)
 
 
 def files(outputs: Path) -> list[str]:
@@ -74,7 +74,7 @@ def draw(records: JobRecords, claims: Claims, store: PictureStore, result: Resul
         store.put_init_image(job_id, b"init")
         claim = claimed(claims)
         published(claims, store, claim, size, outdir)
-        assert claims.finish(claim, result) is Hold.HELD
+        assert claims.finish(claim, result) is ClaimStatus.HELD
         return job_id
 
     return draw
@@ -105,7 +105,7 @@ def test_a_record_that_has_expired_is_gone_not_unknown(
 
 
 def test_pictures_whose_time_is_up_go_with_their_record(
-    draw: Draw, records: JobRecords, redis: Redis, remains: Remains, outputs: Path
+    draw: Draw, records: JobRecords, redis: Redis, file_cleanup: FileCleanup, outputs: Path
 ) -> None:
     old, young = draw(), draw()
     fetched = draw(outdir="transient")
@@ -113,7 +113,7 @@ def test_pictures_whose_time_is_up_go_with_their_record(
     aged(redis, fetched, DAY / 2)
     expiry = Expiry(redis, Keeping(transient_seconds=DAY // 4, saved_seconds=DAY))
     assert set(expiry.expire()) == {old, fetched}
-    remains.sweep()
+    file_cleanup.sweep()
     assert files(outputs) == [f"cats/{young}_0.png"]
     assert records.recent() == (young,)
     with pytest.raises(JobExpired):
@@ -127,27 +127,27 @@ def test_saved_pictures_may_be_kept_for_ever(draw: Draw, redis: Redis) -> None:
 
 
 def test_of_too_many_bytes_the_oldest_go_first(
-    draw: Draw, redis: Redis, remains: Remains, outputs: Path
+    draw: Draw, redis: Redis, file_cleanup: FileCleanup, outputs: Path
 ) -> None:
     first, second, third = draw(100), draw(50), draw(100)
     for age, job_id in enumerate((third, second, first)):
         aged(redis, job_id, age)
     within = Expiry(redis, Keeping(transient_seconds=DAY, most_bytes=160))
     assert within.expire() == (first,)
-    remains.sweep()
+    file_cleanup.sweep()
     assert files(outputs) == sorted([f"cats/{second}_0.png", f"cats/{third}_0.png"])
     assert redis.get(keys.BYTES_IN_ALL) == "150"
     assert within.expire() == ()
 
 
 def test_a_finished_job_can_be_deleted_once_by_its_submitter(
-    draw: Draw, records: JobRecords, redis: Redis, remains: Remains, outputs: Path
+    draw: Draw, records: JobRecords, redis: Redis, file_cleanup: FileCleanup, outputs: Path
 ) -> None:
     job_id = draw()
     with pytest.raises(NoSuchJob):
         records.delete(job_id, by="bert")
     assert records.delete(job_id, by="anna") is JobState.SUCCESS
-    assert remains.tidy(job_id)
+    assert file_cleanup.tidy(job_id)
     assert files(outputs) == []
     assert redis.get(keys.BYTES_IN_ALL) == "0"
     assert records.recent() == ()
@@ -168,24 +168,28 @@ def test_deleting_a_waiting_job_cancels_it_and_a_failed_one_stays_as_it_is(
 
 
 def test_what_a_job_leaves_behind_is_known_whoever_dies(
-    draw: Draw, remains: Remains, outputs: Path
+    draw: Draw, file_cleanup: FileCleanup, outputs: Path
 ) -> None:
     job_id = draw()
     assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.png"]
-    assert remains.sweep() == 1  # whoever finished it died before it could
+    assert file_cleanup.sweep() == 1  # whoever finished it died before it could
     assert files(outputs) == [f"cats/{job_id}_0.png"]
-    assert remains.sweep() == 0
+    assert file_cleanup.sweep() == 0
 
 
 def test_pictures_published_before_a_cancellation_are_deleted(
-    records: JobRecords, claims: Claims, store: PictureStore, remains: Remains, outputs: Path
+    records: JobRecords,
+    claims: Claims,
+    store: PictureStore,
+    file_cleanup: FileCleanup,
+    outputs: Path,
 ) -> None:
     job_id = submitted(records)
     claim = claimed(claims)
     published(claims, store, claim)
     claims.hand_back(claim)
     records.cancel(job_id, by="anna")
-    assert remains.tidy(job_id)
+    assert file_cleanup.tidy(job_id)
     assert files(outputs) == []
 
 
@@ -193,7 +197,7 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     records: JobRecords,
     claims: Claims,
     store: PictureStore,
-    remains: Remains,
+    file_cleanup: FileCleanup,
     outputs: Path,
     redis: Redis,
     result: Result,
@@ -203,12 +207,12 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     redis.zadd(keys.LEASES, {late.job_id: 0})
     claims.reap()
     names = published(claims, store, late)
-    remains.disown(late.job_id, names)
+    file_cleanup.disown(late.job_id, names)
     assert files(outputs) == list(names)  # it waits: whoever draws it writes the same
     claim = claimed(claims)
     published(claims, store, claim)
     claims.finish(claim, result)
-    remains.disown(late.job_id, names)
+    file_cleanup.disown(late.job_id, names)
     assert files(outputs) == list(names)
 
     cancelled = submitted(records)
@@ -216,23 +220,23 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     records.cancel(cancelled)
     redis.zadd(keys.LEASES, {cancelled: 0})
     claims.reap()
-    assert remains.tidy(cancelled)
-    remains.disown(cancelled, published(claims, store, late))
+    assert file_cleanup.tidy(cancelled)
+    file_cleanup.disown(cancelled, published(claims, store, late))
     assert files(outputs) == list(names)
 
 
 def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
-    records: JobRecords, store: PictureStore, remains: Remains, outputs: Path, redis: Redis
+    records: JobRecords, store: PictureStore, file_cleanup: FileCleanup, outputs: Path, redis: Redis
 ) -> None:
     waiting = submitted(records)
     store.put_init_image(waiting, b"needed")
     store.put_init_image(new_job_id(), b"its API died before the record was written")
     store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record was gone")
-    assert remains.sweep_strays(seconds=60) == 0
+    assert file_cleanup.sweep_strays(seconds=60) == 0
     assert len(files(outputs)) == 3
     seen = cast(list[str], redis.zrange(keys.STRAYS, 0, -1))
     redis.zadd(keys.STRAYS, dict.fromkeys(seen, 0))
-    assert remains.sweep_strays(seconds=60) == 2
+    assert file_cleanup.sweep_strays(seconds=60) == 2
     assert files(outputs) == [f"inputs/{waiting}.png"]
-    remains.sweep_strays(seconds=60)
+    file_cleanup.sweep_strays(seconds=60)
     assert redis.zcard(keys.STRAYS) == 0

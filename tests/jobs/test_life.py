@@ -21,7 +21,7 @@ from redis import Redis
 from redis.commands.core import Script
 
 from jobs import keys
-from jobs.claims import Claim, Claims, Hold
+from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.idempotency import Repeatable
 from jobs.lua import CLOCK
@@ -126,7 +126,7 @@ class Life(RuleBasedStateMachine):
             "cancelled": lambda: self.claims.cancelled(claim),
             "hand_back": lambda: self.claims.hand_back(claim),
         }
-        if endings[step]() is Hold.HELD:
+        if endings[step]() is ClaimStatus.HELD:
             del self.leases[claim.job_id]
             if step == "hand_back":
                 self.started[claim.job_id] -= 1
@@ -138,7 +138,7 @@ class Life(RuleBasedStateMachine):
     def publish(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.held))
         name = f"{claim.job_id}_0.png"
-        if self.claims.publishing(claim, [name], size=1, saved=True) is not Hold.LOST:
+        if self.claims.publishing(claim, [name], size=1, saved=True) is not ClaimStatus.LOST:
             self.published[claim.job_id] = name
 
     @precondition(lambda self: self.held)
@@ -157,7 +157,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.held))
-        if self.claims.renew(claim) is not Hold.LOST:
+        if self.claims.renew(claim) is not ClaimStatus.LOST:
             self.leases[claim.job_id] = self.now + LEASE
 
     @rule()
@@ -238,7 +238,7 @@ class Life(RuleBasedStateMachine):
         self.pass_time(LEASE)
         self.reap()
         while claim := self.claims.claim("standard", "worker"):
-            assert self.claims.finish(claim, DONE) is Hold.HELD
+            assert self.claims.finish(claim, DONE) is ClaimStatus.HELD
         for job_id in self.jobs.keys() - self.deleted:
             assert self.records.get(job_id).state.final
         found = cast(list[str], self.redis.keys(f"{keys.PREFIX}*"))

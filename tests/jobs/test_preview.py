@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import PREVIEW_TTL_SECONDS, Claim, Claims, Hold
+from jobs.claims import PREVIEW_TTL_SECONDS, Claim, Claims, ClaimStatus
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Preview, Result
 from tests.jobs.conftest import Open
@@ -28,8 +28,8 @@ def test_the_latest_preview_is_seen_with_the_status_by_whoever_has_not_seen_it(
 ) -> None:
     job_id = claim.job_id
     assert records.watch({job_id: 0})[job_id].preview is None
-    assert claims.preview(claim, BLURRED) is Hold.HELD
-    assert claims.preview(claim, SHARPER) is Hold.HELD
+    assert claims.preview(claim, BLURRED) is ClaimStatus.HELD
+    assert claims.preview(claim, SHARPER) is ClaimStatus.HELD
 
     seen = records.watch({job_id: 0})[job_id]
 
@@ -98,7 +98,7 @@ def test_a_preview_goes_with_the_claim_and_does_not_come_back(
     assert records.get(claim.job_id).state is state
     assert not redis.exists(keys.preview(claim.job_id))
 
-    assert claims.preview(claim, SHARPER) is Hold.LOST
+    assert claims.preview(claim, SHARPER) is ClaimStatus.LOST
 
     assert not redis.exists(keys.preview(claim.job_id))
     assert records.watch({claim.job_id: 0})[claim.job_id].preview is None
@@ -111,8 +111,8 @@ def test_previews_are_counted_over_all_attempts_so_that_none_is_taken_for_an_old
     claims.hand_back(claim)
     again = claims.claim("standard", "another")
     assert again
-    assert claims.preview(claim, SHARPER) is Hold.LOST
-    assert claims.preview(again, BLURRED) is Hold.HELD
+    assert claims.preview(claim, SHARPER) is ClaimStatus.LOST
+    assert claims.preview(again, BLURRED) is ClaimStatus.HELD
     seen = records.watch({claim.job_id: 1})[claim.job_id]
     assert (seen.previews, seen.preview) == (2, BLURRED)
 
@@ -121,4 +121,4 @@ def test_a_worker_that_shows_a_preview_hears_that_its_job_shall_stop(
     claims: Claims, records: JobRecords, claim: Claim
 ) -> None:
     records.cancel(claim.job_id)
-    assert claims.preview(claim, BLURRED) is Hold.CANCEL
+    assert claims.preview(claim, BLURRED) is ClaimStatus.CANCEL

@@ -1,7 +1,7 @@
 import pytest
 from redis import Redis
 
-from jobs.claims import Claims, Hold
+from jobs.claims import Claims, ClaimStatus
 from jobs.connection import connect
 from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
 from jobs.new_job import NewJob, new_job_id
@@ -68,9 +68,9 @@ def test_a_running_job_is_asked_to_stop(
     assert claim
     assert records.cancel(job_id) is JobState.LOADING
     assert records.get(job_id).cancel_asked
-    assert claims.renew(claim) is Hold.CANCEL
-    assert claims.report(claim, Progress(step=1, steps=2, fraction=0.5)) is Hold.CANCEL
-    assert claims.cancelled(claim) is Hold.HELD
+    assert claims.renew(claim) is ClaimStatus.CANCEL
+    assert claims.report(claim, Progress(step=1, steps=2, fraction=0.5)) is ClaimStatus.CANCEL
+    assert claims.cancelled(claim) is ClaimStatus.HELD
     assert records.get(job_id).state is JobState.CANCELLED
 
 

@@ -24,7 +24,7 @@ from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.tiny import PATH, PATH_V2
 
 FILE = Path(__file__).with_name("recorded.json")
-PLACE = {"width": 64, "height": 64, "steps": 4, "seed": 7}
+PLACE: dict[str, Any] = {"width": 64, "height": 64, "steps": 4, "seed": 7}
 
 
 def processor() -> str:
@@ -109,6 +109,4 @@ def _noise(*shape: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    FILE.write_text(
-        json.dumps({"processor": processor(), "hashes": hashes()}, indent=1) + "\n"
-    )
+    FILE.write_text(json.dumps({"processor": processor(), "hashes": hashes()}, indent=1) + "\n")

@@ -19,10 +19,10 @@ from stable_diffusion.model import load_model
 from stable_diffusion.networks import Networks, build_networks
 from stable_diffusion.variants import STABLE_DIFFUSION_1, STABLE_DIFFUSION_2, TINY, TINY_V2, Variant
 from stable_diffusion.weights.checkpoint import open_checkpoint
-from stable_diffusion.weights.filling import load_networks
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.layout import Layout
 from stable_diffusion.weights.saving import save_checkpoint
+from stable_diffusion.weights.state_dict_loading import load_networks
 
 CPU = torch.device("cpu")
 

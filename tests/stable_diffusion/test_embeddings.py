@@ -126,14 +126,14 @@ def test_it_is_what_diffusers_makes_of_the_same_file(
 ) -> None:
     from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
 
-    from stable_diffusion.sharing import twin
+    from stable_diffusion.sharing import clone_sharing_weights
 
     class Pipeline(TextualInversionLoaderMixin):
         hf_device_map = None
 
         def __init__(self) -> None:
             self.components: dict[str, object] = {}
-            self.text_encoder = twin(tiny.networks.text)
+            self.text_encoder = clone_sharing_weights(tiny.networks.text)
             self.tokenizer = clip_tokenizer
 
     file = tmp_path / "shiny.pt"

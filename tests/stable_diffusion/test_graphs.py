@@ -15,7 +15,7 @@ from stable_diffusion.generate import generate
 from stable_diffusion.graphs import MOST, SEEN_BEFORE, Evaluation, Graphs
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.memory_plan import laid_out
+from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
@@ -130,8 +130,8 @@ def test_a_deterministic_job_goes_layer_by_layer(tiny: Model) -> None:
 
 def test_a_job_whose_weights_come_and_go_is_not_recorded(tiny: Model) -> None:
     model = replace(tiny, graphs=Graphs(Memory()))
-    assert laid_out(model, RECIPE).graphs
-    assert laid_out(model, replace(RECIPE, memory_plan="optimized")).graphs is None
+    assert apply_memory_plan(model, RECIPE).graphs
+    assert apply_memory_plan(model, replace(RECIPE, memory_plan="optimized")).graphs is None
 
 
 def test_a_lora_is_recorded_for_itself(tiny: Model, tmp_path: Path) -> None:

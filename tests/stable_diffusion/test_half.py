@@ -20,8 +20,8 @@ from stable_diffusion.networks import parts_of, size_of
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.variants import STABLE_DIFFUSION_1, TINY
-from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
 FULL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
@@ -89,7 +89,7 @@ def test_it_pays_on_every_gpu() -> None:
 
 @pytest.mark.usefixtures("everywhere")
 def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
-    copies = ReadyCopies(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     first = loader.load("tiny", PATH)
     loader.finish()
@@ -100,7 +100,7 @@ def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
     assert drawn(first, FAST) == drawn(second, FAST)
     assert drawn(first, FULL) == drawn(second, FULL)
     expected = sum(w.nbytes for _, part in parts_of(first.networks) for w in part.parameters())
-    assert first.nbytes == second.nbytes == loader.weigh(PATH) == expected
+    assert first.nbytes == second.nbytes == loader.estimate_bytes(PATH) == expected
     for plan in ({}, {"turbo": True}):
         planned = replace(FAST, memory_plan="optimized", **plan)
         assert drawn(second, planned) == drawn(first, FAST)
@@ -109,7 +109,7 @@ def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
 def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = ReadyCopies(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     with monkeypatch.context() as patch:
         patch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
@@ -118,7 +118,7 @@ def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
         loader.finish()
     model = loader.load("tiny", PATH)
     assert model.networks.half is None
-    assert model.nbytes == loader.weigh(PATH)
+    assert model.nbytes == loader.estimate_bytes(PATH)
     assert drawn(model, FAST) == drawn(model, FULL)
 
 

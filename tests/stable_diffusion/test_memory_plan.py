@@ -9,20 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from stable_diffusion.batching import Company
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
-from stable_diffusion.memory_plan import Guest, laid_out
+from stable_diffusion.memory_plan import OffloadedModule, apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, text_states
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import twin
+from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiny import PATH
 from stable_diffusion.variants import TINY
-from stable_diffusion.weights.copies import ReadyCopies
-from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.reading import read_weights
+from stable_diffusion.weights.state_dict_loading import empty_networks
+from stable_diffusion.weights.weight_cache import WeightCache
 
 STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
@@ -32,7 +32,7 @@ TURBO = replace(OPTIMIZED, turbo=True)
 @pytest.fixture
 def mapped(tmp_path: Path) -> Model:
     """The tiny model from its ready copy."""
-    copies = ReadyCopies(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
     loader.finish()
@@ -105,7 +105,7 @@ def test_weights_that_no_file_has_are_never_given_back(mapped: Model) -> None:
     """As those that a LoRA has changed: their memory would be wiped."""
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     weight = mapped.networks.unet.get_parameter(name)
-    changed = twin(mapped.networks.unet, {name: weight.detach() * 2})
+    changed = clone_sharing_weights(mapped.networks.unet, {name: weight.detach() * 2})
     model = replace(mapped, networks=replace(mapped.networks, unet=changed))
     expected = drawn(model, STANDARD)
     assert expected != drawn(mapped, STANDARD)
@@ -114,15 +114,15 @@ def test_weights_that_no_file_has_are_never_given_back(mapped: Model) -> None:
 
 def test_an_optimized_job_draws_alone(tiny: Model, mapped: Model) -> None:
     for model in (tiny, mapped):
-        shared = replace(model, company=Company())
-        assert laid_out(shared, STANDARD).company
-        assert laid_out(shared, OPTIMIZED).company is None
+        shared = replace(model, step_batcher=StepBatcher())
+        assert apply_memory_plan(shared, STANDARD).step_batcher
+        assert apply_memory_plan(shared, OPTIMIZED).step_batcher is None
 
 
 def test_the_model_itself_is_left_as_it_was(mapped: Model) -> None:
     before = list(mapped.networks.unet.parameters())
     for recipe in (OPTIMIZED, TURBO):
-        planned = laid_out(mapped, recipe)
+        planned = apply_memory_plan(mapped, recipe)
         assert planned.networks.unet is not mapped.networks.unet
         drawn(mapped, recipe)
     assert all(a is b for a, b in zip(before, mapped.networks.unet.parameters(), strict=True))
@@ -130,9 +130,9 @@ def test_the_model_itself_is_left_as_it_was(mapped: Model) -> None:
 
 
 def test_a_guest_comes_in_its_own_type_and_goes_without_a_trace(tiny: Model) -> None:
-    network = twin(tiny.networks.text)
+    network = clone_sharing_weights(tiny.networks.text)
     resting = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    guest = Guest(network, torch.device("cpu"), torch.float16)
+    guest = OffloadedModule(network, torch.device("cpu"), torch.float16)
     guest.come()
     assert {weight.dtype for weight in network.parameters()} == {torch.float16}
     assert {buffer.dtype for buffer in network.buffers()} == {torch.int64}
@@ -148,7 +148,7 @@ def test_full_precision_on_a_gpu_comes_for_one_job_and_stays_as_long(tiny: Model
     # what a tensor of the device `meta` lacks is its numbers; nothing here looks at them
     gpu = torch.device("meta")
     resting = replace(tiny, device=gpu)
-    planned = laid_out(resting, replace(STANDARD, precision="full"))
+    planned = apply_memory_plan(resting, replace(STANDARD, precision="full"))
     text_states(planned.networks.text, torch.zeros(1, 77, dtype=torch.long, device=gpu))
     weights = list(planned.networks.text.parameters())
     assert {(weight.device, weight.dtype) for weight in weights} == {(gpu, torch.float32)}
@@ -162,10 +162,10 @@ def test_a_gpu_has_a_unet_at_hand_in_half_precision_only(tmp_path: Path) -> None
     parts = dict(parts_of(empty_networks(TINY)))
     sizes = {name: size_of_weights(part) for name, part in parts.items()}
     loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))
-    assert loader.weigh(PATH) == sizes["text"] + sizes["vae"] + sizes["unet"] // 2
-    assert loader.weigh(PATH, on_call=True) == max(sizes.values())
-    little = Loader("cuda:0", Fingerprints(None), most_on_call=10**6)
-    assert little.weigh(PATH, on_call=True) == sizes["text"] + sizes["vae"] + 10**6
+    assert loader.estimate_bytes(PATH) == sizes["text"] + sizes["vae"] + sizes["unet"] // 2
+    assert loader.estimate_bytes(PATH, offloaded=True) == max(sizes.values())
+    little = Loader("cuda:0", Fingerprints(None), max_unet_bytes=10**6)
+    assert little.estimate_bytes(PATH, offloaded=True) == sizes["text"] + sizes["vae"] + 10**6
     cpu = torch.device("cpu")
     read = read_weights(PATH, cpu, torch.float32, unet=torch.float16).networks
     types = {name: {w.dtype for w in part.parameters()} for name, part in parts_of(read)}
@@ -180,12 +180,12 @@ def size_of_weights(module: torch.nn.Module) -> int:
 @pytest.mark.parametrize("turbo", [False, True])
 def test_on_a_gpu_networks_come_when_they_are_called(tmp_path: Path, turbo: bool) -> None:
     loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))
-    resting = loader.load("tiny", PATH, on_call=True)
-    at_hand = loader.load("tiny", PATH)
+    resting = loader.load("tiny", PATH, offloaded=True)
+    resident = loader.load("tiny", PATH)
     assert resting.networks.unet.device.type == "cpu"
-    assert at_hand.networks.unet.dtype == torch.float16
+    assert resident.networks.unet.dtype == torch.float16
     for precision in ("full", "autocast"):
         recipe = replace(OPTIMIZED, precision=precision, turbo=turbo)
-        other = resting if precision == "full" else at_hand
+        other = resting if precision == "full" else resident
         assert drawn(resting, recipe) == drawn(other, replace(STANDARD, precision=precision))
         assert resting.networks.unet.device.type == "cpu"

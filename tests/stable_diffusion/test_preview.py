@@ -17,9 +17,9 @@ from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of
-from stable_diffusion.preview import Projections, colour_chart, fitted
+from stable_diffusion.preview import LatentPreview, colour_chart, fitted
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import twin
+from stable_diffusion.sharing import clone_sharing_weights
 
 PROMPTS = ("a red circle on a blue background", "a green cat on grass", "a dragon on a beach")
 DRAWN = Recipe(prompt=PROMPTS[0], width=128, height=96, steps=20, seed=3)
@@ -27,7 +27,7 @@ DRAWN = Recipe(prompt=PROMPTS[0], width=128, height=96, steps=20, seed=3)
 
 def watched(model: Model, recipe: Recipe) -> tuple[Image.Image, list[Image.Image]]:
     """A picture and a preview of each of its evaluations."""
-    projection = Projections().of(model)
+    projection = LatentPreview().of(model)
     previews: list[Image.Image] = []
     (picture,) = generate(
         model, recipe, lambda evaluation: previews.append(projection(evaluation.denoised()[0]))
@@ -77,7 +77,7 @@ def test_a_picture_is_the_same_to_the_last_bit_whether_it_was_watched_or_not(
 
 
 def test_an_estimate_can_be_looked_at_later_and_elsewhere(tiny: Model) -> None:
-    projection = Projections().of(tiny)
+    projection = LatentPreview().of(tiny)
     now: list[bytes] = []
     kept: list[Callable[[], Tensor]] = []
 
@@ -122,12 +122,14 @@ def test_the_chart_shows_every_colour_once_and_no_two_alike_side_by_side() -> No
 
 def test_an_autoencoder_is_asked_once_whatever_models_and_threads_share_it(tiny: Model) -> None:
     with_lora = replace(
-        tiny, networks=replace(tiny.networks, unet=twin(tiny.networks.unet)), nbytes=0
+        tiny,
+        networks=replace(tiny.networks, unet=clone_sharing_weights(tiny.networks.unet)),
+        nbytes=0,
     )
     asked: list[int] = []
     hook = tiny.networks.vae.encoder.register_forward_hook(lambda *_: asked.append(1))
     try:
-        projections = Projections()
+        projections = LatentPreview()
         with ThreadPoolExecutor(8) as threads:
             found = list(threads.map(projections.of, [tiny, with_lora] * 8))
     finally:
@@ -142,13 +144,15 @@ def test_fitting_changes_neither_the_model_nor_the_random_numbers(tiny: Model) -
         return [torch.get_rng_state(), *(weight.clone() for weight in weights)]
 
     before = state()
-    Projections().of(tiny)
+    LatentPreview().of(tiny)
     assert all(one.equal(other) for one, other in zip(before, state(), strict=True))
 
 
 def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
-    projections = Projections()
-    copied = replace(tiny, networks=replace(tiny.networks, vae=twin(tiny.networks.vae)))
+    projections = LatentPreview()
+    copied = replace(
+        tiny, networks=replace(tiny.networks, vae=clone_sharing_weights(tiny.networks.vae))
+    )
     projections.of(copied)
     assert len(projections) == 1
     del copied
@@ -158,5 +162,5 @@ def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
 
 def test_a_model_whose_weights_rest_in_main_memory_is_fitted_there(tiny: Model) -> None:
     resting = replace(tiny, device=torch.device("cuda"))
-    found = Projections().of(resting)
+    found = LatentPreview().of(resting)
     torch.testing.assert_close(found.weight, fitted(tiny).weight, rtol=1e-4, atol=1e-4)

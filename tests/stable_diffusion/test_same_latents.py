@@ -31,7 +31,7 @@ from stable_diffusion.variants import (
     Prediction,
     Variant,
 )
-from stable_diffusion.weights.filling import empty_networks
+from stable_diffusion.weights.state_dict_loading import empty_networks
 from tests.stable_diffusion.layouts import (
     Write,
     bare_ckpt,

@@ -17,26 +17,26 @@ from redis import Redis
 
 from jobs.claims import Claims
 from jobs.connection import connect
+from jobs.file_cleanup import FileCleanup
 from jobs.names import JobKind
 from jobs.new_job import NewJob, new_job_id
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords
-from jobs.remains import Remains
 from jobs.request import ImageToImage, parse_request
 from jobs.settings import JobSettings
 from jobs.status import JobStatus
 from jobs.store import PictureStore
 from jobs.workers import Workers
 from tests.worker.small import SmallEngine
-from worker.catalogue import Catalogue
-from worker.engine import Engine, EngineRoom
-from worker.lease import LeaseKeeper
-from worker.pen import Pen
-from worker.previewer import Previewer
-from worker.reporter import Reporter
-from worker.runner import Runner
-from worker.shelf import Shelf
-from worker.studio import Studio
+from worker.background.lease import LeaseKeeper
+from worker.execution.engine import Engine, EngineRoom
+from worker.execution.pen import Pen
+from worker.execution.previewer import Previewer
+from worker.execution.reporter import Reporter
+from worker.execution.runner import Runner
+from worker.execution.studio import Studio
+from worker.models.catalogue import Catalogue
+from worker.models.model_cache import ModelCache
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Bench:
     claims: Claims
     workers: Workers
     store: PictureStore
-    remains: Remains
+    file_cleanup: FileCleanup
     unwell: threading.Event
     outputs: Path
     models: Path
@@ -115,8 +115,8 @@ class Bench:
             claims=self.claims,
             pen=pen,
             store=self.store,
-            remains=self.remains,
-            shelf=Shelf(catalogue, room),
+            file_cleanup=self.file_cleanup,
+            model_cache=ModelCache(catalogue, room),
             room=room,
             reporter=reporter,
             previewer=previewer,
@@ -125,7 +125,7 @@ class Bench:
             owner="test",
             claims=self.claims,
             pen=pen,
-            remains=self.remains,
+            file_cleanup=self.file_cleanup,
             studio=studio,
             keeper=keeper,
             unwell=self.unwell.set,
@@ -159,7 +159,7 @@ def bench_on(redis_url: str, folder: Path) -> Bench:
         claims=Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600),
         workers=Workers(redis),
         store=store,
-        remains=Remains(redis, store),
+        file_cleanup=FileCleanup(redis, store),
         unwell=threading.Event(),
         outputs=folder / "outputs",
         models=models,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
-from worker.wanted import Wanted
+from worker.models.model_key import ModelKey
 
 KILLER = "kill the worker"
 GREEDY = "more than there is room for at once"
@@ -84,24 +84,24 @@ class SmallEngine:
     def memory(self) -> int:
         return 8 * 2**30
 
-    def weigh(self, wanted: Wanted, base: Any) -> int:
+    def estimate_bytes(self, wanted: ModelKey, base: Any) -> int:
         return SmallModel.nbytes
 
-    def load(self, wanted: Wanted, on_progress: Callable[[float], object]) -> Any:
+    def load(self, wanted: ModelKey, on_progress: Callable[[float], object]) -> Any:
         self.loads.append(wanted.name)
         on_progress(0.5)
         if wanted.name == SLOW:
             time.sleep(600)
         return SmallModel(wanted.name)
 
-    def with_loras(self, base: Any, wanted: Wanted) -> Any:
+    def with_loras(self, base: Any, wanted: ModelKey) -> Any:
         loras = tuple((lora.name, lora.weight) for lora in wanted.loras)
         return SmallModel(base.name, loras=loras)
 
     def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
         return model, ()
 
-    def on_call(self, recipe: Any) -> bool:
+    def offloaded(self, recipe: Any) -> bool:
         return False
 
     def kind(self, name: str, path: Path) -> str:

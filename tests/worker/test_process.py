@@ -19,7 +19,7 @@ from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
 from tests.worker.receiver import SECRET, receiving
 from tests.worker.small import KILLER, LEAK, SLOW
-from worker.departure import LEFT_BY_ITSELF
+from worker.graceful_shutdown import LEFT_BY_ITSELF
 
 pytestmark = pytest.mark.service
 WEBHOOKS = {

@@ -15,11 +15,11 @@ from jobs.names import model_named, usual_prediction
 from jobs.workers import Workers
 from stable_diffusion.errors import ModelError
 from stable_diffusion.loader import Loader
-from stable_diffusion.weights.filling import load_networks
 from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
 from stable_diffusion.weights.kinds import identify
 from stable_diffusion.weights.prediction import stated_beside, stated_inside
 from stable_diffusion.weights.reading import open_weights
+from stable_diffusion.weights.state_dict_loading import load_networks
 from worker.commands import pulling
 from worker.commands.sources import source_of
 from worker.errors import UnknownModel, WorkerError

@@ -14,7 +14,7 @@ from stable_diffusion.embeddings import with_embeddings
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
-from stable_diffusion.prompt.encodings import Encodings
+from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.recipe import Recipe
 
 SMALL = Recipe(prompt="a red circle", width=64, height=64, steps=1)
@@ -37,7 +37,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.fixture
 def fresh(tiny: Model) -> Model:
     """The tiny model, before anybody asked it anything."""
-    return replace(tiny, encodings=Encodings())
+    return replace(tiny, text_encodings=TextEncodingCache())
 
 
 def drawn(model: Model, **changes: Any) -> bytes:
@@ -91,14 +91,14 @@ def test_the_oldest_is_forgotten_first() -> None:
         asked.append(int(row[0, 0]))
         return row[..., None].float()
 
-    encodings = Encodings(kept=2)
+    text_encodings = TextEncodingCache(kept=2)
     for number in (1, 2, 1, 3, 1, 2):
-        found = encodings.of(torch.full((1, 77), number), encode)
+        found = text_encodings.of(torch.full((1, 77), number), encode)
         assert torch.equal(found, torch.full((1, 77, 1), float(number)))
     assert asked == [1, 2, 3, 2]
 
 
 def test_many_rows_come_in_their_order() -> None:
     ids = torch.arange(3)[:, None].expand(3, 77)
-    found = Encodings().of(ids, lambda row: row[..., None].float())
+    found = TextEncodingCache().of(ids, lambda row: row[..., None].float())
     assert torch.equal(found[..., 0], ids.float())

@@ -1,0 +1,249 @@
+"""The real engine behind the worker's seam, with a tiny model of random weights."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from jobs.request import parse_request
+from jobs.status import JobState
+from stable_diffusion.networks import build_networks
+from stable_diffusion.variants import TINY, TINY_V2
+from stable_diffusion.weights.saving import original_tensors, save_checkpoint
+from tests.stable_diffusion.layouts import diffusers, random_networks
+from tests.worker.conftest import Bench
+from tests.worker.processes import worker
+from worker.execution.diffusion import StableDiffusion
+from worker.models.catalogue import Catalogue
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_checkpoint(build_networks(TINY), TINY, path)
+    return path
+
+
+@pytest.fixture
+def bench(bench: Bench, weights: Path) -> Bench:
+    (bench.models / "tiny.safetensors").symlink_to(weights)
+    return bench
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusion]:
+    threads = torch.get_num_threads()
+    yield StableDiffusion("cpu", 1, tmp_path_factory.mktemp("upscalers"))
+    torch.set_num_threads(threads)
+
+
+def pixels(bench: Bench, job_id: str, index: int = 0) -> bytes:
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    return Image.open(io.BytesIO(bench.store.read(result.images[index].name))).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "comes"),
+    [
+        ({"type": "standard"}, False),
+        ({"type": "standard", "precision": "full"}, True),
+        ({"type": "optimized"}, True),
+    ],
+)
+def test_a_gpu_has_at_hand_what_most_jobs_want(
+    tmp_path: Path, asked: dict[str, str], comes: bool
+) -> None:
+    threads = torch.get_num_threads()
+    request = parse_request("txt2img", {"prompt": "a cat", **asked}).settled(model="tiny", seed=1)
+    for device, expected in (("cuda:0", comes), ("cpu", False)):
+        engine = StableDiffusion(device, 1, tmp_path)
+        assert engine.offloaded(engine.recipe(request, None)) is expected
+    torch.set_num_threads(threads)
+
+
+def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> None:
+    job_id = bench.submit(model="tiny", prompt="a ((red)) cat", ddim_steps=3, H=64, W=128)
+    bench.run(engine)
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert (result.images[0].width, result.images[0].height) == (128, 64)
+    assert (result.executed_steps, len(result.model_hash)) == (3, 10)
+    assert "red" in str(result.prompt)
+
+
+def test_a_picture_is_the_same_alone_in_a_batch_and_in_iterations(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    ask = {"model": "tiny", "ddim_steps": 3, "sampler": "k_euler_a"}
+    alone = bench.submit(**ask, seed=12)
+    batch = bench.submit(**ask, seed=10, n_samples=3)
+    turns = bench.submit(**ask, seed=11, n_iter=2)
+    with bench.runner(engine) as runner:
+        for _ in range(3):
+            runner.run_next("standard")
+    assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, turns, 1)
+
+
+def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> None:
+    job_id = bench.submit(
+        "img2img", model="tiny", ddim_steps=4, denoising_strength=0.5, n_iter=2, sampler="plms"
+    )
+    bench.run(engine)
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert (result.steps, result.executed_steps, len(result.images)) == (4, 2, 2)
+
+
+def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    ask = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
+    plain = bench.submit("img2img", **ask)
+    both = bench.submit("img2img", **ask, upscale=True, post_upscale=True)
+    with bench.runner(engine) as runner:
+        runner.run_next("standard")
+        runner.run_next("standard")
+    result = bench.status(both).result
+    assert result, bench.status(both).failure
+    assert (result.images[0].width, result.images[0].height) == (128, 128)
+    small, large = (
+        Image.frombytes("RGB", (side, side), pixels(bench, job_id)).resize((16, 16))
+        for side, job_id in ((64, plain), (128, both))
+    )
+    # the same picture: its colours, a sixteenth of it at a time
+    assert numpy.abs(numpy.asarray(small, int) - numpy.asarray(large, int)).mean() < 20
+
+
+def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    (bench.models / "page.safetensors").write_text("<html>not found</html>")
+    bad = bench.submit(model="page")
+    good = bench.submit(model="tiny", ddim_steps=1)
+    with bench.runner(engine) as runner:
+        runner.run_next("standard")
+        runner.run_next("standard")
+    failure = bench.status(bad).failure
+    assert failure
+    assert failure.code == "model_unreadable"
+    assert str(bench.models) not in failure.message
+    assert bench.status(good).state is JobState.SUCCESS
+
+
+@pytest.fixture
+def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
+    """An engine with a LoRA and an embedding, and one embedding of SD 2's width."""
+    loras, embeddings = bench.models.parent / "loras", bench.models.parent / "embeddings"
+    loras.mkdir()
+    embeddings.mkdir()
+    layer = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    torch.manual_seed(5)
+    halves = {"lora_up": torch.randn(64, 4), "lora_down": torch.randn(4, 48)}
+    save_file({f"{layer}.{n}.weight": t for n, t in halves.items()}, loras / "ink.safetensors")
+    save_file({"emb_params": torch.randn(2, 48)}, embeddings / "shiny.safetensors")
+    save_file({"emb_params": torch.randn(2, 1024)}, embeddings / "wide.safetensors")
+    catalogue = Catalogue(bench.models, "tiny", loras_dir=loras, embeddings_dir=embeddings)
+    upscalers = bench.models / "upscalers"
+    return StableDiffusion("cpu", 1, upscalers, catalogue=catalogue), catalogue
+
+
+def test_jobs_with_and_without_additions_share_a_model_at_the_same_time(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    ask = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
+    prompts = ("a cat", "a cat <lora:ink:0.8>", "a <shiny> cat", "a shiny cat <lora:ink:0.8>")
+    alone = [bench.submit(**ask, prompt=prompt) for prompt in prompts]
+    together = [bench.submit(**ask, prompt=prompt) for prompt in prompts * 2]
+    with bench.runner(engine, catalogue) as runner:
+        for _ in alone:
+            runner.run_next("standard")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: runner.run_next("standard"), together))
+    drawn = [pixels(bench, job) for job in alone]
+    assert len(set(drawn)) == len(prompts)
+    assert [pixels(bench, job) for job in together] == drawn * 2
+
+
+def test_every_prompt_of_a_file_has_its_own_lora(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    single = bench.submit(model="tiny", ddim_steps=2, prompt="a cat <lora:ink:1>", seed=8)
+    prompts = ("a cat", "a cat <lora:ink:1>")
+    several = bench.submit(model="tiny", ddim_steps=2, prompts=prompts, seed=7)
+    with bench.runner(engine, catalogue) as runner:
+        runner.run_next("standard")
+        runner.run_next("standard")
+    assert pixels(bench, several, 1) == pixels(bench, single)
+
+
+def test_what_does_not_fit_or_is_not_there_is_said(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    config = "scripts/v2-inference.yaml"
+    wide = bench.submit(model="tiny", ddim_steps=1, prompt="a wide cat", config=config)
+    lora = bench.submit(model="tiny", ddim_steps=1, prompt="<lora:oil:1>")
+    token = bench.submit(model="tiny", ddim_steps=1, prompt="a <dull> cat")
+    with bench.runner(engine, catalogue) as runner:
+        for _ in range(3):
+            runner.run_next("standard")
+    assert [warning.partition(":")[0] for warning in bench.status(wide).warnings] == [
+        "config",
+        "embedding wide",
+    ]
+    failures = [bench.status(job).failure for job in (lora, token)]
+    assert [failure and failure.code for failure in failures] == [
+        "unknown_lora",
+        "unknown_embedding",
+    ]
+
+
+def test_a_requests_configuration_says_what_an_unknown_model_predicts(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
+    save_file(tensors, bench.models / "mine.safetensors")
+    configs = (None, "v2-inference", "v2-inference-v", "v1-inference")
+    jobs = [
+        bench.submit(model="mine", ddim_steps=2, seed=1, config=name and f"scripts/{name}.yaml")
+        for name in configs
+    ]
+    with bench.runner(engine) as runner:
+        for _ in jobs:
+            runner.run_next("standard")
+    usual, epsilon, v, other = (pixels(bench, job) for job in jobs)
+    assert usual == v == other != epsilon
+    assert "does not fit the model mine" in bench.status(jobs[3]).warnings[0]
+
+
+def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: StableDiffusion) -> None:
+    networks = random_networks(TINY)
+    save_checkpoint(networks, TINY, bench.models / "file.safetensors", dtype=torch.float32)
+    diffusers(networks, TINY, bench.models, torch.float32).rename(bench.models / "My Model")
+    jobs = [bench.submit(model=name, ddim_steps=1) for name in ("My Model", "file")]
+    with bench.runner(engine) as runner:
+        for _ in jobs:
+            runner.run_next("standard")
+    assert pixels(bench, jobs[0]) == pixels(bench, jobs[1])
+
+
+@pytest.mark.service
+def test_a_real_worker_draws_with_the_real_engine(bench: Bench, redis_url: str) -> None:
+    first = bench.send(model="tiny", ddim_steps=2, device="cuda")
+    with worker(bench, redis_url, "worker.app", DEFAULT_MODEL="tiny"):
+        status = bench.ended(first)
+        assert status.state is JobState.SUCCESS, status.failure
+        assert "no CUDA device" in status.warnings[0]
+        again = bench.send(model="tiny", ddim_steps=2)
+        assert bench.ended(again).state is JobState.SUCCESS
+    assert pixels(bench, first) == pixels(bench, again)

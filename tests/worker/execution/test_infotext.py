@@ -1,0 +1,66 @@
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from jobs import __version__
+from jobs.request import parse_request
+from tests.worker.conftest import png
+from worker.execution.infotext import infotext
+
+
+def text(kind: Any = "txt2img", **body: Any) -> str:
+    request = parse_request(kind, {"prompt": "a cat", **body})
+    return infotext(request, seed=9, model="tiny", model_hash="0123456789")
+
+
+def test_the_settings_stand_in_automatic1111s_order() -> None:
+    assert text(negative_prompt="a dog", sampler="k_dpmpp_2m_ka", H=256, W=512) == (
+        "a cat\nNegative prompt: a dog\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 9, "
+        "Size: 512x256, Model hash: 0123456789, Model: tiny, RNG: CPU, "
+        f"Version: stable-diffusion-service {__version__}"
+    )
+
+
+def test_without_a_negative_prompt_there_is_no_line_for_it() -> None:
+    assert len(text().splitlines()) == 2
+
+
+def test_image_to_image_tells_its_strength() -> None:
+    init = png(Image.new("RGB", (8, 8)))
+    assert ", Denoising strength: 0.3, " in text("img2img", init_img=init, denoising_strength=0.3)
+
+
+def test_values_with_commas_and_colons_are_quoted() -> None:
+    request = parse_request("txt2img", {"prompt": "a"})
+    line = infotext(request, seed=1, model='my, "own": model', model_hash="")
+    assert r', Model: "my, \"own\": model", ' in line
+    assert "Model hash" not in line
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+
+
+def test_the_upscaler_is_told_as_automatic1111_does() -> None:
+    request = parse_request(
+        "img2img",
+        {
+            "prompt": "a",
+            "init_img": png(Image.new("RGB", (8, 8))),
+            "upscale": True,
+            "post_upscale": True,
+        },
+    )
+    line = infotext(request, seed=1, model="tiny", model_hash="", upscaler="RealESRGAN_x4plus")
+    assert "Init image upscaler: RealESRGAN_x4plus" in line
+    assert "Postprocess upscale by: 2, Postprocess upscaler: RealESRGAN_x4plus" in line
+    assert "Size: 512x512" in line
+
+
+def test_without_upscaling_no_upscaler_is_told() -> None:
+    init = png(Image.new("RGB", (8, 8)))
+    assert "pscale" not in text("img2img", init_img=init)

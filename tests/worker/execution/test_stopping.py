@@ -1,0 +1,172 @@
+"""A job that is cancelled, given away or handed back while it is drawn."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from jobs import keys
+from jobs.errors import RecordsUnavailable
+from jobs.status import JobState
+from tests.worker.conftest import Bench, until
+from tests.worker.small import SmallEngine
+from worker.errors import StopReason
+
+
+class Underway:
+    """A job that stands after its first evaluation, and the thread that runs it."""
+
+    def __init__(self, bench: Bench, job_id: str) -> None:
+        self.job_id = job_id
+        self.gate = threading.Event()
+        self.engine = SmallEngine(gate=self.gate)
+        self.reason: StopReason | None = None
+        self._context = bench.runner(self.engine)
+        self.runner = self._context.__enter__()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self.engine.started.wait(30)
+
+    def _run(self) -> None:
+        self.reason = self.runner.run_next("standard")
+
+    def go_on(self) -> None:
+        self.gate.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        self._context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def underway(bench: Bench) -> Callable[..., Underway]:
+    return lambda **body: Underway(bench, bench.submit(**body))
+
+
+def test_a_running_job_shows_its_progress(bench: Bench, underway: Callable[..., Underway]) -> None:
+    job = underway(n_iter=2, ddim_steps=5)
+    until(lambda: bench.status(job.job_id).state is JobState.PROGRESS)
+    status = bench.status(job.job_id)
+    assert status.progress
+    assert (status.progress.step, status.progress.steps) == (1, 10)
+    assert (status.progress.image, status.progress.images) == (1, 2)
+    assert status.fraction == pytest.approx(0.1)
+    assert status.progress.eta_seconds is not None
+    job.go_on()
+    assert bench.status(job.job_id).fraction == 1
+
+
+def test_a_cancelled_job_stops_at_the_next_evaluation_and_stores_nothing(
+    bench: Bench, underway: Callable[..., Underway]
+) -> None:
+    job = underway(ddim_steps=1000)
+    bench.records.cancel(job.job_id)
+    until(lambda: any(running._reason for running in job.runner.keeper.running()))
+    job.go_on()
+    assert job.reason is StopReason.CANCELLED
+    assert bench.status(job.job_id).state is JobState.CANCELLED
+    assert bench.files() == []
+    next_one = bench.submit()
+    bench.run()
+    assert bench.status(next_one).state is JobState.SUCCESS
+
+
+def test_a_job_that_was_given_away_is_dropped_and_its_result_is_the_others(
+    bench: Bench, underway: Callable[..., Underway]
+) -> None:
+    job = underway()
+    # as if this worker had been frozen for longer than its lease
+    bench.redis.zadd(keys.LEASES, {job.job_id: 0})
+    bench.claims.reap()
+    bench.run()
+    finished = bench.status(job.job_id)
+    assert (finished.state, finished.attempts) == (JobState.SUCCESS, 2)
+    job.go_on()
+    assert job.reason is StopReason.LOST
+    assert bench.status(job.job_id) == finished
+    assert bench.files() == [f"outputs/txt2img-samples/{job.job_id}_0.png"]
+
+
+def test_a_worker_that_leaves_hands_its_job_back(
+    bench: Bench, underway: Callable[..., Underway]
+) -> None:
+    job = underway()
+    job.runner.keeper.stop_all(StopReason.HAND_BACK)
+    job.go_on()
+    assert job.reason is StopReason.HAND_BACK
+    status = bench.status(job.job_id)
+    assert (status.state, status.attempts, status.place) == (JobState.PENDING, 0, 1)
+    assert bench.files() == []
+    bench.run()
+    assert bench.status(job.job_id).state is JobState.SUCCESS
+
+
+def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    real = bench.claims.finish
+
+    def finish(*arguments: object) -> object:
+        # frozen between publishing and this; meanwhile it was taken away, and cancelled
+        bench.redis.zadd(keys.LEASES, {job_id: 0})
+        bench.claims.reap()
+        bench.records.cancel(job_id)
+        assert bench.file_cleanup.tidy(job_id)
+        bench.store.put(f"outputs/txt2img-samples/{job_id}_0.png", b"published just now")
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.claims, "finish", finish)
+    bench.run()
+    assert bench.status(job_id).state is JobState.CANCELLED
+    assert bench.files() == []
+
+
+def test_nothing_is_published_of_a_job_that_was_just_cancelled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit("img2img")
+    real, seen = bench.claims.publishing, []
+
+    def publishing(*arguments: object, **options: object) -> object:
+        bench.records.cancel(job_id)
+        hold = real(*arguments, **options)  # type: ignore[arg-type]
+        seen.extend(name for name in bench.files() if name.startswith("outputs"))
+        return hold
+
+    monkeypatch.setattr(bench.claims, "publishing", publishing)
+    bench.run()
+    assert bench.status(job_id).state is JobState.CANCELLED
+    assert seen == bench.files() == []
+
+
+def test_a_cancellation_that_comes_after_the_last_evaluation_still_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    real = bench.claims.finish
+
+    def finish(*arguments: object) -> object:
+        bench.records.cancel(job_id)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.claims, "finish", finish)
+    bench.run()
+    assert bench.status(job_id).state is JobState.CANCELLED
+    assert bench.files() == []
+
+
+def test_an_ending_is_written_once_redis_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    real, failures = bench.claims.finish, [RecordsUnavailable("gone"), RecordsUnavailable("gone")]
+
+    def finish(*arguments: object) -> object:
+        if failures:
+            raise failures.pop()
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.execution.pen._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(bench.claims, "finish", finish)
+    bench.run()
+    assert bench.status(job_id).state is JobState.SUCCESS

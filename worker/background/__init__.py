@@ -1,0 +1,1 @@
+"""Threads beside the jobs: leases, reaper, sweeper, heartbeat, webhooks."""

@@ -1,0 +1,1 @@
+"""The models of a worker: which are installed, which are loaded."""

@@ -1,0 +1,107 @@
+"""What stands in the folders of a worker: models, LoRAs and embeddings, by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.names import DEFAULT_MODEL, model_named
+from stable_diffusion import tiny
+from stable_diffusion.prompt.grammar import LoraTag, loras_of
+from stable_diffusion.weights.places import is_model_folder
+from worker.errors import UnknownLora, UnknownModel
+from worker.models.model_key import LoraKey, ModelKey, file_signature
+
+MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe one first
+LORA_SUFFIXES = (".safetensors",)
+EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
+
+
+class Catalogue:
+    """The folders of a worker. Looks at them anew each time: files come and go.
+
+    Args:
+        models_dir: checkpoints and diffusers folders; need not exist.
+        default_model: what `default` stands for.
+        loras_dir, embeddings_dir: need not exist.
+    """
+
+    def __init__(
+        self,
+        models_dir: Path,
+        default_model: str,
+        *,
+        loras_dir: Path | None = None,
+        embeddings_dir: Path | None = None,
+    ) -> None:
+        self._models_dir = models_dir
+        self._loras_dir = loras_dir
+        self._embeddings_dir = embeddings_dir
+        self.default = model_named(default_model)
+
+    def installed(self) -> dict[str, Path]:
+        """Every installed model's place. A file of its own goes before the shipped one."""
+        found: dict[str, Path] = {}
+        for path in (*_files(self._models_dir, MODEL_SUFFIXES), *_folders(self._models_dir)):
+            found.setdefault(model_named(path.name), path)
+        for path in tiny.PATHS:
+            if path.is_file():
+                found.setdefault(model_named(path.name), path)
+        return found
+
+    def find(self, name: str) -> tuple[str, Path]:
+        """The canonical name and the place of a model. Raises UnknownModel."""
+        canonical = model_named(name)
+        if canonical == DEFAULT_MODEL:
+            canonical = self.default
+        installed = self.installed()
+        if canonical not in installed:
+            raise UnknownModel(canonical, sorted(installed))
+        return canonical, installed[canonical]
+
+    def model_key(self, name: str, prompt: str = "", *, offloaded: bool = False) -> ModelKey:
+        """The model that a job with this prompt needs. Raises UnknownModel, UnknownLora."""
+        canonical, path = self.find(name)
+        loras = tuple(self._lora(tag) for tag in loras_of(prompt) if tag.weight)
+        return ModelKey(canonical, path, file_signature(path), loras, offloaded)
+
+    def loras(self) -> dict[str, Path]:
+        """The installed LoRAs."""
+        return _by_stem(_files(self._loras_dir, LORA_SUFFIXES))
+
+    def embeddings(self) -> dict[str, Path]:
+        """The installed embeddings."""
+        return _by_stem(_files(self._embeddings_dir, EMBEDDING_SUFFIXES))
+
+    def _lora(self, tag: LoraTag) -> LoraKey:
+        installed = self.loras()
+        if tag.name not in installed:
+            raise UnknownLora(tag.name, sorted(installed))
+        path = installed[tag.name]
+        return LoraKey(tag.name, path, file_signature(path), tag.weight)
+
+
+def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
+    """The files of a folder with one of the suffixes, in the order of these."""
+    if folder is None or not folder.is_dir():
+        return []
+    files = sorted(
+        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    return [path for suffix in suffixes for path in files if path.suffix.lower() == suffix]
+
+
+def _folders(models_dir: Path) -> list[Path]:
+    """The folders of the models folder that are models in diffusers' layout."""
+    if not models_dir.is_dir():
+        return []
+    return sorted(
+        path
+        for path in models_dir.iterdir()
+        if not path.name.startswith(".") and is_model_folder(path)
+    )
+
+
+def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files:
+        found.setdefault(path.stem, path)
+    return found

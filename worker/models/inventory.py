@@ -1,0 +1,80 @@
+"""What is known of each installed model, found out beside the jobs."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from jobs.workers import ModelFacts
+from stable_diffusion.errors import ModelError
+from stable_diffusion.weights.places import files_of
+from worker.background.periodic_thread import PeriodicThread
+from worker.execution.engine import Engine
+from worker.models.catalogue import Catalogue
+from worker.models.model_key import FileSignature, file_signature
+
+_LOOK_SECONDS = 3.0
+
+
+class Inventory(PeriodicThread):
+    """Looks at new models as soon as there is an engine to look with.
+
+    Args:
+        catalogue: what is installed.
+        engine: what tells the kind of a model; None while it has not been made.
+    """
+
+    def __init__(self, catalogue: Catalogue, engine: Callable[[], Engine | None]) -> None:
+        super().__init__("inventory", _LOOK_SECONDS)
+        self._catalogue = catalogue
+        self._engine = engine
+        self._known: dict[Path, tuple[FileSignature, ModelFacts]] = {}
+
+    def facts(self, resident: Collection[str]) -> tuple[ModelFacts, ...]:
+        """What is known now of every installed model, by name. Never waits.
+
+        Args:
+            resident: the names of those in memory.
+        """
+        return tuple(
+            self._facts(name, path).model_copy(update={"resident": name in resident})
+            for name, path in sorted(self._catalogue.installed().items())
+        )
+
+    def tick(self) -> None:
+        """Look at the models that are new, or whose files have changed."""
+        engine = self._engine()
+        if engine is None:
+            return
+        for name, path in self._catalogue.installed().items():
+            facts = self._facts(name, path)
+            if not facts.kind and not facts.problem:
+                facts = facts.model_copy(update=_seen(engine, name, path))
+            if not facts.hash and not facts.problem:
+                facts = facts.model_copy(update={"hash": _hash(engine, path)})
+            self._known[path] = file_signature(path), facts
+
+    def _facts(self, name: str, path: Path) -> ModelFacts:
+        known = self._known.get(path)
+        if known is not None and known[0] == file_signature(path):
+            return known[1]
+        return ModelFacts(name=name, bytes=_size(path))
+
+
+def _seen(engine: Engine, name: str, path: Path) -> dict[str, str]:
+    try:
+        return {"kind": engine.kind(name, path)}
+    except ModelError as error:
+        return {"problem": str(error)}
+
+
+def _hash(engine: Engine, path: Path) -> str:
+    try:
+        return engine.known_hash(path)
+    except ModelError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in files_of(path))
+    except (OSError, ModelError):
+        return 0
