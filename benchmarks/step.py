@@ -59,8 +59,8 @@ def _sampled(model: Model, recipe: Recipe) -> float:
 
 def _error(model: Model) -> float:
     random = torch.Generator().manual_seed(1)
-    x = torch.randn(1, 4, *RECIPE.latent_shape, generator=random)
-    text = torch.randn(1, 77, model.variant.context_width, generator=random)
+    x = torch.randn(1, *model.family.latents.shape(*RECIPE.size), generator=random)
+    text = torch.randn(1, 77, model.family.context_width, generator=random)
     full, half = (
         model.predict(x, torch.tensor([500.0]), text, precision=precision)
         for precision in ("full", "autocast")

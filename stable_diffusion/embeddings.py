@@ -16,8 +16,6 @@ from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
 
-SUFFIXES = (".safetensors", ".pt", ".bin")
-
 
 def read_embedding(path: Path) -> Tensor:
     """The vectors of an embedding's file, (n, width) float32.
@@ -42,6 +40,11 @@ def read_embedding(path: Path) -> Tensor:
     return rows
 
 
+def embedding_width(model: Model) -> int:
+    """The width of the vectors that a model's text encoder takes in place of tokens."""
+    return int(model.networks.text.config.hidden_size)
+
+
 def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
     """A model that knows embeddings by name; it shares all its weights with the first.
 
@@ -51,14 +54,15 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
     """
     if not embeddings:
         return model
-    text = clone_sharing_weights(model.networks.text)
+    name, encoder = next(iter(model.networks.text_encoders.items()))
+    text = clone_sharing_weights(encoder)
     own = text.embeddings.token_embedding
     further = torch.cat(list(embeddings.values()))
     text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
     counts = {name: len(vectors) for name, vectors in embeddings.items()}
     return replace(
         model,
-        networks=replace(model.networks, text=text),
+        networks=model.networks.with_parts(**{name: text}),
         tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
         text_encodings=TextEncodingCache(),
     )

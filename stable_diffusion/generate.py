@@ -12,16 +12,14 @@ from stable_diffusion.guidance import Network
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
-from stable_diffusion.prompt.conditioning import encode_pair, explain
+from stable_diffusion.prompt.conditioning import explain
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
-from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.step_batching import MOST_ROWS
 from stable_diffusion.stopwatch import Stopwatch
-from stable_diffusion.variants import LATENT_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -77,19 +75,18 @@ def generate(
     """
     watch = stopwatch or Stopwatch()
     model = apply_memory_plan(model, recipe)
-    schedule = NoiseSchedule()
+    schedule = model.schedule
+    latent_shape = model.family.latents.shape(*recipe.size)
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
-        encoded = encode_pair(
-            recipe.prompt, recipe.negative_prompt, model.tokenizer, model.encode_text
-        )
-        positive, negative = (text.to(model.device) for text in encoded)
+        encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
+        positive, negative = (text.context.to(model.device) for text in encoded)
         picture = recipe.init_image
         init = None if picture is None else model.encode(to_tensor(picture))[None]
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
-        noise = NoiseSource(seeds, (LATENT_CHANNELS, *recipe.latent_shape))
+        noise = NoiseSource(seeds, latent_shape)
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
@@ -110,7 +107,7 @@ def generate(
                 init_latents=init,
                 strength=recipe.strength,
                 noise_multiplier=recipe.noise_multiplier,
-                initial_noise=_shared_noise(recipe) if recipe.fixed_code else None,
+                initial_noise=_shared_noise(recipe, latent_shape) if recipe.fixed_code else None,
             )
         for place, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
             with watch.timing("decode"):
@@ -147,7 +144,7 @@ def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Net
         yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
     together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
-    kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
+    kind = (recipe.precision, recipe.height, recipe.width, conditioning.shape[1])
     with model.step_batcher.joined(together, kind) as network:
         yield network
 
@@ -159,7 +156,7 @@ def _at_once(model: Model, recipe: Recipe) -> int | None:
     its layers. The picture is the same still, alone and in a batch.
     """
     guided = recipe.guidance_scale != 1
-    if guided and model.variant.small and model.device.type == "cpu":
+    if guided and model.family.small and model.device.type == "cpu":
         return max(2, recipe.unet_batch or 2)
     return recipe.unet_batch
 
@@ -168,8 +165,8 @@ def _executed(recipe: Recipe) -> int:
     return executed_steps(recipe.steps, recipe.strength if recipe.init_image else 1.0)
 
 
-def _shared_noise(recipe: Recipe) -> Tensor:
-    return NoiseSource([recipe.seed], (LATENT_CHANNELS, *recipe.latent_shape)).initial()
+def _shared_noise(recipe: Recipe, shape: tuple[int, int, int]) -> Tensor:
+    return NoiseSource([recipe.seed], shape).initial()
 
 
 class _Progress:

@@ -7,26 +7,46 @@ weights are read, and a copy is written while the first pictures are drawn.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
-from stable_diffusion.half import ON_GPU
-from stable_diffusion.model import Model, assembled, kind_of
+from stable_diffusion.half_precision import ON_GPU
+from stable_diffusion.model import Model, build_model
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.step_batching import StepBatcher
-from stable_diffusion.variants import Prediction
+from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints
-from stable_diffusion.weights.kinds import identify
-from stable_diffusion.weights.prediction import stated_beside, stated_inside
-from stable_diffusion.weights.reading import Weights, open_weights, read_weights, suited
+from stable_diffusion.weights.prediction import declared_prediction
+from stable_diffusion.weights.reading import (
+    Weights,
+    open_weights,
+    read_weights,
+    with_device_precision,
+)
 from stable_diffusion.weights.state_dict_loading import empty_networks
 from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        family: its family's id.
+        kind: the id, with a prediction that is not the family's usual one appended: `sd2-v`.
+        native_size: side in pixels of the images it was trained on.
+    """
+
+    family: str
+    kind: str
+    native_size: int
 
 
 class Loader:
@@ -92,13 +112,15 @@ class Loader:
         weights = copies.open(known, self._dtype) if copies and known else None
         if weights is None:
             weights = read_weights(
-                path, rests, self._dtype, on_progress, unet=self._unet_type(offloaded)
+                path, rests, self._dtype, on_progress, unet_dtype=self._unet_type(offloaded)
             )
-        weights = self._suited(weights)
+        weights = self._with_device_precision(weights)
         fingerprint = known or (summing.result() if summing else "")
         if copies:
             self._copy(weights, fingerprint, copies)
-        model = assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+        model = build_model(
+            weights, path, name=name, fingerprint=fingerprint, prediction=prediction
+        )
         return replace(
             model,
             device=self._device,
@@ -113,8 +135,8 @@ class Loader:
 
         Raises ModelNotFound, UnreadableModel.
         """
-        variant = identify(open_weights(path))
-        weights = self._suited(Weights(variant, empty_networks(variant), None))
+        family = detect_family(open_weights(path))
+        weights = self._with_device_precision(Weights(family, empty_networks(family), None))
         return self._weight(weights.networks, offloaded)
 
     def _unet_type(self, offloaded: bool) -> torch.dtype:
@@ -122,17 +144,17 @@ class Loader:
         resident = self._device.type == "cuda" and not offloaded
         return ON_GPU if resident else self._dtype
 
-    def _suited(self, weights: Weights) -> Weights:
-        """A second UNet is for a CPU: of a GPU it would fill the memory."""
+    def _with_device_precision(self, weights: Weights) -> Weights:
+        """Add a second UNet in half precision on a CPU only: on a GPU it would fill the memory."""
         if self._device.type == "cuda":
-            return replace(weights, networks=replace(weights.networks, half=None))
-        return suited(weights, self._device)
+            return replace(weights, networks=replace(weights.networks, half_unet=None))
+        return with_device_precision(weights, self._device)
 
     def _weight(self, networks: Networks, offloaded: bool) -> int:
         """All of a model; of one on call, its largest network; of its UNet, what may be there."""
         types = {"unet": self._unet_type(offloaded)}
-        if networks.half:
-            types["half"] = networks.half.dtype
+        if networks.half_unet:
+            types["half_unet"] = networks.half_unet.dtype
         sizes = {
             part: sum(p.numel() for p in module.parameters())
             * types.get(part, self._dtype).itemsize
@@ -143,12 +165,20 @@ class Loader:
             return sum(sizes.values())  # with `turbo` the others stay beside it
         return max(sizes.values()) if offloaded else sum(sizes.values())
 
-    def kind(self, path: Path, prediction: Prediction | None = None) -> str:
-        """What a model is, told without loading it. Raises ModelNotFound, UnreadableModel."""
+    @staticmethod
+    def describe(path: Path, prediction: Prediction | None = None) -> ModelDescription:
+        """Describe a model without loading it.
+
+        Args:
+            prediction: what a model of this name predicts, see `build_model`.
+
+        Raises:
+            ModelNotFound, UnreadableModel.
+        """
         checkpoint = open_weights(path)
-        variant = identify(checkpoint)
-        stated = stated_beside(path) or stated_inside(checkpoint)
-        return kind_of(variant, stated or prediction or variant.prediction)
+        family = detect_family(checkpoint)
+        predicts = declared_prediction(path, checkpoint) or prediction or family.prediction
+        return ModelDescription(family.id, family.kind(predicts), family.native_size_for(predicts))
 
     def finish(self) -> None:
         """Wait for the copies that are being written."""

@@ -19,12 +19,11 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
-from stable_diffusion.variants import DOWNSAMPLING
 from stable_diffusion.weights.mapped import MappedFiles
 
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
-_PATCH = 2 * DOWNSAMPLING
-"""Pixels of a colour's side on the chart: the latents at its edges see its neighbours, too."""
+_PATCH = 2
+"""Latents along the side of each colour of the chart, all of which see neighbouring colours too."""
 _STRIDE = 37
 """Of the 64 colours every 37th comes next, so that neighbours on the chart are not alike."""
 
@@ -83,18 +82,23 @@ class LatentPreview:
 
 def fitted(model: Model) -> Projection:
     """The projection that is nearest to the model's autoencoder. Changes nothing in the model."""
-    chart = colour_chart()
+    factor = model.family.latents.factor
+    chart = colour_chart(factor)
     latents = model.encode(chart).flatten(1).T
-    colours = avg_pool2d(chart[None], DOWNSAMPLING)[0].flatten(1).T
+    colours = avg_pool2d(chart[None], factor)[0].flatten(1).T
     known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
     solved = torch.linalg.lstsq(known, colours).solution
     return Projection(solved[:-1].T.contiguous(), solved[-1])
 
 
-def colour_chart() -> Tensor:
-    """A picture (3, 128, 128) in -1..1 of 64 colours that fill the cube of all colours."""
+def colour_chart(factor: int) -> Tensor:
+    """An image (3, 16·factor, 16·factor) in -1..1 of 64 colours that fill the RGB cube.
+
+    Args:
+        factor: pixels of an image's side for one latent's.
+    """
     colours = torch.tensor(list(itertools.product(_LEVELS, repeat=3)))
     count = len(colours)
     mixed = colours[torch.arange(count) * _STRIDE % count]
     patches = mixed.T.reshape(1, 3, 8, 8)
-    return interpolate(patches, scale_factor=float(_PATCH), mode="nearest")[0]
+    return interpolate(patches, scale_factor=float(_PATCH * factor), mode="nearest")[0]

@@ -1,16 +1,19 @@
 """What to make: every choice the engine needs, resolved once and checked."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from PIL.Image import Image
 
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.samplers import resolve
-from stable_diffusion.variants import DOWNSAMPLING
 
 Precision = Literal["autocast", "mixed", "full"]
 MemoryPlan = Literal["standard", "optimized"]
+SIDE_MULTIPLE = 8
+"""Sides of all images are multiples of this; a family may need a larger one, see `Latents`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,8 @@ class Recipe:
         seed: of the first image; image i of the job uses seed + i.
         iterations, batch_size: the job makes iterations x batch_size images, a batch at a time.
         fixed_code: all images start from the first one's noise.
-        init_image: picture to start from; its size must be width x height.
+        inputs: images that the job starts from, by role: `init` is the image of image to image; its
+            size must be width x height.
         strength: share of the steps to run on the init image, 0 < strength <= 1.
         noise_multiplier: scales the noise that is added to the init image.
         precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet works in half
@@ -57,7 +61,7 @@ class Recipe:
     batch_size: int = 1
     fixed_code: bool = False
     precision: Precision = "autocast"
-    init_image: Image | None = None
+    inputs: Mapping[str, Image] = field(default_factory=dict, hash=False)
     strength: float = 0.5
     noise_multiplier: float = 1.0
     memory_plan: MemoryPlan = "standard"
@@ -69,8 +73,8 @@ class Recipe:
         resolve(self.sampler)
         for name in ("height", "width"):
             side = getattr(self, name)
-            if side < DOWNSAMPLING or side % DOWNSAMPLING:
-                raise RecipeError(f"{name} is {side}; it must be a multiple of {DOWNSAMPLING}")
+            if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE:
+                raise RecipeError(f"{name} is {side}; it must be a multiple of {SIDE_MULTIPLE}")
         if self.unet_batch is not None and self.unet_batch < 1:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
         for name in ("steps", "iterations", "batch_size"):
@@ -78,10 +82,13 @@ class Recipe:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 < self.strength <= 1:
             raise RecipeError(f"strength is {self.strength}; it must be above 0 and at most 1")
-        if self.init_image is not None and self.init_image.size != (self.width, self.height):
-            raise RecipeError(
-                f"init_image is {self.init_image.size}; it must be {(self.width, self.height)}"
-            )
+        object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+        for role, image in self.inputs.items():
+            if role not in _INPUT_SIZES:
+                raise RecipeError(f"there is no input {role!r}; there are {sorted(_INPUT_SIZES)}")
+            size = _INPUT_SIZES[role](self)
+            if image.size != size:
+                raise RecipeError(f"{role}_image is {image.size}; it must be {size}")
 
     @property
     def images(self) -> int:
@@ -89,6 +96,15 @@ class Recipe:
         return self.iterations * self.batch_size
 
     @property
-    def latent_shape(self) -> tuple[int, int]:
-        """Height and width of the latents."""
-        return self.height // DOWNSAMPLING, self.width // DOWNSAMPLING
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def init_image(self) -> Image | None:
+        """The image of image to image; None: the job is text to image."""
+        return self.inputs.get("init")
+
+
+_INPUT_SIZES: dict[str, Callable[[Recipe], tuple[int, int]]] = {"init": lambda recipe: recipe.size}
+"""The size that the image of each role must have."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stable_diffusion.errors import NumericalError, UnreadableModel
 from stable_diffusion.image import to_image, to_tensor
-from stable_diffusion.networks import placed
+from stable_diffusion.networks import moved
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape, current_names, shape_of
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 
@@ -90,7 +90,7 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
     floats = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
     network.load_state_dict(floats, assign=True)
     network.eval().requires_grad_(False)
-    return Upscaler(path.stem, placed(network, channels_last=True), torch.device(device))
+    return Upscaler(path.stem, moved(network, channels_last=True), torch.device(device))
 
 
 def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:

@@ -17,9 +17,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from stable_diffusion.families.family import Prediction
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
-from stable_diffusion.variants import Prediction
 from training.noising import draw_noise, draw_timesteps, own_share
 from training.teacher import Teacher, heard
 from training.text_encoder import known_words_mask, silence_unknown_words

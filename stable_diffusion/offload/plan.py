@@ -18,7 +18,6 @@ from torch import nn
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
 from stable_diffusion.sharing import clone_sharing_weights
-from stable_diffusion.variants import LATENT_CHANNELS
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +129,7 @@ def parts_in_order(unet: UNet2DConditionModel) -> list[str]:
     side = 2 ** len(unet.config["block_out_channels"])
     width = unet.config["cross_attention_dim"]
     with torch.inference_mode(), torch.device("meta"):
-        x = torch.empty(1, LATENT_CHANNELS, side, side)
+        x = torch.empty(1, unet.config["in_channels"], side, side)
         unet_prediction(ghost, x, torch.empty(1), torch.empty(1, 77, width))
     return called
 

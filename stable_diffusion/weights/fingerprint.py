@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.weights.places import files_of
+from stable_diffusion.weights.model_files import files_of
 
 FileSignature = tuple[tuple[str, int, int, int], ...]
 

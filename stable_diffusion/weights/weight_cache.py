@@ -21,15 +21,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stable_diffusion.errors import UnreadableModel
-from stable_diffusion.half import with_half
+from stable_diffusion.families import family_by_id
+from stable_diffusion.families.family import Prediction
+from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.networks import Networks, parts_of, size_of
-from stable_diffusion.variants import VARIANTS, Prediction
 from stable_diffusion.weights.reading import Weights
 from stable_diffusion.weights.state_dict_loading import assign, empty_networks
 
-_FORMAT = "1"
+_FORMAT = "2"
 _LAST = ":channels_last"
-_STATED: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
+_PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
 _SUFFIX = ".safetensors"
 _TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _WORTH_IT = 256 * 2**20
@@ -146,8 +147,8 @@ def _read(path: Path, fingerprint: str) -> Weights:
     metadata = file.metadata() or {}
     if (metadata["format"], metadata["fingerprint"]) != (_FORMAT, fingerprint):
         raise UnreadableModel(f"{path.name} is a copy of other weights")
-    variant = next(v for v in VARIANTS if v.name == metadata["variant"])
-    networks = empty_networks(variant)
+    family = family_by_id(metadata["family"])
+    networks = empty_networks(family)
     states: dict[str, dict[str, Tensor]] = {}
     for key in file.keys():  # noqa: SIM118 - it is no dictionary
         part, _, name = key.partition(".")
@@ -155,15 +156,15 @@ def _read(path: Path, fingerprint: str) -> Weights:
         if name.endswith(_LAST):
             name, tensor = name.removesuffix(_LAST), tensor.permute(0, 3, 1, 2)
         states.setdefault(part, {})[name] = tensor
-    if "half" in states:
-        networks = with_half(networks, torch.bfloat16)
+    if "half_unet" in states:
+        networks = with_half_unet(networks, torch.bfloat16)
     for part, module in parts_of(networks):
         if states.get(part, {}).keys() != dict(module.named_parameters()).keys():
             raise UnreadableModel(f"{path.name} is incomplete")
         assign(module, states[part], torch.device("cpu"))
     with path.open("rb") as mapped, suppress(OSError, AttributeError):
         os.posix_fadvise(mapped.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-    return Weights(variant, networks, _STATED[metadata["stated"]], mapped=True)
+    return Weights(family, networks, _PREDICTIONS[metadata["prediction"]], mapped=True)
 
 
 def _write(path: Path, weights: Weights, fingerprint: str) -> str:
@@ -191,8 +192,8 @@ def _header(weights: Weights, fingerprint: str) -> bytes:
         "__metadata__": {
             "format": _FORMAT,
             "fingerprint": fingerprint,
-            "variant": weights.variant.name,
-            "stated": weights.stated or "",
+            "family": weights.family.id,
+            "prediction": weights.declared_prediction or "",
         }
     }
     end = 0

@@ -132,7 +132,7 @@ def test_more_strength_leaves_less_of_the_source(tiny: Model) -> None:
         width=128,
         height=128,
         steps=20,
-        init_image=source,
+        inputs={"init": source},
     )
     distances = []
     for strength in (0.05, 0.5, 1.0):
@@ -143,14 +143,14 @@ def test_more_strength_leaves_less_of_the_source(tiny: Model) -> None:
 
 
 def test_at_full_strength_nothing_of_the_source_is_left(tiny: Model) -> None:
-    black = replace(SMALL, init_image=Image.new("RGB", (64, 64)), strength=1.0)
-    white = replace(SMALL, init_image=Image.new("RGB", (64, 64), "white"), strength=1.0)
+    black = replace(SMALL, inputs={"init": Image.new("RGB", (64, 64))}, strength=1.0)
+    white = replace(SMALL, inputs={"init": Image.new("RGB", (64, 64), "white")}, strength=1.0)
     assert _pictures(tiny, black) == _pictures(tiny, white) == _pictures(tiny, SMALL)
 
 
 def test_a_job_tells_what_its_prompt_meant_and_how_many_steps_ran(tiny: Model) -> None:
     init = Image.new("RGB", (64, 64))
-    told = describe(tiny, replace(SMALL, prompt="a ((cat))", init_image=init, strength=0.5))
+    told = describe(tiny, replace(SMALL, prompt="a ((cat))", inputs={"init": init}, strength=0.5))
     assert told["executed_steps"] == 2
     assert told["model"] == "tiny"
     assert "1.21" in str(told["prompt"])
@@ -165,7 +165,7 @@ def test_a_job_tells_what_its_prompt_meant_and_how_many_steps_ran(tiny: Model) -
         {"batch_size": 0},
         {"strength": 0.0},
         {"strength": 1.5},
-        {"init_image": Image.new("RGB", (8, 8))},
+        {"inputs": {"init": Image.new("RGB", (8, 8))}},
     ],
     ids=str,
 )
@@ -216,7 +216,7 @@ def latents_at_once(model: Model, **wishes: object) -> tuple[set[int], list[Imag
 def test_a_large_unet_sees_no_more_latents_at_once_than_asked_for(
     tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stable_diffusion.variants._SMALL", 0)
+    monkeypatch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
     pictures: dict[int | None, list[Image.Image]] = {}
     for at_once, sizes in ((None, {1}), (1, {1}), (4, {4}), (3, {3, 1})):
         seen, pictures[at_once] = latents_at_once(tiny, unet_batch=at_once)

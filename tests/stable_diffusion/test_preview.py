@@ -114,7 +114,7 @@ def test_any_mixture_of_colours_is_found_out() -> None:
 
 
 def test_the_chart_shows_every_colour_once_and_no_two_alike_side_by_side() -> None:
-    patches = colour_chart()[:, 8::16, 8::16].permute(1, 2, 0)
+    patches = colour_chart(8)[:, 8::16, 8::16].permute(1, 2, 0)
     assert len({tuple(colour.tolist()) for colour in patches.reshape(-1, 3)}) == 64
     assert (patches[1:] != patches[:-1]).any(-1).all()
     assert (patches[:, 1:] != patches[:, :-1]).any(-1).all()

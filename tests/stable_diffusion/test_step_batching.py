@@ -25,7 +25,7 @@ MIXED = (
     replace(SMALL, prompt="a blue star", sampler="k_euler_a", steps=7, guidance_scale=3.0),
     replace(SMALL, prompt="a (green:1.3) duck", sampler="k_heun", batch_size=2),
     replace(SMALL, sampler="plms", seed=3, guidance_scale=1.0),
-    replace(SMALL, sampler="k_dpmpp_2m", init_image=Image.new("RGB", (64, 64), "red")),
+    replace(SMALL, sampler="k_dpmpp_2m", inputs={"init": Image.new("RGB", (64, 64), "red")}),
     replace(SMALL, width=96, prompt="a house"),
     replace(SMALL, prompt="a tree " * 90),
 )

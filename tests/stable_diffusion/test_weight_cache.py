@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stable_diffusion.families.tiny import TINY_V2
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
-from stable_diffusion.variants import TINY_V2
 from stable_diffusion.weights import reading
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint

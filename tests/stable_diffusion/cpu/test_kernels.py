@@ -11,9 +11,9 @@ from stable_diffusion.cpu.attention import attention
 from stable_diffusion.cpu.convolution import QuickConvolution, as_matrices
 from stable_diffusion.cpu.layers import use_quick_layers
 from stable_diffusion.cpu.linear import AVAILABLE, QuickLinear
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
-from stable_diffusion.variants import TINY
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
@@ -153,7 +153,7 @@ def test_attention_still_learns() -> None:
 def test_a_unet_predicts_what_it_predicts_in_diffusers(tiny: Model) -> None:
     kinds = {type(layer).__name__ for layer in tiny.networks.unet.modules()}
     assert kinds & {"Attention", "Linear", "Conv2d"} == set()
-    theirs = UNet2DConditionModel(**TINY.unet).eval()
+    theirs = UNet2DConditionModel(**TINY.part("unet").config).eval()
     theirs.load_state_dict(tiny.networks.unet.state_dict())
     x, text = torch.randn(2, 4, 96, 80), torch.randn(2, 154, TINY.context_width)
     t = torch.tensor([999.0, 3.5])

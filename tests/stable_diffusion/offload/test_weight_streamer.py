@@ -7,12 +7,12 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.plan import OffloadPlan, pack
 from stable_diffusion.offload.weight_streamer import Stream
 from stable_diffusion.sharing import clone_sharing_weights
-from stable_diffusion.variants import TINY
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 from tests.stable_diffusion.offload.test_plan import size_of
 

@@ -70,7 +70,7 @@ def test_the_optimized_plan_knows_what_standard_has_encoded(
 
 
 def test_another_text_encoder_is_asked_anew(fresh: Model, tmp_path: Path) -> None:
-    width = fresh.variant.context_width
+    width = fresh.family.context_width
     plain = drawn(fresh, prompt="a mark")
     for value in (0.5, -0.5):
         marked = with_embeddings(fresh, {"mark": torch.full((1, width), value)})
