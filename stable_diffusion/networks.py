@@ -15,6 +15,7 @@ from diffusers.models.unets.unet_2d_condition import (
 from torch import FloatTensor, Tensor, nn
 from transformers import CLIPTextModel
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Family
 
 M = TypeVar("M", bound=nn.Module)
@@ -112,9 +113,29 @@ def text_states(text: CLIPTextModel, token_ids: Tensor) -> Tensor:
     return states
 
 
-def unet_prediction(unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
-    """Noisy latents (n, C, h, w), timesteps (n,), text (n, tokens, width) → (n, C, h, w)."""
-    return cast(UNet2DConditionOutput, unet(x, t, text)).sample
+def unet_prediction(
+    unet: UNet2DConditionModel, x: Tensor, t: Tensor, conditioning: Conditioning
+) -> Tensor:
+    """Noisy latents (n, C, h, w), timesteps (n,), n rows of conditioning → (n, C, h, w).
+
+    The only function that reads the fields of a `Conditioning`; none reads `controls` yet.
+    """
+    added = None
+    if conditioning.pooled is not None:
+        added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
+    output = unet(x, t, conditioning.context, added_cond_kwargs=added)
+    return cast(UNet2DConditionOutput, output).sample
+
+
+def empty_conditioning(unet: UNet2DConditionModel) -> Conditioning:
+    """One row without values on the default device, in the shapes that a UNet takes."""
+    context = torch.empty(1, 77, unet.config["cross_attention_dim"])
+    if unet.config["addition_embed_type"] != "text_time":
+        return Conditioning(context)
+    embedded = unet.config["addition_time_embed_dim"]
+    # only the width of both together is known: the pooled text and the embedded sizes
+    pooled = unet.config["projection_class_embeddings_input_dim"] - embedded
+    return Conditioning(context, torch.empty(1, pooled), torch.empty(1, 1))
 
 
 def posterior(vae: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:

@@ -61,13 +61,10 @@ class LatentDiffusion(Family):
         prompts: Sequence[str],
         size: tuple[int, int],  # noqa: ARG002
     ) -> "tuple[Conditioning, ...]":
-        # imported here because they import torch
-        from stable_diffusion.conditioning import Conditioning  # noqa: PLC0415
-        from stable_diffusion.prompt.conditioning import encode_pair  # noqa: PLC0415
+        from stable_diffusion.prompt.conditioning import encode_pair  # noqa: PLC0415 - imports torch
 
         prompt, negative_prompt = prompts
-        encoded = encode_pair(prompt, negative_prompt, model.tokenizer, model.encode_text)
-        return tuple(Conditioning(context) for context in encoded)
+        return encode_pair(prompt, negative_prompt, model.tokenizer, model.encode_text)
 
     def _resembles(self, names: Collection[str], shape: Shape) -> bool:
         if foreign.marked(names):
