@@ -1,4 +1,4 @@
-"""LoRA: what a file adds to a model's weights, W + w·(alpha/rank)·up·down.
+"""LoRA: low-rank additions to a model's weights, W + strength·(alpha/rank)·up·down.
 
 Reads kohya's .safetensors (linear layers and convolutions, with or without a middle) and the
 up/down and A/B names of diffusers and PEFT. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
@@ -22,7 +22,7 @@ from stable_diffusion.weights.checkpoint import open_checkpoint
 Target = tuple[str, str]
 """A weight: the name of its part, and its own name in there."""
 
-# the end of a tensor's name -> what it is; the rest names the layer
+# suffix of a tensor's name → the matrix it is; the rest names the layer
 _ROLES = {
     ".lora_down.weight": "down",
     ".lora_up.weight": "up",
@@ -46,12 +46,12 @@ _OTHER_METHODS = {
 
 @dataclass(frozen=True)
 class Delta:
-    """What is added to one layer's weight.
+    """The addition to one layer's weight.
 
     Attributes:
         up, down: (out, rank, ...) and (rank, in, ...).
-        mid: (rank, rank, h, w) of a convolution that was taken apart in three.
-        alpha: None stands for the rank.
+        mid: (rank, rank, h, w) of a convolution that was decomposed into three.
+        alpha: None: the rank.
     """
 
     up: Tensor
@@ -63,7 +63,7 @@ class Delta:
         """The product, scaled by alpha/rank, as (out, in, ...) float32.
 
         Raises:
-            ValueError: it does not have the shape of the weight that it is to be added to.
+            ValueError: it does not have the shape of the weight.
         """
         up, down = self.up.float(), self.down.float()
         rank = down.shape[0]
@@ -81,18 +81,18 @@ class Delta:
 
 @dataclass(frozen=True)
 class Lora:
-    """An opened file: a delta for each layer it names."""
+    """The contents of a file: the addition to each layer, by the layer's name in the file."""
 
     path: Path
     deltas: Mapping[str, Delta]
 
 
 def read_lora(path: Path) -> Lora:
-    """Open a LoRA's file.
+    """Read a LoRA's file.
 
     Raises:
         ModelNotFound: there is no such file.
-        UnreadableModel: it is damaged, or of a kind that is not read; the message says which.
+        UnreadableModel: it is damaged, or uses another method; the message says which.
     """
     checkpoint = open_checkpoint(path)
     layers: dict[str, dict[str, Tensor]] = {}

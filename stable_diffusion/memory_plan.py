@@ -24,7 +24,7 @@ from stable_diffusion.offload.copy_stream import CudaCopyStream
 from stable_diffusion.offload.weight_streamer import Stream
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights, fill_slots, tensor_slots
-from stable_diffusion.weights.mapped import MappedFiles, give_back
+from stable_diffusion.weights.mapped import MappedFiles, release
 
 
 def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
@@ -150,7 +150,7 @@ def _afterwards(module: nn.Module, do: Callable[[], None]) -> None:
 
 def _give_back(weights: list[Tensor]) -> None:
     for weight in weights:
-        give_back(weight)
+        release(weight)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A loaded model: three networks, a tokenizer, and the four things the engine asks of them."""
+"""A loaded model: its networks and tokenizer, and what the engine computes with them."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,19 +23,19 @@ from stable_diffusion.weights.prediction import prediction_beside
 from stable_diffusion.weights.reading import Weights, read_weights, with_device_precision
 
 HASH_DIGITS = 10
-"""How many digits of the weights' SHA-256 image tools name a checkpoint by."""
+"""Digits of the weights' SHA-256 by which image tools identify a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What `load_model` returns. Safe to share between threads: no weight in it changes.
+    """What `load_model` returns. Safe to share between threads: its weights never change.
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
-        device: where it computes; its weights may rest elsewhere, see `memory_plan`.
-        nbytes: memory that is this model's own; what it shares with another is that one's.
-        mapped: whether its weights lie in a mapped file, of a ready copy.
+        device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
+        nbytes: bytes of its weights, without those that it shares with the model it derives from.
+        mapped: whether its weights are in a mapped file of the weight cache.
         graphs: the recordings of its UNet; None: it is always called layer by layer.
         offload_cache: packs its UNet to be loaded part by part; None: it is loaded whole.
         step_batcher: those who share evaluations of its UNet; None: everybody draws alone.
@@ -135,16 +135,16 @@ class Model:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (4, h, w) → picture (3, 8h, 8w) float32 on the CPU, about -1..1, not clipped."""
+        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped."""
         vae = self.networks.vae
         scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
         return decoded(vae, scaled)[0].float().cpu()
 
     @torch.inference_mode()
-    def encode(self, picture: Tensor) -> Tensor:
-        """Picture (3, H, W) in -1..1, sides multiples of 8 → latents (4, H/8, W/8), the mean."""
+    def encode(self, image: Tensor) -> Tensor:
+        """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
         vae = self.networks.vae
-        mean = posterior(vae, picture[None].to(self.device, vae.dtype)).mode()
+        mean = posterior(vae, image[None].to(self.device, vae.dtype)).mode()
         return mean[0].float().cpu() * self.family.latents.scale
 
 
@@ -156,11 +156,11 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     prediction: Prediction | None = None,
 ) -> Model:
-    """Load a model. Needs no network. What lives long loads by a `loader.Loader` instead.
+    """Load a model, without network access. Long-running processes use `loader.Loader` instead.
 
     Args:
         path: a .safetensors or .ckpt file in the original layout, or a diffusers folder.
-        name: what the model is called in requests and results.
+        name: its name in requests and results.
         prediction: see `build_model`.
 
     Raises:

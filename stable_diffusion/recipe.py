@@ -1,4 +1,4 @@
-"""What to make: every choice the engine needs, resolved once and checked."""
+"""A job for the engine: every parameter, resolved and checked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,30 +18,30 @@ SIDE_MULTIPLE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One job for the engine.
+    """One job for the engine: parameters of the images to generate.
 
     Attributes:
         prompt, negative_prompt: in the grammar of `prompt/`.
         height, width: pixels, multiples of 8.
         steps: sampling steps asked for, at least 1.
         sampler: a key or label of the sampler table.
-        guidance_scale: weight of the prompt against the negative prompt; 1 leaves the latter out.
+        guidance_scale: weight of the prompt against the negative prompt; 1 ignores the latter.
         eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
-        seed: of the first image; image i of the job uses seed + i.
-        iterations, batch_size: the job makes iterations x batch_size images, a batch at a time.
-        fixed_code: all images start from the first one's noise.
+        seed: of the first image; image i of the job has seed + i.
+        iterations, batch_size: the job generates iterations x batch_size images, a batch at a time.
+        fixed_code: all images start from the noise of the first.
         inputs: images that the job starts from, by role: `init` is the image of image to image; its
             size must be width x height.
-        strength: share of the steps to run on the init image, 0 < strength <= 1.
-        noise_multiplier: scales the noise that is added to the init image.
-        precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet works in half
-            precision where the device gains by it; see `half`.
-        memory_plan: "standard" keeps the whole model at hand; for "optimized" see `memory_plan`.
-        turbo: of the plan "optimized": let more of the model stay, and so be quicker.
-        unet_batch: how many latents the UNet sees at once (guidance doubles a batch's; of a small
-            model both of a picture's go together); None leaves it to the device.
-        deterministic: share no evaluation with another job and replay none; see `batching` and
-            `graphs`.
+        strength: share of the steps that are run on the init image, 0 < strength <= 1.
+        noise_multiplier: factor of the noise that is added to the init image.
+        precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet computes in
+            half precision where that is faster; see `half_precision`.
+        memory_plan: "standard" keeps all weights on the device; for "optimized" see `memory_plan`.
+        turbo: with the plan "optimized": keep more weights on the device, which is faster.
+        unet_batch: latents per call of the UNet (guidance needs two for each image; a small model
+            gets both in one call); None: the default of the device.
+        deterministic: neither share evaluations with other jobs nor replay recorded ones; see
+            `step_batching` and `graphs`.
 
     Raises:
         RecipeError: a value outside these ranges.
@@ -92,7 +92,7 @@ class Recipe:
 
     @property
     def images(self) -> int:
-        """How many pictures the job makes."""
+        """How many images the job generates."""
         return self.iterations * self.batch_size
 
     @property

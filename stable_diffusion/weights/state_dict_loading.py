@@ -138,5 +138,5 @@ class _Loading:
         if converted.data_ptr() == found.data_ptr():
             # never keep memory of a file that another process may change or truncate
             converted = converted.clone(memory_format=torch.preserve_format)
-        self.mapped.give_back(found)
+        self.mapped.release(found)
         return converted

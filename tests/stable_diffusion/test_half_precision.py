@@ -90,7 +90,7 @@ def test_it_pays_on_every_gpu() -> None:
 
 @pytest.mark.usefixtures("everywhere")
 def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     first = loader.load("tiny", PATH)
     loader.finish()
@@ -110,7 +110,7 @@ def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
 def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     with monkeypatch.context() as patch:
         patch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)

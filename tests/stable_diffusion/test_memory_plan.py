@@ -32,7 +32,7 @@ TURBO = replace(OPTIMIZED, turbo=True)
 @pytest.fixture
 def mapped(tmp_path: Path) -> Model:
     """The tiny model from its ready copy."""
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
     loader.finish()

@@ -53,7 +53,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def loader(tmp_path: Path, most_bytes: int = PLENTY) -> Loader:
-    copies = WeightCache(tmp_path / "copies", most_bytes, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", most_bytes, min_bytes=0)
     return Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
 
 

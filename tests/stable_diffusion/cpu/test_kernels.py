@@ -30,7 +30,7 @@ def test_this_pytorch_has_what_the_linear_layers_are_made_of() -> None:
 def test_a_linear_layer_multiplies_as_pytorchs(
     shape: tuple[int, ...], bias: bool, little: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stable_diffusion.cpu.linear._LITTLE", little)
+    monkeypatch.setattr("stable_diffusion.cpu.linear._MIN_PRODUCTS", little)
     layer = QuickLinear(16, 9, bias)
     x = torch.randn(shape)
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
@@ -132,8 +132,8 @@ def test_attention_attends_as_pytorchs(
     wide: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_CACHED", cached)
-    monkeypatch.setattr(module, "_CACHED_FULL", cached)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", cached)
+    monkeypatch.setattr(module, "_BLOCK_BYTES_FLOAT32", cached)
     monkeypatch.setattr(module, "wide_amd", lambda: wide)
     query, key, value = (of_heads(count, 24, dtype) for count in (tokens, keys, keys))
     ours = attention(query, key, value)
