@@ -42,6 +42,8 @@ def faults(source: str, *, engine: bool) -> Iterator[str]:
                 yield f"line {node.lineno}: {module}"
             case ast.Name(id=name) | ast.Attribute(attr=name) if name.lower() in IDS:
                 yield f"line {node.lineno}: {name}"
+            case _:
+                pass
 
 
 def test_no_other_module_names_a_family_or_the_width_of_its_text() -> None:
