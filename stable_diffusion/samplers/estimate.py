@@ -8,11 +8,10 @@ and for every sampler. Sources: Karras et al. 2022 (arXiv:2206.00364), equation 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from torch import Tensor
 
-Prediction = Literal["epsilon", "v"]
+from stable_diffusion.families.family import Prediction
 
 
 @dataclass(frozen=True, eq=False)

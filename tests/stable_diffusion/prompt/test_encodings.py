@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stable_diffusion import model as engine_model
+from stable_diffusion import networks as engine_networks
 from stable_diffusion.embeddings import with_embeddings
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import read_lora, with_loras
@@ -24,13 +24,13 @@ SMALL = Recipe(prompt="a red circle", width=64, height=64, steps=1)
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every row that a text encoder was asked for."""
     rows: list[Any] = []
-    real = engine_model.text_states
+    real = engine_networks.text_states
 
     def counted(text: Any, ids: Tensor) -> Tensor:
         rows.append(ids)
         return real(text, ids)
 
-    monkeypatch.setattr(engine_model, "text_states", counted)
+    monkeypatch.setattr(engine_networks, "text_states", counted)
     return rows
 
 
