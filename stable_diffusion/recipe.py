@@ -7,6 +7,7 @@ from typing import Literal
 
 from PIL.Image import Image
 
+from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.samplers import resolve
 
@@ -23,7 +24,7 @@ class Recipe:
     Attributes:
         prompt, negative_prompt: in the grammar of `prompt/`.
         height, width: pixels, multiples of 8.
-        steps: sampling steps asked for, at least 1.
+        steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
         guidance_scale: weight of the prompt against the negative prompt; 1 ignores the latter.
         eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
@@ -77,11 +78,11 @@ class Recipe:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {SIDE_MULTIPLE}")
         if self.unet_batch is not None and self.unet_batch < 1:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
-        for name in ("steps", "iterations", "batch_size"):
+        check_steps(self.steps)
+        check_strength(self.strength)
+        for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 < self.strength <= 1:
-            raise RecipeError(f"strength is {self.strength}; it must be above 0 and at most 1")
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
         for role, image in self.inputs.items():
             if role not in _INPUT_SIZES:
