@@ -65,7 +65,7 @@ def test_every_family_recognises_its_own_checkpoints_and_no_other_does(
         ),
         (
             {"x.attn2.to_k.weight": (320, 500)},
-            r"text width of 500; known are 768 \(sd1\), 1024 \(sd2\), 48 \(tiny\), 40 \(tiny-v2\)$",
+            r"text width of 500; known are 768 \(sd1\), 1024 \(sd2\)",
         ),
         ({"first_stage_model.x": (1, 1)}, "no cross-attention to a text; found: first_stage"),
         ({"x.attn2.to_k.weight": ()}, "text width of 0"),
