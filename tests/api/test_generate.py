@@ -88,7 +88,7 @@ def test_the_init_image_waits_in_the_store_and_not_in_the_record(
 
     claim, _ = worker.claim()
     assert "init_img" not in claim.stored_request
-    assert PictureStore(settings.outputs).read_init_image(answer.get_json()["task_id"])
+    assert PictureStore(settings.outputs).read_input(answer.get_json()["task_id"], "init")
 
 
 def test_all_faults_are_told_at_once(client: FlaskClient, worker: HandWorker) -> None:
