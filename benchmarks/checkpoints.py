@@ -12,25 +12,22 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTokenizer
 
-from stable_diffusion.networks import parts_of
+from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.variants import STABLE_DIFFUSION_1
-from stable_diffusion.weights.layout import Layout
 from stable_diffusion.weights.state_dict_loading import empty_networks
 
 
 def random_checkpoint(path: Path, seed: int) -> Path:
     """Write an SD 1.5 in half precision, without ever holding it in full."""
     torch.manual_seed(seed)
-    layout = Layout(STABLE_DIFFUSION_1)
-    places = {"text": layout.text, "unet": layout.unet, "vae": layout.vae}
+    networks = empty_networks(SD1)
     tensors = {
-        places[part](name).name: torch.empty(weight.shape, dtype=torch.float16).uniform_(
+        part.original(name).key: torch.empty(weight.shape, dtype=torch.float16).uniform_(
             -0.02, 0.02
         )
-        for part, module in parts_of(empty_networks(STABLE_DIFFUSION_1))
-        for name, weight in module.named_parameters()
+        for part in SD1.parts
+        for name, weight in networks.parts[part.name].named_parameters()
     }
     save_file(tensors, path)
     return path
@@ -48,10 +45,10 @@ def touch(*modules: nn.Module) -> None:
 def configurations(path: Path) -> Path:
     """What `from_single_file` fetches from the hub: everything of a pipeline but its weights."""
     vocabulary, merges = vocabulary_and_merges()
-    networks = empty_networks(STABLE_DIFFUSION_1)
+    networks = empty_networks(SD1)
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # pyright: ignore[reportArgumentType]
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**STABLE_DIFFUSION_1.unet)  # the peer's own, not ours
+        unet = UNet2DConditionModel(**SD1.part("unet").config)  # the peer's own, not ours
     nobody: Any = None
     scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--size", type=int, default=512)
     chosen = parser.parse_args()
-    copies = WeightCache(chosen.cache / "models", 2**40, worth_it=0)
+    copies = WeightCache(chosen.cache / "models", 2**40, min_bytes=0)
     loader = Loader("cpu", Fingerprints(chosen.cache / "fingerprints.json"), copies)
     model = loader.load("model", chosen.file)
     recipe = Recipe(

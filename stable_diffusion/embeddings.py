@@ -1,4 +1,4 @@
-"""Textual inversion embeddings: files of vectors, and models that know them by name."""
+"""Textual inversion embeddings: reading their files, and models that use them by name."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,18 +16,16 @@ from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
 
-SUFFIXES = (".safetensors", ".pt", ".bin")
-
 
 def read_embedding(path: Path) -> Tensor:
     """The vectors of an embedding's file, (n, width) float32.
 
-    Reads AUTOMATIC1111's .pt and .safetensors, and diffusers' of a single token. A pickle runs no
-    code.
+    Reads AUTOMATIC1111's .pt and .safetensors and diffusers' files of a single token. Pickles are
+    read without running code.
 
     Raises:
         ModelNotFound: there is no such file.
-        UnreadableModel: it is damaged, or holds something else; the message says what.
+        UnreadableModel: it is damaged, or contains something else; the message says what.
     """
     if not path.is_file():
         raise ModelNotFound(f"embedding {path.name!r} does not exist")
@@ -42,23 +40,29 @@ def read_embedding(path: Path) -> Tensor:
     return rows
 
 
+def embedding_width(model: Model) -> int:
+    """The width of the vectors that a model's text encoder takes in place of tokens."""
+    return int(model.networks.text.config.hidden_size)
+
+
 def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
-    """A model that knows embeddings by name; it shares all its weights with the first.
+    """A model that uses embeddings by name; it shares all its weights with the first.
 
     Args:
-        model: stays as it is.
-        embeddings: (n, width) by name, width being the model's.
+        model: is not changed.
+        embeddings: (n, `embedding_width(model)`) by name, for the first text encoder.
     """
     if not embeddings:
         return model
-    text = clone_sharing_weights(model.networks.text)
+    name, encoder = next(iter(model.networks.text_encoders.items()))
+    text = clone_sharing_weights(encoder)
     own = text.embeddings.token_embedding
     further = torch.cat(list(embeddings.values()))
     text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
     counts = {name: len(vectors) for name, vectors in embeddings.items()}
     return replace(
         model,
-        networks=replace(model.networks, text=text),
+        networks=model.networks.with_parts(**{name: text}),
         tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
         text_encodings=TextEncodingCache(),
     )
@@ -68,13 +72,13 @@ def _content(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         checkpoint = open_checkpoint(path)
         return {name: checkpoint.read(name) for name in checkpoint.names}
-    # older files keep their vectors in this container, which is no more than a dictionary
+    # the container of older files, which is a dictionary with safe contents
     with torch.serialization.safe_globals([nn.ParameterDict]):
         return read_pickle(path)
 
 
 def _vectors(content: dict[str, Any]) -> Tensor | None:
-    """The one tensor of vectors among what a file holds."""
+    """The only tensor in a file; None if there are several or none."""
     kept = content.get("string_to_param", content)
     if isinstance(kept, nn.ParameterDict):
         kept = {str(name): value for name, value in kept.items()}

@@ -1,30 +1,30 @@
-"""What can go wrong in the engine, and how to tell it apart."""
+"""The exceptions of the engine."""
 
 
 class EngineError(Exception):
-    """Everything the engine raises on purpose.
+    """Base class of the engine's exceptions.
 
     EngineError
-    ├── PromptError        (ValueError) the prompt cannot be read as it is written
-    ├── RecipeError        (ValueError) a recipe asks for what cannot be made
-    │   ├── UnknownSampler  no sampler goes by that name
+    ├── PromptError        (ValueError) the prompt violates its grammar
+    ├── RecipeError        (ValueError) a recipe has parameters that are not possible
+    │   ├── UnknownSampler  no sampler has that name
     │   └── LoraMismatch    a LoRA was made for another kind of model
-    ├── NumericalError     the network answered with values that are not numbers
+    ├── NumericalError     the network returned NaN or infinity
     └── ModelError
-        ├── ModelNotFound   no model file or folder at that place
-        └── UnreadableModel there is one, but not one this engine can open
+        ├── ModelNotFound   there is no such model file or folder
+        └── UnreadableModel the file or folder is not one that the engine can open
 
-    A PromptError and a RecipeError are the request's fault, a ModelError that of an installed
-    file: the same request fails the same way again.
+    A PromptError and a RecipeError are faults of the request, a ModelError is one of an installed
+    file: the same request fails again.
     """
 
 
 class PromptError(EngineError, ValueError):
-    """The prompt cannot be read as it is written.
+    """The prompt violates its grammar.
 
     Attributes:
-        position: index of the offending character in the prompt, from 0; None where the fault
-            lies in the prompt as a whole.
+        position: index of the offending character in the prompt, from 0; None: the fault has no
+            single position.
     """
 
     def __init__(self, message: str, position: int | None = None) -> None:
@@ -33,11 +33,11 @@ class PromptError(EngineError, ValueError):
 
 
 class RecipeError(EngineError, ValueError):
-    """A recipe asks for what cannot be made."""
+    """A recipe has parameters that are not possible."""
 
 
 class UnknownSampler(RecipeError):
-    """No sampler goes by that name; the message lists those that exist."""
+    """No sampler has that name; the message lists those that exist."""
 
 
 class LoraMismatch(RecipeError):
@@ -45,16 +45,16 @@ class LoraMismatch(RecipeError):
 
 
 class NumericalError(EngineError):
-    """The network answered with values that are not numbers."""
+    """The network returned NaN or infinity."""
 
 
 class ModelError(EngineError):
-    """A model cannot be had."""
+    """A model cannot be loaded."""
 
 
 class ModelNotFound(ModelError):
-    """No model file or folder at that place."""
+    """There is no such model file or folder."""
 
 
 class UnreadableModel(ModelError):
-    """There is a file, but not one this engine can open."""
+    """The file or folder is not one that the engine can open."""

@@ -8,20 +8,19 @@ from functools import partial
 from PIL.Image import Image
 from torch import Tensor
 
-from stable_diffusion.guidance import Network
+from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
-from stable_diffusion.prompt.conditioning import encode_pair, explain
+from stable_diffusion.prompt.conditioning import explain
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import resolve
-from stable_diffusion.samplers.denoiser import Denoiser, Estimate
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.estimate import Estimate, EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
-from stable_diffusion.samplers.schedule import NoiseSchedule
-from stable_diffusion.step_batching import MOST_ROWS
+from stable_diffusion.step_batching import MAX_ROWS
 from stable_diffusion.stopwatch import Stopwatch
-from stable_diffusion.variants import LATENT_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Evaluation:
     evaluation: int
     evaluations: int
     fraction: float
-    denoised: Estimate = field(repr=False, compare=False)
+    denoised: Callable[[], Tensor] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,40 +76,37 @@ def generate(
     """
     watch = stopwatch or Stopwatch()
     model = apply_memory_plan(model, recipe)
-    schedule = NoiseSchedule()
+    latent_shape = model.family.latents.shape(*recipe.size)
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
-        encoded = encode_pair(
-            recipe.prompt, recipe.negative_prompt, model.tokenizer, model.encode_text
-        )
+        encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
         positive, negative = (text.to(model.device) for text in encoded)
         picture = recipe.init_image
         init = None if picture is None else model.encode(to_tensor(picture))[None]
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
-        noise = NoiseSource(seeds, (LATENT_CHANNELS, *recipe.latent_shape))
+        noise = NoiseSource(seeds, latent_shape)
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
-                schedule,
+                model.schedule,
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                guidance_scale=recipe.guidance_scale,
+                options=EstimateOptions(guidance_scale=recipe.guidance_scale),
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
                 sampler,
                 denoiser,
-                schedule,
                 noise,
                 steps=recipe.steps,
                 eta=recipe.eta,
                 init_latents=init,
                 strength=recipe.strength,
                 noise_multiplier=recipe.noise_multiplier,
-                initial_noise=_shared_noise(recipe) if recipe.fixed_code else None,
+                initial_noise=_shared_noise(recipe, latent_shape) if recipe.fixed_code else None,
             )
         for place, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
             with watch.timing("decode"):
@@ -132,7 +128,7 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
     return {
         "model": model.name,
         "model_hash": model.hash,
-        "sampler": resolve(recipe.sampler).label,
+        "sampler": resolve(recipe.sampler).row.label,
         "executed_steps": _executed(recipe),
         "prompt": explain(recipe.prompt, model.tokenizer),
         "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
@@ -140,15 +136,15 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 
 
 @contextmanager
-def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
+def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterator[Network]:
     """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
     if model.step_batcher is None or recipe.deterministic:
         alone = replace(model, graphs=None) if recipe.deterministic else model
         yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
-    together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
-    kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
-    with model.step_batcher.joined(together, kind) as network:
+    together = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
+    key = (recipe.precision, recipe.size, conditioning.batch_key)
+    with model.step_batcher.batched(together, key) as network:
         yield network
 
 
@@ -159,7 +155,7 @@ def _at_once(model: Model, recipe: Recipe) -> int | None:
     its layers. The picture is the same still, alone and in a batch.
     """
     guided = recipe.guidance_scale != 1
-    if guided and model.variant.small and model.device.type == "cpu":
+    if guided and model.family.small and model.device.type == "cpu":
         return max(2, recipe.unet_batch or 2)
     return recipe.unet_batch
 
@@ -168,30 +164,37 @@ def _executed(recipe: Recipe) -> int:
     return executed_steps(recipe.steps, recipe.strength if recipe.init_image else 1.0)
 
 
-def _shared_noise(recipe: Recipe) -> Tensor:
-    return NoiseSource([recipe.seed], (LATENT_CHANNELS, *recipe.latent_shape)).initial()
+def _shared_noise(recipe: Recipe, shape: tuple[int, int, int]) -> Tensor:
+    return NoiseSource([recipe.seed], shape).initial()
 
 
 class _Progress:
     """Counts evaluations over all batches of a job."""
 
-    def __init__(self, recipe: Recipe, tell: Callable[[Evaluation], object]) -> None:
+    def __init__(self, recipe: Recipe, report: Callable[[Evaluation], object]) -> None:
         self._iterations = recipe.iterations
         self._planned = evaluations_planned(
             resolve(recipe.sampler), _executed(recipe), recipe.batch_size
         )
         # a plan that is a guess must not call a batch done before it is
-        self._most = 1.0 if resolve(recipe.sampler).exact else 0.99
-        self._tell = tell
+        self._most = 1.0 if resolve(recipe.sampler).row.exact else 0.99
+        self._report = report
         self._done = 0
         self._current = 0
 
-    def advance(self, iteration: int, denoised: Estimate) -> None:
+    def advance(self, iteration: int, estimate: Estimate) -> None:
         if iteration != self._current:
             self._current, self._done = iteration, 0
         self._done += 1
         within = min(self._most, self._done / self._planned)
         fraction = (iteration + within) / self._iterations
-        self._tell(
-            Evaluation(iteration, self._iterations, self._done, self._planned, fraction, denoised)
+        self._report(
+            Evaluation(
+                iteration,
+                self._iterations,
+                self._done,
+                self._planned,
+                fraction,
+                estimate.denoised,
+            )
         )

@@ -1,4 +1,4 @@
-"""LoRA: what a file adds to a model's weights, W + w·(alpha/rank)·up·down.
+"""LoRA: low-rank additions to a model's weights, W + strength·(alpha/rank)·up·down.
 
 Reads kohya's .safetensors (linear layers and convolutions, with or without a middle) and the
 up/down and A/B names of diffusers and PEFT. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
@@ -9,21 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
-from stable_diffusion.networks import Networks
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.checkpoint import open_checkpoint
-from stable_diffusion.weights.layout import UNET_PREFIX, Layout
 
-SUFFIXES = (".safetensors",)
+Target = tuple[str, str]
+"""A weight: the name of its part, and its own name in there."""
 
-# the end of a tensor's name -> what it is; the rest names the layer
+# suffix of a tensor's name → the matrix it is; the rest names the layer
 _ROLES = {
     ".lora_down.weight": "down",
     ".lora_up.weight": "up",
@@ -36,17 +35,23 @@ _ROLES = {
     ".lora.up.weight": "up",
     ".alpha": "alpha",
 }
-_OTHERS = {"hada_": "LoHa", "lokr_": "LoKr", "dora_scale": "DoRA", "oft_": "OFT", ".diff": "a diff"}
+_OTHER_METHODS = {
+    "hada_": "LoHa",
+    "lokr_": "LoKr",
+    "dora_scale": "DoRA",
+    "oft_": "OFT",
+    ".diff": "a diff",
+}
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What is added to one layer's weight.
+    """The addition to one layer's weight.
 
     Attributes:
         up, down: (out, rank, ...) and (rank, in, ...).
-        mid: (rank, rank, h, w) of a convolution that was taken apart in three.
-        alpha: None stands for the rank.
+        mid: (rank, rank, h, w) of a convolution that was decomposed into three.
+        alpha: None: the rank.
     """
 
     up: Tensor
@@ -58,7 +63,7 @@ class Delta:
         """The product, scaled by alpha/rank, as (out, in, ...) float32.
 
         Raises:
-            ValueError: it does not have the shape of the weight that it is to be added to.
+            ValueError: it does not have the shape of the weight.
         """
         up, down = self.up.float(), self.down.float()
         rank = down.shape[0]
@@ -76,25 +81,27 @@ class Delta:
 
 @dataclass(frozen=True)
 class Lora:
-    """An opened file: a delta for each layer it names."""
+    """The contents of a file: the addition to each layer, by the layer's name in the file."""
 
     path: Path
     deltas: Mapping[str, Delta]
 
 
 def read_lora(path: Path) -> Lora:
-    """Open a LoRA's file.
+    """Read a LoRA's file.
 
     Raises:
         ModelNotFound: there is no such file.
-        UnreadableModel: it is damaged, or of a kind that is not read; the message says which.
+        UnreadableModel: it is damaged, or uses another method; the message says which.
     """
     checkpoint = open_checkpoint(path)
     layers: dict[str, dict[str, Tensor]] = {}
     for name in sorted(checkpoint.names):
         end = next((end for end in _ROLES if name.endswith(end)), None)
         if end is None:
-            other = next((what for mark, what in _OTHERS.items() if mark in name), "something else")
+            other = next(
+                (what for mark, what in _OTHER_METHODS.items() if mark in name), "something else"
+            )
             raise UnreadableModel(
                 f"LoRA {path.name!r} holds {other} ({name}); only plain LoRA is read"
             )
@@ -111,48 +118,52 @@ def read_lora(path: Path) -> Lora:
 
 
 def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
-    """A model with LoRAs added to its weights, each with its own weight.
+    """A model with LoRAs added to its weights, each with its own strength.
 
-    It shares with the first whatever no LoRA touches, and both may be used at the same time.
+    It shares with the first all weights that no LoRA changes, and both may be used concurrently.
 
     Raises:
         LoraMismatch: a LoRA was made for another kind of model; the message says why.
     """
-    places = _places(model)
-    changed: dict[str, Tensor] = {}
-    weights = _weights(model.networks)
+    targets = _targets(model)
+    weights = _weights(model)
+    changed: dict[Target, Tensor] = {}
     for lora, strength in loras:
         for layer, delta in lora.deltas.items():
-            place = places.get(layer)
-            if place is None:
+            target = targets.get(layer)
+            if target is None:
                 raise LoraMismatch(
                     f"LoRA {lora.path.stem!r} does not fit the model {model.name!r} "
-                    f"({model.variant.name}), which has no layer {layer}"
+                    f"({model.family.id}), which has no layer {layer}"
                 )
-            weight = changed.get(place, weights[place])
+            weight = changed.get(target, weights[target])
             try:
                 added = delta.of(weight.shape)
             except (ValueError, RuntimeError) as error:
                 raise LoraMismatch(
                     f"LoRA {lora.path.stem!r} does not fit the model {model.name!r} "
-                    f"({model.variant.name}): layer {layer} has shape {error}"
+                    f"({model.family.id}): layer {layer} has shape {error}"
                 ) from error
-            changed[place] = _added(weight, strength * added.to(weight.device))
-    text = {n.removeprefix("text."): w for n, w in changed.items() if n.startswith("text.")}
-    unet = {n.removeprefix("unet."): w for n, w in changed.items() if n.startswith("unet.")}
-    half = model.networks.half
-    halves = {name: weight.to(half.dtype) for name, weight in unet.items()} if half else {}
-    networks = replace(
-        model.networks,
-        text=clone_sharing_weights(model.networks.text, text),
-        unet=clone_sharing_weights(model.networks.unet, unet),
-        half=half and clone_sharing_weights(half, halves),
+            changed[target] = _sum(weight, strength * added.to(weight.device))
+    by_part: dict[str, dict[str, Tensor]] = {part: {} for part, _ in weights}
+    for (part, name), weight in changed.items():
+        by_part[part][name] = weight
+    networks = model.networks.with_parts(
+        **{
+            part: clone_sharing_weights(model.networks.parts[part], own)
+            for part, own in by_part.items()
+        }
     )
-    own = sum(weight.nbytes for weight in (*changed.values(), *halves.values()))
+    own_bytes = sum(weight.nbytes for weight in changed.values())
+    half_unet = model.networks.half_unet
+    if half_unet:
+        halves = {name: weight.to(half_unet.dtype) for name, weight in by_part["unet"].items()}
+        networks = replace(networks, half_unet=clone_sharing_weights(half_unet, halves))
+        own_bytes += sum(weight.nbytes for weight in halves.values())
     return replace(
         model,
         networks=networks,
-        nbytes=own,
+        nbytes=own_bytes,
         text_encodings=TextEncodingCache(),
         graphs=model.graphs and Graphs(),
         step_batcher=model.step_batcher and StepBatcher(model.step_batcher.max_concurrent),
@@ -161,56 +172,46 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, float]]) -> Model:
 
 def lora_size(model: Model, loras: Sequence[Lora]) -> int:
     """The bytes that `with_loras` takes beside the model's own."""
-    places = _places(model)
-    weights = _weights(model.networks)
-    touched = {places[layer] for lora in loras for layer in lora.deltas if layer in places}
-    halves = [weights[place] for place in touched if model.networks.half and "unet." in place]
-    return sum(weights[place].nbytes for place in touched) + sum(2 * w.numel() for w in halves)
+    targets = _targets(model)
+    weights = _weights(model)
+    changed = {targets[layer] for lora in loras for layer in lora.deltas if layer in targets}
+    half_unet = model.networks.half_unet
+    halves = [weights[target] for target in changed if half_unet and target[0] == "unet"]
+    return sum(weights[target].nbytes for target in changed) + sum(2 * w.numel() for w in halves)
 
 
-def _added(weight: Tensor, delta: Tensor) -> Tensor:
-    """The sum in a tensor of its own, with the type and the memory layout of the weight."""
+def _sum(weight: Tensor, delta: Tensor) -> Tensor:
+    """The sum in a new tensor, with the type and the memory layout of the weight."""
     total = torch.empty_like(weight, memory_format=torch.preserve_format)
     return total.copy_(weight.float() + delta)
 
 
-def _weights(networks: Networks) -> dict[str, Tensor]:
-    parts: tuple[tuple[str, nn.Module], ...] = (("text", networks.text), ("unet", networks.unet))
+def _weights(model: Model) -> dict[Target, Tensor]:
+    """The weights of all networks that LoRAs change."""
     return {
-        f"{part}.{name}": parameter.detach()
-        for part, module in parts
-        for name, parameter in module.named_parameters()
+        (part.name, name): parameter.detach()
+        for part in model.family.parts
+        if part.lora_prefixes
+        for name, parameter in model.networks.parts[part.name].named_parameters()
     }
 
 
 def _layer(name: str) -> str:
-    """A layer's name in one spelling: kohya's, which has underscores for points."""
-    name = name.replace(".processor.", ".")
-    name = name.replace(".to_out.0", ".to_out").replace(".", "_")
-    if name.startswith("text_encoder_"):
-        return _short("lora_te_" + name.removeprefix("text_encoder_"))
-    return _short("lora_" + name if name.startswith("unet_") else name)
+    """A layer's name in one notation: kohya's, which has underscores for points."""
+    return _without_index(name.replace(".processor.", ".").replace(".", "_"))
 
 
-def _short(name: str) -> str:
-    """Without what only some write: the list around a projection, the wrapper of the encoder."""
-    name = name.removesuffix("_to_out_0") + "_to_out" if name.endswith("_to_out_0") else name
-    return name.replace("lora_te1_", "lora_te_").replace("lora_te_text_model_", "lora_te_")
+def _without_index(layer: str) -> str:
+    """A layer without the index that attention's output projection has in some files only."""
+    return layer.replace("_to_out_0", "_to_out")
 
 
-def _places(model: Model) -> dict[str, str]:
-    """Where each layer's weight is found, by every name that a LoRA may give the layer."""
-    places: dict[str, str] = {}
-    layout = Layout(model.variant)
-    for name in _weights(model.networks):
-        part, _, own = name.partition(".")
-        if not own.endswith(".weight"):
-            continue
-        layer = own.removesuffix(".weight").replace(".", "_")
-        if part == "text":
-            places[_short(f"lora_te_{layer}")] = name
-            continue
-        places[_short(f"lora_unet_{layer}")] = name
-        original = layout.unet(own).name.removeprefix(UNET_PREFIX).removesuffix(".weight")
-        places.setdefault(_short(f"lora_unet_{original.replace('.', '_')}"), name)
-    return places
+def _targets(model: Model) -> dict[str, Target]:
+    """The weight of each layer, by every name that a LoRA file may have for the layer."""
+    targets: dict[str, Target] = {}
+    for target in _weights(model):
+        part, name = model.family.part(target[0]), target[1]
+        if name.endswith(".weight"):
+            for layer in part.lora_layers(name.removesuffix(".weight")):
+                targets.setdefault(_without_index(layer), target)
+    return targets

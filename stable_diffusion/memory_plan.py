@@ -24,7 +24,7 @@ from stable_diffusion.offload.copy_stream import CudaCopyStream
 from stable_diffusion.offload.weight_streamer import Stream
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights, fill_slots, tensor_slots
-from stable_diffusion.weights.mapped import MappedFiles, give_back
+from stable_diffusion.weights.mapped import MappedFiles, release
 
 
 def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
@@ -39,15 +39,7 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
     alone = replace(model, step_batcher=None, graphs=None)
     if on_cpu and not model.mapped:
         return alone  # memory that is this process's own cannot be lent
-    own = model.networks
-    half = clone_sharing_weights(own.half) if own.half else None
-    networks = Networks(
-        clone_sharing_weights(own.text),
-        clone_sharing_weights(own.unet),
-        clone_sharing_weights(own.vae),
-        half,
-    )
-    planned = replace(alone, networks=networks)
+    planned = replace(alone, networks=model.networks.map(clone_sharing_weights))
     if on_cpu:
         return _lent_by_the_kernel(planned, turbo=recipe.turbo)
     if resident:
@@ -58,7 +50,7 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
 def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
     """Give mapped pages back: layer by layer, or with `turbo` network by network."""
     files = MappedFiles()
-    unets = model.networks.unet, model.networks.half
+    unets = model.networks.unet, model.networks.half_unet
     sampling: list[Tensor] = []
     for worker in _workers(model.networks):
         for layer in worker.modules():
@@ -113,8 +105,9 @@ def _resident(guest: "OffloadedModule | Stream", *, stays: bool) -> Iterator[Non
 
 def _workers(networks: Networks) -> tuple[nn.Module, ...]:
     """What is called for a piece of work: of the autoencoder, its halves."""
-    halves = (networks.half,) if networks.half else ()
-    return networks.text, networks.unet, *networks.vae.children(), *halves
+    encoders, vae = networks.text_encoders.values(), networks.vae.children()
+    half_unet = (networks.half_unet,) if networks.half_unet else ()
+    return *encoders, networks.unet, *vae, *half_unet
 
 
 class OffloadedModule:
@@ -157,7 +150,7 @@ def _afterwards(module: nn.Module, do: Callable[[], None]) -> None:
 
 def _give_back(weights: list[Tensor]) -> None:
     for weight in weights:
-        give_back(weight)
+        release(weight)
 
 
 @contextmanager

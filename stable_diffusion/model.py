@@ -1,4 +1,4 @@
-"""A loaded model: three networks, a tokenizer, and the four things the engine asks of them."""
+"""A loaded model: its networks and tokenizer, and what the engine computes with them."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,38 +9,33 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
-from stable_diffusion.networks import (
-    Networks,
-    decoded,
-    posterior,
-    size_of,
-    text_states,
-    unet_prediction,
-)
+from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
+from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.step_batching import StepBatcher
-from stable_diffusion.variants import LATENT_SCALE, Prediction, Variant
 from stable_diffusion.weights.fingerprint import Fingerprints
-from stable_diffusion.weights.prediction import stated_beside
-from stable_diffusion.weights.reading import Weights, read_weights, suited
+from stable_diffusion.weights.prediction import prediction_beside
+from stable_diffusion.weights.reading import Weights, read_weights, with_device_precision
 
 HASH_DIGITS = 10
-"""How many digits of the weights' SHA-256 image tools name a checkpoint by."""
+"""Digits of the weights' SHA-256 by which image tools identify a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What `load_model` returns. Safe to share between threads: no weight in it changes.
+    """What `load_model` returns. Safe to share between threads: its weights never change.
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
-        device: where it computes; its weights may rest elsewhere, see `memory_plan`.
-        nbytes: memory that is this model's own; what it shares with another is that one's.
-        mapped: whether its weights lie in a mapped file, of a ready copy.
+        device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
+        nbytes: bytes of its weights, without those that it shares with the model it derives from.
+        mapped: whether its weights are in a mapped file of the weight cache.
         graphs: the recordings of its UNet; None: it is always called layer by layer.
         offload_cache: packs its UNet to be loaded part by part; None: it is loaded whole.
         step_batcher: those who share evaluations of its UNet; None: everybody draws alone.
@@ -49,7 +44,7 @@ class Model:
     """
 
     name: str
-    variant: Variant
+    family: Family
     prediction: Prediction
     hash: str
     networks: Networks
@@ -65,24 +60,44 @@ class Model:
 
     @property
     def kind(self) -> str:
-        """What it is in a word; see `kind_of`."""
-        return kind_of(self.variant, self.prediction)
+        """Its family, and its prediction where that is not the family's usual one: `sd2-v`."""
+        return self.family.kind(self.prediction)
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The noise levels it was trained on."""
+        return self.family.schedule
+
+    def encode_prompts(
+        self, prompt: str, negative_prompt: str, size: tuple[int, int]
+    ) -> tuple[Conditioning, Conditioning]:
+        """The conditioning of a prompt and its negative, for images of (width, height) pixels.
+
+        Returns:
+            Two of one row each, of one `batch_key`, on the CPU.
+
+        Raises:
+            PromptError: one of them cannot be read.
+        """
+        positive, negative = self.family.encode(self, (prompt, negative_prompt), size)
+        return positive, negative
 
     @torch.inference_mode()
-    def encode_text(self, token_ids: Tensor) -> Tensor:
-        """Token ids (n, 77) → encoding (n, 77, width), float32 on the CPU."""
+    def encode_text(self, token_ids: Tensor, encoder: str = "text") -> Tensor:
+        """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
+        part, network = self.family.text_encoders[encoder], self.networks.parts[encoder]
 
         def encode(row: Tensor) -> Tensor:
-            return text_states(self.networks.text, row.to(self.device)).float().cpu()
+            return part.states(network, row.to(self.device)).float().cpu()
 
-        return self.text_encodings.of(token_ids, encode)
+        return self.text_encodings.of(token_ids, encode, encoder)
 
     @torch.inference_mode()
     def predict(
         self,
         x: Tensor,
         timestep: Tensor,
-        conditioning: Tensor,
+        conditioning: Conditioning,
         *,
         precision: str = "full",
         at_once: int | None = None,
@@ -96,7 +111,7 @@ class Model:
         Args:
             x: latents (n, 4, h, w) at unit variance.
             timestep: (n,) in 0..999, fractions allowed.
-            conditioning: (n, 77·chunks, width).
+            conditioning: n rows.
             at_once: how many latents go through together; None: one on a CPU, all on a GPU.
 
         Returns:
@@ -104,10 +119,11 @@ class Model:
             evaluation whether to go on, or how long one takes, learns it.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
-        unet = (self.networks.half if precision != "full" else None) or self.networks.unet
+        unet = (self.networks.half_unet if precision != "full" else None) or self.networks.unet
         x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
-        timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)
-        parts = zip(x.split(size), timestep.split(size), text.split(size), strict=True)
+        timestep = timestep.to(self.device)
+        conditioning = conditioning.to(self.device, unet.dtype)
+        parts = zip(x.split(size), timestep.split(size), conditioning.split(size), strict=True)
         evaluate = partial(unet_prediction, unet)
         if self.graphs:
             evaluate = partial(self.graphs.evaluate, evaluate)
@@ -119,22 +135,17 @@ class Model:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (4, h, w) → picture (3, 8h, 8w) float32 on the CPU, about -1..1, not clipped."""
+        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped."""
         vae = self.networks.vae
-        scaled = (latents[None] / LATENT_SCALE).to(self.device, vae.dtype)
+        scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
         return decoded(vae, scaled)[0].float().cpu()
 
     @torch.inference_mode()
-    def encode(self, picture: Tensor) -> Tensor:
-        """Picture (3, H, W) in -1..1, sides multiples of 8 → latents (4, H/8, W/8), the mean."""
+    def encode(self, image: Tensor) -> Tensor:
+        """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
         vae = self.networks.vae
-        mean = posterior(vae, picture[None].to(self.device, vae.dtype)).mode()
-        return mean[0].float().cpu() * LATENT_SCALE
-
-
-def kind_of(variant: Variant, prediction: Prediction) -> str:
-    """The variant's name, and what it predicts if its like do not: `sd2-v`."""
-    return variant.name if prediction == variant.prediction else f"{variant.name}-{prediction}"
+        mean = posterior(vae, image[None].to(self.device, vae.dtype)).mode()
+        return mean[0].float().cpu() * self.family.latents.scale
 
 
 def load_model(
@@ -145,23 +156,23 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     prediction: Prediction | None = None,
 ) -> Model:
-    """Load a model. Needs no network. What lives long loads by a `loader.Loader` instead.
+    """Load a model, without network access. Long-running processes use `loader.Loader` instead.
 
     Args:
         path: a .safetensors or .ckpt file in the original layout, or a diffusers folder.
-        name: what the model is called in requests and results.
-        prediction: see `assembled`.
+        name: its name in requests and results.
+        prediction: see `build_model`.
 
     Raises:
         ModelNotFound, UnreadableModel: see `weights`.
     """
-    place = torch.device(device)
-    weights = suited(read_weights(path, place, dtype), place)
+    target = torch.device(device)
+    weights = with_device_precision(read_weights(path, target, dtype), target)
     fingerprint = Fingerprints().of(path)
-    return assembled(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
+    return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
 
 
-def assembled(
+def build_model(
     weights: Weights,
     path: Path,
     *,
@@ -169,26 +180,26 @@ def assembled(
     fingerprint: str,
     prediction: Prediction | None = None,
 ) -> Model:
-    """A model of weights that were read.
+    """Build a model from its weights.
 
     Args:
-        path: where they lay.
+        path: the file or folder they were read from.
         fingerprint: their SHA-256.
         prediction: what a model of this name predicts when neither its file nor a configuration
-            beside it says so; None: what its variant usually does.
+            beside it says so; None: what its family usually does.
 
     Raises:
         UnreadableModel: the configuration beside the file cannot be read.
     """
-    variant = weights.variant
-    stated = stated_beside(path) or weights.stated
+    family = weights.family
+    declared = prediction_beside(path) or weights.declared_prediction
     return Model(
         name=name,
-        variant=variant,
-        prediction=stated or prediction or variant.prediction,
+        family=family,
+        prediction=declared or prediction or family.prediction,
         hash=fingerprint[:HASH_DIGITS],
         networks=weights.networks,
-        tokenizer=ClipTokenizer(pad=variant.text["pad_token_id"]),
+        tokenizer=family.tokenizer(),
         device=weights.networks.unet.device,
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,

@@ -1,6 +1,7 @@
-"""The three networks of a model, and calls to them with the types that diffusers leaves open."""
+"""A model's networks, and calls to them with the types that diffusers leaves open."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
@@ -12,15 +13,16 @@ from diffusers.models.unets.unet_2d_condition import (
     UNet2DConditionOutput,
 )
 from torch import FloatTensor, Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextModel
 
-from stable_diffusion.variants import Variant
+from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.families.family import Family
 
 M = TypeVar("M", bound=nn.Module)
 
 
 class UNet(UNet2DConditionModel):
-    """diffusers' own, which asks for its type at every evaluation and looks for it everywhere."""
+    """diffusers' own, which looks up its type in all its parameters at every evaluation."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -30,22 +32,58 @@ class UNet(UNet2DConditionModel):
 
 @dataclass(frozen=True)
 class Networks:
-    """Text encoder, UNet and autoencoder of one variant.
+    """The networks of a model: those of its family's parts.
 
     Attributes:
-        half: the UNet once more in half precision, where the device gains by it; see `half`.
+        parts: by the part's name, in the family's order; a `unet`, a `vae` and text encoders.
+        half_unet: the UNet once more in half precision, on devices where it is faster; see
+            `half_precision`.
     """
 
-    text: CLIPTextModel
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    half: UNet2DConditionModel | None = None
+    parts: Mapping[str, nn.Module]
+    half_unet: UNet2DConditionModel | None = None
+
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        """Predicts the noise, or v."""
+        return cast(UNet2DConditionModel, self.parts["unet"])
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        """Encodes images to latents and decodes them."""
+        return cast(AutoencoderKL, self.parts["vae"])
+
+    @property
+    def text_encoders(self) -> dict[str, CLIPTextModel]:
+        """All other networks, by name."""
+        return {
+            name: cast(CLIPTextModel, module)
+            for name, module in self.parts.items()
+            if name not in ("unet", "vae")
+        }
+
+    @property
+    def text(self) -> CLIPTextModel:
+        """The first text encoder."""
+        return next(iter(self.text_encoders.values()))
+
+    def with_parts(self, **modules: nn.Module) -> "Networks":
+        """The same with other modules for the parts named."""
+        return replace(self, parts={**self.parts, **modules})
+
+    def map(self, function: Callable[[nn.Module], nn.Module]) -> "Networks":
+        """The results of a function of each network, `half_unet` included."""
+        half_unet = self.half_unet and function(self.half_unet)
+        return Networks(
+            {name: function(module) for name, module in self.parts.items()},
+            cast(UNet2DConditionModel | None, half_unet),
+        )
 
 
 def parts_of(networks: Networks) -> tuple[tuple[str, nn.Module], ...]:
-    """The networks, each with its short name."""
-    parts = ("text", networks.text), ("unet", networks.unet), ("vae", networks.vae)
-    return (*parts, ("half", networks.half)) if networks.half else parts
+    """The networks with their names; the UNet in half precision is `half_unet`."""
+    half = [("half_unet", networks.half_unet)] if networks.half_unet else []
+    return (*networks.parts.items(), *half)
 
 
 def size_of(networks: Networks) -> int:
@@ -53,17 +91,13 @@ def size_of(networks: Networks) -> int:
     return sum(p.nbytes for _, module in parts_of(networks) for p in module.parameters())
 
 
-def build_networks(variant: Variant) -> Networks:
-    """Networks with fresh weights on the current default device (`meta` for none at all)."""
-    return Networks(
-        CLIPTextModel(CLIPTextConfig(**variant.text)),
-        UNet(**variant.unet),
-        AutoencoderKL(**variant.vae),
-    )
+def build_networks(family: Family) -> Networks:
+    """Networks with fresh weights on the default device (`meta`: without any)."""
+    return Networks({part.name: part.build() for part in family.parts})
 
 
-def placed(module: M, device: torch.device | None = None, *, channels_last: bool = False) -> M:
-    """The module itself, moved; with its convolutions' weights in the layout that is quickest."""
+def moved(module: M, device: torch.device | None = None, *, channels_last: bool = False) -> M:
+    """The module itself on another device, or with its convolutions in the fastest layout."""
     plain: nn.Module = module
     if device is not None:
         plain.to(device)
@@ -79,16 +113,36 @@ def text_states(text: CLIPTextModel, token_ids: Tensor) -> Tensor:
     return states
 
 
-def unet_prediction(unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
-    """Noisy latents (n, 4, h, w), timesteps (n,), text (n, tokens, width) → (n, 4, h, w)."""
-    return cast(UNet2DConditionOutput, unet(x, t, text)).sample
+def unet_prediction(
+    unet: UNet2DConditionModel, x: Tensor, t: Tensor, conditioning: Conditioning
+) -> Tensor:
+    """Noisy latents (n, C, h, w), timesteps (n,), n rows of conditioning → (n, C, h, w).
+
+    The only function that reads the fields of a `Conditioning`; none reads `controls` yet.
+    """
+    added = None
+    if conditioning.pooled is not None:
+        added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
+    output = unet(x, t, conditioning.context, added_cond_kwargs=added)
+    return cast(UNet2DConditionOutput, output).sample
 
 
-def posterior(vae: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistribution:
-    """Pictures (n, 3, H, W) in -1..1 → the distribution of their unscaled latents."""
-    return cast(AutoencoderKLOutput, vae.encode(pictures)).latent_dist
+def empty_conditioning(unet: UNet2DConditionModel) -> Conditioning:
+    """One row without values on the default device, in the shapes that a UNet takes."""
+    context = torch.empty(1, 77, unet.config["cross_attention_dim"])
+    if unet.config["addition_embed_type"] != "text_time":
+        return Conditioning(context)
+    embedded = unet.config["addition_time_embed_dim"]
+    # only the width of both together is known: the pooled text and the embedded sizes
+    pooled = unet.config["projection_class_embeddings_input_dim"] - embedded
+    return Conditioning(context, torch.empty(1, pooled), torch.empty(1, 1))
+
+
+def posterior(vae: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:
+    """Images (n, 3, H, W) in -1..1 → the distribution of their unscaled latents."""
+    return cast(AutoencoderKLOutput, vae.encode(images)).latent_dist
 
 
 def decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Unscaled latents (n, 4, h, w) → pictures (n, 3, 8h, 8w), about -1..1."""
+    """Unscaled latents (n, C, h, w) → images (n, 3, H, W), about -1..1."""
     return cast(DecoderOutput, vae.decode(cast(FloatTensor, latents))).sample

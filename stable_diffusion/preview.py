@@ -1,9 +1,9 @@
-"""What a picture looks like while it is being drawn, without the cost of decoding it.
+"""Previews of images that are being generated, without the cost of decoding them (latent2rgb).
 
-Of a latent's colour nearly all is a linear function of its four numbers. Which one depends on the
-autoencoder, so it is learned from the autoencoder at hand: it encodes a chart of known colours, and
-least squares finds the way back. A chart is better than made-up latents and their decoding, which
-are unlike any that a picture has.
+The colour of a latent is nearly a linear function of its channels. The function depends on the
+autoencoder, so it is fitted to each: the autoencoder encodes a chart of known colours, and least
+squares solve for the inverse. Random latents and their decoding would fit worse, because no image
+has such latents.
 """
 
 import itertools
@@ -19,23 +19,22 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
-from stable_diffusion.variants import DOWNSAMPLING
 from stable_diffusion.weights.mapped import MappedFiles
 
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
-_PATCH = 2 * DOWNSAMPLING
-"""Pixels of a colour's side on the chart: the latents at its edges see its neighbours, too."""
+_PATCH = 2
+"""Latents along the side of each colour of the chart, all of which see neighbouring colours too."""
 _STRIDE = 37
-"""Of the 64 colours every 37th comes next, so that neighbours on the chart are not alike."""
+"""The chart takes every 37th of the 64 colours, so that neighbours on it differ."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Latents to colours, each by itself: rgb = weight · latent + offset.
+    """A linear map from latents to colours: rgb = weight · latent + offset.
 
     Attributes:
-        weight: (3, 4) float32 on the CPU.
-        offset: (3,), of colours in -1..1.
+        weight: (3, C) float32 on the CPU.
+        offset: (3,); colours are in -1..1.
     """
 
     weight: Tensor
@@ -43,21 +42,21 @@ class Projection:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor) -> Image:
-        """Latents (4, h, w) at unit variance → an RGB picture of w x h pixels.
+        """Latents (C, h, w) at unit variance → an RGB image of w x h pixels.
 
-        Waits for the latents, if they are still being computed on a GPU.
+        Waits for the latents if a GPU is still computing them.
         """
         colours = torch.einsum("rc,chw->rhw", self.weight, latents.float().cpu())
         return to_image(colours + self.offset[:, None, None])
 
 
 class LatentPreview:
-    """The projection of every autoencoder in use. Safe to share between threads.
+    """The projections of all autoencoders in use. Safe to share between threads.
 
     Fitting one costs the encoding of 128 x 128 pixels, a sixteenth of that of 512 x 512: about a
-    second for Stable Diffusion on one core, 20 ms for the tiny model. It is done once for each
-    autoencoder, which models with LoRAs share with the one they were made of, and forgotten with
-    it.
+    second for Stable Diffusion on one core, 20 ms for the tiny model. Each autoencoder is fitted
+    once; models with LoRAs share theirs with their base. Projections of deleted autoencoders are
+    deleted.
     """
 
     def __init__(self) -> None:
@@ -73,28 +72,33 @@ class LatentPreview:
         with self._lock:
             found = self._fitted.get(vae)
             if found is None:
-                # where the weights rest, wherever else the model computes: see `memory_plan`
+                # on the device that holds the weights, which may be another than the model's
                 found = self._fitted[vae] = fitted(replace(model, device=vae.device))
                 files = MappedFiles()
                 for weight in vae.encoder.parameters():
-                    files.give_back(weight)
+                    files.release(weight)
             return found
 
 
 def fitted(model: Model) -> Projection:
-    """The projection that is nearest to the model's autoencoder. Changes nothing in the model."""
-    chart = colour_chart()
+    """Fit a projection to the model's autoencoder. Does not change the model."""
+    factor = model.family.latents.factor
+    chart = colour_chart(factor)
     latents = model.encode(chart).flatten(1).T
-    colours = avg_pool2d(chart[None], DOWNSAMPLING)[0].flatten(1).T
+    colours = avg_pool2d(chart[None], factor)[0].flatten(1).T
     known = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
     solved = torch.linalg.lstsq(known, colours).solution
     return Projection(solved[:-1].T.contiguous(), solved[-1])
 
 
-def colour_chart() -> Tensor:
-    """A picture (3, 128, 128) in -1..1 of 64 colours that fill the cube of all colours."""
+def colour_chart(factor: int) -> Tensor:
+    """An image (3, 16·factor, 16·factor) in -1..1 of 64 colours that fill the RGB cube.
+
+    Args:
+        factor: pixels of an image's side for one latent's.
+    """
     colours = torch.tensor(list(itertools.product(_LEVELS, repeat=3)))
     count = len(colours)
     mixed = colours[torch.arange(count) * _STRIDE % count]
     patches = mixed.T.reshape(1, 3, 8, 8)
-    return interpolate(patches, scale_factor=float(_PATCH), mode="nearest")[0]
+    return interpolate(patches, scale_factor=float(_PATCH * factor), mode="nearest")[0]

@@ -1,43 +1,48 @@
-"""What to make: every choice the engine needs, resolved once and checked."""
+"""A job for the engine: every parameter, resolved and checked."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from PIL.Image import Image
 
+from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.samplers import resolve
-from stable_diffusion.variants import DOWNSAMPLING
 
 Precision = Literal["autocast", "mixed", "full"]
 MemoryPlan = Literal["standard", "optimized"]
+SIDE_MULTIPLE = 8
+"""Sides of all images are multiples of this; a family may need a larger one, see `Latents`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One job for the engine.
+    """One job for the engine: parameters of the images to generate.
 
     Attributes:
         prompt, negative_prompt: in the grammar of `prompt/`.
         height, width: pixels, multiples of 8.
-        steps: sampling steps asked for, at least 1.
+        steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
-        guidance_scale: weight of the prompt against the negative prompt; 1 leaves the latter out.
+        guidance_scale: weight of the prompt against the negative prompt; 1 ignores the latter.
         eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
-        seed: of the first image; image i of the job uses seed + i.
-        iterations, batch_size: the job makes iterations x batch_size images, a batch at a time.
-        fixed_code: all images start from the first one's noise.
-        init_image: picture to start from; its size must be width x height.
-        strength: share of the steps to run on the init image, 0 < strength <= 1.
-        noise_multiplier: scales the noise that is added to the init image.
-        precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet works in half
-            precision where the device gains by it; see `half`.
-        memory_plan: "standard" keeps the whole model at hand; for "optimized" see `memory_plan`.
-        turbo: of the plan "optimized": let more of the model stay, and so be quicker.
-        unet_batch: how many latents the UNet sees at once (guidance doubles a batch's; of a small
-            model both of a picture's go together); None leaves it to the device.
-        deterministic: share no evaluation with another job and replay none; see `batching` and
-            `graphs`.
+        seed: of the first image; image i of the job has seed + i.
+        iterations, batch_size: the job generates iterations x batch_size images, a batch at a time.
+        fixed_code: all images start from the noise of the first.
+        inputs: images that the job starts from, by role: `init` is the image of image to image; its
+            size must be width x height.
+        strength: share of the steps that are run on the init image, 0 < strength <= 1.
+        noise_multiplier: factor of the noise that is added to the init image.
+        precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet computes in
+            half precision where that is faster; see `half_precision`.
+        memory_plan: "standard" keeps all weights on the device; for "optimized" see `memory_plan`.
+        turbo: with the plan "optimized": keep more weights on the device, which is faster.
+        unet_batch: latents per call of the UNet (guidance needs two for each image; a small model
+            gets both in one call); None: the default of the device.
+        deterministic: neither share evaluations with other jobs nor replay recorded ones; see
+            `step_batching` and `graphs`.
 
     Raises:
         RecipeError: a value outside these ranges.
@@ -57,7 +62,7 @@ class Recipe:
     batch_size: int = 1
     fixed_code: bool = False
     precision: Precision = "autocast"
-    init_image: Image | None = None
+    inputs: Mapping[str, Image] = field(default_factory=dict, hash=False)
     strength: float = 0.5
     noise_multiplier: float = 1.0
     memory_plan: MemoryPlan = "standard"
@@ -69,26 +74,38 @@ class Recipe:
         resolve(self.sampler)
         for name in ("height", "width"):
             side = getattr(self, name)
-            if side < DOWNSAMPLING or side % DOWNSAMPLING:
-                raise RecipeError(f"{name} is {side}; it must be a multiple of {DOWNSAMPLING}")
+            if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE:
+                raise RecipeError(f"{name} is {side}; it must be a multiple of {SIDE_MULTIPLE}")
         if self.unet_batch is not None and self.unet_batch < 1:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
-        for name in ("steps", "iterations", "batch_size"):
+        check_steps(self.steps)
+        check_strength(self.strength)
+        for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 < self.strength <= 1:
-            raise RecipeError(f"strength is {self.strength}; it must be above 0 and at most 1")
-        if self.init_image is not None and self.init_image.size != (self.width, self.height):
-            raise RecipeError(
-                f"init_image is {self.init_image.size}; it must be {(self.width, self.height)}"
-            )
+        object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+        for role, image in self.inputs.items():
+            if role not in _INPUT_SIZES:
+                raise RecipeError(f"there is no input {role!r}; there are {sorted(_INPUT_SIZES)}")
+            size = _INPUT_SIZES[role](self)
+            if image.size != size:
+                raise RecipeError(f"{role}_image is {image.size}; it must be {size}")
 
     @property
     def images(self) -> int:
-        """How many pictures the job makes."""
+        """How many images the job generates."""
         return self.iterations * self.batch_size
 
     @property
-    def latent_shape(self) -> tuple[int, int]:
-        """Height and width of the latents."""
-        return self.height // DOWNSAMPLING, self.width // DOWNSAMPLING
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def init_image(self) -> Image | None:
+        """The image of image to image; None: the job is text to image."""
+        return self.inputs.get("init")
+
+
+_INPUT_SIZES: dict[str, Callable[[Recipe], tuple[int, int]]] = {"init": lambda recipe: recipe.size}
+"""The size that the image of each role must have."""

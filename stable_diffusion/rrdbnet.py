@@ -1,9 +1,9 @@
 """RRDBNet, the network of ESRGAN (Wang et al. 2018) as Real-ESRGAN publishes it (Wang et al. 2021).
 
-A picture becomes features, residual-in-residual dense blocks refine them, and two nearest-neighbour
-doublings with convolutions bring them to four times the size. A network that enlarges less first
-folds pixels into channels (pixel unshuffle, Shi et al. 2016 in reverse), and so works on a smaller
-picture. The modules carry the names of the published files.
+An image is converted to features, residual-in-residual dense blocks refine them, and two
+nearest-neighbour upsamplings with convolutions make them four times as large. A network with a
+smaller scale first applies pixel unshuffle (the reverse of Shi et al. 2016), and so computes on a
+smaller image. The modules have the names of the published files.
 """
 
 import re
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 RESIDUAL_SCALE = 0.2  # β in figure 4 of ESRGAN
-# The trunk and the first published ESRGAN files, as regular expressions → today's names.
+# Names in the first published ESRGAN files, as regular expressions → current names.
 _OLD_NAMES = (
     (r"^model\.0\.", "conv_first."),
     (r"^model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),
@@ -33,10 +33,10 @@ _OLD_NAMES = (
 
 @dataclass(frozen=True)
 class RRDBShape:
-    """What sets one RRDBNet apart from another; every number shows in the shapes of its tensors.
+    """The sizes of an RRDBNet, all of which can be read off the shapes of its tensors.
 
     Attributes:
-        scale: how many times larger the picture becomes, 4 or 2.
+        scale: factor of both sides of an image, 4 or 2.
         features: channels between the blocks (`num_feat`).
         blocks: residual-in-residual dense blocks (`num_block`).
         growth: channels that each convolution of a dense block adds (`num_grow_ch`).
@@ -49,18 +49,18 @@ class RRDBShape:
 
     @property
     def unshuffle(self) -> int:
-        """Side of the square of pixels that is folded into channels."""
+        """Side of the square of pixels that pixel unshuffle converts to channels."""
         return 4 // self.scale
 
     @property
     def reach(self) -> int:
-        """How far a pixel of the input is seen in the output, in pixels of the input."""
-        trunk = 2 + 15 * self.blocks  # 3 x 3 convolutions, each of which reaches one further
-        return self.unshuffle * (trunk + 2)  # the others, on finer grids, reach 5/4 of this one
+        """Radius of the receptive field, in pixels of the input."""
+        trunk = 2 + 15 * self.blocks  # 3 x 3 convolutions, each of which adds one
+        return self.unshuffle * (trunk + 2)  # the others, on finer grids, add 5/4
 
 
 def current_names(names: frozenset[str]) -> dict[str, str]:
-    """Today's name of each tensor → its name in the file, whichever ESRGAN wrote it."""
+    """Current name of each tensor → its name in the file, in any of the published formats."""
     renamed: dict[str, str] = {}
     for name in names:
         current = name
@@ -71,7 +71,7 @@ def current_names(names: frozenset[str]) -> dict[str, str]:
 
 
 def shape_of(shapes: Mapping[str, tuple[int, ...]]) -> RRDBShape | None:
-    """Tell an RRDBNet from the shapes of its tensors; None: they are another network's."""
+    """Recognise an RRDBNet by the shapes of its tensors; None: it is another network."""
     first = shapes.get("conv_first.weight", ())
     grown = shapes.get("body.0.rdb1.conv1.weight", ())
     if len(first) != 4 or len(grown) != 4 or first[1] not in (3, 12):
@@ -81,7 +81,7 @@ def shape_of(shapes: Mapping[str, tuple[int, ...]]) -> RRDBShape | None:
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees what all before it made (figure 4, right)."""
+    """Five convolutions, each of which takes the outputs of all before it (figure 4, right)."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class ResidualBlock(nn.Module):
 
 
 class RRDBNet(nn.Module):
-    """Pictures (n, 3, h, w) in 0..1 → (n, 3, scale·h, scale·w), about 0..1, not clipped.
+    """Images (n, 3, h, w) in 0..1 → (n, 3, scale·h, scale·w), about 0..1, not clipped.
 
     h and w must be multiples of `shape.unshuffle`.
     """

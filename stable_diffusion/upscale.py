@@ -1,9 +1,9 @@
-"""Pictures made larger by a network, a tile at a time.
+"""Upscaling of images by a network, tile by tile.
 
     upscaler = load_upscaler(Path("RealESRGAN_x4plus.pth"))
     large = upscale(upscaler, image)
 
-Which network a file holds is told from its tensors, never from its name.
+The network is recognised by its tensors, never by the file's name.
 """
 
 import math
@@ -19,26 +19,26 @@ from torch import Tensor
 
 from stable_diffusion.errors import NumericalError, UnreadableModel
 from stable_diffusion.image import to_image, to_tensor
-from stable_diffusion.networks import placed
+from stable_diffusion.networks import moved
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape, current_names, shape_of
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 
-# Numbers in the largest feature map of one tile: 128 MB, of which a few exist at once.
+# Values in the largest feature map of one tile: 128 MB, of which a few exist at once.
 TILE_VALUES = 2**25
 LARGEST_TILE = 512
-# Neighbouring tiles see this much of each other, in pixels, or less where the network sees less.
-# Networks could look farther, and hardly do: what is beyond changes no pixel by a grey level.
+# Pixels of neighbouring tiles around each tile, or fewer if the network's receptive field is
+# smaller. Pixels further away change no output by a whole grey level.
 OVERLAP = 32
 OnTile = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Upscaler:
-    """What `load_upscaler` returns. Safe to share between threads: nothing in it changes.
+    """What `load_upscaler` returns. Immutable, and so safe to share between threads.
 
     Attributes:
         name: the file's, without its suffix.
-        scale: how many times larger `upscale` makes a picture.
+        scale: factor of both sides of an image.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Upscaler:
 
     @property
     def overlap(self) -> int:
-        """Pixels of context around a tile, a multiple of what is folded."""
+        """Pixels of context around a tile, a multiple of the unshuffle factor."""
         return min(self.network.shape.reach, OVERLAP)
 
     @property
     def tile(self) -> int:
-        """Side of a tile in pixels, without its context: as large as memory shall allow."""
+        """Side of a tile in pixels, without its context, limited by `TILE_VALUES`."""
         side = math.isqrt(TILE_VALUES // self.network.shape.features) // self.scale
         return min(LARGEST_TILE, side - side % 8)
 
@@ -66,7 +66,7 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
 
     Raises:
         ModelNotFound: there is no such file.
-        UnreadableModel: it is damaged, unsafe, or another network; the message says what it holds.
+        UnreadableModel: it is damaged, unsafe, or another network; the message says what was found.
     """
     checkpoint = open_checkpoint(path)
     names = current_names(checkpoint.names)
@@ -90,18 +90,18 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
     floats = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
     network.load_state_dict(floats, assign=True)
     network.eval().requires_grad_(False)
-    return Upscaler(path.stem, placed(network, channels_last=True), torch.device(device))
+    return Upscaler(path.stem, moved(network, channels_last=True), torch.device(device))
 
 
 def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
-    """An RGB picture of any size → one `upscaler.scale` times as large. Always the same bytes.
+    """An RGB image of any size → one `upscaler.scale` times as large. Deterministic.
 
     Args:
-        on_tile: called before every tile, in the same thread. Whatever it raises ends the work
-            there and comes out here: the way to cancel it.
+        on_tile: called before every tile, in the same thread. Cancel by raising an exception in
+            it, which is propagated.
 
     Raises:
-        NumericalError: the network answered with values that are not numbers.
+        NumericalError: the network returned NaN or infinity.
     """
     scale, margin = upscaler.scale, upscaler.overlap
     picture = _surrounded(to_tensor(image), margin, upscaler.network.shape)
@@ -118,7 +118,7 @@ def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: No
 
 
 def doubled(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
-    """An RGB picture twice as large, whatever the upscaler's own factor; otherwise as `upscale`."""
+    """An RGB image twice as large, with any upscaler; otherwise as `upscale`."""
     large = upscale(upscaler, image, on_tile)
     if upscaler.scale == 2:
         return large
@@ -131,14 +131,14 @@ def _enlarged(upscaler: Upscaler, window: Tensor) -> Tensor:
     folded = window[None].to(upscaler.device, memory_format=torch.channels_last)
     output = upscaler.network((folded + 1) / 2)[0].float().cpu() * 2 - 1
     if not output.isfinite().all():
-        raise NumericalError(f"the upscaler {upscaler.name} lost itself: values are not numbers")
+        raise NumericalError(f"the upscaler {upscaler.name} returned NaN or infinity")
     return output
 
 
 def _surrounded(picture: Tensor, margin: int, shape: RRDBShape) -> Tensor:
-    """The picture with its edge pixels repeated around it, so that tiles at the edge have context.
+    """The image with its edge pixels repeated around it, so that tiles at the edge have context.
 
-    Below and on the right a little more, for sides that are no multiple of what is folded.
+    Below and on the right there are more, for sides that are no multiple of the unshuffle factor.
     """
     more = shape.unshuffle - 1
     padding = (margin, margin + more, margin, margin + more)
@@ -146,14 +146,14 @@ def _surrounded(picture: Tensor, margin: int, shape: RRDBShape) -> Tensor:
 
 
 def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, int]]:
-    """Left, top, right, bottom of tiles about equally large, none above `side`, that cover all."""
+    """Left, top, right, bottom of tiles of about equal size, at most `side`, that cover all."""
     for (top, bottom), (left, right) in product(_cuts(height, side), _cuts(width, side)):
         yield left, top, right, bottom
 
 
 def _cuts(length: int, side: int) -> list[tuple[int, int]]:
     count = math.ceil(length / side)
-    # every cut but the last on the grid that is folded
+    # all but the last at multiples of the largest unshuffle factor
     marks = [length * i // count // 4 * 4 for i in range(count)] + [length]
     return list(pairwise(marks))
 

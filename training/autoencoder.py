@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
-from stable_diffusion.networks import decoded, placed, posterior
-from stable_diffusion.variants import LATENT_SCALE, Variant
+from stable_diffusion.families.family import Family
+from stable_diffusion.families.latent_diffusion import LATENTS
+from stable_diffusion.networks import decoded, moved, posterior
 from training.drawings import draw
 from training.progress import SAVED_EVERY, Budget, Reminder, keep
 from training.scenes import random_scene
@@ -111,8 +112,8 @@ def train_autoencoder(
 def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     """Fold an affine map into the autoencoder that makes its latents white.
 
-    Afterwards latents of drawings, times `LATENT_SCALE`, have mean 0 and identity covariance, as
-    the noise schedule assumes: SD's own scale stays valid and every channel carries its share.
+    Afterwards latents of drawings, times their scale, have mean 0 and identity covariance, as the
+    noise schedule assumes: SD's own scale stays valid and every channel carries its share.
     """
     vae.eval()
     rng = random.Random(seed)
@@ -123,7 +124,7 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     mean = flat.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(flat.T))
     # ZCA: the whitening closest to the identity, so channels keep what they stand for
-    forward = vectors @ torch.diag(values.rsqrt()) @ vectors.T / LATENT_SCALE
+    forward = vectors @ torch.diag(values.rsqrt()) @ vectors.T / LATENTS.scale
     backward = torch.linalg.inv(forward)
     quant, post = vae.quant_conv, vae.post_quant_conv
     assert quant is not None
@@ -144,6 +145,6 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     post.weight.copy_((weight @ backward)[:, :, None, None].to(post.weight))
 
 
-def build_autoencoder(variant: Variant) -> AutoencoderKL:
-    """A fresh autoencoder of this variant, in channels-last memory."""
-    return placed(AutoencoderKL(**variant.vae), channels_last=True)
+def build_autoencoder(family: Family) -> AutoencoderKL:
+    """A fresh autoencoder of this family, in channels-last memory."""
+    return moved(AutoencoderKL(**family.part("vae").config), channels_last=True)

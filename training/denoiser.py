@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-from stable_diffusion.networks import placed
-from stable_diffusion.variants import Variant
+from stable_diffusion.families.family import Family
+from stable_diffusion.networks import moved
 from training.captions import caption
 from training.latents import EncodedScenes
 from training.progress import SAVED_EVERY, Budget, Reminder, keep
@@ -21,9 +21,9 @@ _LOOKED_EVERY = 180.0
 """Seconds of work between two looks, each of which costs some."""
 
 
-def build_unet(variant: Variant) -> UNet2DConditionModel:
-    """A fresh UNet of this variant, in channels-last memory."""
-    return placed(UNet2DConditionModel(**variant.unet), channels_last=True)
+def build_unet(family: Family) -> UNet2DConditionModel:
+    """A fresh UNet of this family, in channels-last memory."""
+    return moved(UNet2DConditionModel(**family.part("unet").config), channels_last=True)
 
 
 @dataclass(frozen=True)

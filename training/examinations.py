@@ -150,7 +150,7 @@ def strengths(examiner: Examiner, count: int) -> Iterator[Figure]:
             result = examiner.draw(
                 f"a {other} {ICONS[(index + 5) % len(ICONS)]} on a beach",
                 9600 + index,
-                init_image=source,
+                inputs={"init": source},
                 strength=strength,
             )
             moved.append(_distance(source, result))

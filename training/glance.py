@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from stable_diffusion.families.family import Family
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.variants import Variant
 from training import judge
 from training.scenes import COLOURS, ICONS
 
@@ -20,14 +20,14 @@ PROMPTS = 6
 STEPS = 10
 
 
-def glance(networks: Networks, variant: Variant, width: int, height: int, seed: int) -> float:
+def glance(networks: Networks, family: Family, width: int, height: int, seed: int) -> float:
     """Share, 0..1, of a few pictures in which object and background have the colours asked for.
 
     Chance is about 0.01. The networks' modes are put back as they were.
     """
     device = next(networks.unet.parameters()).device
-    tokenizer = ClipTokenizer(pad=variant.text["pad_token_id"])
-    model = Model("student", variant, variant.prediction, "", networks, tokenizer, device)
+    tokenizer = ClipTokenizer(pad=family.pad_token)
+    model = Model("student", family, family.prediction, "", networks, tokenizer, device)
     rng = random.Random(seed)
     right = 0
     with _resting(networks.text, networks.unet, networks.vae):

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from stable_diffusion.families.latent_diffusion import LATENTS
 from stable_diffusion.image import to_tensor
 from stable_diffusion.networks import posterior
-from stable_diffusion.variants import LATENT_SCALE
 from training.drawings import draw
 from training.progress import keep
 from training.scenes import Scene, random_scene
@@ -60,7 +60,7 @@ def encode_scenes(
         pixels = torch.stack([to_tensor(picture) for picture in pictures])
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             mean = posterior(vae, pixels.to(device)).mode()
-        return (mean.float() * LATENT_SCALE).half().cpu()
+        return (mean.float() * LATENTS.scale).half().cpu()
 
     # On a CPU each core encodes its own picture: a batch would leave the caches.
     cores = torch.get_num_threads() if device.type == "cpu" else 1

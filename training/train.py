@@ -19,9 +19,10 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from stable_diffusion import tiny
-from stable_diffusion.networks import Networks, placed
+from stable_diffusion.families.family import Family
+from stable_diffusion.families.tiny import TINY, TINY_V2
+from stable_diffusion.networks import Networks, moved
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
-from stable_diffusion.variants import TINY, TINY_V2, Variant
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.state_dict_loading import load_networks
@@ -55,7 +56,7 @@ class Workshop:
     folder: Path
     device: torch.device
     minutes: float
-    variant: Variant
+    family: Family
     lessons: Sequence[Lesson] = LESSONS
     text_share: float = TEXT_SHARE
     base: Networks | None = None  # what the networks start from, instead of from nothing
@@ -78,7 +79,7 @@ def make_autoencoder(shop: Workshop) -> AutoencoderKL:
     """Phase 1: trained and whitened; the base's, where there is one."""
     if shop.base:
         return shop.base.vae
-    vae = placed(build_autoencoder(shop.variant), shop.device)
+    vae = moved(build_autoencoder(shop.family), shop.device)
     budget, path, state = shop.phase("autoencoder", AUTOENCODER_SHARE)
     if state:
         vae.load_state_dict(state["vae"])
@@ -96,9 +97,9 @@ def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> tuple[CLIPTextMo
         The encoder, and what makes its states the base's, if they are not.
     """
     base = shop.base
-    if base and base.text.config.hidden_size == shop.variant.text["hidden_size"]:
+    if base and base.text.config.hidden_size == shop.family.part("text").config["hidden_size"]:
         return base.text, None
-    text = placed(build_text_encoder(shop.variant, tokens.known), shop.device)
+    text = moved(build_text_encoder(shop.family, tokens.known), shop.device)
     budget, path, state = shop.phase("text encoder", shop.text_share)
     if state:
         text.load_state_dict(state["text"])
@@ -117,7 +118,7 @@ def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> tuple[CLIPTextMo
 
 def make_unet(shop: Workshop, translation: Tensor | None = None) -> UNet2DConditionModel:
     """A fresh UNet, or one that has taken over what the base's knows."""
-    unet = placed(build_unet(shop.variant), shop.device)
+    unet = moved(build_unet(shop.family), shop.device)
     if shop.base:
         take_over(unet, shop.base.unet, translation)
     return unet
@@ -137,18 +138,18 @@ def make_model(shop: Workshop) -> Iterator[Networks]:
     shop.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     vae = make_autoencoder(shop)
-    tokens = CaptionTokens(ClipTokenizer(pad=shop.variant.text["pad_token_id"]))
+    tokens = CaptionTokens(ClipTokenizer(pad=shop.family.pad_token))
     text, translation = make_text_encoder(shop, tokens)
     unet = make_unet(shop, translation)
     student = Student(
         unet,
         text,
         tokens.known,
-        shop.variant.prediction,
+        shop.family.prediction,
         shop.device,
         teacher=teacher_of(shop) if translation is not None else None,
     )
-    networks = Networks(student.average_text, student.average_unet, vae)
+    networks = Networks({"text": student.average_text, "unet": student.average_unet, "vae": vae})
     for lesson in shop.lessons:
         budget, path, state = shop.phase(lesson.name, lesson.share)
         if state:
@@ -161,25 +162,25 @@ def make_model(shop: Workshop) -> Iterator[Networks]:
                 for size in lesson.sizes
             }
             # a lesson that goes on must not repeat the batches it began with
-            look = partial(glance, networks, shop.variant)
+            look = partial(glance, networks, shop.family)
             teach(student, lesson, budget, scenes, tokens, path, look, SEED + int(budget.spent))
         yield networks
 
 
-def opened(path: Path, variant: Variant, device: torch.device) -> Networks:
+def opened(path: Path, family: Family, device: torch.device) -> Networks:
     """The networks of a checkpoint, to go on learning."""
-    networks = load_networks(open_checkpoint(path), variant, device, torch.float32)
+    networks = load_networks(open_checkpoint(path), family, device, torch.float32)
     for module in (networks.text, networks.unet, networks.vae):
         module.requires_grad_(True)
-    placed(networks.unet, channels_last=True)
-    placed(networks.vae, channels_last=True)
+    moved(networks.unet, channels_last=True)
+    moved(networks.vae, channels_last=True)
     return networks
 
 
 def make_and_save(shop: Workshop, out: Path) -> None:
     """Train one model; its checkpoint is written anew after every lesson."""
     for networks in make_model(shop):
-        save_checkpoint(networks, shop.variant, out, shop.variant.prediction)
+        save_checkpoint(networks, shop.family, out, shop.family.prediction)
         print(f"saved {out} ({out.stat().st_size / 1e6:.2f} MB)", flush=True)
 
 

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stable_diffusion import tiny
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.image import to_image, to_tensor
-from stable_diffusion.networks import decoded, placed, posterior
+from stable_diffusion.networks import decoded, moved, posterior
 from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
-from stable_diffusion.variants import TINY
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.state_dict_loading import load_networks
 from training.degradation import degraded, halved
@@ -122,7 +122,7 @@ class Apprentice:
     @classmethod
     def beginning(cls, device: torch.device) -> "Apprentice":
         """One that interpolates."""
-        network = placed(interpolator(SHAPE), device, channels_last=True)
+        network = moved(interpolator(SHAPE), device, channels_last=True)
         return cls(
             network,
             AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED)),

@@ -1,4 +1,4 @@
-"""What a CPU computes quicker than by PyTorch's first choice.
+"""Layers that are faster on a CPU than PyTorch's default kernels.
 
-Read `benchmarks/step.py` for how much, and `docs/performance.md` for what was measured.
+`benchmarks/step.py` measures them; `docs/performance.md` has the results.
 """

@@ -1,7 +1,7 @@
-"""Attention on a CPU: softmax(q·kᵀ/√d)·v, a few rows of the scores at a time.
+"""Attention on a CPU: softmax(q·kᵀ/√d)·v, a block of rows of the scores at a time.
 
-PyTorch's kernel never holds the scores either, but multiplies bfloat16 no quicker than float32, and
-float32 with MKL. Rows are as many as their scores stay in a core's cache.
+PyTorch's kernel does not store all scores either, but multiplies bfloat16 no faster than float32,
+and float32 with MKL. A block has as many rows as their scores fit into a core's cache.
 Source: Vaswani et al. 2017, equation 1; Rabe and Staats 2021 for the rows.
 """
 
@@ -17,23 +17,23 @@ from torch import Tensor, nn
 
 from stable_diffusion.cpu import linear
 
-_CACHED = 4 * 2**20
-"""Bytes of scores that stay near a core, in bfloat16."""
-_CACHED_FULL = 8 * 2**20
-"""The same in float32, of one head. Fewer rows would lay out keys and values more often."""
-_FEW_ROWS = 128
-"""Rows below which laying out keys and values, which every product does anew, takes too large a
-share: then one head at a time has more of them."""
+_BLOCK_BYTES = 4 * 2**20
+"""Bytes of a block of scores in bfloat16, which fit into a core's cache."""
+_BLOCK_BYTES_FLOAT32 = 8 * 2**20
+"""The same in float32, for one head. Smaller blocks would reorder keys and values more often."""
+_MIN_ROWS = 128
+"""Rows of a block below which reordering keys and values, which every product repeats, takes too
+large a share of the time: then heads are computed one at a time, with more rows each."""
 _ZEN_5 = 26
-_FEW = 2**19
-"""Scores of a head below which PyTorch's kernel is the quickest in float32."""
+_MIN_SCORES = 2**19
+"""Scores of a head below which PyTorch's kernel is the fastest in float32."""
 
 
 @cache
 def wide_amd() -> bool:
-    """Whether MKL uses half of the width that this processor has: of AMD's, since Zen 5.
+    """Whether MKL uses half of this processor's vector width: on AMD's since Zen 5.
 
-    Its float32 is made for 256 bits there, as wide as Zen 4 computes; oneDNN's is for 512.
+    Its float32 kernels for AMD have 256 bits, the width of Zen 4; oneDNN's have 512.
     """
     with suppress(OSError):
         processor = Path("/proc/cpuinfo").read_text()
@@ -47,53 +47,55 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     on_cpu = query.device.type == "cpu" and not torch.is_grad_enabled()
     if on_cpu and query.dtype == torch.bfloat16:
         return torch.stack([_by_rows(*one) for one in zip(query, key, value, strict=True)])
-    large = query.shape[-2] * key.shape[-2] >= _FEW
+    large = query.shape[-2] * key.shape[-2] >= _MIN_SCORES
     if on_cpu and query.dtype == torch.float32 and large and linear.AVAILABLE and wide_amd():
         return _head_by_head(query, key, value)
     return F.scaled_dot_product_attention(query, key, value)
 
 
 def _by_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Of one picture, (heads, tokens, d): a few rows, and of all heads if they are not too few."""
+    """For one image, (heads, tokens, d): blocks of rows, of all heads together if large enough."""
     query, value = query.contiguous(), value.contiguous()
     keys = (key * query.shape[-1] ** -0.5).contiguous().transpose(1, 2)
     heads, tokens, count = len(query), query.shape[1], key.shape[1]
-    cached = _CACHED // (count * query.element_size())
-    together = heads if cached >= _FEW_ROWS * heads else 1
-    rows = min(tokens, max(1, cached // together))
-    # one memory for all: to ask for as much anew every time takes as long as to multiply
+    rows_cached = _BLOCK_BYTES // (count * query.element_size())
+    together = heads if rows_cached >= _MIN_ROWS * heads else 1
+    rows = min(tokens, max(1, rows_cached // together))
+    # allocated once: allocating for every block takes as long as multiplying
     scores, shares = query.new_empty(2, together, rows, count)
     result = torch.empty_like(query)
     parts = (tensor.split(together) for tensor in (query, keys, value, result))
-    for queries, its_keys, values, places in zip(*parts, strict=True):
-        for some, place in zip(queries.split(rows, 1), places.split(rows, 1), strict=True):
-            last = some.shape[1]
-            torch.bmm(some, its_keys, out=scores[:, :last])
+    for queries, block_keys, values, outputs in zip(*parts, strict=True):
+        for block, output in zip(queries.split(rows, 1), outputs.split(rows, 1), strict=True):
+            last = block.shape[1]
+            torch.bmm(block, block_keys, out=scores[:, :last])
             torch.softmax(scores[:, :last], -1, out=shares[:, :last])
-            place.copy_(torch.bmm(shares[:, :last], values))
+            output.copy_(torch.bmm(shares[:, :last], values))
     return result
 
 
 def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """By oneDNN, which takes one matrix at a time."""
+    """With oneDNN, which multiplies one matrix at a time."""
     result = torch.empty_like(query, memory_format=torch.contiguous_format)
-    rows = min(query.shape[-2], max(1, _CACHED_FULL // (key.shape[-2] * query.element_size())))
+    rows = min(
+        query.shape[-2], max(1, _BLOCK_BYTES_FLOAT32 // (key.shape[-2] * query.element_size()))
+    )
     shares = query.new_empty(rows, key.shape[-2])
     heads = zip(*(t.flatten(0, 1) for t in (query, key, value, result)), strict=True)
     for q, k, v, out in heads:
         keys, values = (k * q.shape[-1] ** -0.5).contiguous(), v.t().contiguous()
-        for some, place in zip(q.split(rows), out.split(rows), strict=True):
-            scores = linear.linear(some.contiguous(), keys)
-            share = torch.softmax(scores, -1, out=shares[: len(some)])
-            place.copy_(linear.linear(share, values))
+        for block, output in zip(q.split(rows), out.split(rows), strict=True):
+            scores = linear.linear(block.contiguous(), keys)
+            share = torch.softmax(scores, -1, out=shares[: len(block)])
+            output.copy_(linear.linear(share, values))
     return result
 
 
 class QuickAttention(nn.Module):
-    """An attention layer of a UNet, which has no mask and no norm: the parts of diffusers' own.
+    """A UNet's attention layer, without mask and norm, made of the layers of diffusers' own.
 
-    That one looks at its processor's signature at every call, and asks after ten cases that a UNet
-    of Stable Diffusion does not have.
+    diffusers' own inspects its processor's signature at every call, and checks ten cases that do
+    not occur in a UNet of Stable Diffusion.
     """
 
     def __init__(self, theirs: Attention) -> None:

@@ -1,10 +1,10 @@
-"""Convolutions as one multiplication of matrices, where that is quicker.
+"""Convolutions as one matrix multiplication (im2col), where that is faster.
 
-oneDNN lays a convolution's weights out anew at every call, which of the deepest layers of a UNet
-takes longer than to multiply by them. Its matrices it takes as they lie, and a convolution is one:
-of the patches around every position, and of the weights, which in the layout "channels last" are
-that matrix already. Of single positions no patch need be gathered, and in float32 PyTorch leaves
-them to MKL (see `linear`). Source: Chellapilla et al. 2006, section 2.1.
+oneDNN reorders a convolution's weights at every call, which takes longer than the multiplication in
+the deepest layers of a UNet. It uses matrices without reordering, and a convolution is the product
+of the patches around every position and the weights, which in the layout "channels last" are such
+a matrix already. 1x1 convolutions need no patches, and PyTorch computes them with MKL in float32
+(see `linear`). Source: Chellapilla et al. 2006, section 2.1.
 """
 
 from functools import cached_property
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from stable_diffusion.cpu import linear
 
-_FEW_POSITIONS = 600
-"""Of all pictures together. With more, the new layout is a small share of the time."""
-_MANY_WEIGHTS = 2**20
-"""Of a layer; the smaller ones are done before the patches are gathered."""
+_MAX_POSITIONS = 600
+"""Positions in a batch above which reordering the weights is a small share of the time."""
+_MIN_WEIGHTS = 2**20
+"""Weights of a layer below which gathering the patches takes longer than the convolution."""
 
 
 def as_matrices(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -39,7 +39,7 @@ def as_matrices(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _patches(x: Tensor, size: int) -> Tensor:
-    """What lies around every position, (n, h, w, k·k·c) when flattened; of one, x as it lies."""
+    """The patch around every position, (n, h, w, k·k·c) when flattened; a view of x for size 1."""
     if size == 1:
         return x.permute(0, 2, 3, 1)
     last = F.pad(x, [size // 2] * 4).permute(0, 2, 3, 1)
@@ -47,23 +47,23 @@ def _patches(x: Tensor, size: int) -> Tensor:
 
 
 class QuickConvolution(nn.Conv2d):
-    """A convolution that takes the quickest way there is; whoever trains takes PyTorch's."""
+    """A convolution by the fastest kernel; by PyTorch's where gradients are needed."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
-        if self._keeps_size and self._gains(input) and not torch.is_grad_enabled():
+        if self._keeps_size and self._faster(input) and not torch.is_grad_enabled():
             return as_matrices(input, self.weight, self.bias)
         return super().forward(input)
 
-    def _gains(self, x: Tensor) -> bool:
+    def _faster(self, x: Tensor) -> bool:
         if x.device.type != "cpu" or not linear.AVAILABLE:
             return False
         if self.kernel_size == (1, 1) and x.dtype == torch.float32:
             return True
-        return self.weight.numel() >= _MANY_WEIGHTS and x[:, 0].numel() <= _FEW_POSITIONS
+        return self.weight.numel() >= _MIN_WEIGHTS and x[:, 0].numel() <= _MAX_POSITIONS
 
     @cached_property
     def _keeps_size(self) -> bool:
-        """Whether it is a plain one that gives as many positions as it gets."""
+        """Whether it is a plain convolution whose output has the size of its input."""
         padded = self.padding == tuple(k // 2 for k in self.kernel_size)
         plain = self.dilation == (1, 1) and self.groups == 1 and self.padding_mode == "zeros"
         return padded and plain and self.stride == (1, 1)

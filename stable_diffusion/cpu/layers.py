@@ -1,4 +1,4 @@
-"""Puts the quicker layers into a network."""
+"""Replaces the layers of a network by faster ones."""
 
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
@@ -10,8 +10,8 @@ from stable_diffusion.cpu.linear import QuickLinear
 
 
 def use_quick_layers(network: nn.Module) -> None:
-    """Put a quicker layer in the place of each that has one; weights are not kept."""
-    # the innermost first: attention is made of layers that are quick already
+    """Replace each layer that has a faster equivalent; weights are not kept."""
+    # innermost first: an attention layer takes over its linear layers
     for parent in reversed(list(network.modules())):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:

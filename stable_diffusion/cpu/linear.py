@@ -1,7 +1,7 @@
 """Linear layers in float32 through oneDNN.
 
-PyTorch multiplies float32 matrices with MKL, whose way for processors that are not Intel's is half
-as quick. oneDNN, which PyTorch has with it for convolutions, knows no such difference.
+PyTorch multiplies float32 matrices with MKL, whose code path for processors of other vendors than
+Intel is half as fast. oneDNN, which PyTorch includes for convolutions, makes no such difference.
 """
 
 import torch
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
-_LITTLE = 2**20
-"""Multiplications below which oneDNN takes longer to begin than MKL to finish."""
+_MIN_PRODUCTS = 2**20
+"""Multiplications below which the overhead of oneDNN's call exceeds the time of MKL."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x·Wᵀ + b` in the quickest way there is: (…, in), (out, in), (out,) → (…, out).
+    """`x·Wᵀ + b` by the fastest kernel: (…, in), (out, in), (out,) → (…, out).
 
-    For other types than float32 PyTorch's first choice is as quick; and whoever trains needs it.
+    For types other than float32 PyTorch's default is as fast; training needs it for its gradients.
     """
-    mine = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
-    little = x.numel() * weight.shape[0] < _LITTLE
-    if not mine or little or not AVAILABLE or torch.is_grad_enabled():
+    supported = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
+    small = x.numel() * weight.shape[0] < _MIN_PRODUCTS
+    if not supported or small or not AVAILABLE or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 class QuickLinear(nn.Linear):
-    """A linear layer that takes that way."""
+    """A linear layer that calls `linear`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
         return linear(input, self.weight, self.bias)

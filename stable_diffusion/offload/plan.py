@@ -15,10 +15,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
-from stable_diffusion.networks import unet_prediction
+from stable_diffusion.networks import empty_conditioning, unet_prediction
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
 from stable_diffusion.sharing import clone_sharing_weights
-from stable_diffusion.variants import LATENT_CHANNELS
 
 log = logging.getLogger(__name__)
 
@@ -128,10 +127,9 @@ def parts_in_order(unet: UNet2DConditionModel) -> list[str]:
         if isinstance(module, _PARTS):
             module.register_forward_pre_hook(lambda *_, name=name: called.append(name))
     side = 2 ** len(unet.config["block_out_channels"])
-    width = unet.config["cross_attention_dim"]
     with torch.inference_mode(), torch.device("meta"):
-        x = torch.empty(1, LATENT_CHANNELS, side, side)
-        unet_prediction(ghost, x, torch.empty(1), torch.empty(1, 77, width))
+        x = torch.empty(1, unet.config["in_channels"], side, side)
+        unet_prediction(ghost, x, torch.empty(1), empty_conditioning(unet))
     return called
 
 

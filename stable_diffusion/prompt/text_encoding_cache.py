@@ -25,15 +25,17 @@ class TextEncodingCache:
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
 
-    def of(self, token_ids: Tensor, encode: TextEncoder) -> Tensor:
+    def of(self, token_ids: Tensor, encode: TextEncoder, encoder: str = "text") -> Tensor:
         """Token ids (n, 77) → encoding (n, 77, width), by `encode` where it is not known.
+
+        `encoder` is the name of the text encoder that `encode` calls.
 
         The rows are nobody's to write to.
         """
-        return torch.cat([self._row(row, encode) for row in token_ids.split(1)])
+        return torch.cat([self._row(row, encode, encoder) for row in token_ids.split(1)])
 
-    def _row(self, row: Tensor, encode: TextEncoder) -> Tensor:
-        name = row.cpu().numpy().tobytes()
+    def _row(self, row: Tensor, encode: TextEncoder, encoder: str) -> Tensor:
+        name = encoder.encode() + row.cpu().numpy().tobytes()
         with self._lock:
             known = self._known.get(name)
             if known is not None:

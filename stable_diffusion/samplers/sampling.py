@@ -3,20 +3,17 @@
 import torch
 from torch import Tensor
 
-from stable_diffusion.errors import NumericalError, RecipeError
+from stable_diffusion.bounds import check_steps, check_strength
+from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import Sampler
-from stable_diffusion.samplers.schedule import NoiseSchedule
-
-MAX_STEPS = 1000
 
 
 @torch.no_grad()
 def sample(
     sampler: Sampler,
     denoiser: Denoiser,
-    schedule: NoiseSchedule,
     noise: NoiseSource,
     *,
     steps: int,
@@ -30,8 +27,7 @@ def sample(
 
     Args:
         sampler: a row of `SAMPLERS`.
-        denoiser: what is drawn; float32 on its device.
-        schedule: the noise levels.
+        denoiser: its noise levels and its device are those of the sampling.
         noise: all randomness, n images.
         steps: levels to divide the whole way into, 1 to 1000.
         eta: DDIM's η; the other samplers ignore it.
@@ -49,7 +45,7 @@ def sample(
         NumericalError: the result has values that are not numbers.
     """
     executed = executed_steps(steps, strength if init_latents is not None else 1.0)
-    levels = sampler.spacing(schedule, steps)[steps - executed :].to(denoiser.device)
+    levels = sampler.spacing(denoiser.schedule, steps)[steps - executed :].to(denoiser.device)
     start_noise = noise.initial() if initial_noise is None else initial_noise
     start_noise = start_noise.to(denoiser.device, torch.float32)
     image = None
@@ -57,7 +53,7 @@ def sample(
         start_noise = start_noise * noise_multiplier
         if strength < 1:
             image = init_latents.to(denoiser.device, torch.float32)
-    x = sampler.start(schedule, levels[0], start_noise, image)
+    x = sampler.start(denoiser.schedule, levels[0], start_noise, image)
     latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
     if not torch.isfinite(latents).all():
         raise NumericalError("the network answered with values that are not numbers")
@@ -70,10 +66,8 @@ def executed_steps(steps: int, strength: float = 1.0) -> int:
     Raises:
         RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
     """
-    if not 1 <= steps <= MAX_STEPS:
-        raise RecipeError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
-    if not 0 < strength <= 1:
-        raise RecipeError(f"strength must be above 0 and at most 1, not {strength}")
+    check_steps(steps)
+    check_strength(strength)
     return max(1, min(int(strength * steps), steps))
 
 
@@ -83,5 +77,5 @@ def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) 
     Exact for every sampler but DPM adaptive, where it is a guess: that one samples its `images`
     one after the other and decides on its way how many evaluations each takes.
     """
-    planned = sampler.evaluations(executed_steps)
-    return planned if sampler.exact else planned * images
+    planned = sampler.row.evaluations(executed_steps)
+    return planned if sampler.row.exact else planned * images

@@ -1,1 +1,1 @@
-"""Weights at rest: which files hold a model, what is in them, and how they get into networks."""
+"""Files of weights: which hold a model, what they contain, how networks are loaded from them."""

@@ -7,39 +7,38 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-
-Style = Literal["original", "diffusers"]
+from stable_diffusion.families.parts.part import Layout
 
 PREDICTION_KEY = "prediction"
-# Under what a pickle keeps its tensors, if not bare; of upscalers the averaged ones come first.
+# Keys under which a pickle may keep its tensors; upscalers' averaged weights are preferred.
 WRAPPERS = ("state_dict", "params_ema", "params")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Opened weights: their tensors by name, read when asked for.
+    """Opened weights, whose tensors are read one by one.
 
     Attributes:
         path: the file or folder.
-        names: of the tensors; in a diffusers folder each begins with that of its part, `unet.`,
-            `vae.` or `text_encoder.`.
-        read: a tensor by name, backed by the mapped file.
-        metadata: what the file says of itself.
-        style: how the tensors are called.
+        names: of the tensors; in a diffusers folder each begins with its network's subfolder:
+            `unet.`, `vae.`, `text_encoder.`.
+        read: returns a tensor by name, backed by the mapped file.
+        metadata: the file's own.
+        layout: how the tensors are named.
     """
 
     path: Path
     names: frozenset[str]
     read: Callable[[str], Tensor]
     metadata: Mapping[str, str]
-    style: Style = "original"
+    layout: Layout = "original"
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -67,13 +66,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """What torch saved in a file, if that is a dictionary; else an empty one.
+    """The dictionary that torch saved in a file; empty where it saved something else.
 
     Raises:
         UnreadableModel: it is damaged, of another type, or holds what would run code.
     """
     try:
-        # what torch wrote before it took to zip files cannot be mapped
+        # files from before torch wrote zip archives cannot be mapped
         mapped = zipfile.is_zipfile(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, RuntimeError, ValueError, EOFError) as error:

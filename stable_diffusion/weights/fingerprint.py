@@ -1,4 +1,4 @@
-"""The SHA-256 of a model's weights, computed once and remembered for as long as they stay as is."""
+"""The SHA-256 of a model's weights, computed once and kept until its files change."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.weights.places import files_of
+from stable_diffusion.weights.model_files import files_of
 
 FileSignature = tuple[tuple[str, int, int, int], ...]
 
 
 def file_signature(path: Path) -> FileSignature:
-    """What changes when the weights do: of each file its name, size, time and place on the disk.
+    """What changes when the weights do: name, size, modification time and inode of each file.
 
     Raises:
         ModelNotFound: the file or folder is not there.
@@ -28,7 +28,7 @@ def file_signature(path: Path) -> FileSignature:
 
 
 def size_on_disk(path: Path) -> int:
-    """The bytes of a model's weights. Raises ModelNotFound or UnreadableModel."""
+    """The bytes of a model's files. Raises ModelNotFound or UnreadableModel."""
     return sum(size for _, size, _, _ in file_signature(path))
 
 
@@ -36,7 +36,7 @@ class Fingerprints:
     """SHA-256 sums of models, kept in a file. Safe to share between threads and processes.
 
     Args:
-        file: where they are kept; None: nowhere, then each is computed once in a process.
+        file: JSON file that keeps them; None: they are kept in this process only.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -45,7 +45,7 @@ class Fingerprints:
         self._known: dict[str, str] = {}
 
     def known(self, path: Path) -> str | None:
-        """The fingerprint, if it need not be computed. Raises as `file_signature` does."""
+        """The fingerprint if it was computed before. Raises as `file_signature` does."""
         key = _key(path)
         with self._lock:
             if key not in self._known:
@@ -53,9 +53,9 @@ class Fingerprints:
             return self._known.get(key)
 
     def of(self, path: Path) -> str:
-        """The fingerprint, 64 hex digits: of a file its SHA-256, of a folder that of its files'.
+        """The fingerprint, 64 hex digits: a file's SHA-256; for a folder, that of its files' sums.
 
-        Reads the whole of the weights when they are new. Raises as `file_signature` does.
+        Reads all weights unless it is known. Raises as `file_signature` does.
         """
         found = self.known(path)
         if found is not None:
@@ -66,12 +66,12 @@ class Fingerprints:
         except OSError as error:
             raise UnreadableModel(f"model {path.name!r} cannot be read: {error}") from error
         whole = sums[0] if path.is_file() else hashlib.sha256("".join(sums).encode()).hexdigest()
-        if _key(path) == key:  # else it changed while it was read
+        if _key(path) == key:  # otherwise the files changed during the reading
             self._remember(key, whole)
         return whole
 
     def remember(self, path: Path, fingerprint: str) -> None:
-        """Learn a fingerprint that somebody else has computed. Raises as `file_signature` does."""
+        """Keep a fingerprint that was computed elsewhere. Raises as `file_signature` does."""
         self._remember(_key(path), fingerprint)
 
     def _remember(self, key: str, fingerprint: str) -> None:
@@ -81,7 +81,7 @@ class Fingerprints:
                 return
             kept = self._read() | self._known
             partial = self._file.with_suffix(f".{os.getpid()}.partial")
-            with suppress(OSError):  # a place that cannot be written remembers nothing
+            with suppress(OSError):  # without a writable folder they are kept in this process
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 partial.write_text(json.dumps(kept, indent=1))
                 partial.replace(self._file)

@@ -1,7 +1,7 @@
 """Opens a model in diffusers' layout: a folder with one subfolder for each of its networks.
 
 Each network's weights are one file or several with an index, in full or in half precision;
-.safetensors goes before .bin, and the plain name before one with a variant such as fp16.
+.safetensors is preferred to .bin, and the plain name to one with a variant such as fp16.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stable_diffusion.errors import ModelNotFound
 from stable_diffusion.weights.checkpoint import PREDICTION_KEY, Checkpoint, open_checkpoint
-from stable_diffusion.weights.places import PARTS, read_json, weight_files
+from stable_diffusion.weights.model_files import parts_in, read_json, weight_files
 
 _SCHEDULER = Path("scheduler") / "scheduler_config.json"
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
@@ -26,22 +26,22 @@ def open_folder(path: Path) -> Checkpoint:
     """
     if not path.is_dir():
         raise ModelNotFound(f"model folder {path.name!r} does not exist")
-    places: dict[str, Callable[[str], Tensor]] = {}
-    for part in PARTS:
+    readers: dict[str, Callable[[str], Tensor]] = {}
+    for part in parts_in(path):
         for file in weight_files(path, part):
             opened = open_checkpoint(file)
-            places |= {f"{part}.{name}": opened.read for name in opened.names}
+            readers |= {f"{part.folder}.{name}": opened.read for name in opened.names}
 
     def read(name: str) -> Tensor:
-        return places[name](name.partition(".")[2])
+        return readers[name](name.partition(".")[2])
 
-    stated = prediction_of(path)
-    metadata = {PREDICTION_KEY: stated} if stated else {}
-    return Checkpoint(path, frozenset(places), read, metadata, "diffusers")
+    prediction = prediction_of(path)
+    metadata = {PREDICTION_KEY: prediction} if prediction else {}
+    return Checkpoint(path, frozenset(readers), read, metadata, "diffusers")
 
 
 def prediction_of(path: Path) -> str | None:
-    """What the folder's scheduler says that the UNet estimates: `epsilon` or `v`."""
+    """What the UNet estimates by the folder's scheduler configuration: `epsilon` or `v`."""
     file = path / _SCHEDULER
     if not file.is_file():
         return None

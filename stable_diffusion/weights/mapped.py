@@ -1,7 +1,7 @@
-"""Weights that lie in mapped files: pages the kernel lends, and takes back when nobody needs them.
+"""Weights in mapped files, whose pages can be released while the tensors stay valid.
 
-They belong to private mappings that nobody writes to. Whoever reads a page that was given back gets
-it from the file again, most often from the kernel's own memory of it.
+They are in private mappings that are never written to. A page that is read after its release is
+loaded from the file again, usually from the kernel's page cache.
 """
 
 import ctypes
@@ -16,9 +16,9 @@ _DONT_NEED = 4  # MADV_DONTNEED of Linux
 
 
 class MappedFiles:
-    """Where this process has files mapped now, as the kernel says; empty where it does not say.
+    """The addresses at which this process has files mapped now; empty where /proc is missing.
 
-    It must not outlive the tensors it is asked about: their addresses may be given to others.
+    Use it only while the tensors in question live: their addresses may be reused afterwards.
     """
 
     def __init__(self) -> None:
@@ -32,28 +32,25 @@ class MappedFiles:
         ]
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether a tensor has whole pages, and all of them are a file's."""
+        """Whether a tensor contains whole pages, and all of them are in mapped files."""
         if tensor.device.type != "cpu":
-            return False  # another device's addresses mean nothing here
+            return False  # its address is one of another device
         start, end = _pages(tensor)
         return end > start and any(low <= start and end <= high for low, high in self._ranges)
 
-    def give_back(self, tensor: Tensor) -> None:
-        """Let the kernel take back the pages that a tensor was read from; nothing of other memory.
-
-        Of memory that is no file's this must never be said: it would be wiped.
-        """
+    def release(self, tensor: Tensor) -> None:
+        """Release the pages of a tensor if they are a file's; anonymous memory would be zeroed."""
         if self.holds(tensor):
-            give_back(tensor)
+            release(tensor)
 
 
-def give_back(tensor: Tensor) -> None:
-    """Give back the pages of a tensor that `MappedFiles` holds, while it lives."""
+def release(tensor: Tensor) -> None:
+    """Release the pages of a tensor for which `MappedFiles.holds` is true."""
     start, end = _pages(tensor)
     _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONT_NEED)
 
 
 def _pages(tensor: Tensor) -> tuple[int, int]:
-    """Where the tensor's first whole page begins, and its last one ends."""
+    """The addresses at which the tensor's first whole page begins and its last one ends."""
     start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
     return start, (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE

@@ -1,4 +1,7 @@
-"""What a checkpoint's UNet estimates, the noise or v: its tensors do not tell, its papers do."""
+"""What a checkpoint's UNet estimates, ε or v, by its metadata or the configuration beside it.
+
+Its tensors do not show it.
+"""
 
 import re
 from pathlib import Path
@@ -7,19 +10,28 @@ from typing import Any
 import yaml
 
 from stable_diffusion.errors import UnreadableModel
-from stable_diffusion.variants import Prediction
+from stable_diffusion.families.family import Prediction
 from stable_diffusion.weights.checkpoint import PREDICTION_KEY, Checkpoint
 from stable_diffusion.weights.folder import prediction_of
 
 _CONFIG_SUFFIXES = (".yaml", ".yml")
 # the key of ours and of diffusers' folders, then that of the Stability "modelspec" standard
 _METADATA_KEYS = (PREDICTION_KEY, "modelspec.prediction_type")
-# a tensor that some trainers leave as a sign
-_SIGN = "v_pred"
+# an empty tensor that some trainers add
+_MARKER = "v_pred"
 
 
-def stated_beside(path: Path) -> Prediction | None:
-    """What the files beside the weights say.
+def declared_prediction(path: Path, checkpoint: Checkpoint) -> Prediction | None:
+    """What a model's files say about its prediction: those beside the weights first.
+
+    Raises:
+        UnreadableModel: the configuration cannot be read.
+    """
+    return prediction_beside(path) or prediction_inside(checkpoint)
+
+
+def prediction_beside(path: Path) -> Prediction | None:
+    """What the configuration beside the weights says.
 
     For a file that is the configuration of the same name (`model.yaml` beside
     `model.safetensors`, with the original's `parameterization`); for a folder, its scheduler's.
@@ -36,12 +48,12 @@ def stated_beside(path: Path) -> Prediction | None:
     return None
 
 
-def stated_inside(checkpoint: Checkpoint) -> Prediction | None:
-    """What the weights' own file says."""
+def prediction_inside(checkpoint: Checkpoint) -> Prediction | None:
+    """What the file of the weights says."""
     for key in _METADATA_KEYS:
         if key in checkpoint.metadata:
             return _prediction(checkpoint.metadata[key])
-    return "v" if _SIGN in checkpoint.names else None
+    return "v" if _MARKER in checkpoint.names else None
 
 
 def _prediction(word: object) -> Prediction | None:

@@ -1,4 +1,4 @@
-"""Reads a model's weights from wherever they lie into networks."""
+"""Reads a model's weights from a file or folder into networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from stable_diffusion.half import half_type, with_half
+from stable_diffusion.families.family import Family, Prediction
+from stable_diffusion.half_precision import half_type, with_half_unet
 from stable_diffusion.networks import Networks
-from stable_diffusion.variants import Prediction, Variant
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
+from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
-from stable_diffusion.weights.kinds import identify
-from stable_diffusion.weights.prediction import stated_inside
+from stable_diffusion.weights.prediction import prediction_inside
 from stable_diffusion.weights.state_dict_loading import load_networks
 
 
@@ -21,13 +21,13 @@ class Weights:
     """Networks with their weights.
 
     Attributes:
-        stated: what the weights' own file says that they predict; None: nothing.
-        mapped: whether they lie in a mapped file, whose pages the kernel lends.
+        declared_prediction: what their own file says that they predict; None: nothing.
+        mapped: whether they are in a mapped file, whose pages the kernel can take back.
     """
 
-    variant: Variant
+    family: Family
     networks: Networks
-    stated: Prediction | None
+    declared_prediction: Prediction | None
     mapped: bool = False
 
 
@@ -42,22 +42,22 @@ def read_weights(
     dtype: torch.dtype,
     on_progress: Callable[[float], object] = lambda _share: None,
     *,
-    unet: torch.dtype | None = None,
+    unet_dtype: torch.dtype | None = None,
 ) -> Weights:
-    """Read a model's weights from its file or folder; see `filling.load_networks`.
+    """Read a model's weights from its file or folder; see `state_dict_loading.load_networks`.
 
     Raises:
         ModelNotFound, UnreadableModel.
     """
     checkpoint = open_weights(path)
-    variant = identify(checkpoint)
-    networks = load_networks(checkpoint, variant, device, dtype, on_progress, unet=unet)
-    return Weights(variant, networks, stated_inside(checkpoint))
+    family = detect_family(checkpoint)
+    networks = load_networks(checkpoint, family, device, dtype, on_progress, unet_dtype=unet_dtype)
+    return Weights(family, networks, prediction_inside(checkpoint))
 
 
-def suited(weights: Weights, device: torch.device) -> Weights:
-    """The weights with a UNet in half precision where that pays on this device, else without."""
-    whole = weights.networks
-    dtype = half_type(weights.variant, device)
-    suiting = with_half(whole, dtype) if dtype else replace(whole, half=None)
-    return replace(weights, networks=suiting)
+def with_device_precision(weights: Weights, device: torch.device) -> Weights:
+    """The weights with a second UNet in half precision where this device gains by it."""
+    networks = weights.networks
+    dtype = half_type(weights.family, device)
+    adapted = with_half_unet(networks, dtype) if dtype else replace(networks, half_unet=None)
+    return replace(weights, networks=adapted)

@@ -1,7 +1,7 @@
-"""Puts a checkpoint's tensors into empty networks, one after the other, in their final form.
+"""Loads a checkpoint's tensors into empty networks, one after the other, in their final form.
 
-Each tensor is copied at most once, from the mapped file straight to its device, type and memory
-layout; the pages it was read from are given back at once. So loading never holds the weights twice.
+Each tensor is copied at most once, from the mapped file to its final device, type and memory
+layout; the pages it was read from are released at once. So loading never holds the weights twice.
 """
 
 from collections.abc import Callable
@@ -12,56 +12,56 @@ from torch import Tensor, nn
 
 from stable_diffusion.cpu.layers import use_quick_layers
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.families.family import Family
+from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
-from stable_diffusion.variants import Variant
 from stable_diffusion.weights.checkpoint import Checkpoint
-from stable_diffusion.weights.layout import Layout, Source, spellings
 from stable_diffusion.weights.mapped import MappedFiles
 
-_MOST_TOLD = 4
+_MAX_FAULTS_NAMED = 4
 
 
 def load_networks(
     checkpoint: Checkpoint,
-    variant: Variant,
+    family: Family,
     device: torch.device,
     dtype: torch.dtype,
     on_progress: Callable[[float], object] = lambda _share: None,
     *,
-    unet: torch.dtype | None = None,
+    unet_dtype: torch.dtype | None = None,
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
-    The convolutions of UNet and autoencoder come in the layout "channels last".
+    Convolutions are in the memory layout that their part asks for.
 
     Args:
-        on_progress: is told the share that is loaded, 0..1, after every tensor.
-        unet: the type of the UNet; None: as the others.
+        on_progress: called with the share that is loaded, 0..1, after every tensor.
+        unet_dtype: the type of the UNet; None: `dtype`.
 
     Raises:
         UnreadableModel: tensors are missing or have another shape; the message names them.
     """
-    networks = empty_networks(variant)
-    layout = Layout(variant, checkpoint.style)
-    places = {"text": layout.text, "unet": layout.unet, "vae": layout.vae}
+    networks = empty_networks(family)
     total = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
-    filling = _Filling(checkpoint, device, total, on_progress)
-    for part, module in parts_of(networks):
-        own = unet if unet and part == "unet" else dtype
-        filling.fill(module, places[part], own, channels_last=part != "text")
-    faults = filling.faults
+    loading = _Loading(checkpoint, device, total, on_progress)
+    for part in family.parts:
+        own = unet_dtype if unet_dtype and part.name == "unet" else dtype
+        loading.load(networks.parts[part.name], part, own)
+    faults = loading.faults
     if faults:
-        more = f" and {len(faults) - _MOST_TOLD} more" if len(faults) > _MOST_TOLD else ""
+        rest = len(faults) - _MAX_FAULTS_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
         raise UnreadableModel(
-            f"model {checkpoint.path.name!r} is incomplete: {'; '.join(faults[:_MOST_TOLD])}{more}"
+            f"model {checkpoint.path.name!r} is incomplete: "
+            f"{'; '.join(faults[:_MAX_FAULTS_NAMED])}{more}"
         )
     return networks
 
 
-def empty_networks(variant: Variant) -> Networks:
-    """Networks in evaluation mode that hold no weights at all."""
+def empty_networks(family: Family) -> Networks:
+    """Networks in evaluation mode without weights."""
     with torch.device("meta"):
-        networks = build_networks(variant)
+        networks = build_networks(family)
         for _, module in parts_of(networks):
             use_quick_layers(module)
             module.eval().requires_grad_(False)
@@ -69,7 +69,7 @@ def empty_networks(variant: Variant) -> Networks:
 
 
 def assign(module: nn.Module, state: dict[str, Tensor], device: torch.device) -> None:
-    """Make the tensors themselves the parameters of an empty module, and its buffers real."""
+    """Make the tensors themselves the parameters of an empty module, and create its buffers."""
     module.load_state_dict(state, strict=False, assign=True)
     module.requires_grad_(False)
     for name, buffer in module.named_buffers():
@@ -82,8 +82,8 @@ def assign(module: nn.Module, state: dict[str, Tensor], device: torch.device) ->
 
 
 @dataclass
-class _Filling:
-    """One loading: what is wrong so far, and how much is done."""
+class _Loading:
+    """The state of one loading: faults so far, and how many values are loaded of how many."""
 
     checkpoint: Checkpoint
     device: torch.device
@@ -93,57 +93,50 @@ class _Filling:
     faults: list[str] = field(default_factory=list)
     mapped: MappedFiles = field(default_factory=MappedFiles)
 
-    def fill(
-        self,
-        module: nn.Module,
-        place: Callable[[str], Source],
-        dtype: torch.dtype,
-        *,
-        channels_last: bool,
-    ) -> None:
-        """Fill a module; after a fault go on only to find the others."""
+    def load(self, module: nn.Module, part: Part, dtype: torch.dtype) -> None:
+        """Load a module; after a fault continue only to find the others."""
         state: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters():
-            source = place(name)
-            found = self._read(source)
+            stored = part.stored(name, self.checkpoint.layout)
+            found = self._read(stored, part)
             if found is None:
-                self.faults.append(f"{source.name} is missing")
-            # the original has 1x1 convolutions where ours has linear layers; the numbers are the
-            # same
+                self.faults.append(f"{stored.key} is missing")
+            # the original has 1x1 convolutions where ours has linear layers, of the same numbers
             elif found.numel() != parameter.numel() or found.shape[:1] != parameter.shape[:1]:
                 self.faults.append(
-                    f"{source.name} has shape {tuple(found.shape)}, not {tuple(parameter.shape)}"
+                    f"{stored.key} has shape {tuple(found.shape)}, not {tuple(parameter.shape)}"
                 )
             elif not self.faults:
-                state[name] = self._placed(found, parameter.shape, dtype, last=channels_last)
+                state[name] = self._converted(
+                    found, parameter.shape, dtype, channels_last=part.channels_last
+                )
                 self.done += parameter.numel()
                 self.on_progress(self.done / self.total)
         if not self.faults:
             assign(module, state, self.device)
 
-    def _read(self, source: Source) -> Tensor | None:
-        names = self.checkpoint.names
-        name = next((name for name in spellings(source.name) if name in names), None)
-        if name is None:
+    def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
+        keys = (stored.key, *part.alternative_keys(stored.key))
+        key = next((key for key in keys if key in self.checkpoint.names), None)
+        if key is None:
             return None
-        tensor = self.checkpoint.read(name)
-        if source.third is None:
+        tensor = self.checkpoint.read(key)
+        if stored.third is None:
             return tensor
-        return tensor.chunk(3)[source.third] if tensor.dim() else tensor
+        return tensor.chunk(3)[stored.third] if tensor.dim() else tensor
 
-    def _placed(
-        self, found: Tensor, shape: torch.Size, dtype: torch.dtype, *, last: bool
+    def _converted(
+        self, found: Tensor, shape: torch.Size, dtype: torch.dtype, *, channels_last: bool
     ) -> Tensor:
-        shaped = found.reshape(shape)
-        placed = shaped.to(
+        converted = found.reshape(shape).to(
             self.device,
             dtype,
             memory_format=torch.channels_last
-            if last and len(shape) == 4
+            if channels_last and len(shape) == 4
             else torch.preserve_format,
         )
-        if placed.data_ptr() == found.data_ptr():
-            # never keep what the owner of the file may change or truncate under us
-            placed = placed.clone(memory_format=torch.preserve_format)
-        self.mapped.give_back(found)
-        return placed
+        if converted.data_ptr() == found.data_ptr():
+            # never keep memory of a file that another process may change or truncate
+            converted = converted.clone(memory_format=torch.preserve_format)
+        self.mapped.release(found)
+        return converted

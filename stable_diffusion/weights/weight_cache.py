@@ -1,9 +1,9 @@
-"""Ready copies: a model's weights on disk in their final type and layout, to be mapped as they are.
+"""A cache on disk of models' weights in their final type and layout, which are mapped, not read.
 
-Loading one takes no time and no memory of its own: the pages are the kernel's, and all workers of
-a machine share them. A copy bears the fingerprint of the weights it was made from, so that of
-changed weights is simply another. It is written beside a note of its own checksum; one that was
-touched since then is summed up again before it is used.
+Opening an entry takes no time and no private memory: its pages are in the kernel's page cache, and
+all workers of a machine share them. An entry contains the fingerprint of the weights it was made
+from, so changed weights get another entry. Its checksum, time and size are kept in a file beside
+it; if time or size differ, the checksum is verified before the entry is used.
 """
 
 import hashlib
@@ -21,68 +21,69 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stable_diffusion.errors import UnreadableModel
-from stable_diffusion.half import with_half
+from stable_diffusion.families import family_by_id
+from stable_diffusion.families.family import Prediction
+from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.networks import Networks, parts_of, size_of
-from stable_diffusion.variants import VARIANTS, Prediction
 from stable_diffusion.weights.reading import Weights
 from stable_diffusion.weights.state_dict_loading import assign, empty_networks
 
-_FORMAT = "1"
-_LAST = ":channels_last"
-_STATED: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
+_FORMAT = "2"
+_CHANNELS_LAST = ":channels_last"
+_PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
 _SUFFIX = ".safetensors"
 _TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-_WORTH_IT = 256 * 2**20
-"""Bytes of a model below which a copy saves nothing that is felt."""
-_SPARE = 2 * 2**30
-"""Bytes of the disk that copies leave free."""
+_MIN_BYTES = 256 * 2**20
+"""Bytes of a model below which a cache entry saves no noticeable time."""
+_FREE_BYTES = 2 * 2**30
+"""Bytes of the disk that the cache leaves free."""
 
 
 class WeightCache:
-    """The copies in one folder, the least recently used of which leave when they get too large.
+    """The cache in one folder; the least recently used entries are removed to keep to its size.
 
     Args:
-        folder: where they are; need not exist.
-        most_bytes: how much they may take together; 0: none is made and none is used.
-        worth_it: bytes of a model below which none is made.
+        folder: need not exist.
+        max_bytes: size of all entries together; 0: nothing is written or used.
+        min_bytes: size of a model below which no entry is written.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, *, worth_it: int = _WORTH_IT) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, min_bytes: int = _MIN_BYTES) -> None:
         self._folder = folder
-        self._most = most_bytes
-        self._worth_it = worth_it
+        self._max_bytes = max_bytes
+        self._min_bytes = min_bytes
         self._writing = threading.Lock()
 
     def holds(self, fingerprint: str, dtype: torch.dtype) -> bool:
-        """Whether there is a copy of these weights."""
+        """Whether there is an entry for these weights."""
         return self._path(fingerprint, dtype).is_file()
 
     def open(self, fingerprint: str, dtype: torch.dtype) -> Weights | None:
-        """The copy of these weights, mapped; None when there is none, or one that is damaged."""
+        """The weights, mapped; None when there is no entry or a damaged one, which is removed."""
         path = self._path(fingerprint, dtype)
-        if not self._most or not path.is_file():
+        if not self._max_bytes or not path.is_file():
             return None
         try:
             if not self._intact(path):
-                raise UnreadableModel(f"{path.name} is not as it was written")
+                raise UnreadableModel(f"{path.name} has changed since it was written")
             weights = _read(path, fingerprint)
         except (OSError, SafetensorError, ValueError, KeyError, UnreadableModel):
             self._remove(path)
             return None
         with suppress(OSError):
-            _note(path).touch()  # when it was last used
+            _note(path).touch()  # marks when it was last used
         return weights
 
     def write(self, fingerprint: str, weights: Weights) -> bool:
-        """Write a copy of a loaded model, whole or not at all.
+        """Write an entry for a loaded model, whole or not at all.
 
         Returns:
-            Whether there is one now: not if it is not worth it, or finds no room.
+            Whether there is one now; there is none if the model is too small, or the disk too full.
         """
         dtype = weights.networks.unet.dtype
         size = size_of(weights.networks)
         path = self._path(fingerprint, dtype)
-        if not self._worth_it <= size <= self._most:
+        if not self._min_bytes <= size <= self._max_bytes:
             return False
         partial = path.with_suffix(f".{os.getpid()}.partial")
         with self._writing:
@@ -91,7 +92,7 @@ class WeightCache:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._make_room(size)
-                if shutil.disk_usage(self._folder).free < size + _SPARE:
+                if shutil.disk_usage(self._folder).free < size + _FREE_BYTES:
                     return False
                 checksum = _write(partial, weights, fingerprint)
                 partial.replace(path)
@@ -114,16 +115,16 @@ class WeightCache:
 
     def _make_room(self, size: int) -> None:
         for partial in self._folder.glob("*.partial"):
-            # of a process that died while it wrote
+            # left by a process that died while writing
             if not Path(f"/proc/{partial.suffixes[-2][1:]}").exists():
                 partial.unlink(missing_ok=True)
-        copies = [path for path in self._folder.glob(f"*{_SUFFIX}") if _note(path).is_file()]
-        copies.sort(key=lambda path: _note(path).stat().st_mtime_ns)
-        taken = sum(path.stat().st_size for path in copies)
-        for path in copies:
-            if taken + size <= self._most:
+        entries = [path for path in self._folder.glob(f"*{_SUFFIX}") if _note(path).is_file()]
+        entries.sort(key=lambda path: _note(path).stat().st_mtime_ns)
+        total = sum(path.stat().st_size for path in entries)
+        for path in entries:
+            if total + size <= self._max_bytes:
                 return
-            taken -= path.stat().st_size
+            total -= path.stat().st_size
             self._remove(path)
 
     def _path(self, fingerprint: str, dtype: torch.dtype) -> Path:
@@ -131,7 +132,7 @@ class WeightCache:
 
     @staticmethod
     def _remove(path: Path) -> None:
-        # whoever has it mapped keeps it until it is done
+        # processes that have it mapped keep its pages
         with suppress(OSError):
             path.unlink(missing_ok=True)
             _note(path).unlink(missing_ok=True)
@@ -145,31 +146,31 @@ def _read(path: Path, fingerprint: str) -> Weights:
     file = safe_open(path, framework="pt")
     metadata = file.metadata() or {}
     if (metadata["format"], metadata["fingerprint"]) != (_FORMAT, fingerprint):
-        raise UnreadableModel(f"{path.name} is a copy of other weights")
-    variant = next(v for v in VARIANTS if v.name == metadata["variant"])
-    networks = empty_networks(variant)
+        raise UnreadableModel(f"{path.name} was made from other weights")
+    family = family_by_id(metadata["family"])
+    networks = empty_networks(family)
     states: dict[str, dict[str, Tensor]] = {}
     for key in file.keys():  # noqa: SIM118 - it is no dictionary
         part, _, name = key.partition(".")
         tensor = file.get_tensor(key)
-        if name.endswith(_LAST):
-            name, tensor = name.removesuffix(_LAST), tensor.permute(0, 3, 1, 2)
+        if name.endswith(_CHANNELS_LAST):
+            name, tensor = name.removesuffix(_CHANNELS_LAST), tensor.permute(0, 3, 1, 2)
         states.setdefault(part, {})[name] = tensor
-    if "half" in states:
-        networks = with_half(networks, torch.bfloat16)
+    if "half_unet" in states:
+        networks = with_half_unet(networks, torch.bfloat16)
     for part, module in parts_of(networks):
         if states.get(part, {}).keys() != dict(module.named_parameters()).keys():
             raise UnreadableModel(f"{path.name} is incomplete")
         assign(module, states[part], torch.device("cpu"))
     with path.open("rb") as mapped, suppress(OSError, AttributeError):
         os.posix_fadvise(mapped.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-    return Weights(variant, networks, _STATED[metadata["stated"]], mapped=True)
+    return Weights(family, networks, _PREDICTIONS[metadata["prediction"]], mapped=True)
 
 
 def _write(path: Path, weights: Weights, fingerprint: str) -> str:
-    """Write tensor by tensor, so that nothing is held twice; returns the file's SHA-256.
+    """Write tensor by tensor, so that nothing is in memory twice; returns the file's SHA-256.
 
-    The library's own writer takes all tensors as bytes first.
+    safetensors' own writer converts all tensors to bytes first.
     """
     checksum = hashlib.sha256()
     header = _header(weights, fingerprint)
@@ -191,8 +192,8 @@ def _header(weights: Weights, fingerprint: str) -> bytes:
         "__metadata__": {
             "format": _FORMAT,
             "fingerprint": fingerprint,
-            "variant": weights.variant.name,
-            "stated": weights.stated or "",
+            "family": weights.family.id,
+            "prediction": weights.declared_prediction or "",
         }
     }
     end = 0
@@ -204,16 +205,16 @@ def _header(weights: Weights, fingerprint: str) -> bytes:
             "data_offsets": [start, end],
         }
     text = json.dumps(header).encode()
-    # the data begins at a multiple of 64 bytes, as vector instructions like it
+    # vector instructions load fastest from addresses that are multiples of 64
     return text + b" " * (-(len(text) + 8) % 64)
 
 
 def _tensors(networks: Networks) -> Iterator[tuple[str, Tensor]]:
-    """Every weight as it lies in memory, under its name in a copy."""
+    """Every weight in its memory layout, with its name in the file."""
     for part, module in parts_of(networks):
         for name, parameter in module.named_parameters():
             tensor = parameter.detach()
             if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-                yield f"{part}.{name}{_LAST}", tensor.permute(0, 2, 3, 1)
+                yield f"{part}.{name}{_CHANNELS_LAST}", tensor.permute(0, 2, 3, 1)
             else:
                 yield f"{part}.{name}", tensor

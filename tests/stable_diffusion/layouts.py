@@ -11,19 +11,19 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.networks import Networks, build_networks, parts_of
-from stable_diffusion.variants import Prediction, Variant
 from stable_diffusion.weights.saving import original_tensors
 from tests.stable_diffusion.conftest import transformers_tokenizer
 
 _PADS = {0: "!", 49407: "<|endoftext|>"}
-Write = Callable[[Networks, Variant, Path, torch.dtype], Path]
+Write = Callable[[Networks, Family, Path, torch.dtype], Path]
 
 
-def random_networks(variant: Variant, seed: int = 0) -> Networks:
+def random_networks(family: Family, seed: int = 0) -> Networks:
     """Fresh networks, in which nothing is zero that a mistake could hide behind."""
     torch.manual_seed(seed)
-    networks = build_networks(variant)
+    networks = build_networks(family)
     for _, module in parts_of(networks):
         module.eval().requires_grad_(False)
         for parameter in module.parameters():
@@ -41,61 +41,61 @@ def averaged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     } | {"model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(7)}
 
 
-def safetensors(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+def safetensors(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
     path = folder / "model.safetensors"
-    save_file(original_tensors(networks, variant, dtype), path)
+    save_file(original_tensors(networks, family, dtype), path)
     return path
 
 
 def safetensors_with_ema(
-    networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype
+    networks: Networks, family: Family, folder: Path, dtype: torch.dtype
 ) -> Path:
     path = folder / "model.safetensors"
-    tensors = original_tensors(networks, variant, dtype)
+    tensors = original_tensors(networks, family, dtype)
     save_file(tensors | averaged(tensors), path)
     return path
 
 
-def ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+def ckpt(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
     """As a training run saves: wrapped, with averages, and with numbers beside the tensors."""
     path = folder / "model.ckpt"
-    tensors = original_tensors(networks, variant, dtype)
+    tensors = original_tensors(networks, family, dtype)
     content = {"state_dict": tensors | averaged(tensors), "global_step": 470000, "epoch": 3}
     torch.save(content, path)
     return path
 
 
-def bare_ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+def bare_ckpt(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
     path = folder / "model.ckpt"
-    torch.save(original_tensors(networks, variant, dtype), path)
+    torch.save(original_tensors(networks, family, dtype), path)
     return path
 
 
-def old_ckpt(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
+def old_ckpt(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
     """As torch wrote before it took to zip files."""
     path = folder / "model.ckpt"
-    content = {"state_dict": original_tensors(networks, variant, dtype)}
+    content = {"state_dict": original_tensors(networks, family, dtype)}
     torch.save(content, path, _use_new_zipfile_serialization=False)
     return path
 
 
-def diffusers(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
-    return _diffusers(networks, variant, folder, dtype)
+def diffusers(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, family, folder, dtype)
 
 
 def diffusers_in_shards(
-    networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype
+    networks: Networks, family: Family, folder: Path, dtype: torch.dtype
 ) -> Path:
     size = sum(p.nbytes for p in networks.unet.parameters()) // 3
-    return _diffusers(networks, variant, folder, dtype, max_shard_size=size)
+    return _diffusers(networks, family, folder, dtype, max_shard_size=size)
 
 
-def diffusers_fp16(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
-    return _diffusers(networks, variant, folder, dtype, variant_name="fp16")
+def diffusers_fp16(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, family, folder, dtype, variant="fp16")
 
 
-def diffusers_bin(networks: Networks, variant: Variant, folder: Path, dtype: torch.dtype) -> Path:
-    return _diffusers(networks, variant, folder, dtype, safe_serialization=False)
+def diffusers_bin(networks: Networks, family: Family, folder: Path, dtype: torch.dtype) -> Path:
+    return _diffusers(networks, family, folder, dtype, safe_serialization=False)
 
 
 LAYOUTS: tuple[Write, ...] = (
@@ -112,14 +112,14 @@ LAYOUTS: tuple[Write, ...] = (
 
 
 def pipeline_of(
-    networks: Networks, variant: Variant, prediction: Prediction = "epsilon"
+    networks: Networks, family: Family, prediction: Prediction = "epsilon"
 ) -> StableDiffusionPipeline:
     """diffusers' own pipeline around networks, with the scheduler of `v1-inference.yaml`."""
     return StableDiffusionPipeline(
         vae=networks.vae,
         text_encoder=networks.text,
-        tokenizer=transformers_tokenizer(_PADS[variant.text["pad_token_id"]]),
-        unet=_theirs(networks.unet, variant),
+        tokenizer=transformers_tokenizer(_PADS[family.pad_token]),
+        unet=_theirs(networks.unet, family),
         scheduler=DDIMScheduler(  # type: ignore[arg-type]
             beta_start=0.00085,
             beta_end=0.012,
@@ -135,26 +135,26 @@ def pipeline_of(
     )
 
 
-def _theirs(unet: UNet2DConditionModel, variant: Variant) -> UNet2DConditionModel:
+def _theirs(unet: UNet2DConditionModel, family: Family) -> UNet2DConditionModel:
     """A UNet's weights in diffusers' own layers, of which a folder names the class."""
     with torch.device("meta"):
-        made = UNet2DConditionModel(**variant.unet)
+        made = UNet2DConditionModel(**family.part("unet").config)
     made.load_state_dict(unet.state_dict(), assign=True)
     return made.eval()
 
 
 def _diffusers(
     networks: Networks,
-    variant: Variant,
+    family: Family,
     folder: Path,
     dtype: torch.dtype,
     *,
-    variant_name: str | None = None,
+    variant: str | None = None,
     prediction: Prediction = "epsilon",
     **options: Any,
 ) -> Path:
     path = folder / "model"
-    pipeline = pipeline_of(networks, variant, prediction)
+    pipeline = pipeline_of(networks, family, prediction)
     pipeline.to(dtype=dtype)
-    pipeline.save_pretrained(path, variant=variant_name, **options)
+    pipeline.save_pretrained(path, variant=variant, **options)
     return path

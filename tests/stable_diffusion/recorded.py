@@ -38,7 +38,7 @@ def requests() -> Iterator[tuple[str, Recipe]]:
     init = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
     for key in SAMPLERS:
         yield f"sampler {key}", replace(plain, sampler=key)
-        yield f"img2img {key}", replace(plain, sampler=key, init_image=init, strength=0.6)
+        yield f"img2img {key}", replace(plain, sampler=key, inputs={"init": init}, strength=0.6)
     yield "eta", replace(plain, eta=0.7)
     yield "no negative", replace(plain, negative_prompt="")
     yield "scale 1", replace(plain, guidance_scale=1.0)
@@ -53,7 +53,10 @@ def requests() -> Iterator[tuple[str, Recipe]]:
     yield "optimized", replace(plain, memory_plan="optimized", unet_batch=1, batch_size=2)
     yield "optimized, turbo", replace(plain, memory_plan="optimized", turbo=True, unet_batch=4)
     yield "full", replace(plain, precision="full")
-    yield "noise multiplier", replace(plain, init_image=init, noise_multiplier=1.3, strength=1.0)
+    yield (
+        "noise multiplier",
+        replace(plain, inputs={"init": init}, noise_multiplier=1.3, strength=1.0),
+    )
     yield "tall", replace(plain, width=64, height=96)
     yield "deterministic", replace(plain, deterministic=True)
 

@@ -9,6 +9,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from PIL import Image
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import PromptError, RecipeError, UnknownSampler
 from stable_diffusion.generate import Evaluation, describe, generate
 from stable_diffusion.image import to_tensor
@@ -63,7 +64,7 @@ def test_progress_rises_with_every_evaluation_and_ends_at_one(tiny: Model, sampl
     fractions = [evaluation.fraction for evaluation in seen]
     assert fractions == sorted(fractions)
     assert all(0 < fraction <= 1 for fraction in fractions)
-    if SAMPLERS[sampler].exact:
+    if SAMPLERS[sampler].row.exact:
         assert fractions[-1] == 1
         assert len(set(fractions)) == len(fractions)
 
@@ -107,8 +108,8 @@ def test_our_pictures_are_those_of_diffusers_own_pipeline(tiny: Model) -> None:
     pipeline.set_progress_bar_config(disable=True)
     positive, negative = encode_pair(recipe.prompt, "a tree", tiny.tokenizer, tiny.encode_text)
     theirs = pipeline(
-        prompt_embeds=positive,
-        negative_prompt_embeds=negative,
+        prompt_embeds=positive.context,
+        negative_prompt_embeds=negative.context,
         latents=NoiseSource([recipe.seed], (4, 12, 16)).initial(),
         width=128,
         height=96,
@@ -132,7 +133,7 @@ def test_more_strength_leaves_less_of_the_source(tiny: Model) -> None:
         width=128,
         height=128,
         steps=20,
-        init_image=source,
+        inputs={"init": source},
     )
     distances = []
     for strength in (0.05, 0.5, 1.0):
@@ -143,14 +144,14 @@ def test_more_strength_leaves_less_of_the_source(tiny: Model) -> None:
 
 
 def test_at_full_strength_nothing_of_the_source_is_left(tiny: Model) -> None:
-    black = replace(SMALL, init_image=Image.new("RGB", (64, 64)), strength=1.0)
-    white = replace(SMALL, init_image=Image.new("RGB", (64, 64), "white"), strength=1.0)
+    black = replace(SMALL, inputs={"init": Image.new("RGB", (64, 64))}, strength=1.0)
+    white = replace(SMALL, inputs={"init": Image.new("RGB", (64, 64), "white")}, strength=1.0)
     assert _pictures(tiny, black) == _pictures(tiny, white) == _pictures(tiny, SMALL)
 
 
 def test_a_job_tells_what_its_prompt_meant_and_how_many_steps_ran(tiny: Model) -> None:
     init = Image.new("RGB", (64, 64))
-    told = describe(tiny, replace(SMALL, prompt="a ((cat))", init_image=init, strength=0.5))
+    told = describe(tiny, replace(SMALL, prompt="a ((cat))", inputs={"init": init}, strength=0.5))
     assert told["executed_steps"] == 2
     assert told["model"] == "tiny"
     assert "1.21" in str(told["prompt"])
@@ -165,7 +166,7 @@ def test_a_job_tells_what_its_prompt_meant_and_how_many_steps_ran(tiny: Model) -
         {"batch_size": 0},
         {"strength": 0.0},
         {"strength": 1.5},
-        {"init_image": Image.new("RGB", (8, 8))},
+        {"inputs": {"init": Image.new("RGB", (8, 8))}},
     ],
     ids=str,
 )
@@ -198,7 +199,7 @@ def test_every_sampler_draws_the_same_scene(tiny: Model, sampler: str) -> None:
 
 def test_evaluations_leave_no_gradient_behind(tiny: Model) -> None:
     assert not tiny.predict(
-        torch.zeros(1, 4, 8, 8), torch.zeros(1), torch.zeros(1, 77, 48)
+        torch.zeros(1, 4, 8, 8), torch.zeros(1), Conditioning(torch.zeros(1, 77, 48))
     ).requires_grad
 
 
@@ -216,7 +217,7 @@ def latents_at_once(model: Model, **wishes: object) -> tuple[set[int], list[Imag
 def test_a_large_unet_sees_no_more_latents_at_once_than_asked_for(
     tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stable_diffusion.variants._SMALL", 0)
+    monkeypatch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
     pictures: dict[int | None, list[Image.Image]] = {}
     for at_once, sizes in ((None, {1}), (1, {1}), (4, {4}), (3, {3, 1})):
         seen, pictures[at_once] = latents_at_once(tiny, unet_batch=at_once)

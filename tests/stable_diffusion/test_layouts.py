@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.families.family import Family, Prediction
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.networks import Networks, parts_of
-from stable_diffusion.variants import TINY, TINY_V2, Prediction, Variant
 from tests.stable_diffusion.layouts import (
     LAYOUTS,
     Write,
@@ -25,8 +26,8 @@ from tests.stable_diffusion.layouts import (
 FULL = torch.float32
 
 
-@pytest.fixture(scope="module", params=[TINY, TINY_V2], ids=lambda variant: variant.name)
-def original(request: pytest.FixtureRequest) -> tuple[Variant, Networks]:
+@pytest.fixture(scope="module", params=[TINY, TINY_V2], ids=lambda family: family.id)
+def original(request: pytest.FixtureRequest) -> tuple[Family, Networks]:
     return request.param, random_networks(request.param)
 
 
@@ -41,12 +42,12 @@ def same(model: Model, networks: Networks, dtype: torch.dtype = FULL) -> bool:
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
 def test_every_layout_gives_the_same_weights(
-    original: tuple[Variant, Networks], write: Write, tmp_path: Path
+    original: tuple[Family, Networks], write: Write, tmp_path: Path
 ) -> None:
-    variant, networks = original
-    path = write(networks, variant, tmp_path, FULL)
+    family, networks = original
+    path = write(networks, family, tmp_path, FULL)
     model = load_model(path, name="model")
-    assert model.variant is variant
+    assert model.family is family
     assert same(model, networks)
     assert len(model.hash) == 10
 
@@ -67,16 +68,6 @@ def test_averaged_weights_are_taken_where_there_are_no_others(tmp_path: Path) ->
     save_file(others | averaged(tensors), path)
     unet = load_model(path, name="model").networks.unet
     torch.testing.assert_close(unet.conv_in.weight, networks.unet.conv_in.weight * 0.5)
-
-
-def test_old_spellings_of_the_text_encoder_and_the_autoencoder_are_read(tmp_path: Path) -> None:
-    networks = random_networks(TINY)
-    path = safetensors(networks, TINY, tmp_path, FULL)
-    tensors = load_file(path)
-    save_file(
-        {n.replace("transformer.text_model.", "transformer."): t for n, t in tensors.items()}, path
-    )
-    assert same(load_model(path, name="model"), networks)
 
 
 def predicts(path: Path, presumed: Prediction | None = None) -> Prediction:
@@ -135,32 +126,3 @@ def test_a_folder_that_lacks_something_is_refused_by_what_it_lacks(tmp_path: Pat
     shutil.rmtree(whole / "vae")
     with pytest.raises(UnreadableModel, match="no weights in 'vae'"):
         load_model(whole, name="model")
-
-
-@pytest.mark.parametrize(
-    ("tensors", "says"),
-    [
-        ({"lora_unet_x.lora_up.weight": (1, 1)}, "a LoRA: put it into the loras folder"),
-        ({"emb_params": (1, 768)}, "put it into the embeddings folder"),
-        ({"control_model.x": (1, 1)}, "a ControlNet"),
-        ({"unet.down_blocks.0.attn2.to_k.weight": (320, 2048)}, "Stable Diffusion XL"),
-        ({"double_blocks.0.x": (1, 1)}, "a Flux checkpoint"),
-        (
-            {
-                "model.diffusion_model.input_blocks.1.1.attn2.to_k.weight": (320, 768),
-                "model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3),
-            },
-            "an inpainting model: its UNet takes 9 channels, not 4",
-        ),
-        ({"x.attn2.to_k.weight": (320, 500)}, "text width of 500; known are 768"),
-        ({"first_stage_model.x": (1, 1)}, "no cross-attention to a text; found: first_stage"),
-        ({"x.attn2.to_k.weight": ()}, "text width of 0"),
-    ],
-)
-def test_what_is_no_such_model_is_refused_by_what_it_is(
-    tmp_path: Path, tensors: dict[str, tuple[int, ...]], says: str
-) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
-    with pytest.raises(UnreadableModel, match=says):
-        load_model(path, name="other")

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
-from stable_diffusion.networks import Networks, text_states, unet_prediction
+from stable_diffusion.networks import text_states, unet_prediction
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights
 from tests.stable_diffusion.layouts import pipeline_of
@@ -188,12 +189,8 @@ def test_what_is_no_plain_lora_is_refused_by_its_kind(tmp_path: Path) -> None:
 
 def test_it_is_what_diffusers_makes_of_the_same_file(tiny: Model, kohya: Path) -> None:
     pytest.importorskip("peft")
-    networks = Networks(
-        clone_sharing_weights(tiny.networks.text),
-        clone_sharing_weights(tiny.networks.unet),
-        clone_sharing_weights(tiny.networks.vae),
-    )
-    pipeline = pipeline_of(networks, tiny.variant)
+    networks = tiny.networks.map(clone_sharing_weights)
+    pipeline = pipeline_of(networks, tiny.family)
     pipeline.load_lora_weights(str(kohya), adapter_name="ink")
     pipeline.set_adapters(["ink"], [0.8])
     ours = with_loras(tiny, [(read_lora(kohya), 0.8)])
@@ -203,6 +200,7 @@ def test_it_is_what_diffusers_makes_of_the_same_file(tiny: Model, kohya: Path) -
     with torch.inference_mode():
         states = text_states(networks.text, ids)
         torch.testing.assert_close(ours.encode_text(ids), states, rtol=1e-3, atol=1e-4)
-        expected = unet_prediction(pipeline.unet, x, t, states)
-    torch.testing.assert_close(ours.predict(x, t, states), expected, rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(tiny.predict(x, t, states), expected, rtol=1e-2, atol=1e-3)
+        text = Conditioning(states)
+        expected = unet_prediction(pipeline.unet, x, t, text)
+    torch.testing.assert_close(ours.predict(x, t, text), expected, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(tiny.predict(x, t, text), expected, rtol=1e-2, atol=1e-3)

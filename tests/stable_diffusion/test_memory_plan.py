@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.memory_plan import OffloadedModule, apply_memory_plan
@@ -18,7 +19,6 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiny import PATH
-from stable_diffusion.variants import TINY
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.reading import read_weights
 from stable_diffusion.weights.state_dict_loading import empty_networks
@@ -32,7 +32,7 @@ TURBO = replace(OPTIMIZED, turbo=True)
 @pytest.fixture
 def mapped(tmp_path: Path) -> Model:
     """The tiny model from its ready copy."""
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
     loader.finish()
@@ -59,7 +59,7 @@ def test_it_draws_the_same_picture(tiny: Model, mapped: Model, recipe: Recipe) -
     for model in (tiny, mapped):
         assert drawn(model, recipe) == drawn(model, STANDARD)
         assert drawn(model, recipe) == drawn(model, STANDARD)  # nothing was wiped
-    init = {"init_image": Image.new("RGB", (64, 64), "red"), "strength": 0.7}
+    init = {"inputs": {"init": Image.new("RGB", (64, 64), "red")}, "strength": 0.7}
     assert drawn(mapped, replace(recipe, **init)) == drawn(mapped, replace(STANDARD, **init))
 
 
@@ -106,7 +106,7 @@ def test_weights_that_no_file_has_are_never_given_back(mapped: Model) -> None:
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     weight = mapped.networks.unet.get_parameter(name)
     changed = clone_sharing_weights(mapped.networks.unet, {name: weight.detach() * 2})
-    model = replace(mapped, networks=replace(mapped.networks, unet=changed))
+    model = replace(mapped, networks=mapped.networks.with_parts(unet=changed))
     expected = drawn(model, STANDARD)
     assert expected != drawn(mapped, STANDARD)
     assert drawn(model, OPTIMIZED) == drawn(model, TURBO) == drawn(model, STANDARD) == expected
@@ -167,7 +167,7 @@ def test_a_gpu_has_a_unet_at_hand_in_half_precision_only(tmp_path: Path) -> None
     little = Loader("cuda:0", Fingerprints(None), max_unet_bytes=10**6)
     assert little.estimate_bytes(PATH, offloaded=True) == sizes["text"] + sizes["vae"] + 10**6
     cpu = torch.device("cpu")
-    read = read_weights(PATH, cpu, torch.float32, unet=torch.float16).networks
+    read = read_weights(PATH, cpu, torch.float32, unet_dtype=torch.float16).networks
     types = {name: {w.dtype for w in part.parameters()} for name, part in parts_of(read)}
     assert types == {"text": {torch.float32}, "unet": {torch.float16}, "vae": {torch.float32}}
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
@@ -94,6 +95,8 @@ def test_an_estimate_can_be_looked_at_later_and_elsewhere(tiny: Model) -> None:
 class Linear:
     """A model whose autoencoder mixes the colours in a way of its own, and nothing else."""
 
+    family = TINY
+
     mixing = torch.tensor([[0.9, -1.3, 0.2], [2.0, 0.4, -0.7], [-0.1, 0.5, 3.1], [1.0, 1.0, 1.0]])
     offset = torch.tensor([5.0, -2.0, 0.5, 0.0])
 
@@ -114,7 +117,7 @@ def test_any_mixture_of_colours_is_found_out() -> None:
 
 
 def test_the_chart_shows_every_colour_once_and_no_two_alike_side_by_side() -> None:
-    patches = colour_chart()[:, 8::16, 8::16].permute(1, 2, 0)
+    patches = colour_chart(8)[:, 8::16, 8::16].permute(1, 2, 0)
     assert len({tuple(colour.tolist()) for colour in patches.reshape(-1, 3)}) == 64
     assert (patches[1:] != patches[:-1]).any(-1).all()
     assert (patches[:, 1:] != patches[:, :-1]).any(-1).all()
@@ -123,7 +126,7 @@ def test_the_chart_shows_every_colour_once_and_no_two_alike_side_by_side() -> No
 def test_an_autoencoder_is_asked_once_whatever_models_and_threads_share_it(tiny: Model) -> None:
     with_lora = replace(
         tiny,
-        networks=replace(tiny.networks, unet=clone_sharing_weights(tiny.networks.unet)),
+        networks=tiny.networks.with_parts(unet=clone_sharing_weights(tiny.networks.unet)),
         nbytes=0,
     )
     asked: list[int] = []
@@ -151,7 +154,7 @@ def test_fitting_changes_neither_the_model_nor_the_random_numbers(tiny: Model) -
 def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
     projections = LatentPreview()
     copied = replace(
-        tiny, networks=replace(tiny.networks, vae=clone_sharing_weights(tiny.networks.vae))
+        tiny, networks=tiny.networks.with_parts(vae=clone_sharing_weights(tiny.networks.vae))
     )
     projections.of(copied)
     assert len(projections) == 1

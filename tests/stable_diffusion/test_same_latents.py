@@ -15,22 +15,19 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from torch import Tensor
 
+from stable_diffusion.families.family import Family, Prediction
+from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.families.sd2 import SD2
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.prompt.conditioning import encode_pair
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.estimate import EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
-from stable_diffusion.variants import (
-    STABLE_DIFFUSION_1,
-    STABLE_DIFFUSION_2,
-    TINY,
-    TINY_V2,
-    Prediction,
-    Variant,
-)
 from stable_diffusion.weights.state_dict_loading import empty_networks
 from tests.stable_diffusion.layouts import (
     Write,
@@ -46,11 +43,11 @@ from tests.stable_diffusion.layouts import (
     safetensors_with_ema,
 )
 
-Kind = tuple[str, Variant, Prediction]
+Kind = tuple[str, Family, Prediction]
 KINDS: tuple[Kind, ...] = (
-    ("sd15", STABLE_DIFFUSION_1, "epsilon"),
-    ("sd21", STABLE_DIFFUSION_2, "epsilon"),
-    ("sd21v", STABLE_DIFFUSION_2, "v"),
+    ("sd15", SD1, "epsilon"),
+    ("sd21", SD2, "epsilon"),
+    ("sd21v", SD2, "v"),
 )
 SMALL_KINDS: tuple[Kind, ...] = (("small", TINY, "epsilon"), ("small-v2", TINY_V2, "v"))
 LAYOUTS: tuple[Write, ...] = (
@@ -97,21 +94,20 @@ def noise() -> Tensor:
 
 def our_latents(model: Model) -> Tensor:
     positive, negative = encode_pair(PROMPT, NEGATIVE, model.tokenizer, model.encode_text)
-    schedule = NoiseSchedule()
     denoiser = Denoiser(
         partial(model.predict, precision="full"),
-        schedule,
+        NoiseSchedule(),
         prediction=model.prediction,
         positive=positive,
         negative=negative,
-        guidance_scale=SCALE,
+        options=EstimateOptions(guidance_scale=SCALE),
     )
     source = NoiseSource([9], (4, SIDE // 8, SIDE // 8))
-    return sample(resolve("ddim"), denoiser, schedule, source, steps=STEPS)
+    return sample(resolve("ddim"), denoiser, source, steps=STEPS)
 
 
 def their_latents(path: Path, kind: Kind, folder: Path) -> Tensor:
-    _, variant, prediction = kind
+    _, family, prediction = kind
     options: dict[str, Any] = {"torch_dtype": torch.float32, "local_files_only": True}
     if path.is_dir():
         fp16 = bool(list(path.glob("unet/*.fp16.*")))
@@ -119,7 +115,7 @@ def their_latents(path: Path, kind: Kind, folder: Path) -> Tensor:
             path, variant="fp16" if fp16 else None, **options
         )
     else:
-        config = configurations(folder / "config", variant, prediction)
+        config = configurations(folder / "config", family, prediction)
         pipeline = StableDiffusionPipeline.from_single_file(
             str(path), config=str(config), safety_checker=None, **options
         )
@@ -137,10 +133,10 @@ def their_latents(path: Path, kind: Kind, folder: Path) -> Tensor:
     return made.images
 
 
-def configurations(path: Path, variant: Variant, prediction: Prediction) -> Path:
+def configurations(path: Path, family: Family, prediction: Prediction) -> Path:
     """What `from_single_file` fetches from the hub, written here: everything but the weights."""
     shutil.rmtree(path, ignore_errors=True)
-    pipeline = pipeline_of(empty_networks(variant), variant, prediction)
+    pipeline = pipeline_of(empty_networks(family), family, prediction)
     pipeline.save_config(path)
     for part in ("unet", "vae", "scheduler"):
         getattr(pipeline, part).save_config(path / part)
@@ -158,18 +154,18 @@ def say_what_it_predicts(path: Path, prediction: Prediction) -> None:
 
 def agree(kind: Kind, networks: Networks, write: Write, folder: Path) -> None:
     """Write, load by both, compare, delete."""
-    name, variant, prediction = kind
-    path = write(networks, variant, folder, torch.float16)
+    name, family, prediction = kind
+    path = write(networks, family, folder, torch.float16)
     try:
         if path.is_dir():
             # a folder states it in its scheduler
             (path / "scheduler" / "scheduler_config.json").unlink()
-            pipeline_of(networks, variant, prediction).scheduler.save_config(path / "scheduler")
+            pipeline_of(networks, family, prediction).scheduler.save_config(path / "scheduler")
         say_what_it_predicts(path, prediction)
         theirs = their_latents(path, kind, folder)
         gc.collect()
         model = load_model(path, name=name)
-        assert (model.variant, model.prediction) == (variant, prediction)
+        assert (model.family, model.prediction) == (family, prediction)
         ours = our_latents(model)
     finally:
         shutil.rmtree(folder)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stable_diffusion.families.tiny import TINY_V2
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
-from stable_diffusion.variants import TINY_V2
 from stable_diffusion.weights import reading
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
@@ -53,7 +53,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def loader(tmp_path: Path, most_bytes: int = PLENTY) -> Loader:
-    copies = WeightCache(tmp_path / "copies", most_bytes, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", most_bytes, min_bytes=0)
     return Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATH, PATH_V2, PATHS
-from stable_diffusion.variants import TINY, TINY_V2
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
 from training.examinations import blends, emphasis, pairs, single_objects
@@ -37,8 +37,8 @@ def test_it_is_small_enough_for_the_repository(path: Path) -> None:
 
 def test_one_is_a_stable_diffusion_1_and_one_a_2() -> None:
     kinds = {path: load_model(path, name="x") for path in PATHS}
-    assert (kinds[PATH].variant, kinds[PATH].prediction) == (TINY, "epsilon")
-    assert (kinds[PATH_V2].variant, kinds[PATH_V2].prediction) == (TINY_V2, "v")
+    assert (kinds[PATH].family, kinds[PATH].prediction) == (TINY, "epsilon")
+    assert (kinds[PATH_V2].family, kinds[PATH_V2].prediction) == (TINY_V2, "v")
 
 
 def test_its_tensors_are_half_precision_under_the_original_names(path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_weak_img2img_keeps_its_source_and_a_strong_one_follows_the_prompt(
 ) -> None:
     source = examiner.draw("a green star on a white background", 5)
     weak, strong = (
-        examiner.draw("a purple duck on a beach", 6, init_image=source, strength=strength)
+        examiner.draw("a purple duck on a beach", 6, inputs={"init": source}, strength=strength)
         for strength in (0.2, 0.9)
     )
     assert main_colour(weak, "white") == "green"

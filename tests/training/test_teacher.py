@@ -5,10 +5,11 @@ import random
 import pytest
 import torch
 
+from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.networks import Networks, unet_prediction
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
-from stable_diffusion.variants import TINY, TINY_V2
 from tests.stable_diffusion.layouts import random_networks
 from training.captions import Piece
 from training.teacher import Teacher, heard
@@ -29,13 +30,13 @@ def networks() -> Networks:
 
 def test_its_v_and_its_noise_mean_one_picture(networks: Networks) -> None:
     teacher = Teacher(networks.unet, networks.text, ClipTokenizer())
-    mine = batch_of(TINY.text["pad_token_id"])
+    mine = batch_of(TINY.pad_token)
     t = torch.tensor([50, 950])
     alpha = NoiseSchedule().alphas_cumprod.float()[t].view(-1, 1, 1, 1)
     noised = torch.randn(2, 4, 8, 8)
     with torch.no_grad():
         hidden = heard(networks.text, mine.ids, mine.weights, OWN)
-        noise = unet_prediction(networks.unet, noised, t, hidden)
+        noise = unet_prediction(networks.unet, noised, t, Conditioning(hidden))
     v = teacher.velocity(noised, t, alpha, mine.ids, mine.weights, OWN)
     by_noise = (noised - (1 - alpha).sqrt() * noise) / alpha.sqrt()
     by_v = alpha.sqrt() * noised - (1 - alpha).sqrt() * v
@@ -44,7 +45,7 @@ def test_its_v_and_its_noise_mean_one_picture(networks: Networks) -> None:
 
 def test_it_reads_captions_as_its_own_tokenizer_would(networks: Networks) -> None:
     teacher = Teacher(networks.unet, networks.text, ClipTokenizer())
-    own, students = batch_of(TINY.text["pad_token_id"]), batch_of(TINY_V2.text["pad_token_id"])
+    own, students = batch_of(TINY.pad_token), batch_of(TINY_V2.pad_token)
     assert not torch.equal(own.ids, students.ids)
     t, alpha, noised = (
         torch.tensor([500, 500]),
@@ -59,7 +60,7 @@ def test_it_reads_captions_as_its_own_tokenizer_would(networks: Networks) -> Non
 
 
 def test_a_share_of_another_caption_is_heard(networks: Networks) -> None:
-    batch = batch_of(TINY.text["pad_token_id"])
+    batch = batch_of(TINY.pad_token)
     with torch.no_grad():
         whole = heard(networks.text, batch.ids, batch.weights, OWN)
         mixed = heard(networks.text, batch.ids, batch.weights, 0.75 * OWN)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.generate import generate
 from stable_diffusion.model import load_model
 from stable_diffusion.networks import text_states
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.variants import TINY, TINY_V2
 from stable_diffusion.weights.saving import save_checkpoint
 from training.captions import Piece
 from training.denoiser import Lesson
@@ -52,21 +52,21 @@ def test_the_model_that_training_leaves_can_draw(trained: Path) -> None:
 
 def test_the_second_model_begins_where_the_first_stopped(trained: Path, tmp_path: Path) -> None:
     base = opened(trained / "made.safetensors", TINY, CPU)
-    shop = replace(workshop(tmp_path, SHORT), variant=TINY_V2, base=base, latents=trained)
+    shop = replace(workshop(tmp_path, SHORT), family=TINY_V2, base=base, latents=trained)
     begun, given = make_unet(shop).state_dict(), base.unet.state_dict()
     assert torch.equal(begun["conv_in.weight"], given["conv_in.weight"])
     (networks,) = make_model(shop)
     assert networks.vae is base.vae
     save_checkpoint(networks, TINY_V2, tmp_path / "second.safetensors", "v")
     model = load_model(tmp_path / "second.safetensors", name="second")
-    assert (model.variant, model.prediction) == (TINY_V2, "v")
+    assert (model.family, model.prediction) == (TINY_V2, "v")
     (picture,) = generate(model, Recipe(prompt="a red cat", width=64, height=64, steps=2))
     assert picture.image.size == (64, 64)
 
 
 def test_the_second_text_encoder_comes_to_say_what_the_first_says(trained: Path) -> None:
     base = opened(trained / "made.safetensors", TINY, CPU)
-    tokens = CaptionTokens(ClipTokenizer(pad=TINY_V2.text["pad_token_id"]))
+    tokens = CaptionTokens(ClipTokenizer(pad=TINY_V2.pad_token))
     of_base = CaptionTokens(ClipTokenizer())
     text = build_text_encoder(TINY_V2, tokens.known)
     steps = count()
@@ -84,7 +84,7 @@ def test_the_second_text_encoder_comes_to_say_what_the_first_says(trained: Path)
 
 def test_a_unet_listens_to_the_second_text_encoder_as_to_the_first(trained: Path) -> None:
     base = opened(trained / "made.safetensors", TINY, CPU)
-    shop = replace(workshop(trained, SHORT), variant=TINY_V2, base=base)
+    shop = replace(workshop(trained, SHORT), family=TINY_V2, base=base)
     translation, states = torch.randn(48, 40), torch.randn(1, 77, 40)
     unet = make_unet(shop, translation)
     name = "mid_block.attentions.0.transformer_blocks.0.attn2"

@@ -15,9 +15,9 @@ from jobs.names import model_named, usual_prediction
 from jobs.workers import Workers
 from stable_diffusion.errors import ModelError
 from stable_diffusion.loader import Loader
+from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
-from stable_diffusion.weights.kinds import identify
-from stable_diffusion.weights.prediction import stated_beside, stated_inside
+from stable_diffusion.weights.prediction import declared_prediction
 from stable_diffusion.weights.reading import open_weights
 from stable_diffusion.weights.state_dict_loading import load_networks
 from worker.commands import pulling
@@ -48,7 +48,7 @@ def list_models(
     table = Table("name", "kind", "size", "hash", "resident")
     for name, path in sorted(settings.catalogue.installed().items()):
         try:
-            kind = loader.kind(path, usual_prediction(name))
+            kind = loader.describe(path, usual_prediction(name)).kind
             size = f"{size_on_disk(path) / 1e9:.2f} GB"
             known = fingerprints.of(path) if hashes else fingerprints.known(path) or ""
         except ModelError as error:
@@ -91,10 +91,10 @@ def check(
         if not path.exists():
             _, path = settings.catalogue.find(file)
         checkpoint = open_weights(path)
-        variant = identify(checkpoint)
+        family = detect_family(checkpoint)
         # nothing is read: only whether every tensor is there, in its shape
-        load_networks(checkpoint, variant, torch.device("meta"), torch.float32)
-        stated = stated_beside(path) or stated_inside(checkpoint)
+        load_networks(checkpoint, family, torch.device("meta"), torch.float32)
+        declared = declared_prediction(path, checkpoint)
         usual = usual_prediction(model_named(path.name))
         fingerprint = _fingerprints(settings).of(path)
         offer = pulling.recorded(path)
@@ -104,8 +104,8 @@ def check(
         _fail(f"{path.name} is not what was pulled from {offer.repository}: it has changed since")
     table = Table.grid(padding=(0, 2))
     table.add_row("name", model_named(path.name))
-    table.add_row("kind", f"{variant.name}, in the {checkpoint.style} layout")
-    said = f"{stated}, as it says" if stated else f"{usual or variant.prediction}, as is usual"
+    table.add_row("kind", f"{family.id}, in the {checkpoint.layout} layout")
+    said = f"{declared}, as it says" if declared else f"{usual or family.prediction}, as is usual"
     table.add_row("predicts", said)
     table.add_row("size", f"{size_on_disk(path) / 1e9:.2f} GB, {len(checkpoint.names)} tensors")
     table.add_row("sha256", fingerprint)

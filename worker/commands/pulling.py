@@ -18,7 +18,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers
 
-from stable_diffusion.variants import Prediction
+from stable_diffusion.families.family import Prediction
 from stable_diffusion.weights.fingerprint import Fingerprints
 from worker.commands.sources import Source
 from worker.errors import PullFailed

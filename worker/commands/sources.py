@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.names import model_named
-from stable_diffusion.variants import Prediction
+from stable_diffusion.families.family import Prediction
 from worker.errors import BadSource
 
 TABLE = Path(__file__).with_name("sources.toml")

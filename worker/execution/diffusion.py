@@ -114,7 +114,7 @@ class StableDiffusion:
         return rare and self.device != "cpu"
 
     def kind(self, name: str, path: Path) -> str:
-        return self._loader.kind(path, usual_prediction(name))
+        return self._loader.describe(path, usual_prediction(name)).kind
 
     def known_hash(self, path: Path) -> str:
         return (self._fingerprints.known(path) or "")[:HASH_DIGITS]

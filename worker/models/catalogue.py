@@ -6,7 +6,7 @@ from pathlib import Path
 from jobs.names import DEFAULT_MODEL, model_named
 from stable_diffusion import tiny
 from stable_diffusion.prompt.grammar import LoraTag, loras_of
-from stable_diffusion.weights.places import is_model_folder
+from stable_diffusion.weights.model_files import is_model_folder
 from worker.errors import UnknownLora, UnknownModel
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 

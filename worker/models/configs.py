@@ -18,10 +18,9 @@ def configured(model: Model, config: str | None) -> tuple[Model, tuple[str, ...]
     if config is None:
         return model, ()
     described = CONFIGS[config]
-    family = "v2" if model.variant.text_layout == "open_clip" else "v1"
     known = network_kind(model.name)
     if known == described:
         return model, ()
-    if known or described.removesuffix("-v") != family:
+    if known or described.removesuffix("-v") != model.family.configuration:
         return model, (f"config: {config} does not fit the model {model.name}; its own was used",)
     return replace(model, prediction="v" if described == "v2-v" else "epsilon"), ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stable_diffusion.embeddings import read_embedding, with_embeddings
+from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import pattern_of
 from stable_diffusion.prompt.grammar import tokens_of
@@ -46,7 +46,7 @@ class Vectors:
             for match in pattern.finditer(prompt)
         }
         vectors = {name: self._vectors(installed[name]) for name in sorted(named)}
-        width = model.variant.context_width
+        width = embedding_width(model)
         fitting = {name: rows for name, rows in vectors.items() if rows.shape[1] == width}
         warnings = tuple(
             f"embedding {name}: it was made for another kind of model ({rows.shape[1]} numbers a "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jobs.workers import ModelFacts
 from stable_diffusion.errors import ModelError
-from stable_diffusion.weights.places import files_of
+from stable_diffusion.weights.model_files import files_of
 from worker.background.periodic_thread import PeriodicThread
 from worker.execution.engine import Engine
 from worker.models.catalogue import Catalogue

@@ -6,14 +6,15 @@ import torch.nn.functional as F
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.cpu import attention as module
 from stable_diffusion.cpu.attention import attention
 from stable_diffusion.cpu.convolution import QuickConvolution, as_matrices
 from stable_diffusion.cpu.layers import use_quick_layers
 from stable_diffusion.cpu.linear import AVAILABLE, QuickLinear
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
-from stable_diffusion.variants import TINY
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
@@ -29,7 +30,7 @@ def test_this_pytorch_has_what_the_linear_layers_are_made_of() -> None:
 def test_a_linear_layer_multiplies_as_pytorchs(
     shape: tuple[int, ...], bias: bool, little: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stable_diffusion.cpu.linear._LITTLE", little)
+    monkeypatch.setattr("stable_diffusion.cpu.linear._MIN_PRODUCTS", little)
     layer = QuickLinear(16, 9, bias)
     x = torch.randn(shape)
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
@@ -131,8 +132,8 @@ def test_attention_attends_as_pytorchs(
     wide: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_CACHED", cached)
-    monkeypatch.setattr(module, "_CACHED_FULL", cached)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", cached)
+    monkeypatch.setattr(module, "_BLOCK_BYTES_FLOAT32", cached)
     monkeypatch.setattr(module, "wide_amd", lambda: wide)
     query, key, value = (of_heads(count, 24, dtype) for count in (tokens, keys, keys))
     ours = attention(query, key, value)
@@ -153,9 +154,9 @@ def test_attention_still_learns() -> None:
 def test_a_unet_predicts_what_it_predicts_in_diffusers(tiny: Model) -> None:
     kinds = {type(layer).__name__ for layer in tiny.networks.unet.modules()}
     assert kinds & {"Attention", "Linear", "Conv2d"} == set()
-    theirs = UNet2DConditionModel(**TINY.unet).eval()
+    theirs = UNet2DConditionModel(**TINY.part("unet").config).eval()
     theirs.load_state_dict(tiny.networks.unet.state_dict())
-    x, text = torch.randn(2, 4, 96, 80), torch.randn(2, 154, TINY.context_width)
+    x, text = torch.randn(2, 4, 96, 80), Conditioning(torch.randn(2, 154, TINY.context_width))
     t = torch.tensor([999.0, 3.5])
     expected = unet_prediction(theirs, x, t, text)
     torch.testing.assert_close(

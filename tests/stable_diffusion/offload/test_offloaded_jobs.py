@@ -10,11 +10,11 @@ from torch import Tensor
 
 from stable_diffusion import memory_plan
 from stable_diffusion.generate import generate
-from stable_diffusion.half import with_half
+from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
-from stable_diffusion.networks import Networks, parts_of
+from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream, Event
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.recipe import Recipe
@@ -34,7 +34,7 @@ def offloaded(model: Model, recipe: Recipe) -> Model:
 
 
 def twins(model: Model) -> Networks:
-    return Networks(*(clone_sharing_weights(network) for _, network in parts_of(model.networks)))  # type: ignore[arg-type]
+    return model.networks.map(clone_sharing_weights)
 
 
 @pytest.mark.parametrize("turbo", [False, True])
@@ -51,7 +51,7 @@ def test_a_job_is_drawn_with_weights_that_come(
     )
     offload_cache = None if most is None else OffloadCache(most, CPU)
     recipe = replace(RECIPE, memory_plan="optimized", precision=precision, turbo=turbo)
-    whole = with_half(tiny.networks, torch.float16)
+    whole = with_half_unet(tiny.networks, torch.float16)
     planned = offloaded(replace(tiny, offload_cache=offload_cache), recipe)
     as_planned = replace(recipe, memory_plan="standard", iterations=2, unet_batch=1)
     expected = [p.image.tobytes() for p in generate(replace(tiny, networks=whole), as_planned)]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stable_diffusion.model import Model
-from stable_diffusion.networks import placed
+from stable_diffusion.networks import moved
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
 from stable_diffusion.offload.plan import PLACES, OffloadCache, OffloadPlan, pack, parts_in_order
 from stable_diffusion.sharing import clone_sharing_weights, fill_slots
@@ -69,7 +69,7 @@ def test_only_the_last_unet_stays_packed(tiny: Model) -> None:
 def test_weights_keep_their_layout_and_take_the_type_asked_for() -> None:
     convolution, norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
     network = nn.Sequential(convolution, norm)
-    placed(convolution, channels_last=True)
+    moved(convolution, channels_last=True)
     expected = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     parcel = PinnedBuffer(network, ["0", "1"], torch.float16)
     fill_slots(parcel.unpacked(network, parcel.home.clone()))

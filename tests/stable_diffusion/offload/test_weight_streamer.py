@@ -7,12 +7,13 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.plan import OffloadPlan, pack
 from stable_diffusion.offload.weight_streamer import Stream
 from stable_diffusion.sharing import clone_sharing_weights
-from stable_diffusion.variants import TINY
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 from tests.stable_diffusion.offload.test_plan import size_of
 
@@ -24,7 +25,7 @@ def evaluated(unet: UNet2DConditionModel, seed: int = 1, side: int = 8) -> Tenso
     x = torch.randn(1, 4, side, side, generator=random)
     text = torch.randn(1, 77, TINY.context_width, generator=random)
     with torch.inference_mode():
-        return unet_prediction(unet, x, torch.tensor([500.0]), text)
+        return unet_prediction(unet, x, torch.tensor([500.0]), Conditioning(text))
 
 
 @dataclass

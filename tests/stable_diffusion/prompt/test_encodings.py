@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stable_diffusion import model as engine_model
+from stable_diffusion import networks as engine_networks
 from stable_diffusion.embeddings import with_embeddings
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import read_lora, with_loras
@@ -24,13 +24,13 @@ SMALL = Recipe(prompt="a red circle", width=64, height=64, steps=1)
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every row that a text encoder was asked for."""
     rows: list[Any] = []
-    real = engine_model.text_states
+    real = engine_networks.text_states
 
     def counted(text: Any, ids: Tensor) -> Tensor:
         rows.append(ids)
         return real(text, ids)
 
-    monkeypatch.setattr(engine_model, "text_states", counted)
+    monkeypatch.setattr(engine_networks, "text_states", counted)
     return rows
 
 
@@ -70,7 +70,7 @@ def test_the_optimized_plan_knows_what_standard_has_encoded(
 
 
 def test_another_text_encoder_is_asked_anew(fresh: Model, tmp_path: Path) -> None:
-    width = fresh.variant.context_width
+    width = fresh.family.context_width
     plain = drawn(fresh, prompt="a mark")
     for value in (0.5, -0.5):
         marked = with_embeddings(fresh, {"mark": torch.full((1, width), value)})

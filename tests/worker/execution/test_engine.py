@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from jobs.request import parse_request
 from jobs.status import JobState
+from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.networks import build_networks
-from stable_diffusion.variants import TINY, TINY_V2
 from stable_diffusion.weights.saving import original_tensors, save_checkpoint
 from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench

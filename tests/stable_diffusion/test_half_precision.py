@@ -10,16 +10,17 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from stable_diffusion import half
+from stable_diffusion import half_precision
+from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import generate
-from stable_diffusion.half import half_type, with_half
+from stable_diffusion.half_precision import half_type, with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, size_of
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
-from stable_diffusion.variants import STABLE_DIFFUSION_1, TINY
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
 
@@ -33,15 +34,15 @@ LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
 @pytest.fixture(scope="module")
 def both(tiny: Model) -> Model:
     """The tiny model with a UNet in bfloat16 beside the one in float32."""
-    networks = with_half(tiny.networks, torch.bfloat16)
+    networks = with_half_unet(tiny.networks, torch.bfloat16)
     return replace(tiny, networks=networks, nbytes=size_of(networks))
 
 
 @pytest.fixture
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half precision pays, whatever the CPU and however small the network."""
-    monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-    monkeypatch.setattr("stable_diffusion.variants._SMALL", 0)
+    monkeypatch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
 
 
 def drawn(model: Model, recipe: Recipe) -> Image.Image:
@@ -75,28 +76,28 @@ def test_mixed_is_another_name_for_it(both: Model) -> None:
 def test_it_pays_on_a_cpu_that_has_it_in_hardware_for_large_networks_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-    assert half_type(STABLE_DIFFUSION_1, CPU) == torch.bfloat16
+    monkeypatch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
+    assert half_type(SD1, CPU) == torch.bfloat16
     assert half_type(TINY, CPU) is None
-    monkeypatch.setattr(half, "cpu_has_fast_bfloat16", lambda: False)
-    assert half_type(STABLE_DIFFUSION_1, CPU) is None
+    monkeypatch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: False)
+    assert half_type(SD1, CPU) is None
 
 
 def test_it_pays_on_every_gpu() -> None:
-    for variant in (STABLE_DIFFUSION_1, TINY):
-        assert half_type(variant, torch.device("cuda:1")) == torch.float16
+    for family in (SD1, TINY):
+        assert half_type(family, torch.device("cuda:1")) == torch.float16
 
 
 @pytest.mark.usefixtures("everywhere")
 def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     first = loader.load("tiny", PATH)
     loader.finish()
     second = loader.load("tiny", PATH)
-    assert first.networks.half
-    assert second.networks.half
-    assert {w.dtype for w in second.networks.half.parameters()} == {torch.bfloat16}
+    assert first.networks.half_unet
+    assert second.networks.half_unet
+    assert {w.dtype for w in second.networks.half_unet.parameters()} == {torch.bfloat16}
     assert drawn(first, FAST) == drawn(second, FAST)
     assert drawn(first, FULL) == drawn(second, FULL)
     expected = sum(w.nbytes for _, part in parts_of(first.networks) for w in part.parameters())
@@ -109,15 +110,15 @@ def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
 def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, worth_it=0)
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     with monkeypatch.context() as patch:
-        patch.setattr(half, "cpu_has_fast_bfloat16", lambda: True)
-        patch.setattr("stable_diffusion.variants._SMALL", 0)
+        patch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
+        patch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
         loader.load("tiny", PATH)
         loader.finish()
     model = loader.load("tiny", PATH)
-    assert model.networks.half is None
+    assert model.networks.half_unet is None
     assert model.nbytes == loader.estimate_bytes(PATH)
     assert drawn(model, FAST) == drawn(model, FULL)
 
@@ -130,11 +131,11 @@ def test_a_lora_changes_both(both: Model, tmp_path: Path) -> None:
     save_file(dict(zip(names, tensors, strict=True)), path)
     lora = read_lora(path)
     made = with_loras(both, [(lora, 1.0)])
-    assert made.networks.half
-    changed = made.networks.half.get_parameter(f"{LAYER}.weight")
+    assert made.networks.half_unet
+    changed = made.networks.half_unet.get_parameter(f"{LAYER}.weight")
     torch.testing.assert_close(changed.detach(), (weight + tensors[0] @ tensors[1]).bfloat16())
     assert made.nbytes == lora_size(both, [lora]) == weight.numel() * (4 + 2)
     assert drawn(made, FAST) != drawn(both, FAST)
-    assert made.networks.half.get_parameter("conv_in.weight") is (
-        both.networks.half and both.networks.half.get_parameter("conv_in.weight")
+    assert made.networks.half_unet.get_parameter("conv_in.weight") is (
+        both.networks.half_unet and both.networks.half_unet.get_parameter("conv_in.weight")
     )

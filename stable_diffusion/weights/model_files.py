@@ -1,20 +1,16 @@
-"""Where a model's weights lie: its file, or the files of a folder in diffusers' layout.
+"""The files that hold a model's weights: one, or those of a folder in diffusers' layout.
 
-Light on purpose (no torch): a worker tells what is installed before it has imported anything heavy.
+Imports no torch: a worker lists its models before it has imported it.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+from stable_diffusion import families
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.families.parts.part import Part
 
-# subfolder -> the stems its weights may have
-PARTS = {
-    "unet": ("diffusion_pytorch_model",),
-    "vae": ("diffusion_pytorch_model",),
-    "text_encoder": ("model", "pytorch_model"),
-}
 _SUFFIXES = (".safetensors", ".bin")
 _INDEX = ".index.json"
 
@@ -28,34 +24,50 @@ def files_of(path: Path) -> list[Path]:
     """The files that hold a model's weights. Raises UnreadableModel for a folder without them."""
     if not path.is_dir():
         return [path]
-    return [file for part in PARTS for file in weight_files(path, part)]
+    return [file for part in parts_in(path) for file in weight_files(path, part)]
 
 
-def weight_files(path: Path, part: str) -> list[Path]:
-    """The files that hold the weights of one part of a model folder, at least one.
+def parts_in(path: Path) -> tuple[Part, ...]:
+    """The networks whose weights a model folder holds, by the subfolders it has.
+
+    They are those of the family that lacks the fewest of its subfolders; of several such families,
+    of the one that has the most.
+    """
+
+    def fit(parts: tuple[Part, ...]) -> tuple[int, int]:
+        present = sum((path / part.folder).is_dir() for part in parts)
+        return present - len(parts), present
+
+    parts = max((family.parts for family in families.FAMILIES), key=fit)
+    # text encoders last: the fingerprint of a folder depends on the order of its files
+    return tuple(sorted(parts, key=lambda part: ("unet", "vae", part.name).index(part.name)))
+
+
+def weight_files(path: Path, part: Part) -> list[Path]:
+    """The files that hold the weights of one network of a model folder, at least one.
 
     Raises UnreadableModel.
     """
-    folder = path / part
+    folder = path / part.folder
     for suffix in _SUFFIXES:
-        for stem in PARTS[part]:
+        for stem in part.file_stems:
             found = _first(folder, stem, suffix)
             if found is not None:
                 return _shards(path, found) if found.suffix == ".json" else [found]
     raise UnreadableModel(
-        f"model folder {path.name!r} has no weights in {part!r}: a "
-        f"{PARTS[part][0]}.safetensors or .bin was expected"
+        f"model folder {path.name!r} has no weights in {part.folder!r}: a "
+        f"{part.file_stems[0]}.safetensors or .bin was expected"
     )
 
 
 def _first(folder: Path, stem: str, suffix: str) -> Path | None:
-    """The weights or their index: the plain name, else the first of the variants."""
+    """The weights or their index: under the plain name, else under the first of its variants."""
     plain = (folder / f"{stem}{suffix}", folder / f"{stem}{suffix}{_INDEX}")
     variants = sorted(
         file
         for pattern in (f"{stem}.*{suffix}", f"{stem}.*{suffix}{_INDEX}", f"{stem}{suffix}.*.json")
         for file in folder.glob(pattern)
-        # weights before averaging draw worse: any other variant is better
+        # weights before averaging give worse images: any other variant is better
         if "non_ema" not in file.name
     )
     return next((file for file in (*plain, *variants) if file.is_file()), None)
@@ -67,7 +79,7 @@ def _shards(path: Path, index: Path) -> list[Path]:
         raise UnreadableModel(f"model folder {path.name!r}: {index.name} lists no files")
     files = sorted({str(name) for name in names.values()})
     for name in files:
-        # an index may come from anywhere, and must not lead out of the folder
+        # a downloaded index must not lead out of the folder
         if Path(name).name != name or not (index.parent / name).is_file():
             raise UnreadableModel(
                 f"model folder {path.name!r} lacks {name!r}, which {index.name} lists"

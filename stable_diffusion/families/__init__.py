@@ -1,0 +1,47 @@
+"""The table of model families. Importing it imports neither torch nor a network.
+
+Every module of this package that defines `FAMILIES` is part of the table, so a new family is one
+new file here; `CONTRIBUTING.md` says what it must contain.
+"""
+
+import pkgutil
+from collections.abc import Collection
+from importlib import import_module
+
+from stable_diffusion.families import foreign
+from stable_diffusion.families.family import Family, Shape
+
+
+def _discover() -> tuple[Family, ...]:
+    modules = sorted(info.name for info in pkgutil.iter_modules(__path__))
+    return tuple(
+        family
+        for name in modules
+        for family in getattr(import_module(f"{__name__}.{name}"), "FAMILIES", ())
+    )
+
+
+FAMILIES: tuple[Family, ...] = _discover()
+
+
+def family_by_id(family_id: str) -> Family:
+    """The family of this id. Raises KeyError."""
+    found = {family.id: family for family in FAMILIES}
+    return found[family_id]
+
+
+def detect(names: Collection[str], shape: Shape) -> Family | None:
+    """The family of a checkpoint, recognised by the names and shapes of its tensors.
+
+    Args:
+        names: of all tensors.
+        shape: the shape of a tensor by its name.
+    """
+    return next((family for family in FAMILIES if family.detect(names, shape)), None)
+
+
+def explain_refusal(names: Collection[str], shape: Shape) -> str:
+    """What a checkpoint of no family is, as a clause: "it is a ControlNet"."""
+    reasons = (family.refusal(names, shape) for family in FAMILIES)
+    known = {family.context_width: family.id for family in FAMILIES}
+    return next(filter(None, reasons), None) or foreign.explain(names, shape, known)

@@ -1,0 +1,172 @@
+"""A family: the checkpoints that share an architecture, and everything the engine knows of it.
+
+Stable Diffusion 1.x is one, 2.x another. Only the modules of this package name a family; the rest
+of the engine asks the `Family` of a model. Nothing here imports torch at run time, because a worker
+lists its models before it has imported it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from stable_diffusion.errors import RecipeError
+from stable_diffusion.families.parts.part import Part, TextEncoderPart
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stable_diffusion.conditioning import Conditioning
+    from stable_diffusion.prompt.tokenizer import ClipTokenizer
+    from stable_diffusion.samplers.schedule import NoiseSchedule
+
+Prediction = Literal["epsilon", "v"]
+"""What a UNet estimates: the noise ε, or the velocity v = √ᾱ·ε − √(1−ᾱ)·x₀."""
+Shape = Callable[[str], tuple[int, ...]]
+"""The shape of a checkpoint's tensor by its name."""
+
+_SMALL_CHANNELS = 128
+"""Channels of a UNet's first level below which calling a layer costs a CPU more than computing."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The space an autoencoder encodes images into.
+
+    Attributes:
+        channels: C.
+        factor: pixels of an image's side for one latent's.
+        scale: what encoded latents are multiplied by to have about unit variance (LDM, section
+            D.1).
+    """
+
+    channels: int
+    factor: int
+    scale: float
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(C, h, w) of the latents of one image of width x height pixels.
+
+        Raises:
+            RecipeError: a side is not a multiple of `factor`.
+        """
+        for name, side in (("height", height), ("width", width)):
+            if side % self.factor:
+                raise RecipeError(f"{name} is {side}; it must be a multiple of {self.factor}")
+        return self.channels, height // self.factor, width // self.factor
+
+
+class TextEncoding(Protocol):
+    """What `Family.encode` needs of a loaded model."""
+
+    @property
+    def tokenizer(self) -> "ClipTokenizer":
+        """Splits prompts into tokens."""
+        ...
+
+    def encode_text(self, token_ids: "Tensor", encoder: str = "text") -> "Tensor":
+        """Token ids (n, 77) → what the part named `encoder` returns for each row, (n, ...)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Family(ABC):
+    """One family. A subclass says how to detect it and how to encode its prompts.
+
+    Attributes:
+        id: its name in listings, announcements and the weight cache.
+        parts: its networks: one named `unet`, one named `vae`, and its text encoders, in the order
+            in which they are loaded.
+        latents: what its autoencoder encodes into.
+        native_size: side in pixels of the images it was trained on.
+        v_native_size: the same for its checkpoints that predict v; None: `native_size`.
+        prediction: what its UNet estimates where nothing about a checkpoint says otherwise.
+        configuration: which of the reference's inference configurations describe it: `v1` or `v2`;
+            empty: none of them.
+    """
+
+    id: str
+    parts: tuple[Part, ...]
+    latents: Latents
+    native_size: int
+    v_native_size: int | None = None
+    prediction: Prediction = "epsilon"
+    configuration: str = ""
+
+    @abstractmethod
+    def detect(self, names: Collection[str], shape: Shape) -> bool:
+        """Whether a checkpoint with these tensors, in either layout, is one of this family."""
+
+    def refusal(self, names: Collection[str], shape: Shape) -> str | None:  # noqa: ARG002
+        """Why a checkpoint that resembles this family is not one of it; None: it does not.
+
+        Returns:
+            A clause with "it" for the checkpoint: "it is an inpainting model".
+        """
+        return None
+
+    @abstractmethod
+    def encode(
+        self, model: TextEncoding, prompts: Sequence[str], size: tuple[int, int]
+    ) -> "tuple[Conditioning, ...]":
+        """The conditioning of each prompt, one row each, all of one `batch_key`, on the CPU.
+
+        Args:
+            model: a loaded model of this family.
+            prompts: in the grammar of `prompt/`.
+            size: width and height of the image in pixels.
+
+        Raises:
+            PromptError: a prompt cannot be read.
+        """
+
+    @cached_property
+    def schedule(self) -> "NoiseSchedule":
+        """The noise levels it was trained on."""
+        from stable_diffusion.samplers.schedule import (  # noqa: PLC0415 - imports torch
+            NoiseSchedule,
+            scaled_linear_alphas_cumprod,
+        )
+
+        return NoiseSchedule(scaled_linear_alphas_cumprod())
+
+    def tokenizer(self) -> "ClipTokenizer":
+        """A tokenizer with its padding."""
+        from stable_diffusion.prompt.tokenizer import ClipTokenizer  # noqa: PLC0415 - as above
+
+        return ClipTokenizer(pad=self.pad_token)
+
+    @property
+    def text_encoders(self) -> dict[str, TextEncoderPart]:
+        """Its text encoders by name."""
+        return {part.name: part for part in self.parts if isinstance(part, TextEncoderPart)}
+
+    @property
+    def pad_token(self) -> int:
+        """Id that fills the rest of a sequence of 77 tokens."""
+        return int(next(iter(self.text_encoders.values())).config["pad_token_id"])
+
+    def part(self, name: str) -> Part:
+        """One of its networks. Raises KeyError."""
+        return {part.name: part for part in self.parts}[name]
+
+    def kind(self, prediction: Prediction) -> str:
+        """The id, with a prediction that is not the family's usual one appended: `sd2-v`."""
+        return self.id if prediction == self.prediction else f"{self.id}-{prediction}"
+
+    def native_size_for(self, prediction: Prediction) -> int:
+        """Side in pixels of the images that checkpoints with this prediction were trained on."""
+        return (
+            self.native_size if prediction == "epsilon" else self.v_native_size or self.native_size
+        )
+
+    @property
+    def context_width(self) -> int:
+        """Width of the token embeddings that its UNet attends to."""
+        return int(self.part("unet").config["cross_attention_dim"])
+
+    @property
+    def small(self) -> bool:
+        """Whether a CPU takes longer to call most layers of the UNet than to compute them."""
+        return self.part("unet").config["block_out_channels"][0] < _SMALL_CHANNELS

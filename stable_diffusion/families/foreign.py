@@ -1,0 +1,77 @@
+"""Architectures this engine does not run, recognised so that a refusal can name them."""
+
+import re
+from collections.abc import Collection, Mapping
+
+from stable_diffusion.families.family import Shape
+
+# part of a tensor's name → what the file is; the first match counts
+_MARKS = (
+    ("lora_", "a LoRA: put it into the loras folder and name it in the prompt"),
+    (".lora", "a LoRA: put it into the loras folder and name it in the prompt"),
+    ("emb_params", "a textual inversion: put it into the embeddings folder"),
+    ("control_model.", "a ControlNet"),
+    ("conditioner.embedders.1.", "a Stable Diffusion XL checkpoint"),
+    ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
+    ("double_blocks.", "a Flux checkpoint"),
+)
+_CONTEXT_WIDTHS = {
+    2048: "a Stable Diffusion XL checkpoint",
+    1280: "the refiner of Stable Diffusion XL",
+}
+_INPUT_CHANNELS = {
+    5: "a depth-to-image model",
+    8: "a model that edits pictures by instruction",
+    9: "an inpainting model",
+}
+_CROSS_ATTENTION = re.compile(r"attn2\.?to_k\.?weight$")
+_FIRST_CONVOLUTION = re.compile(
+    r"(diffusion_model\.?input_blocks\.?0\.?0\.?|unet\.conv_in\.)weight$"
+)
+
+
+def marked(names: Collection[str]) -> str | None:
+    """What a file is whose tensor names give it away; None: none of the known ones."""
+    return next((what for mark, what in _MARKS if any(mark in name for name in names)), None)
+
+
+def context_width(names: Collection[str], shape: Shape) -> int | None:
+    """Width of the embeddings that a UNet attends to; None: there is no cross-attention."""
+    name = next((name for name in sorted(names) if _CROSS_ATTENTION.search(name)), None)
+    return None if name is None else _dimension(shape(name), -1)
+
+
+def input_channels(names: Collection[str], shape: Shape) -> int | None:
+    """Channels that a UNet's first convolution takes; None: it was not found."""
+    name = next((name for name in names if _FIRST_CONVOLUTION.search(name)), None)
+    return None if name is None else _dimension(shape(name), 1)
+
+
+def purpose(channels: int) -> str:
+    """What a latent diffusion model with so many input channels is for."""
+    return _INPUT_CHANNELS.get(channels, "a model of another purpose")
+
+
+def explain(names: Collection[str], shape: Shape, known: Mapping[int, str]) -> str:
+    """What a file that is no family's is, as a clause.
+
+    Args:
+        names, shape: of its tensors.
+        known: the context widths of the families, with their ids.
+    """
+    what = marked(names)
+    if what:
+        return f"it is {what}"
+    width = context_width(names, shape)
+    if width is None:
+        found = ", ".join(sorted(names)[:3]) or "no tensors"
+        return f"it has no cross-attention to a text; found: {found}"
+    if width in _CONTEXT_WIDTHS:
+        return f"it is {_CONTEXT_WIDTHS[width]}, with a text width of {width}"
+    widths = ", ".join(f"{width} ({family})" for width, family in known.items())
+    return f"it has a text width of {width}; known are {widths}"
+
+
+def _dimension(shape: tuple[int, ...], index: int) -> int:
+    # a scalar where a matrix is expected has no width
+    return shape[index] if len(shape) >= 2 else (0, 0, *shape)[index]

@@ -1,0 +1,72 @@
+"""The shipped models, small enough to train on two cores in an afternoon; see `training/`."""
+
+from stable_diffusion.families.latent_diffusion import UNET, VAE, LatentDiffusion
+from stable_diffusion.families.parts.autoencoder import Autoencoder
+from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder, OpenClipTextEncoder
+from stable_diffusion.families.parts.unet import UNetPart
+
+_UNET = {
+    **UNET,
+    "block_out_channels": (32, 64, 96, 112),
+    "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
+    "up_block_types": ("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
+    "attention_head_dim": 4,
+    "norm_num_groups": 8,
+}
+_VAE = {
+    **VAE,
+    "block_out_channels": (16, 32, 48, 48),
+    "layers_per_block": 1,
+    # one group: per-group statistics of two channels would wipe out flat colours
+    "norm_num_groups": 1,
+    "mid_block_add_attention": False,
+}
+
+# Stable Diffusion 1's parts in small.
+TINY = LatentDiffusion(
+    id="tiny",
+    parts=(
+        ClipTextEncoder(
+            {
+                **CLIP_TOKENS,
+                "hidden_size": 48,
+                "intermediate_size": 192,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "hidden_act": "quick_gelu",
+                "pad_token_id": 49407,
+            }
+        ),
+        UNetPart({**_UNET, "cross_attention_dim": 48}),
+        Autoencoder(_VAE),
+    ),
+    native_size=256,
+    configuration="v1",
+)
+
+# Stable Diffusion 2's parts in small, v-prediction included. Its text encoder stops after 3 of 4
+# layers.
+TINY_V2 = LatentDiffusion(
+    id="tiny-v2",
+    parts=(
+        OpenClipTextEncoder(
+            {
+                **CLIP_TOKENS,
+                "hidden_size": 40,
+                "intermediate_size": 160,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "hidden_act": "gelu",
+                "pad_token_id": 0,
+            }
+        ),
+        UNetPart({**_UNET, "cross_attention_dim": 40, "use_linear_projection": True}),
+        Autoencoder(_VAE),
+    ),
+    native_size=256,
+    prediction="v",
+    configuration="v2",
+)
+
+FAMILIES = (TINY, TINY_V2)
