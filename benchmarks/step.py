@@ -15,6 +15,7 @@ from benchmarks.checkpoints import (
     random_checkpoint,
 )
 from benchmarks.harness import Figure, Workshop, figure, in_turns
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
@@ -60,7 +61,7 @@ def _sampled(model: Model, recipe: Recipe) -> float:
 def _error(model: Model) -> float:
     random = torch.Generator().manual_seed(1)
     x = torch.randn(1, 4, *RECIPE.latent_shape, generator=random)
-    text = torch.randn(1, 77, model.variant.context_width, generator=random)
+    text = Conditioning(torch.randn(1, 77, model.variant.context_width, generator=random))
     full, half = (
         model.predict(x, torch.tensor([500.0]), text, precision=precision)
         for precision in ("full", "autocast")

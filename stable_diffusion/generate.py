@@ -8,7 +8,7 @@ from functools import partial
 from PIL.Image import Image
 from torch import Tensor
 
-from stable_diffusion.guidance import Network
+from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
@@ -19,7 +19,7 @@ from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
-from stable_diffusion.step_batching import MOST_ROWS
+from stable_diffusion.step_batching import MAX_ROWS
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.variants import LATENT_CHANNELS
 
@@ -140,15 +140,15 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 
 
 @contextmanager
-def _network(model: Model, recipe: Recipe, conditioning: Tensor) -> Iterator[Network]:
+def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterator[Network]:
     """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
     if model.step_batcher is None or recipe.deterministic:
         alone = replace(model, graphs=None) if recipe.deterministic else model
         yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
         return
-    together = partial(model.predict, precision=recipe.precision, at_once=MOST_ROWS)
-    kind = (recipe.precision, recipe.latent_shape, conditioning.shape[1])
-    with model.step_batcher.joined(together, kind) as network:
+    together = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
+    key = (recipe.precision, recipe.latent_shape, conditioning.batch_key)
+    with model.step_batcher.batched(together, key) as network:
         yield network
 
 

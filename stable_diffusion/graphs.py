@@ -1,8 +1,8 @@
 """CUDA graphs: the evaluations of a UNet recorded once, then replayed without Python.
 
-A quick GPU has computed a layer before the next one is called; a graph is called once for all its
-layers. It belongs to the shapes it was recorded with, so the first evaluations of a shape go layer
-by layer, and nobody waits for a compiler.
+On a fast GPU, calling the layers from Python takes longer than computing them; a graph launches
+them all in one call. A graph is valid for the shapes it was recorded with, so the first evaluations
+of a shape run layer by layer, and no job waits for a compiler.
 Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
 """
 
@@ -16,55 +16,59 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning, Network
+
 log = logging.getLogger(__name__)
 
-Evaluation = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x (n, 4, h, w), timesteps (n,), text (n, tokens, width)) to (n, 4, h, w), on one device."""
-Recorder = Callable[[Evaluation, tuple[Tensor, Tensor, Tensor]], Evaluation]
-"""Makes of an evaluation and its inputs one that answers inputs of the same shapes."""
+Tensors = tuple[Tensor, ...]
+"""The inputs of an evaluation: latents, timesteps, then `Conditioning.tensors`."""
+Function = Callable[..., Tensor]
+"""Of `Tensors` as positional arguments, all on one device."""
+Recorder = Callable[[Function, Tensors], Function]
+"""Turns a function and its inputs into one that accepts further inputs of the same shapes."""
 
-SEEN_BEFORE = 4
-"""Evaluations of a shape that go layer by layer: one that is asked for once is not recorded."""
-MOST = 16
-"""Shapes that are recorded of one model. Jobs that share evaluations come in many."""
-LARGEST = 4 * 4 * 64 * 64
-"""Values of the latents: four of 512 x 512. Larger evaluations outlast the calls of their layers,
-and a recording keeps the memory that they work in.
+RECORD_AFTER = 4
+"""Evaluations of a shape that run layer by layer, so that a rare shape is not recorded."""
+MAX_RECORDINGS = 16
+"""Recordings of one model. Step batching produces batches of many sizes."""
+MAX_LATENT_VALUES = 4 * 4 * 64 * 64
+"""Numbers in the latents: four of 512 x 512. In a larger evaluation computing outlasts the calls
+of the layers, and a recording keeps its working memory allocated.
 """
-_ONE_AT_A_TIME = threading.Lock()
-"""CUDA records once at a time in a process."""
+_CAPTURE = threading.Lock()
+"""CUDA captures one graph at a time in a process."""
 _TOLERANCE = 0.01
-"""Of an answer's size: half precision differs by less from itself, with other kernels."""
+"""Relative. Half precision differs by less from itself when other kernels compute it."""
 
 
 class CudaRecorder:
-    """Records on a GPU. All its recordings work in one memory, so no two may be replayed at once.
+    """Records on a GPU. All its recordings share one memory pool, so they must not overlap.
 
-    Others may use the device while it records.
+    Other threads may use the device while it records.
     """
 
-    def __call__(self, evaluation: Evaluation, inputs: tuple[Tensor, Tensor, Tensor]) -> Evaluation:
-        """A CUDA graph with tensors of its own to read from and to write to."""
+    def __call__(self, function: Function, inputs: Tensors) -> Function:
+        """A CUDA graph that reads its own copies of the inputs and writes its own output."""
         graph = torch.cuda.CUDAGraph()
-        with _ONE_AT_A_TIME, torch.cuda.device(inputs[0].device):
+        with _CAPTURE, torch.cuda.device(inputs[0].device):
             own = tuple(tensor.clone() for tensor in inputs)
             self._stream.wait_stream(torch.cuda.current_stream())
-            # a recording that fails does not find its way back from its stream by itself
+            # torch.cuda.graph does not restore the stream when a capture fails; this block does
             with torch.cuda.stream(self._stream):
-                evaluation(*own)  # what a first call on a stream sets up is no part of it
+                function(*own)  # the first call on a stream initialises libraries: not captured
                 with torch.cuda.graph(
                     graph, self._memory, self._stream, capture_error_mode="thread_local"
                 ):
-                    answer = evaluation(*own)
+                    output = function(*own)
             torch.cuda.current_stream().wait_stream(self._stream)
 
-        def replayed(*asked: Tensor) -> Tensor:
-            for mine, new in zip(own, asked, strict=True):
+        def replay(*given: Tensor) -> Tensor:
+            for mine, new in zip(own, given, strict=True):
                 mine.copy_(new)
             graph.replay()
-            return answer.clone()
+            return output.clone()
 
-        return replayed
+        return replay
 
     @cached_property
     def _stream(self) -> torch.cuda.Stream:
@@ -78,55 +82,56 @@ class CudaRecorder:
 class Graphs:
     """The recordings of one UNet. Safe to share between threads.
 
-    A recording is used only if it has answered as the layers did; a shape that could not be
-    recorded goes layer by layer for good.
+    A recording is used only if it reproduced the output of the layers; a shape whose recording
+    failed runs layer by layer from then on.
 
     Args:
-        record: makes the recordings; None: CUDA's own.
+        record: makes the recordings; None: `CudaRecorder`.
     """
 
     def __init__(self, record: Recorder | None = None) -> None:
         self._record = record or CudaRecorder()
         self._lock = threading.Lock()
         self._seen: Counter[Hashable] = Counter()
-        self._ready: dict[Hashable, Evaluation | None] = {}
+        self._recordings: dict[Hashable, Function | None] = {}
 
     def evaluate(
-        self, evaluation: Evaluation, x: Tensor, timesteps: Tensor, text: Tensor
+        self, network: Network, x: Tensor, timesteps: Tensor, conditioning: Conditioning
     ) -> Tensor:
-        """The UNet's answer, replayed if these shapes have a recording.
+        """The network's prediction, replayed if these shapes have a recording.
 
         Args:
-            evaluation: the UNet, layer by layer; always the same one.
-            x, timesteps, text: as of `Evaluation`.
+            network: the UNet, layer by layer; the same one at every call.
+            x, timesteps, conditioning: as of `Network`.
         """
-        inputs = x, timesteps, text
-        if x.numel() > LARGEST:
-            return evaluation(*inputs)
-        shape = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
-        with self._lock:  # a recording has one place for its inputs
-            replay = self._ready.get(shape)
+        if x.numel() > MAX_LATENT_VALUES:
+            return network(x, timesteps, conditioning)
+        inputs = (x, timesteps, *conditioning.tensors)
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in inputs), conditioning.batch_key
+        with self._lock:  # a recording has one set of inputs
+            replay = self._recordings.get(shapes)
             if replay is not None:
                 return replay(*inputs)
-        answer = evaluation(*inputs)
-        with self._lock:
-            self._seen[shape] += 1
-            due = self._seen[shape] == SEEN_BEFORE and len(self._ready) < MOST
-            if due:
-                self._ready[shape] = self._recording(evaluation, inputs, answer)
-        return answer
 
-    def _recording(
-        self, evaluation: Evaluation, inputs: tuple[Tensor, Tensor, Tensor], answer: Tensor
-    ) -> Evaluation | None:
-        """A recording that answers as the layers did, else None: they still do."""
+        def function(x: Tensor, timesteps: Tensor, *tensors: Tensor) -> Tensor:
+            return network(x, timesteps, conditioning.with_tensors(tensors))
+
+        output = function(*inputs)
+        with self._lock:
+            self._seen[shapes] += 1
+            if self._seen[shapes] == RECORD_AFTER and len(self._recordings) < MAX_RECORDINGS:
+                self._recordings[shapes] = self._recording(function, inputs, output)
+        return output
+
+    def _recording(self, function: Function, inputs: Tensors, output: Tensor) -> Function | None:
+        """A recording that reproduces `output`, else None."""
         try:
-            replay = self._record(evaluation, inputs)
-            error = (replay(*inputs) - answer).norm() / answer.norm()
-            if float(error) <= _TOLERANCE:
+            replay = self._record(function, inputs)
+            error = float((replay(*inputs) - output).norm() / output.norm())
+            if error <= _TOLERANCE:
                 return replay
-            reason = f"its answer is off by {float(error):.2%}"
-        except Exception as failure:  # noqa: BLE001 - nobody fails for want of speed
+            reason = f"its output is off by {error:.2%}"
+        except Exception as failure:  # noqa: BLE001 - a job must not fail for lack of a recording
             reason = str(failure)
-        log.warning("a UNet could not be recorded and goes layer by layer: %s", reason)
+        log.warning("cannot record a UNet as a CUDA graph, it runs layer by layer: %s", reason)
         return None

@@ -4,14 +4,9 @@ Source: Ho and Salimans 2022 (arXiv:2207.12598), equation 6 with s = 1 + w: scal
 conditional prediction here, scale 0 the unconditional one.
 """
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 
-# (latents (n, C, h, w), timesteps (n,) float32, conditioning (n, tokens, width)) to the network's
-# prediction (n, C, h, w): the noise ε or the velocity v.
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+from stable_diffusion.conditioning import Conditioning, Network
 
 
 def guide(negative: Tensor, positive: Tensor, scale: float) -> Tensor:
@@ -24,8 +19,8 @@ def guided_prediction(
     x: Tensor,
     timesteps: Tensor,
     *,
-    positive: Tensor,
-    negative: Tensor,
+    positive: Conditioning,
+    negative: Conditioning,
     scale: float,
 ) -> Tensor:
     """One evaluation of the network with guidance.
@@ -34,21 +29,20 @@ def guided_prediction(
     scale 1 the negative one cancels out and is not computed.
 
     Args:
-        network: see `Network`.
+        network: see `conditioning.Network`.
         x: (n, C, h, w) scaled noisy latents.
         timesteps: (n,) position in the noise schedule, may be fractional.
-        positive: (1, tokens, width) conditioning of the prompt, the same for all n.
-        negative: (1, tokens, width) conditioning of the negative prompt.
+        positive: one row, of the prompt, the same for all n.
+        negative: one row, of the negative prompt.
         scale: s.
 
     Returns:
         (n, C, h, w), in the type the network answers in.
     """
     n = x.shape[0]
-    positive = positive.expand(n, -1, -1)
     if scale == 1:
-        return network(x, timesteps, positive)
-    conditioning = torch.stack([negative.expand(n, -1, -1), positive], 1).flatten(0, 1)
+        return network(x, timesteps, positive.expand(n))
+    conditioning = negative.expand(n).interleave(positive.expand(n))
     prediction = network(x.repeat_interleave(2, 0), timesteps.repeat_interleave(2), conditioning)
     away, towards = prediction.unflatten(0, (n, 2)).unbind(1)
     return guide(away, towards, scale)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import (
     Networks,
@@ -82,7 +83,7 @@ class Model:
         self,
         x: Tensor,
         timestep: Tensor,
-        conditioning: Tensor,
+        conditioning: Conditioning,
         *,
         precision: str = "full",
         at_once: int | None = None,
@@ -96,7 +97,7 @@ class Model:
         Args:
             x: latents (n, 4, h, w) at unit variance.
             timestep: (n,) in 0..999, fractions allowed.
-            conditioning: (n, 77·chunks, width).
+            conditioning: n rows.
             at_once: how many latents go through together; None: one on a CPU, all on a GPU.
 
         Returns:
@@ -106,8 +107,9 @@ class Model:
         size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = (self.networks.half if precision != "full" else None) or self.networks.unet
         x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
-        timestep, text = timestep.to(self.device), conditioning.to(self.device, unet.dtype)
-        parts = zip(x.split(size), timestep.split(size), text.split(size), strict=True)
+        timestep = timestep.to(self.device)
+        conditioning = conditioning.to(self.device, unet.dtype)
+        parts = zip(x.split(size), timestep.split(size), conditioning.split(size), strict=True)
         evaluate = partial(unet_prediction, unet)
         if self.graphs:
             evaluate = partial(self.graphs.evaluate, evaluate)

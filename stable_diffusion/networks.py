@@ -14,6 +14,7 @@ from diffusers.models.unets.unet_2d_condition import (
 from torch import FloatTensor, Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.variants import Variant
 
 M = TypeVar("M", bound=nn.Module)
@@ -79,9 +80,18 @@ def text_states(text: CLIPTextModel, token_ids: Tensor) -> Tensor:
     return states
 
 
-def unet_prediction(unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
-    """Noisy latents (n, 4, h, w), timesteps (n,), text (n, tokens, width) → (n, 4, h, w)."""
-    return cast(UNet2DConditionOutput, unet(x, t, text)).sample
+def unet_prediction(
+    unet: UNet2DConditionModel, x: Tensor, t: Tensor, conditioning: Conditioning
+) -> Tensor:
+    """Noisy latents (n, C, h, w), timesteps (n,), n rows of conditioning → (n, C, h, w).
+
+    The only function that reads the fields of a `Conditioning`; none reads `controls` yet.
+    """
+    added = None
+    if conditioning.pooled is not None:
+        added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
+    output = unet(x, t, conditioning.context, added_cond_kwargs=added)
+    return cast(UNet2DConditionOutput, output).sample
 
 
 def posterior(vae: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistribution:

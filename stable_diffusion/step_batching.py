@@ -1,12 +1,12 @@
-"""Step-level batching: jobs that run at once share the evaluations of one network.
+"""Step-level batching: concurrent jobs share evaluations of one network.
 
-Each job runs its own sampler, with its own steps, scale and prompt, and meets the others where the
-network is asked: the UNet takes a timestep and a conditioning for every latent. Whoever comes when
-the network is free evaluates for all who wait; who comes late joins at the next evaluation.
-Sources: Yu et al. 2022 (Orca, iteration-level scheduling); design.md's seam `denoise(x, sigma)`.
+Each job runs its own sampler with its own steps, scale and prompt; only the calls of the network
+are batched, which takes a timestep and a conditioning for every latent. The first call to find the
+network free evaluates for all that wait; a call that comes during an evaluation joins the next one.
+Source: Yu et al. 2022 (Orca), iteration-level scheduling.
 
-A latent's result depends in its last bits on the batch it was computed in. A job that must come
-out the same to the bit stays alone.
+The low-order bits of a latent depend on the batch it was computed in. A job whose picture must be
+reproducible to the bit runs unbatched.
 """
 
 import threading
@@ -20,161 +20,171 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from stable_diffusion.guidance import Network
+from stable_diffusion.conditioning import Conditioning, Network
 
-Kind = Hashable
-"""What latents must have in common to go through the network together."""
-_PATIENCE = 0.25
-"""Of the time of an evaluation, how much is waited for others who are on their way."""
-MOST_ROWS = 32
+BatchKey = Hashable
+"""Calls of equal keys can be evaluated in one batch."""
+MAX_ROWS = 32
+_WAIT_SHARE = 0.25
+"""The share of an evaluation's time for which a batch waits for further calls."""
 
 
 @dataclass(eq=False)
 class PendingCall:
-    """One call of the network, waiting to be evaluated."""
+    """A call of the network that waits for its evaluation.
 
-    kind: Kind
-    arguments: tuple[Tensor, Tensor, Tensor]
-    turn: threading.Event = field(default_factory=threading.Event)
+    Attributes:
+        ready: set once there is a result, or the calling thread is to evaluate a batch itself.
+        leads: whether the calling thread evaluates a batch for itself and others.
+    """
+
+    key: BatchKey
+    arguments: tuple[Tensor, Tensor, Conditioning]
+    ready: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
-    answer: Tensor | Exception | None = None
+    result: Tensor | Exception | None = None
 
     @property
     def rows(self) -> int:
+        """The latents of the call."""
         return len(self.arguments[0])
 
 
 class StepBatcher:
-    """The jobs that draw with one network at this moment. Safe to share between threads.
+    """Batches the calls of one model's network. Safe to share between threads.
 
     Args:
         max_concurrent: how many evaluations run at once: one on a GPU; on a CPU as many as there
             are cores for the threads of one evaluation.
-        most_rows: latents that go through the network together, at the most. One call of more goes
-            as it is.
+        max_rows: latents of a batch. A single call with more is evaluated as it is.
+
+    Attributes:
+        evaluations: how many batches were evaluated so far.
     """
 
-    def __init__(self, max_concurrent: int = 1, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, max_concurrent: int = 1, max_rows: int = MAX_ROWS) -> None:
         self.max_concurrent = max_concurrent
-        self._most_rows = most_rows
-        self._changed = threading.Condition()
-        self._members: Counter[Kind] = Counter()
-        self._waiting: list[PendingCall] = []
-        self._evaluating = 0
-        self._seconds: dict[Kind, float] = {}
         self.evaluations = 0
+        self._max_rows = max_rows
+        self._changed = threading.Condition()
+        self._jobs: Counter[BatchKey] = Counter()
+        self._pending: list[PendingCall] = []
+        self._evaluating = 0
+        self._seconds: dict[BatchKey, float] = {}
 
     @contextmanager
-    def joined(self, network: Network, kind: Kind) -> Iterator[Network]:
-        """A network that is asked together with the others' of this kind, for a `with` block.
+    def batched(self, network: Network, key: BatchKey) -> Iterator[Network]:
+        """The network with its calls batched with those of other jobs, for a `with` block.
 
         Args:
-            network: as `guidance.Network`; of all who give the same kind, the same in effect.
+            network: jobs with the same key must give equivalent ones, since one of them evaluates
+                the batch.
+            key: equal for jobs whose calls can be evaluated together.
         """
         with self._changed:
-            self._members[kind] += 1
+            self._jobs[key] += 1
         try:
-            yield partial(self._ask, network, kind)
+            yield partial(self._call, network, key)
         finally:
             with self._changed:
-                self._members[kind] -= 1
-                if not self._members[kind]:
-                    del self._members[kind]
-                    self._seconds.pop(kind, None)
-                # nobody shall wait for who does not come any more
+                self._jobs[key] -= 1
+                if not self._jobs[key]:
+                    del self._jobs[key]
+                    self._seconds.pop(key, None)
+                # a batch that waits for this job's next call must not wait any longer
                 self._changed.notify_all()
 
-    def _ask(
-        self, network: Network, kind: Kind, x: Tensor, timesteps: Tensor, conditioning: Tensor
+    def _call(
+        self, network: Network, key: BatchKey, x: Tensor, timesteps: Tensor, text: Conditioning
     ) -> Tensor:
-        guest = PendingCall(kind, (x, timesteps, conditioning))
+        call = PendingCall(key, (x, timesteps, text))
         with self._changed:
-            self._waiting.append(guest)
+            self._pending.append(call)
             if self._evaluating < self.max_concurrent:
                 self._evaluating += 1
-                guest.leads = True
+                call.leads = True
             self._changed.notify_all()
-        if not guest.leads:
-            guest.turn.wait()
-        if guest.leads:
+        if not call.leads:
+            call.ready.wait()
+        if call.leads:
             try:
-                self._evaluate(network, self._gather(guest))
+                self._evaluate(network, self._gather(call))
             finally:
-                self._pass_on()
-        if isinstance(guest.answer, Exception):
-            raise guest.answer
-        assert guest.answer is not None
-        return guest.answer
+                self._hand_over()
+        if isinstance(call.result, Exception):
+            raise call.result
+        assert call.result is not None
+        return call.result
 
     def _gather(self, leader: PendingCall) -> list[PendingCall]:
-        """The leader, and who waits for the same kind of evaluation; waits a little for more."""
-        patience = _PATIENCE * self._seconds.get(leader.kind, 0.0)
+        """The leader and pending calls of its key, after a short wait for more of them."""
+        timeout = _WAIT_SHARE * self._seconds.get(leader.key, 0.0)
         with self._changed:
-            self._changed.wait_for(lambda: self._enough(leader.kind), timeout=patience)
-            party, rows = [leader], leader.rows
-            for guest in self._waiting:
-                fits = guest.kind == leader.kind and not guest.leads
-                room = rows + guest.rows <= self._most_rows and len(party) < self._share(guest.kind)
-                if fits and room:
-                    party.append(guest)
-                    rows += guest.rows
-            self._waiting = [guest for guest in self._waiting if guest not in party]
-            return party
+            self._changed.wait_for(lambda: self._is_full(leader.key), timeout=timeout)
+            batch, rows = [leader], leader.rows
+            for call in self._pending:
+                matches = call.key == leader.key and not call.leads
+                fits = rows + call.rows <= self._max_rows and len(batch) < self._share(call.key)
+                if matches and fits:
+                    batch.append(call)
+                    rows += call.rows
+            self._pending = [call for call in self._pending if call not in batch]
+            return batch
 
-    def _enough(self, kind: Kind) -> bool:
-        present = [guest for guest in self._waiting if guest.kind == kind]
-        return len(present) >= self._share(kind) or (
-            sum(guest.rows for guest in present) >= self._most_rows
-        )
+    def _is_full(self, key: BatchKey) -> bool:
+        calls = [call for call in self._pending if call.key == key]
+        rows = sum(call.rows for call in calls)
+        return len(calls) >= self._share(key) or rows >= self._max_rows
 
-    def _share(self, kind: Kind) -> int:
-        """Of the members of a kind, how many a lane evaluates for."""
-        return max(1, -(-self._members[kind] // self.max_concurrent))
+    def _share(self, key: BatchKey) -> int:
+        """Jobs of a key per concurrent evaluation, rounded up."""
+        return max(1, -(-self._jobs[key] // self.max_concurrent))
 
-    def _evaluate(self, network: Network, party: Sequence[PendingCall]) -> None:
+    def _evaluate(self, network: Network, batch: Sequence[PendingCall]) -> None:
         began = time.monotonic()
         try:
-            if not _together(network, party):
-                # what is too much together may do one by one, and nobody fails for another's sake
-                for guest in party:
-                    guest.answer = _alone(network, guest)
+            if not _evaluated_together(network, batch):
+                # a batch may exceed the memory where its calls do not; and one call that fails
+                # must not fail the others
+                for call in batch:
+                    call.result = _evaluated_alone(network, call)
         finally:
-            self._seconds[party[0].kind] = time.monotonic() - began
+            self._seconds[batch[0].key] = time.monotonic() - began
             self.evaluations += 1
-            for guest in party:
-                guest.turn.set()
+            for call in batch:
+                call.ready.set()
 
-    def _pass_on(self) -> None:
-        """Let the first who waits lead the next evaluation."""
+    def _hand_over(self) -> None:
+        """Have the thread of the oldest pending call evaluate the next batch."""
         with self._changed:
-            following = next((guest for guest in self._waiting if not guest.leads), None)
+            following = next((call for call in self._pending if not call.leads), None)
             if following is None:
                 self._evaluating -= 1
             else:
                 following.leads = True
-                following.turn.set()
+                following.ready.set()
 
 
-def _together(network: Network, party: Sequence[PendingCall]) -> bool:
-    """Answer all of them by one call; False if they may be answered one by one.
+def _evaluated_together(network: Network, batch: Sequence[PendingCall]) -> bool:
+    """Evaluate all calls as one; False if that failed and there are several.
 
-    The error is gone when this returns, and with it the frames that hold what took the memory.
+    The error is dropped on return, and with it the frames that keep its memory allocated.
     """
-    calls = zip(*(guest.arguments for guest in party), strict=True)
+    x, timesteps, conditionings = zip(*(call.arguments for call in batch), strict=True)
     try:
-        x, timesteps, conditioning = (torch.cat(tensors) for tensors in calls)
-        answers = network(x, timesteps, conditioning).split([guest.rows for guest in party])
+        joined = torch.cat(x), torch.cat(timesteps), Conditioning.cat(conditionings)
+        results = network(*joined).split([call.rows for call in batch])
     except Exception:
-        if len(party) == 1:
+        if len(batch) == 1:
             raise
         return False
-    for guest, answer in zip(party, answers, strict=True):
-        guest.answer = answer
+    for call, result in zip(batch, results, strict=True):
+        call.result = result
     return True
 
 
-def _alone(network: Network, guest: PendingCall) -> Tensor | Exception:
+def _evaluated_alone(network: Network, call: PendingCall) -> Tensor | Exception:
     try:
-        return network(*guest.arguments)
-    except Exception as error:  # noqa: BLE001 - raised in the thread of the job it belongs to
+        return network(*call.arguments)
+    except Exception as error:  # noqa: BLE001 - raised in the thread of its own job
         return error

@@ -17,6 +17,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.variants import Prediction
@@ -86,7 +87,7 @@ class Student:
         # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             hidden = heard(text, ids, weights, own)
-            output = unet_prediction(unet, noised, t, hidden).float()
+            output = unet_prediction(unet, noised, t, Conditioning(hidden)).float()
         if self.prediction == "epsilon":
             return ((output - noise).square() / alpha).mean()
         if self.teacher is None:

@@ -12,6 +12,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.networks import text_states, unet_prediction
 from stable_diffusion.prompt.conditioning import apply_weights
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -58,7 +59,7 @@ class Teacher:
             ids, weights, own: as of `heard`; the ids are the student's.
         """
         hidden = heard(self.text, self._own_ids(ids), weights, own)
-        noise = unet_prediction(self.unet, noised, t, hidden)
+        noise = unet_prediction(self.unet, noised, t, Conditioning(hidden))
         return (noise - (1 - alpha).sqrt() * noised) / alpha.sqrt()
 
     def _own_ids(self, ids: Tensor) -> Tensor:

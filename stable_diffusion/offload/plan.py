@@ -15,6 +15,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
 from stable_diffusion.sharing import clone_sharing_weights
@@ -131,7 +132,7 @@ def parts_in_order(unet: UNet2DConditionModel) -> list[str]:
     width = unet.config["cross_attention_dim"]
     with torch.inference_mode(), torch.device("meta"):
         x = torch.empty(1, LATENT_CHANNELS, side, side)
-        unet_prediction(ghost, x, torch.empty(1), torch.empty(1, 77, width))
+        unet_prediction(ghost, x, torch.empty(1), Conditioning(torch.empty(1, 77, width)))
     return called
 
 

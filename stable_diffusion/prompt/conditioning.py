@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.prompt.blend import BlendPart
 from stable_diffusion.prompt.chunks import Chunk, chunk_runs
 from stable_diffusion.prompt.emphasis import Break, Run
@@ -16,25 +17,16 @@ from stable_diffusion.prompt.tokenizer import ClipTokenizer
 TextEncoder = Callable[[Tensor], Tensor]
 
 
-def encode_prompt(text: str, tokenizer: ClipTokenizer, encoder: TextEncoder) -> Tensor:
-    """The conditioning of one prompt.
-
-    Returns:
-        (1, 77·n, width) for a prompt of n chunks, in the encoder's type and on its device.
-
-    Raises:
-        PromptError: the prompt cannot be read.
-    """
-    parts = _read(text, tokenizer)
-    return _encode(parts, _length(parts), tokenizer, encoder)
-
-
 def encode_pair(
     prompt: str, negative_prompt: str, tokenizer: ClipTokenizer, encoder: TextEncoder
-) -> tuple[Tensor, Tensor]:
-    """The conditioning of a prompt and of its negative, both (1, 77·n, width) with one n.
+) -> tuple[Conditioning, Conditioning]:
+    """The conditioning of a prompt and of its negative: one row each, of the same length.
 
     The shorter one is filled up with empty chunks.
+
+    Returns:
+        Contexts (1, 77·n, width), n being the chunks of the longer prompt, in the type of the
+        encoder and on its device.
 
     Raises:
         PromptError: either of them cannot be read.
@@ -42,8 +34,8 @@ def encode_pair(
     positive, negative = _read(prompt, tokenizer), _read(negative_prompt, tokenizer)
     length = max(_length(positive), _length(negative))
     return (
-        _encode(positive, length, tokenizer, encoder),
-        _encode(negative, length, tokenizer, encoder),
+        Conditioning(_encode(positive, length, tokenizer, encoder)),
+        Conditioning(_encode(negative, length, tokenizer, encoder)),
     )
 
 

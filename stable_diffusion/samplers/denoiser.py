@@ -10,7 +10,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from stable_diffusion.guidance import Network, guided_prediction
+from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.guidance import guided_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
 Estimate = Callable[[], Tensor]
@@ -35,19 +36,19 @@ class Denoiser:
         schedule: NoiseSchedule,
         *,
         prediction: Literal["epsilon", "v"],
-        positive: Tensor,
-        negative: Tensor,
+        positive: Conditioning,
+        negative: Conditioning,
         guidance_scale: float,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
         """Bind a network to what it shall draw.
 
         Args:
-            network: see `stable_diffusion.guidance.Network`.
+            network: see `stable_diffusion.conditioning.Network`.
             schedule: its noise levels.
             prediction: what it answers with: the noise ε, or v = √ᾱ·ε − √(1−ᾱ)·x₀.
-            positive: (1, tokens, width) conditioning of the prompt.
-            negative: (1, tokens, width) conditioning of the negative prompt.
+            positive: one row, of the prompt.
+            negative: one row, of the negative prompt.
             guidance_scale: s of `stable_diffusion.guidance.guide`.
             on_evaluation: called after each evaluation; whatever it raises ends the sampling. It
                 is given the estimate, of which nothing is computed before it is called.
@@ -115,5 +116,5 @@ class Denoiser:
             return root_alpha * x_t - noise_share * prediction
         return (x_t - noise_share * prediction) / root_alpha
 
-    def _in_float32(self, x_t: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+    def _in_float32(self, x_t: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         return self._network(x_t.to(conditioning.dtype), timesteps, conditioning).float()

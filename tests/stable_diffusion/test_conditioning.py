@@ -1,10 +1,14 @@
 """Conditioning: its methods act on all of its tensors alike."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.networks import unet_prediction
 
 
 def full(rows: int = 2, *, tokens: int = 77, seed: int = 0) -> Conditioning:
@@ -73,3 +77,25 @@ def test_the_batch_key_ignores_the_number_of_rows() -> None:
     assert full(1, seed=1).batch_key == full(1, seed=2).batch_key
     pooled, sizes = Conditioning(torch.ones(1, 1, 1), torch.ones(1, 2)), torch.ones(1, 2)
     assert pooled.batch_key != Conditioning(torch.ones(1, 1, 1), time_ids=sizes).batch_key
+
+
+def test_a_unet_is_given_pooled_embeddings_and_sizes() -> None:
+    sizes = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4}
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=4,
+        norm_num_groups=4,
+        projection_class_embeddings_input_dim=5 + 6 * 4,
+        **sizes,
+    ).eval()
+    x, t, text = torch.zeros(2, 4, 8, 8), torch.ones(2), full(2)
+    with torch.inference_mode():
+        plain = unet_prediction(unet, x, t, text)
+        for name in ("context", "pooled", "time_ids"):
+            changed = replace(text, **{name: getattr(text, name) + 1})
+            assert not unet_prediction(unet, x, t, changed).equal(plain), name

@@ -16,7 +16,7 @@ from stable_diffusion.generate import describe
 from stable_diffusion.model import Model
 from stable_diffusion.networks import text_states
 from stable_diffusion.prompt.chunks import chunk_runs
-from stable_diffusion.prompt.conditioning import encode_prompt
+from stable_diffusion.prompt.conditioning import encode_pair
 from stable_diffusion.prompt.emphasis import Run
 from stable_diffusion.recipe import Recipe
 
@@ -72,6 +72,11 @@ def test_a_file_that_is_no_embedding_is_refused(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
+def context(prompt: str, model: Model) -> Tensor:
+    """The encoding of a prompt of one chunk, (1, 77, width)."""
+    return encode_pair(prompt, "", model.tokenizer, model.encode_text)[0].context
+
+
 def test_a_name_stands_for_its_vectors(tiny: Model, vectors: Tensor) -> None:
     model = with_embeddings(tiny, {"shiny-thing": vectors})
     plain = [*tiny.tokenizer.encode("a"), 0, 0, 0, *tiny.tokenizer.encode("cat")]
@@ -85,17 +90,15 @@ def test_a_name_stands_for_its_vectors(tiny: Model, vectors: Tensor) -> None:
         expected = text_states(text, ids)
         hook.remove()
     for prompt in ("a shiny-thing cat", "a <Shiny-Thing> cat", "a SHINY-THING cat"):
-        torch.testing.assert_close(
-            encode_prompt(prompt, model.tokenizer, model.encode_text), expected
-        )
+        torch.testing.assert_close(context(prompt, model), expected)
 
 
 def test_the_model_it_was_made_of_does_not_know_it(tiny: Model, vectors: Tensor) -> None:
-    before = encode_prompt("a shiny cat", tiny.tokenizer, tiny.encode_text)
+    before = context("a shiny cat", tiny)
     model = with_embeddings(tiny, {"shiny": vectors})
-    after = encode_prompt("a shiny cat", tiny.tokenizer, tiny.encode_text)
+    after = context("a shiny cat", tiny)
     assert torch.equal(before, after)
-    assert not torch.equal(after, encode_prompt("a shiny cat", model.tokenizer, model.encode_text))
+    assert not torch.equal(after, context("a shiny cat", model))
     shared = "encoder.layers.0.mlp.fc1.weight"
     texts = (model.networks.text, tiny.networks.text)
     assert texts[0].get_parameter(shared) is texts[1].get_parameter(shared)
@@ -145,5 +148,5 @@ def test_it_is_what_diffusers_makes_of_the_same_file(
     with torch.inference_mode():
         expected = text_states(pipeline.text_encoder, ids)
     model = with_embeddings(tiny, {"shiny": read_embedding(file)})
-    ours = encode_prompt("a shiny cat", model.tokenizer, model.encode_text)
+    ours = context("a shiny cat", model)
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)

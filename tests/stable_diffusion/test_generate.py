@@ -9,6 +9,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from PIL import Image
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import PromptError, RecipeError, UnknownSampler
 from stable_diffusion.generate import Evaluation, describe, generate
 from stable_diffusion.image import to_tensor
@@ -107,8 +108,8 @@ def test_our_pictures_are_those_of_diffusers_own_pipeline(tiny: Model) -> None:
     pipeline.set_progress_bar_config(disable=True)
     positive, negative = encode_pair(recipe.prompt, "a tree", tiny.tokenizer, tiny.encode_text)
     theirs = pipeline(
-        prompt_embeds=positive,
-        negative_prompt_embeds=negative,
+        prompt_embeds=positive.context,
+        negative_prompt_embeds=negative.context,
         latents=NoiseSource([recipe.seed], (4, 12, 16)).initial(),
         width=128,
         height=96,
@@ -198,7 +199,7 @@ def test_every_sampler_draws_the_same_scene(tiny: Model, sampler: str) -> None:
 
 def test_evaluations_leave_no_gradient_behind(tiny: Model) -> None:
     assert not tiny.predict(
-        torch.zeros(1, 4, 8, 8), torch.zeros(1), torch.zeros(1, 77, 48)
+        torch.zeros(1, 4, 8, 8), torch.zeros(1), Conditioning(torch.zeros(1, 77, 48))
     ).requires_grad
 
 

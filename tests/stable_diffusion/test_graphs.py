@@ -1,4 +1,4 @@
-"""What is recorded of a network answers as the network does, or is not used."""
+"""A recording reproduces what the network computes, or is not used."""
 
 import time
 from collections.abc import Callable
@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import MOST, SEEN_BEFORE, Evaluation, Graphs
+from stable_diffusion.graphs import MAX_RECORDINGS, RECORD_AFTER, Function, Graphs, Tensors
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.memory_plan import apply_memory_plan
@@ -22,127 +23,152 @@ from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 
 RECIPE = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=8, seed=9)
+TEXT = Conditioning(torch.ones(1, 1, 1))
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
-Inputs = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass
-class Memory:
-    """Records as a GPU does: one place for the inputs and one for the answer, written anew.
+class FakeRecorder:
+    """Records as on a GPU: its recordings read their own copies of the inputs.
 
-    `spoil` does to an answer what a recording that went wrong would.
+    `spoil` changes an output as a faulty recording would.
     """
 
-    spoil: Callable[[Tensor], Tensor] = lambda answer: answer
+    spoil: Callable[[Tensor], Tensor] = lambda output: output
     recorded: int = 0
     replayed: int = 0
 
-    def __call__(self, evaluation: Evaluation, inputs: Inputs) -> Evaluation:
+    def __call__(self, function: Function, inputs: Tensors) -> Function:
         self.recorded += 1
         own = tuple(tensor.clone() for tensor in inputs)
 
-        def replay(*asked: Tensor) -> Tensor:
+        def replay(*given: Tensor) -> Tensor:
             self.replayed += 1
-            for mine, new in zip(own, asked, strict=True):
+            for mine, new in zip(own, given, strict=True):
                 mine.copy_(new)
-            time.sleep(0.001)  # long enough for another job to write there
-            return self.spoil(evaluation(*own))
+            time.sleep(0.001)  # long enough for another thread to overwrite the inputs
+            return self.spoil(function(*own))
 
         return replay
 
 
-def drawn(model: Model, recipe: Recipe = RECIPE) -> bytes:
+def generated(model: Model, recipe: Recipe = RECIPE) -> bytes:
     return next(generate(model, recipe)).image.tobytes()
 
 
-def test_a_job_is_replayed_once_its_shape_was_seen(tiny: Model) -> None:
-    memory = Memory()
-    model = replace(tiny, graphs=Graphs(memory))
-    assert drawn(model) == drawn(tiny)
-    assert memory.recorded == 1
-    assert memory.replayed == 1 + RECIPE.steps - SEEN_BEFORE  # one to see what it answers
-    assert drawn(model) == drawn(tiny)
-    assert memory.recorded == 1
-    assert memory.replayed == 1 + 2 * RECIPE.steps - SEEN_BEFORE
+def test_a_shape_seen_several_times_is_replayed(tiny: Model) -> None:
+    recorder = FakeRecorder()
+    model = replace(tiny, graphs=Graphs(recorder))
+    assert generated(model) == generated(tiny)
+    assert recorder.recorded == 1
+    assert recorder.replayed == 1 + RECIPE.steps - RECORD_AFTER  # one of them compares the outputs
+    assert generated(model) == generated(tiny)
+    assert recorder.recorded == 1
+    assert recorder.replayed == 1 + 2 * RECIPE.steps - RECORD_AFTER
 
 
-def test_each_shape_is_recorded_for_itself(tiny: Model) -> None:
-    memory = Memory()
-    model = replace(tiny, graphs=Graphs(memory))
+def test_each_shape_has_its_own_recording(tiny: Model) -> None:
+    recorder = FakeRecorder()
+    model = replace(tiny, graphs=Graphs(recorder))
     wide, long = replace(RECIPE, width=96), replace(RECIPE, prompt="a red circle " * 40)
     for recipe in (RECIPE, wide, long):
-        assert drawn(model, recipe) == drawn(tiny, recipe)
-    assert memory.recorded == 3
+        assert generated(model, recipe) == generated(tiny, recipe)
+    assert recorder.recorded == 3
 
 
-def test_only_so_many_shapes_are_recorded() -> None:
-    memory = Memory()
-    graphs = Graphs(memory)
-    for width in range(1, MOST + 5):
-        for _ in range(SEEN_BEFORE + 1):
+def test_at_most_max_recordings_are_made() -> None:
+    recorder = FakeRecorder()
+    graphs = Graphs(recorder)
+    for width in range(1, MAX_RECORDINGS + 5):
+        for _ in range(RECORD_AFTER + 1):
             x = torch.ones(1, 4, 1, width)
-            assert graphs.evaluate(_sum, x, torch.ones(1), torch.ones(1, 1, 1)).equal(x + 2)
-    assert memory.recorded == MOST
+            assert graphs.evaluate(_sum, x, torch.ones(1), TEXT).equal(x + 2)
+    assert recorder.recorded == MAX_RECORDINGS
+
+
+def test_a_recording_copies_every_tensor_of_the_conditioning() -> None:
+    def network(x: Tensor, _timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        return x + sum(tensor.sum() for tensor in conditioning.tensors)
+
+    recorder = FakeRecorder()
+    graphs = Graphs(recorder)
+    for number in range(1, 2 * RECORD_AFTER + 1):
+        one = torch.full((1, 1), float(number))
+        text = Conditioning(one[None], one, 10 * one, (100 * one, 1000 * one))
+        output = graphs.evaluate(network, torch.zeros(1, 4, 1, 1), torch.ones(1), text)
+        assert output.unique().tolist() == [1112 * number]
+    assert recorder.replayed == 1 + RECORD_AFTER
+
+
+def test_a_pooled_embedding_is_not_replayed_as_time_ids() -> None:
+    def network(x: Tensor, _timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        return x + (1 if conditioning.pooled is not None else 2)
+
+    graphs, one = Graphs(FakeRecorder()), torch.ones(1, 1)
+    pooled, sizes = Conditioning(one[None], one), Conditioning(one[None], time_ids=one)
+    for text, expected in ((pooled, 1), (sizes, 2)) * (RECORD_AFTER + 1):
+        output = graphs.evaluate(network, torch.zeros(1, 4, 1, 1), torch.ones(1), text)
+        assert output.unique().tolist() == [expected]
 
 
 def test_a_large_evaluation_is_not_recorded() -> None:
-    memory = Memory()
-    graphs = Graphs(memory)
+    recorder = FakeRecorder()
+    graphs = Graphs(recorder)
     for x in (torch.ones(4, 4, 64, 64), torch.ones(1, 4, 136, 128)):
-        for _ in range(SEEN_BEFORE + 1):
-            assert graphs.evaluate(_sum, x, torch.ones(1), torch.ones(1, 1, 1)).equal(x + 2)
-    assert memory.recorded == 1, "four latents of 512 x 512 are recorded, more are not"
+        for _ in range(RECORD_AFTER + 1):
+            assert graphs.evaluate(_sum, x, torch.ones(1), TEXT).equal(x + 2)
+    assert recorder.recorded == 1, "four latents of 512 x 512 are recorded, more are not"
 
 
 @pytest.mark.parametrize("wrong", [lambda x: x + 1, lambda x: x * float("nan")])
-def test_a_recording_that_answers_otherwise_is_not_used(
+def test_a_recording_with_another_output_is_not_used(
     tiny: Model, wrong: Callable[[Tensor], Tensor], caplog: pytest.LogCaptureFixture
 ) -> None:
-    memory = Memory(spoil=wrong)
-    model = replace(tiny, graphs=Graphs(memory))
-    assert drawn(model) == drawn(tiny)
-    assert drawn(model) == drawn(tiny)
-    assert (memory.recorded, memory.replayed) == (1, 1)
-    assert "goes layer by layer" in caplog.text
+    recorder = FakeRecorder(spoil=wrong)
+    model = replace(tiny, graphs=Graphs(recorder))
+    assert generated(model) == generated(tiny)
+    assert generated(model) == generated(tiny)
+    assert (recorder.recorded, recorder.replayed) == (1, 1)
+    assert "runs layer by layer" in caplog.text
 
 
 def test_a_recording_that_fails_fails_no_job(tiny: Model, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(_evaluation: Evaluation, _inputs: Inputs) -> Evaluation:
+    def fail(_function: Function, _inputs: Tensors) -> Function:
         raise torch.OutOfMemoryError("no room for a recording")
 
-    assert drawn(replace(tiny, graphs=Graphs(fail))) == drawn(tiny)
+    assert generated(replace(tiny, graphs=Graphs(fail))) == generated(tiny)
     assert "no room for a recording" in caplog.text
 
 
-def test_jobs_at_once_do_not_get_each_others_answers(tiny: Model) -> None:
-    model = replace(tiny, graphs=Graphs(Memory()))
+def test_concurrent_jobs_get_their_own_outputs(tiny: Model) -> None:
+    model = replace(tiny, graphs=Graphs(FakeRecorder()))
     recipes = [replace(RECIPE, seed=seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda recipe: drawn(model, recipe), recipes))
-    assert together == [drawn(tiny, recipe) for recipe in recipes]
+        together = list(pool.map(lambda recipe: generated(model, recipe), recipes))
+    assert together == [generated(tiny, recipe) for recipe in recipes]
 
 
-def test_a_deterministic_job_goes_layer_by_layer(tiny: Model) -> None:
-    memory = Memory()
-    drawn(replace(tiny, graphs=Graphs(memory)), replace(RECIPE, deterministic=True))
-    assert not memory.recorded
+def test_a_deterministic_job_runs_layer_by_layer(tiny: Model) -> None:
+    recorder = FakeRecorder()
+    generated(replace(tiny, graphs=Graphs(recorder)), replace(RECIPE, deterministic=True))
+    assert not recorder.recorded
 
 
-def test_a_job_whose_weights_come_and_go_is_not_recorded(tiny: Model) -> None:
-    model = replace(tiny, graphs=Graphs(Memory()))
+def test_an_offloaded_job_is_not_recorded(tiny: Model) -> None:
+    model = replace(tiny, graphs=Graphs(FakeRecorder()))
     assert apply_memory_plan(model, RECIPE).graphs
     assert apply_memory_plan(model, replace(RECIPE, memory_plan="optimized")).graphs is None
 
 
-def test_a_lora_is_recorded_for_itself(tiny: Model, tmp_path: Path) -> None:
-    memory = Memory()
-    model = replace(tiny, graphs=Graphs(memory))
+def test_a_model_with_a_lora_has_its_own_recordings(tiny: Model, tmp_path: Path) -> None:
+    recorder = FakeRecorder()
+    model = replace(tiny, graphs=Graphs(recorder))
     path = tmp_path / "style.safetensors"
     weight = tiny.networks.unet.get_parameter(f"{LAYER}.weight")
     names = (f"unet.{LAYER}.lora_B.weight", f"unet.{LAYER}.lora_A.weight")
     tensors = (torch.ones(weight.shape[0], 1), torch.ones(1, weight.shape[1]))
     save_file(dict(zip(names, tensors, strict=True)), path)
-    drawn(model)
+    generated(model)
     changed = with_loras(model, [(read_lora(path), 1.0)])
     assert changed.graphs
     assert changed.graphs is not model.graphs
@@ -157,14 +183,14 @@ def test_a_gpu_replays_what_it_computes(tmp_path: Path, at_once: int) -> None:
     model = Loader("cuda:0", fingerprints).load("tiny", PATH)
     recipes = [replace(RECIPE, seed=seed, steps=12) for seed in range(at_once)]
     with ThreadPoolExecutor(at_once) as pool:
-        together = list(pool.map(lambda recipe: drawn(model, recipe), recipes))
-    apart = [torch.frombuffer(drawn(plain, recipe), dtype=torch.uint8) for recipe in recipes]
+        together = list(pool.map(lambda recipe: generated(model, recipe), recipes))
+    apart = [torch.frombuffer(generated(plain, recipe), dtype=torch.uint8) for recipe in recipes]
     for one, other in zip(together, apart, strict=True):
         pixels = torch.frombuffer(bytearray(one), dtype=torch.uint8)
         assert (pixels.int() - other.int()).abs().max() <= 2
     assert model.graphs
-    assert any(model.graphs._ready.values())
+    assert any(model.graphs._recordings.values())
 
 
-def _sum(x: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
-    return x + timesteps + text[0, 0]
+def _sum(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    return x + timesteps + conditioning.context[0, 0]

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import lora_size, read_lora, with_loras
@@ -203,6 +204,7 @@ def test_it_is_what_diffusers_makes_of_the_same_file(tiny: Model, kohya: Path) -
     with torch.inference_mode():
         states = text_states(networks.text, ids)
         torch.testing.assert_close(ours.encode_text(ids), states, rtol=1e-3, atol=1e-4)
-        expected = unet_prediction(pipeline.unet, x, t, states)
-    torch.testing.assert_close(ours.predict(x, t, states), expected, rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(tiny.predict(x, t, states), expected, rtol=1e-2, atol=1e-3)
+        text = Conditioning(states)
+        expected = unet_prediction(pipeline.unet, x, t, text)
+    torch.testing.assert_close(ours.predict(x, t, text), expected, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(tiny.predict(x, t, text), expected, rtol=1e-2, atol=1e-3)

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.networks import Networks, unet_prediction
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -35,7 +36,7 @@ def test_its_v_and_its_noise_mean_one_picture(networks: Networks) -> None:
     noised = torch.randn(2, 4, 8, 8)
     with torch.no_grad():
         hidden = heard(networks.text, mine.ids, mine.weights, OWN)
-        noise = unet_prediction(networks.unet, noised, t, hidden)
+        noise = unet_prediction(networks.unet, noised, t, Conditioning(hidden))
     v = teacher.velocity(noised, t, alpha, mine.ids, mine.weights, OWN)
     by_noise = (noised - (1 - alpha).sqrt() * noise) / alpha.sqrt()
     by_v = alpha.sqrt() * noised - (1 - alpha).sqrt() * v

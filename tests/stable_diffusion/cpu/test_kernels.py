@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.cpu import attention as module
 from stable_diffusion.cpu.attention import attention
 from stable_diffusion.cpu.convolution import QuickConvolution, as_matrices
@@ -155,7 +156,7 @@ def test_a_unet_predicts_what_it_predicts_in_diffusers(tiny: Model) -> None:
     assert kinds & {"Attention", "Linear", "Conv2d"} == set()
     theirs = UNet2DConditionModel(**TINY.unet).eval()
     theirs.load_state_dict(tiny.networks.unet.state_dict())
-    x, text = torch.randn(2, 4, 96, 80), torch.randn(2, 154, TINY.context_width)
+    x, text = torch.randn(2, 4, 96, 80), Conditioning(torch.randn(2, 154, TINY.context_width))
     t = torch.tensor([999.0, 3.5])
     expected = unet_prediction(theirs, x, t, text)
     torch.testing.assert_close(

@@ -7,6 +7,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.plan import OffloadPlan, pack
@@ -24,7 +25,7 @@ def evaluated(unet: UNet2DConditionModel, seed: int = 1, side: int = 8) -> Tenso
     x = torch.randn(1, 4, side, side, generator=random)
     text = torch.randn(1, 77, TINY.context_width, generator=random)
     with torch.inference_mode():
-        return unet_prediction(unet, x, torch.tensor([500.0]), text)
+        return unet_prediction(unet, x, torch.tensor([500.0]), Conditioning(text))
 
 
 @dataclass

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.conditioning import (
     apply_weights,
     encode_pair,
-    encode_prompt,
     explain,
 )
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -30,6 +30,13 @@ def encoder(ids: Tensor) -> Tensor:
     return torch.sin(ids[..., None] * torch.linspace(0.1, 1, WIDTH)) + 0.5
 
 
+def encode_prompt(
+    text: str, tokenizer: ClipTokenizer, encoder: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The context of a prompt, as long as it is itself."""
+    return encode_pair(text, "", tokenizer, encoder)[0].context
+
+
 def test_a_short_prompt_is_one_chunk(tokenizer: ClipTokenizer):
     assert encode_prompt("a cat", tokenizer, encoder).shape == (1, 77, WIDTH)
 
@@ -45,7 +52,7 @@ def test_a_long_prompt_is_several_chunks_side_by_side(tokenizer: ClipTokenizer):
 def test_prompt_and_negative_prompt_get_the_same_length(
     tokenizer: ClipTokenizer, prompt: str, negative: str
 ):
-    positive, unwanted = encode_pair(prompt, negative, tokenizer, encoder)
+    positive, unwanted = (c.context for c in encode_pair(prompt, negative, tokenizer, encoder))
     assert positive.shape == unwanted.shape
     shorter = unwanted if len(prompt) > len(negative) else positive
     assert shorter[:, -77:].equal(encode_prompt("", tokenizer, encoder))

@@ -24,7 +24,8 @@ from diffusers.schedulers.scheduling_lms_discrete import LMSDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from torch import Tensor
 
-from stable_diffusion.guidance import Network, guide
+from stable_diffusion.conditioning import Network
+from stable_diffusion.guidance import guide
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import executed_steps
 from tests.stable_diffusion.samplers.toys import (
@@ -65,7 +66,7 @@ def theirs(scheduler: Any, network: Network, x: Tensor, timesteps: Any, **kwargs
         scaled = scheduler.scale_model_input(x, t)
         steps = t.float().expand(len(x))
         away, towards = (
-            network(scaled, steps, conditioning.expand(len(x), -1, -1))
+            network(scaled, steps, conditioning.expand(len(x)))
             for conditioning in (NEGATIVE, POSITIVE)
         )
         x = scheduler.step(guide(away, towards, SCALE), t, x, **kwargs).prev_sample

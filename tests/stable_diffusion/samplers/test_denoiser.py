@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.guidance import guide
 from stable_diffusion.samplers.denoiser import Estimate
 from tests.stable_diffusion.samplers.toys import (
@@ -34,16 +35,16 @@ def test_guidance_of_the_denoised_image_equals_guidance_of_the_prediction(scale:
 
 
 def test_scale_1_asks_for_the_prompt_alone():
-    asked: list[Tensor] = []
+    asked: list[Conditioning] = []
 
-    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+    def network(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         asked.append(conditioning)
         return x
 
     denoiser(network, scale=1.0)(X, SIGMA)
     denoiser(network, scale=2.0)(X, SIGMA)
-    assert asked[0].equal(POSITIVE.expand(3, -1, -1))
-    assert asked[1].equal(torch.cat([NEGATIVE, POSITIVE] * 3))
+    assert asked[0].context.equal(POSITIVE.expand(3).context)
+    assert asked[1].context.equal(Conditioning.cat([NEGATIVE, POSITIVE] * 3).context)
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.5])
@@ -70,7 +71,7 @@ def test_epsilon_and_denoised_image_are_two_views_of_one_answer(prediction: Pred
 def test_the_network_works_in_its_own_type_and_the_sampler_in_float32():
     seen: list[tuple[torch.dtype, torch.dtype, list[float]]] = []
 
-    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+    def network(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         seen.append((x.dtype, conditioning.dtype, timesteps.tolist()))
         return x
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import NumericalError, RecipeError
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.denoiser import Estimate
@@ -266,7 +267,7 @@ def test_a_cancellation_comes_out_of_every_sampler_at_once(key: str, when: int):
 
 @every_sampler
 def test_a_network_that_answers_with_nan_is_an_error_and_no_black_picture(key: str):
-    def broken(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+    def broken(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         return x * float("nan")
 
     with pytest.raises(NumericalError):

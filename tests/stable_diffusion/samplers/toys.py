@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stable_diffusion.guidance import Network
+from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.denoiser import Denoiser, Estimate
 from stable_diffusion.samplers.noise import NoiseSource
@@ -18,8 +18,9 @@ Prediction = Literal["epsilon", "v"]
 
 SCHEDULE = NoiseSchedule()
 SHAPE = (4, 8, 8)
-POSITIVE = torch.linspace(0.5, 1.5, 6 * 16).reshape(1, 6, 16)  # its mean is 1
-NEGATIVE = -POSITIVE
+CPU = torch.device("cpu")
+POSITIVE = Conditioning(torch.linspace(0.5, 1.5, 6 * 16).reshape(1, 6, 16))  # its mean is 1
+NEGATIVE = Conditioning(-POSITIVE.context)
 EXACT = [key for key, sampler in SAMPLERS.items() if sampler.exact]
 RANDOM = [key for key in SAMPLERS if "_a" in key.replace("_ad", "") or "sde" in key]
 DETERMINISTIC = [key for key in SAMPLERS if key not in RANDOM]
@@ -34,10 +35,10 @@ class Gaussian:
     def __init__(self, prediction: Prediction = "epsilon") -> None:
         self.prediction = prediction
 
-    def __call__(self, x_t: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
+    def __call__(self, x_t: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         sigma = SCHEDULE.sigma(timesteps)[:, None, None, None]
         x = x_t * (sigma**2 + 1).sqrt()
-        mean = MEAN * conditioning.float().mean(dim=(1, 2))[:, None, None, None]
+        mean = MEAN * conditioning.context.float().mean(dim=(1, 2))[:, None, None, None]
         denoised = (DEVIATION**2 * x + sigma**2 * mean) / (DEVIATION**2 + sigma**2)
         epsilon = (x - denoised) / sigma
         if self.prediction == "epsilon":
@@ -69,8 +70,8 @@ def random_unet() -> Network:
         norm_num_groups=8,
     ).eval()
 
-    def network(x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
-        return unet(x, timesteps, conditioning).sample
+    def network(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        return unet(x, timesteps, conditioning.context).sample
 
     return network
 
@@ -87,8 +88,8 @@ def denoiser(
         network,
         SCHEDULE,
         prediction=prediction,
-        positive=POSITIVE.to(dtype),
-        negative=NEGATIVE.to(dtype),
+        positive=POSITIVE.to(CPU, dtype),
+        negative=NEGATIVE.to(CPU, dtype),
         guidance_scale=scale,
         on_evaluation=on_evaluation,
     )
