@@ -15,7 +15,8 @@ from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_pair, explain
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import resolve
-from stable_diffusion.samplers.denoiser import Denoiser, Estimate
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.estimate import Estimate, EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -43,7 +44,7 @@ class Evaluation:
     evaluation: int
     evaluations: int
     fraction: float
-    denoised: Estimate = field(repr=False, compare=False)
+    denoised: Callable[[], Tensor] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,6 @@ def generate(
     """
     watch = stopwatch or Stopwatch()
     model = apply_memory_plan(model, recipe)
-    schedule = NoiseSchedule()
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
         encoded = encode_pair(
@@ -93,17 +93,16 @@ def generate(
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
-                schedule,
+                NoiseSchedule(),
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                guidance_scale=recipe.guidance_scale,
+                options=EstimateOptions(guidance_scale=recipe.guidance_scale),
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
                 sampler,
                 denoiser,
-                schedule,
                 noise,
                 steps=recipe.steps,
                 eta=recipe.eta,
@@ -175,23 +174,30 @@ def _shared_noise(recipe: Recipe) -> Tensor:
 class _Progress:
     """Counts evaluations over all batches of a job."""
 
-    def __init__(self, recipe: Recipe, tell: Callable[[Evaluation], object]) -> None:
+    def __init__(self, recipe: Recipe, report: Callable[[Evaluation], object]) -> None:
         self._iterations = recipe.iterations
         self._planned = evaluations_planned(
             resolve(recipe.sampler), _executed(recipe), recipe.batch_size
         )
         # a plan that is a guess must not call a batch done before it is
         self._most = 1.0 if resolve(recipe.sampler).exact else 0.99
-        self._tell = tell
+        self._report = report
         self._done = 0
         self._current = 0
 
-    def advance(self, iteration: int, denoised: Estimate) -> None:
+    def advance(self, iteration: int, estimate: Estimate) -> None:
         if iteration != self._current:
             self._current, self._done = iteration, 0
         self._done += 1
         within = min(self._most, self._done / self._planned)
         fraction = (iteration + within) / self._iterations
-        self._tell(
-            Evaluation(iteration, self._iterations, self._done, self._planned, fraction, denoised)
+        self._report(
+            Evaluation(
+                iteration,
+                self._iterations,
+                self._done,
+                self._planned,
+                fraction,
+                estimate.denoised,
+            )
         )

@@ -1,33 +1,30 @@
-"""The one seam between samplers and networks: what is the picture under this noise?
+"""The one interface between samplers and networks: `Denoiser.estimate`.
 
-Guidance, the kind of prediction and the network's number type live behind it and nowhere else.
-Sources: Karras et al. 2022 (arXiv:2206.00364), equation 7, for `denoise(x, σ)`; Salimans and Ho
-2022 (arXiv:2202.00512), appendix D, for v.
+Guidance, the form of the prediction, changes of the estimate and the network's number type are
+applied here and nowhere else. Samplers over σ call the denoiser for D(x; σ) (Karras et al. 2022,
+arXiv:2206.00364, equation 7), DDIM and PLMS ask it for ε(x_t, t); both are forms of one estimate.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.guidance import guided_prediction
+from stable_diffusion.samplers.estimate import Estimate, EstimateOptions, NoiseLevel, Prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
-
-Estimate = Callable[[], Tensor]
-"""Computes the picture under the noise, (n, C, h, w) latents, as the last evaluation saw it."""
 
 
 class Denoiser:
     """A guided network as a function of noisy latents and their noise level.
 
     The sampler's side is float32 throughout; the network gets latents in the type of its
-    conditioning, and the timestep in float32, which bfloat16 could not tell from its neighbours.
+    conditioning, and the timestep in float32, since bfloat16 rounds 999 to 1000.
 
     Attributes:
         schedule: the noise levels the network was trained on.
         device: where latents must be.
-        evaluations: how often the network was asked so far.
+        evaluations: how often the network was called so far.
     """
 
     def __init__(
@@ -35,31 +32,30 @@ class Denoiser:
         network: Network,
         schedule: NoiseSchedule,
         *,
-        prediction: Literal["epsilon", "v"],
+        prediction: Prediction,
         positive: Conditioning,
         negative: Conditioning,
-        guidance_scale: float,
+        options: EstimateOptions,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
-        """Bind a network to what it shall draw.
+        """Bind a network to its conditioning.
 
         Args:
             network: see `stable_diffusion.conditioning.Network`.
             schedule: its noise levels.
-            prediction: what it answers with: the noise ε, or v = √ᾱ·ε − √(1−ᾱ)·x₀.
+            prediction: what it predicts, see `Estimate`.
             positive: one row, of the prompt.
             negative: one row, of the negative prompt.
-            guidance_scale: s of `stable_diffusion.guidance.guide`.
-            on_evaluation: called after each evaluation; whatever it raises ends the sampling. It
-                is given the estimate, of which nothing is computed before it is called.
+            options: guidance, and changes of the estimate.
+            on_evaluation: called with every estimate; an exception it raises ends the sampling.
         """
         self.schedule = schedule
         self.device = positive.device
         self.evaluations = 0
         self._network = network
-        self._prediction = prediction
+        self._prediction: Prediction = prediction
         self._positive, self._negative = positive, negative
-        self._scale = guidance_scale
+        self._options = options
         self._on_evaluation = on_evaluation
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -72,13 +68,14 @@ class Denoiser:
         Returns:
             (n, C, h, w) float32.
         """
-        timesteps = self.schedule.timestep(sigma)
-        sigma = sigma[:, None, None, None]
-        c_in = (sigma**2 + 1).rsqrt()  # √ᾱ
-        prediction = self._predict(c_in * x, timesteps, c_in)
-        if self._prediction == "v":
-            return c_in**2 * x - c_in * sigma * prediction
-        return x - sigma * prediction
+        noise = sigma[:, None, None, None]
+        level = NoiseLevel(
+            timestep=self.schedule.timestep(sigma),
+            image=1.0,
+            noise=noise,
+            to_network=(noise**2 + 1).rsqrt(),
+        )
+        return self.estimate(x, level).denoised()
 
     def epsilon(self, x_t: Tensor, timestep: int) -> Tensor:
         """ε(x_t, t), the noise in latents that are scaled as in training.
@@ -91,30 +88,35 @@ class Denoiser:
             (n, C, h, w) float32.
         """
         alpha = self.schedule.alphas_cumprod[timestep].item()
-        prediction = self._predict(x_t, x_t.new_full(x_t.shape[:1], timestep), alpha**0.5)
-        if self._prediction == "v":
-            return alpha**0.5 * prediction + (1 - alpha) ** 0.5 * x_t
-        return prediction
+        level = NoiseLevel(
+            timestep=x_t.new_full(x_t.shape[:1], timestep),
+            image=alpha**0.5,
+            noise=(1 - alpha) ** 0.5,
+            to_network=1.0,
+        )
+        return self.estimate(x_t, level).epsilon()
 
-    def _predict(self, x_t: Tensor, timesteps: Tensor, root_alpha: Tensor | float) -> Tensor:
-        prediction = guided_prediction(
+    def estimate(self, x: Tensor, level: NoiseLevel) -> Estimate:
+        """One evaluation of the network with guidance, and the changes that the options name.
+
+        Args:
+            x: (n, C, h, w) float32.
+            level: how much of x is noise.
+        """
+        values = guided_prediction(
             self._in_float32,
-            x_t,
-            timesteps.float(),
+            level.to_network * x,
+            level.timestep.float(),
             positive=self._positive,
             negative=self._negative,
-            scale=self._scale,
+            scale=self._options.guidance_scale,
         )
+        estimate = Estimate(x, level, values, self._prediction)
+        for change in self._options.changes:
+            estimate = change(estimate)
         self.evaluations += 1
-        self._on_evaluation(lambda: self._denoised(x_t, prediction, root_alpha))
-        return prediction
+        self._on_evaluation(estimate)
+        return estimate
 
-    def _denoised(self, x_t: Tensor, prediction: Tensor, root_alpha: Tensor | float) -> Tensor:
-        """x₀ by what the network predicted at x_t; root_alpha is √ᾱ."""
-        noise_share = (1 - root_alpha**2) ** 0.5
-        if self._prediction == "v":
-            return root_alpha * x_t - noise_share * prediction
-        return (x_t - noise_share * prediction) / root_alpha
-
-    def _in_float32(self, x_t: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        return self._network(x_t.to(conditioning.dtype), timesteps, conditioning).float()
+    def _in_float32(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        return self._network(x.to(conditioning.dtype), timesteps, conditioning).float()

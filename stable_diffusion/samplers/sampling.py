@@ -7,7 +7,6 @@ from stable_diffusion.errors import NumericalError, RecipeError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import Sampler
-from stable_diffusion.samplers.schedule import NoiseSchedule
 
 MAX_STEPS = 1000
 
@@ -16,7 +15,6 @@ MAX_STEPS = 1000
 def sample(
     sampler: Sampler,
     denoiser: Denoiser,
-    schedule: NoiseSchedule,
     noise: NoiseSource,
     *,
     steps: int,
@@ -30,8 +28,7 @@ def sample(
 
     Args:
         sampler: a row of `SAMPLERS`.
-        denoiser: what is drawn; float32 on its device.
-        schedule: the noise levels.
+        denoiser: its noise levels and its device are those of the sampling.
         noise: all randomness, n images.
         steps: levels to divide the whole way into, 1 to 1000.
         eta: DDIM's η; the other samplers ignore it.
@@ -49,7 +46,7 @@ def sample(
         NumericalError: the result has values that are not numbers.
     """
     executed = executed_steps(steps, strength if init_latents is not None else 1.0)
-    levels = sampler.spacing(schedule, steps)[steps - executed :].to(denoiser.device)
+    levels = sampler.spacing(denoiser.schedule, steps)[steps - executed :].to(denoiser.device)
     start_noise = noise.initial() if initial_noise is None else initial_noise
     start_noise = start_noise.to(denoiser.device, torch.float32)
     image = None
@@ -57,7 +54,7 @@ def sample(
         start_noise = start_noise * noise_multiplier
         if strength < 1:
             image = init_latents.to(denoiser.device, torch.float32)
-    x = sampler.start(schedule, levels[0], start_noise, image)
+    x = sampler.start(denoiser.schedule, levels[0], start_noise, image)
     latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
     if not torch.isfinite(latents).all():
         raise NumericalError("the network answered with values that are not numbers")

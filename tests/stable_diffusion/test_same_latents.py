@@ -20,6 +20,7 @@ from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.prompt.conditioning import encode_pair
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.estimate import EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -97,17 +98,16 @@ def noise() -> Tensor:
 
 def our_latents(model: Model) -> Tensor:
     positive, negative = encode_pair(PROMPT, NEGATIVE, model.tokenizer, model.encode_text)
-    schedule = NoiseSchedule()
     denoiser = Denoiser(
         partial(model.predict, precision="full"),
-        schedule,
+        NoiseSchedule(),
         prediction=model.prediction,
         positive=positive,
         negative=negative,
-        guidance_scale=SCALE,
+        options=EstimateOptions(guidance_scale=SCALE),
     )
     source = NoiseSource([9], (4, SIDE // 8, SIDE // 8))
-    return sample(resolve("ddim"), denoiser, schedule, source, steps=STEPS)
+    return sample(resolve("ddim"), denoiser, source, steps=STEPS)
 
 
 def their_latents(path: Path, kind: Kind, folder: Path) -> Tensor:

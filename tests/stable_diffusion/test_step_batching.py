@@ -166,9 +166,7 @@ def test_jobs_of_different_keys_are_not_batched() -> None:
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 2])
-def test_mixed_jobs_give_the_same_pictures_batched(
-    tiny: Model, max_concurrent: int
-) -> None:
+def test_mixed_jobs_give_the_same_pictures_batched(tiny: Model, max_concurrent: int) -> None:
     """Different samplers, steps, prompts, scales and sizes; text and image to image."""
     alone = [pictures(tiny, recipe) for recipe in MIXED]
     step_batcher = StepBatcher(max_concurrent)

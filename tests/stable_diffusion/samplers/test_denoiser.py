@@ -4,7 +4,7 @@ from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.guidance import guide
-from stable_diffusion.samplers.denoiser import Estimate
+from stable_diffusion.samplers.estimate import Estimate
 from tests.stable_diffusion.samplers.toys import (
     NEGATIVE,
     POSITIVE,
@@ -59,7 +59,7 @@ def test_a_model_of_velocity_denoises_like_a_model_of_noise(scale: float):
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_epsilon_and_denoised_image_are_two_views_of_one_answer(prediction: Prediction):
+def test_epsilon_and_denoised_latents_agree(prediction: Prediction):
     denoise = denoiser(Gaussian(prediction), prediction=prediction)
     sigma = SCHEDULE.sigmas[600]
     scale = (sigma**2 + 1).sqrt()
@@ -82,23 +82,48 @@ def test_the_network_works_in_its_own_type_and_the_sampler_in_float32():
     assert seen[0] == (torch.bfloat16, torch.bfloat16, [999.0] * 3)
 
 
-def test_every_evaluation_is_counted_and_told():
-    told: list[int] = []
-    denoise = denoiser(Gaussian(), scale=7.5, on_evaluation=lambda _: told.append(1))
+def test_every_evaluation_is_counted_and_reported():
+    reported: list[int] = []
+    denoise = denoiser(Gaussian(), scale=7.5, on_evaluation=lambda _: reported.append(1))
     denoise(X, SIGMA)
     denoise.epsilon(X, 1)
-    assert denoise.evaluations == len(told) == 2
+    assert denoise.evaluations == len(reported) == 2
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_every_evaluation_hands_on_what_the_picture_looks_like(prediction: Prediction):
-    told: list[Estimate] = []
-    denoise = denoiser(Gaussian(prediction), prediction=prediction, on_evaluation=told.append)
+def test_every_evaluation_reports_the_denoised_latents(prediction: Prediction):
+    estimates: list[Estimate] = []
+    denoise = denoiser(Gaussian(prediction), prediction=prediction, on_evaluation=estimates.append)
     sigma = SCHEDULE.sigmas[600]
     scale = (sigma**2 + 1).sqrt()
 
     denoised = denoise(X * scale, sigma.expand(3))
     denoise.epsilon(X, 600)
 
-    for estimate in told:
-        torch.testing.assert_close(estimate(), denoised, rtol=1e-4, atol=1e-4)
+    for estimate in estimates:
+        torch.testing.assert_close(estimate.denoised(), denoised, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_denoised_latents_that_were_changed_determine_epsilon(prediction: Prediction):
+    def replace_by_image(estimate: Estimate) -> Estimate:
+        return estimate.with_denoised(image)
+
+    image = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(1))
+    denoise = denoiser(Gaussian(prediction), prediction=prediction, changes=(replace_by_image,))
+    close = {"rtol": 1e-3, "atol": 1e-3}
+    torch.testing.assert_close(denoise(X, SIGMA), image, **close)
+    alpha = SCHEDULE.alphas_cumprod[600].item()
+    expected = (X - alpha**0.5 * image) / (1 - alpha) ** 0.5
+    torch.testing.assert_close(denoise.epsilon(X, 600), expected, **close)
+
+
+def test_changes_are_applied_in_their_order():
+    def to_one(estimate: Estimate) -> Estimate:
+        return estimate.with_denoised(torch.ones_like(X))
+
+    def doubled(estimate: Estimate) -> Estimate:
+        return estimate.with_denoised(2 * estimate.denoised())
+
+    result = denoiser(Gaussian(), changes=(to_one, doubled))(X, SIGMA)
+    torch.testing.assert_close(result, torch.full_like(X, 2), rtol=1e-3, atol=1e-3)

@@ -5,7 +5,7 @@ from torch import Tensor
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import NumericalError, RecipeError
 from stable_diffusion.samplers import SAMPLERS
-from stable_diffusion.samplers.denoiser import Estimate
+from stable_diffusion.samplers.estimate import Estimate
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from tests.stable_diffusion.samplers.toys import (
@@ -13,7 +13,6 @@ from tests.stable_diffusion.samplers.toys import (
     EXACT,
     MEAN,
     RANDOM,
-    SCHEDULE,
     SHAPE,
     Gaussian,
     Prediction,
@@ -113,7 +112,6 @@ def test_noise_on_the_way_is_new_and_depends_on_the_seed(key: str):
         return sample(
             SAMPLERS[key],
             denoiser(Gaussian()),
-            SCHEDULE,
             NoiseSource((seed,), SHAPE),
             steps=10,
             initial_noise=start,
@@ -221,7 +219,6 @@ def test_the_noise_multiplier_scales_the_noise_put_on_the_image():
         return sample(
             SAMPLERS["k_euler"],
             denoiser(Gaussian()),
-            SCHEDULE,
             NoiseSource((1, 2), SHAPE),
             steps=20,
             init_latents=MEAN[None],
@@ -239,7 +236,6 @@ def test_one_given_noise_starts_all_pictures_alike(key: str):
     latents = sample(
         SAMPLERS[key],
         denoiser(Gaussian()),
-        SCHEDULE,
         NoiseSource((1, 2, 3), SHAPE),
         steps=5,
         initial_noise=NoiseSource((1,), SHAPE).initial(),
@@ -299,3 +295,24 @@ def test_no_sampler_warns_or_writes(
 def test_a_thousand_steps_stay_within_the_schedule(key: str):
     exact = Gaussian.exact(NoiseSource((1, 2), SHAPE).initial())
     assert distance(draw(key, denoiser(Gaussian()), steps=1000), exact) < 0.01
+
+
+@every_sampler
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_a_change_of_the_estimate_reaches_every_sampler(key: str, prediction: Prediction):
+    """As a mask: the left half is given, the right half is generated as without a mask."""
+    given = (1 - MEAN)[..., :4]
+
+    def mask(estimate: Estimate) -> Estimate:
+        denoised = estimate.denoised().clone()
+        denoised[..., :4] = given
+        return estimate.with_denoised(denoised)
+
+    network = Gaussian(prediction)
+    plain = draw(key, denoiser(network, prediction=prediction), steps=30)
+    masked = draw(key, denoiser(network, prediction=prediction, changes=(mask,)), steps=30)
+    # DDIM, PLMS, fast and adaptive end at the smallest σ, not at 0
+    assert distance(masked[..., :4], given.expand(2, -1, -1, -1)) < 0.05
+    assert distance(plain[..., :4], given.expand(2, -1, -1, -1)) > 1
+    # adaptive chooses its steps by the error of both halves
+    assert distance(masked[..., 4:], plain[..., 4:]) < (0.05 if key == "k_dpm_ad" else 1e-3)

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.samplers import SAMPLERS
-from stable_diffusion.samplers.denoiser import Denoiser, Estimate
+from stable_diffusion.samplers.denoiser import Denoiser
+from stable_diffusion.samplers.estimate import (
+    Estimate,
+    EstimateChange,
+    EstimateOptions,
+    Prediction,
+)
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
-
-Prediction = Literal["epsilon", "v"]
 
 SCHEDULE = NoiseSchedule()
 SHAPE = (4, 8, 8)
@@ -82,6 +85,7 @@ def denoiser(
     prediction: Prediction = "epsilon",
     scale: float = 1.0,
     on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
+    changes: tuple[EstimateChange, ...] = (),
     dtype: torch.dtype = torch.float32,
 ) -> Denoiser:
     return Denoiser(
@@ -90,7 +94,7 @@ def denoiser(
         prediction=prediction,
         positive=POSITIVE.to(CPU, dtype),
         negative=NEGATIVE.to(CPU, dtype),
-        guidance_scale=scale,
+        options=EstimateOptions(guidance_scale=scale, changes=changes),
         on_evaluation=on_evaluation,
     )
 
@@ -108,7 +112,6 @@ def draw(
     return sample(
         SAMPLERS[key],
         denoise,
-        SCHEDULE,
         NoiseSource(seeds, SHAPE),
         steps=steps,
         eta=eta,
