@@ -78,7 +78,7 @@ def main() -> None:
     for name, prompt in ATTENTION.items():
         draw(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
     prompt = "a red dragon on a beach"
-    compared = [(SAMPLERS[key].label, draw(model, prompt, sampler=key)) for key in SAMPLERS]
+    compared = [(SAMPLERS[key].row.label, draw(model, prompt, sampler=key)) for key in SAMPLERS]
     sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)
 
 

@@ -1,10 +1,27 @@
 """The names that cross process borders: types, queues, the task, samplers, models, configurations.
 
-Every spelling a client may use is listed here beside the one that everybody uses afterwards.
+Every spelling a client may use is listed here beside the canonical one. The samplers are those of
+the engine's own table.
 """
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from stable_diffusion.sampler_table import SAMPLERS, sampler_named
+
+__all__ = [
+    "CONFIGS",
+    "DEFAULT_MODEL",
+    "JOB_TYPES",
+    "RUN_TASK",
+    "SAMPLERS",
+    "JobKind",
+    "JobType",
+    "model_named",
+    "network_kind",
+    "queue_of",
+    "sampler_named",
+    "usual_prediction",
+]
 
 JobType = Literal["standard", "optimized"]
 JobKind = Literal["txt2img", "img2img"]
@@ -17,54 +34,6 @@ DEFAULT_MODEL = "default"
 def queue_of(job_type: JobType) -> str:
     """The Celery queue that wakes the workers of a type: it bears the type's own name."""
     return job_type
-
-
-@dataclass(frozen=True)
-class SamplerName:
-    """One row of the sampler table: canonical key, label as people know it, further keys."""
-
-    key: str
-    label: str
-    aliases: tuple[str, ...] = ()
-
-
-SAMPLERS: tuple[SamplerName, ...] = (
-    SamplerName("ddim", "DDIM"),
-    SamplerName("plms", "PLMS"),
-    SamplerName("k_euler_a", "Euler a", ("k_euler_ancestral",)),
-    SamplerName("k_euler", "Euler"),
-    SamplerName("k_lms", "LMS"),
-    SamplerName("k_heun", "Heun"),
-    SamplerName("k_dpm_2", "DPM2"),
-    SamplerName("k_dpm_2_a", "DPM2 a"),
-    SamplerName("k_dpmpp_2s_a", "DPM++ 2S a", ("dpm2s_a",)),
-    SamplerName("k_dpmpp_2m", "DPM++ 2M"),
-    SamplerName("k_dpmpp_sde", "DPM++ SDE"),
-    SamplerName("k_dpmpp_2m_sde", "DPM++ 2M SDE"),
-    SamplerName("k_dpmpp_3m_sde", "DPM++ 3M SDE"),
-    SamplerName("k_dpm_fast", "DPM fast"),
-    SamplerName("k_dpm_ad", "DPM adaptive"),
-    SamplerName("k_lms_ka", "LMS Karras"),
-    SamplerName("k_dpm_2_ka", "DPM2 Karras"),
-    SamplerName("k_dpm_2_a_ka", "DPM2 a Karras"),
-    SamplerName("k_dpmpp_2s_a_ka", "DPM++ 2S a Karras"),
-    SamplerName("k_dpmpp_2m_ka", "DPM++ 2M Karras"),
-    SamplerName("k_dpmpp_sde_ka", "DPM++ SDE Karras"),
-    SamplerName("k_dpmpp_2m_sde_ka", "DPM++ 2M SDE Karras"),
-    SamplerName("k_dpmpp_3m_sde_ka", "DPM++ 3M SDE Karras"),
-)
-SAMPLER_KEYS: tuple[str, ...] = tuple(sampler.key for sampler in SAMPLERS)
-
-_SAMPLERS_BY_SPELLING = {
-    spelling.lower(): sampler
-    for sampler in SAMPLERS
-    for spelling in (sampler.key, sampler.label, *sampler.aliases)
-}
-
-
-def sampler_named(spelling: str) -> SamplerName | None:
-    """The sampler of a key, alias or label in any case; None when there is none."""
-    return _SAMPLERS_BY_SPELLING.get(spelling.strip().lower())
 
 
 # canonical name -> (kind of network, other spellings: the README's and the published file names)

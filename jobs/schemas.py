@@ -26,6 +26,7 @@ from jobs.fields import (
     Webhook,
 )
 from jobs.names import JobKind, JobType
+from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
 TYPE_MEANS = "which way of running a model, and so which queue"
 
@@ -62,7 +63,7 @@ class GenerationRequest(BaseModel, frozen=True):
         bool, Field(description="answer only when the job has ended")
     ] = False
     ddim_steps: Annotated[
-        int, Field(ge=1, le=1000, description="sampling steps a picture"), WHOLE
+        int, Field(ge=MIN_STEPS, le=MAX_STEPS, description="sampling steps a picture"), WHOLE
     ] = 50
     fixed_code: Annotated[bool, Field(description="start every picture from the same noise")] = (
         False
@@ -143,7 +144,7 @@ class TextToImage(GenerationRequest, frozen=True):
     kind: ClassVar[JobKind] = "txt2img"
 
     ddim_steps: Annotated[
-        int, Field(ge=1, le=1000, description="sampling steps a picture"), WHOLE
+        int, Field(ge=MIN_STEPS, le=MAX_STEPS, description="sampling steps a picture"), WHOLE
     ] = 20
 
 
@@ -160,7 +161,7 @@ class ImageToImage(GenerationRequest, frozen=True):
         InitImage, Field(repr=False, description="base64 of a PNG, JPEG or WebP picture")
     ]
     denoising_strength: Annotated[
-        float, Field(gt=0, le=1, description="how much of the picture is drawn anew")
+        float, Field(gt=0, le=MAX_STRENGTH, description="how much of the picture is drawn anew")
     ] = 0.5
     noise_multiplier: Annotated[
         float, Field(ge=0, le=10, description="scales the noise added to the picture")

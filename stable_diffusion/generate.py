@@ -131,7 +131,7 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
     return {
         "model": model.name,
         "model_hash": model.hash,
-        "sampler": resolve(recipe.sampler).label,
+        "sampler": resolve(recipe.sampler).row.label,
         "executed_steps": _executed(recipe),
         "prompt": explain(recipe.prompt, model.tokenizer),
         "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
@@ -180,7 +180,7 @@ class _Progress:
             resolve(recipe.sampler), _executed(recipe), recipe.batch_size
         )
         # a plan that is a guess must not call a batch done before it is
-        self._most = 1.0 if resolve(recipe.sampler).exact else 0.99
+        self._most = 1.0 if resolve(recipe.sampler).row.exact else 0.99
         self._report = report
         self._done = 0
         self._current = 0

@@ -5,6 +5,7 @@ from typing import Literal
 
 from PIL.Image import Image
 
+from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.samplers import resolve
 from stable_diffusion.variants import DOWNSAMPLING
@@ -20,7 +21,7 @@ class Recipe:
     Attributes:
         prompt, negative_prompt: in the grammar of `prompt/`.
         height, width: pixels, multiples of 8.
-        steps: sampling steps asked for, at least 1.
+        steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
         guidance_scale: weight of the prompt against the negative prompt; 1 leaves the latter out.
         eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
@@ -73,11 +74,11 @@ class Recipe:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {DOWNSAMPLING}")
         if self.unet_batch is not None and self.unet_batch < 1:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
-        for name in ("steps", "iterations", "batch_size"):
+        check_steps(self.steps)
+        check_strength(self.strength)
+        for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 < self.strength <= 1:
-            raise RecipeError(f"strength is {self.strength}; it must be above 0 and at most 1")
         if self.init_image is not None and self.init_image.size != (self.width, self.height):
             raise RecipeError(
                 f"init_image is {self.init_image.size}; it must be {(self.width, self.height)}"

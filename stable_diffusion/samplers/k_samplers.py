@@ -14,7 +14,7 @@ from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers import k_diffusion
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
-from stable_diffusion.samplers.sampler import Run
+from stable_diffusion.samplers.sampler import SamplerFunction
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
@@ -29,7 +29,7 @@ def start(
     return x if image is None else image + x
 
 
-def deterministic(function: str) -> Run:
+def deterministic(function: str) -> SamplerFunction:
     """A function of the levels alone."""
 
     def run(
@@ -40,7 +40,7 @@ def deterministic(function: str) -> Run:
     return run
 
 
-def ancestral(function: str) -> Run:
+def ancestral(function: str) -> SamplerFunction:
     """A function that adds fresh noise after every step."""
 
     def run(
@@ -54,7 +54,7 @@ def ancestral(function: str) -> Run:
     return run
 
 
-def brownian(function: str) -> Run:
+def brownian(function: str) -> SamplerFunction:
     """A function that follows a stochastic differential equation, along one Brownian path."""
 
     def run(

@@ -59,8 +59,3 @@ def _transfer(x: Tensor, epsilon: Tensor, alpha: float, alpha_next: float) -> Te
     """The paper's φ, equation 11, in the form of a DDIM step with η = 0."""
     predicted = (x - sqrt(1 - alpha) * epsilon) / sqrt(alpha)
     return sqrt(alpha_next) * predicted + sqrt(1 - alpha_next) * epsilon
-
-
-def evaluations(steps: int) -> int:
-    """Network evaluations of a run: one a step, and the second one of the first step."""
-    return steps + 1 if steps > 1 else 1

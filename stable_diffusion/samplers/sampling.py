@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from stable_diffusion.errors import NumericalError, RecipeError
+from stable_diffusion.bounds import check_steps, check_strength
+from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import Sampler
-
-MAX_STEPS = 1000
 
 
 @torch.no_grad()
@@ -67,10 +66,8 @@ def executed_steps(steps: int, strength: float = 1.0) -> int:
     Raises:
         RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
     """
-    if not 1 <= steps <= MAX_STEPS:
-        raise RecipeError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
-    if not 0 < strength <= 1:
-        raise RecipeError(f"strength must be above 0 and at most 1, not {strength}")
+    check_steps(steps)
+    check_strength(strength)
     return max(1, min(int(strength * steps), steps))
 
 
@@ -80,5 +77,5 @@ def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) 
     Exact for every sampler but DPM adaptive, where it is a guess: that one samples its `images`
     one after the other and decides on its way how many evaluations each takes.
     """
-    planned = sampler.evaluations(executed_steps)
-    return planned if sampler.exact else planned * images
+    planned = sampler.row.evaluations(executed_steps)
+    return planned if sampler.row.exact else planned * images

@@ -64,7 +64,7 @@ def test_progress_rises_with_every_evaluation_and_ends_at_one(tiny: Model, sampl
     fractions = [evaluation.fraction for evaluation in seen]
     assert fractions == sorted(fractions)
     assert all(0 < fraction <= 1 for fraction in fractions)
-    if SAMPLERS[sampler].exact:
+    if SAMPLERS[sampler].row.exact:
         assert fractions[-1] == 1
         assert len(set(fractions)) == len(fractions)
 

@@ -1,6 +1,7 @@
 import pytest
 
 from stable_diffusion.errors import RecipeError, UnknownSampler
+from stable_diffusion.sampler_table import SAMPLERS as TABLE
 from stable_diffusion.samplers import SAMPLERS, resolve
 
 KEYS = [
@@ -16,7 +17,7 @@ DPM++ SDE Karras, DPM fast, DPM adaptive""".replace("\n", " ").split(", ")
 
 
 def test_every_key_of_the_reference_is_there_and_no_other():
-    assert set(KEYS) == {name for row in SAMPLERS.values() for name in (row.key, *row.aliases)}
+    assert set(KEYS) == {name for row in TABLE for name in (row.key, *row.aliases)}
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -26,8 +27,8 @@ def test_keys_are_accepted_in_any_case(name: str):
 
 @pytest.mark.parametrize("label", LABELS)
 def test_labels_are_accepted_in_any_case_too(label: str):
-    assert resolve(label).label == label
-    assert resolve(f"  {label.lower()}".replace(" ", "  ")).label == label
+    assert resolve(label).row.label == label
+    assert resolve(f"  {label.lower()}".replace(" ", "  ")).row.label == label
 
 
 def test_aliases_mean_the_same_sampler():
@@ -44,4 +45,4 @@ def test_an_unknown_sampler_is_answered_with_the_known_ones(name: str):
 
 
 def test_rows_are_filed_under_their_keys():
-    assert all(key == row.key for key, row in SAMPLERS.items())
+    assert all(key == sampler.row.key for key, sampler in SAMPLERS.items())

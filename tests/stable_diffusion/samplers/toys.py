@@ -24,7 +24,7 @@ SHAPE = (4, 8, 8)
 CPU = torch.device("cpu")
 POSITIVE = Conditioning(torch.linspace(0.5, 1.5, 6 * 16).reshape(1, 6, 16))  # its mean is 1
 NEGATIVE = Conditioning(-POSITIVE.context)
-EXACT = [key for key, sampler in SAMPLERS.items() if sampler.exact]
+EXACT = [key for key, sampler in SAMPLERS.items() if sampler.row.exact]
 RANDOM = [key for key in SAMPLERS if "_a" in key.replace("_ad", "") or "sde" in key]
 DETERMINISTIC = [key for key in SAMPLERS if key not in RANDOM]
 

@@ -1,0 +1,127 @@
+"""The table of samplers. Free of torch, so that the API reads it as the engine does.
+
+A new sampler of k-diffusion is one row here; a solver of our own is also a line in
+`samplers/__init__.py`, which builds the samplers that these rows describe.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Spacing = Literal["ddim", "model", "karras"]
+Noise = Literal["none", "step", "brownian"]
+
+
+def _one(steps: int) -> int:
+    return steps
+
+
+def _two(steps: int) -> int:
+    """Two a step, and one in the last: it ends at σ = 0, where no network is evaluated."""
+    return 2 * steps - 1
+
+
+def _plms(steps: int) -> int:
+    """One a step, and a second one in the first step."""
+    return steps + 1 if steps > 1 else 1
+
+
+def _adaptive(_steps: int) -> int:
+    """About what DPM adaptive needs on a trained model at a guidance scale of 7.5."""
+    return 80
+
+
+@dataclass(frozen=True)
+class SamplerRow:
+    """What a sampler is called, what it is made of and what it costs.
+
+    Attributes:
+        key: its canonical name in requests.
+        label: its name for people, as AUTOMATIC1111 spells it.
+        function: the solver: k-diffusion's `sample_<function>`, or one of our own.
+        aliases: further keys.
+        spacing: which noise levels it visits: see `NoiseSchedule.ddim_timesteps`, `model_sigmas`
+            and `karras_sigmas`.
+        skip_penultimate: leave the last level before 0 out.
+        noise: what it draws on the way: nothing, fresh noise at every step, or the increments of
+            a Brownian path.
+        evaluations: network evaluations of a run with that many steps.
+        exact: whether it takes exactly those; else they are an estimate for one image, and images
+            are sampled one by one.
+    """
+
+    key: str
+    label: str
+    function: str
+    aliases: tuple[str, ...] = ()
+    spacing: Spacing = "model"
+    skip_penultimate: bool = False
+    noise: Noise = "none"
+    evaluations: Callable[[int], int] = _one
+    exact: bool = True
+
+
+def _ancestral(
+    key: str,
+    label: str,
+    function: str,
+    *aliases: str,
+    spacing: Spacing = "model",
+    skip: bool = False,
+    evaluations: Callable[[int], int] = _two,
+) -> SamplerRow:
+    return SamplerRow(key, label, function, aliases, spacing, skip, "step", evaluations)
+
+
+def _sde(
+    key: str,
+    label: str,
+    function: str,
+    *,
+    spacing: Spacing = "model",
+    skip: bool = False,
+    evaluations: Callable[[int], int] = _one,
+) -> SamplerRow:
+    return SamplerRow(key, label, function, (), spacing, skip, "brownian", evaluations)
+
+
+SAMPLERS: tuple[SamplerRow, ...] = (
+    SamplerRow("ddim", "DDIM", "ddim", spacing="ddim", noise="step"),
+    SamplerRow("plms", "PLMS", "plms", spacing="ddim", evaluations=_plms),
+    _ancestral("k_euler_a", "Euler a", "euler_ancestral", "k_euler_ancestral", evaluations=_one),
+    SamplerRow("k_euler", "Euler", "euler"),
+    SamplerRow("k_lms", "LMS", "lms"),
+    SamplerRow("k_heun", "Heun", "heun", evaluations=_two),
+    SamplerRow("k_dpm_2", "DPM2", "dpm_2", skip_penultimate=True, evaluations=_two),
+    _ancestral("k_dpm_2_a", "DPM2 a", "dpm_2_ancestral", skip=True),
+    _ancestral("k_dpmpp_2s_a", "DPM++ 2S a", "dpmpp_2s_ancestral", "dpm2s_a"),
+    SamplerRow("k_dpmpp_2m", "DPM++ 2M", "dpmpp_2m"),
+    _sde("k_dpmpp_sde", "DPM++ SDE", "dpmpp_sde", evaluations=_two),
+    _sde("k_dpmpp_2m_sde", "DPM++ 2M SDE", "dpmpp_2m_sde", skip=True),
+    _sde("k_dpmpp_3m_sde", "DPM++ 3M SDE", "dpmpp_3m_sde", skip=True),
+    SamplerRow("k_dpm_fast", "DPM fast", "dpm_fast"),
+    SamplerRow("k_dpm_ad", "DPM adaptive", "dpm_adaptive", evaluations=_adaptive, exact=False),
+    SamplerRow("k_lms_ka", "LMS Karras", "lms", spacing="karras"),
+    SamplerRow(
+        "k_dpm_2_ka",
+        "DPM2 Karras",
+        "dpm_2",
+        spacing="karras",
+        skip_penultimate=True,
+        evaluations=_two,
+    ),
+    _ancestral("k_dpm_2_a_ka", "DPM2 a Karras", "dpm_2_ancestral", spacing="karras", skip=True),
+    _ancestral("k_dpmpp_2s_a_ka", "DPM++ 2S a Karras", "dpmpp_2s_ancestral", spacing="karras"),
+    SamplerRow("k_dpmpp_2m_ka", "DPM++ 2M Karras", "dpmpp_2m", spacing="karras"),
+    _sde("k_dpmpp_sde_ka", "DPM++ SDE Karras", "dpmpp_sde", spacing="karras", evaluations=_two),
+    _sde("k_dpmpp_2m_sde_ka", "DPM++ 2M SDE Karras", "dpmpp_2m_sde", spacing="karras"),
+    _sde("k_dpmpp_3m_sde_ka", "DPM++ 3M SDE Karras", "dpmpp_3m_sde", spacing="karras", skip=True),
+)
+"""In the order in which they are listed to people."""
+
+_BY_NAME = {name.lower(): row for row in SAMPLERS for name in (row.key, row.label, *row.aliases)}
+
+
+def sampler_named(name: str) -> SamplerRow | None:
+    """The sampler of a key, an alias or a label, in any case; None if there is none."""
+    return _BY_NAME.get(" ".join(name.split()).lower())
