@@ -20,7 +20,6 @@ from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
 from jobs.queue import make_celery, submit
 from jobs.record import JobRecords
-from jobs.request import ImageToImage
 from jobs.status import JobState
 from jobs.store import PictureStore
 from jobs.workers import Workers
@@ -49,7 +48,7 @@ class Desk:
         records = JobRecords(
             redis,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.remembered_seconds,
+            remembered_seconds=settings.tombstone_ttl,
             caps=settings.waiting_caps,
         )
         workers = Workers(redis)
@@ -135,20 +134,19 @@ class Desk:
             self.file_cleanup.tidy(job_id)
 
     def _open(self, job: NewJob) -> Accepted:
-        """The init image first, the record after it: whoever sees a record finds its picture."""
-        request = job.request
-        if isinstance(request, ImageToImage):
-            self.store.put_init_image(job.job_id, request.init_img)
+        """The inputs first, the record after it: whoever sees a record finds them."""
+        for role, data in job.request.inputs.items():
+            self.store.put_input(job.job_id, role, data)
         try:
             accepted = self.records.open(job)
         except JobsError:
-            self._forget_init_image(job)
+            self._delete_inputs(job)
             raise
         if accepted.job_id != job.job_id:  # the same request was quicker
-            self._forget_init_image(job)
+            self._delete_inputs(job)
         return accepted
 
-    def _forget_init_image(self, job: NewJob) -> None:
-        if isinstance(job.request, ImageToImage):
+    def _delete_inputs(self, job: NewJob) -> None:
+        if job.request.inputs:
             with suppress(JobsError):
-                self.store.delete_init_image(job.job_id)
+                self.store.delete_inputs(job.job_id)

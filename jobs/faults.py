@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from jobs.errors import Fault
+from jobs.inputs import INPUT_FIELDS
 
 _MAX_UNKNOWN = 20
 _MAX_SHOWN = 80
-_SECRET = frozenset({"api_key", "init_img"})
+_SECRET = INPUT_FIELDS | {"api_key"}
 
 # pydantic's error type -> our code and what is wrong; what would be right comes from the schema
 _PROBLEMS: dict[str, tuple[str, str]] = {

@@ -1,12 +1,13 @@
 """The types of the request's fields: what each accepts, beyond what its bounds say."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from jobs.init_image import read_init_image
+from jobs.inputs import INPUT_ROLES, InputRole
 from jobs.limits import Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
 
@@ -79,11 +80,14 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _init_image(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(value, str):
-        return value
-    limits = info.context["limits"] if info.context else Limits()
-    return read_init_image(value, limits.max_init_pixels)
+def _input(role: InputRole) -> Callable[[Any, ValidationInfo], Any]:
+    def read(value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        limits = info.context["limits"] if info.context else Limits()
+        return INPUT_ROLES[role].read(value, limits.max_init_pixels)
+
+    return read
 
 
 def _url(text: str) -> str:
@@ -188,7 +192,7 @@ Batch = Annotated[int, Field(ge=1, le=128), WHOLE]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]
 InitImage = Annotated[
     bytes,
-    BeforeValidator(_init_image),
+    BeforeValidator(_input("init")),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1}),
 ]
 Webhook = Annotated[

@@ -92,7 +92,7 @@ class FileCleanup:
 
     def _delete(self, job_id: str, names: Iterable[str]) -> bool:
         try:
-            self._store.delete_init_image(job_id)
+            self._store.delete_inputs(job_id)
             self._store.discard_parts(job_id)
             for name in names:
                 self._store.delete(name)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.faults import Elsewhere, faults_of, safe_value
+from jobs.inputs import INPUT_FIELDS
 from jobs.limits import Limits
 from jobs.names import JOB_TYPES, JobKind, JobType
 from jobs.prompt_files import PromptFiles
@@ -87,10 +88,8 @@ def read_stored(kind: JobKind, stored: dict[str, Any]) -> Request:
     schema = SCHEMAS[kind][job_type]
     # A record may be older than this process, and name a field that its type has no more.
     body = {name: value for name, value in stored.items() if name in fields_of(schema)}
-    if kind == "img2img":
-        body["init_img"] = b""
     try:
-        return schema.model_validate(body)
+        return schema.model_validate(body | _no_inputs(schema))
     except ValidationError as error:
         raise InvalidRequest(faults_of(error, schema, stored)) from error
 
@@ -134,9 +133,13 @@ def _what_is_right(
     wrong = {fault.field for fault in faults} - {"type"}
     known = fields_of(schema).keys()
     rest = {name: value for name, value in body.items() if name in known - wrong}
-    if "init_img" in known:
-        rest["init_img"] = b""
     try:
-        return schema.model_validate(rest)
+        return schema.model_validate(rest | _no_inputs(schema))
     except ValidationError:
         return None
+
+
+def _no_inputs(schema: type[Request]) -> dict[str, bytes]:
+    """Empty bytes for each input that a schema requires: its pictures are elsewhere, or wrong."""
+    required = {name for name, info in schema.model_fields.items() if info.is_required()}
+    return dict.fromkeys(INPUT_FIELDS & required, b"")

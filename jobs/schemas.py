@@ -25,6 +25,7 @@ from jobs.fields import (
     Text,
     Webhook,
 )
+from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
 from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
@@ -129,13 +130,19 @@ class GenerationRequest(BaseModel, frozen=True):
         """How many pictures the request asks for."""
         return self.n_iter * self.n_samples
 
+    @property
+    def inputs(self) -> dict[InputRole, bytes]:
+        """The pictures it starts from, as PNG; empty bytes if it was read back from a record."""
+        found = ((role, getattr(self, row.field, None)) for role, row in INPUT_ROLES.items())
+        return {role: data for role, data in found if data is not None}
+
     def settled(self, *, model: str, seed: int) -> Self:
         """The same request with its model chosen and its seed drawn."""
         return self.model_copy(update={"ckpt": model, "seed": seed})
 
     def stored(self) -> dict[str, Any]:
         """The form kept in the record: the README's names, without pixels and addresses."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"init_img", "webhook"})
+        return self.model_dump(mode="json", by_alias=True, exclude={*INPUT_FIELDS, "webhook"})
 
 
 class TextToImage(GenerationRequest, frozen=True):

@@ -15,6 +15,7 @@ from typing import Literal
 from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import NoSuchPicture, StoreError, UnsafeName
+from jobs.inputs import INPUT_ROLES, InputRole
 from jobs.places import has_folders, open_place, storing
 
 INPUTS = "inputs"
@@ -88,7 +89,7 @@ class Staging:
 
 
 class PictureStore:
-    """Pictures and init images below one root. Safe to share between threads.
+    """Pictures and the inputs of jobs below one root. Safe to share between threads.
 
     Args:
         url: a folder, or an fsspec URL.
@@ -131,7 +132,7 @@ class PictureStore:
                     self._files.rm_file(path)
 
     def unfinished(self) -> set[str]:
-        """The names of all init images and of all pictures not yet published."""
+        """The names of all inputs of jobs and of all pictures not yet published."""
         names: set[str] = set()
         self._files.invalidate_cache()  # other processes write here, too
         for folder in (INPUTS, _PARTS):
@@ -182,19 +183,20 @@ class PictureStore:
         with suppress(NoSuchPicture), storing(name):
             self._files.rm_file(self._path(name))
 
-    def put_init_image(self, job_id: str, data: bytes) -> None:
-        """Keep the picture an img2img job starts from, until the job has ended."""
-        part = f"{_PARTS}/{job_id}.0.init"
+    def put_input(self, job_id: str, role: InputRole, data: bytes) -> None:
+        """Keep a picture that a job starts from until the job has ended."""
+        part = f"{_PARTS}/{job_id}.0.{role}"
         self.put(part, data)
-        self.rename(part, _init_name(job_id))
+        self.rename(part, _input_name(job_id, role))
 
-    def read_init_image(self, job_id: str) -> bytes:
-        """The picture an img2img job starts from. Raises NoSuchPicture."""
-        return self.read(_init_name(job_id))
+    def read_input(self, job_id: str, role: InputRole) -> bytes:
+        """A picture that a job starts from. Raises NoSuchPicture."""
+        return self.read(_input_name(job_id, role))
 
-    def delete_init_image(self, job_id: str) -> None:
-        """Forget the picture an img2img job started from."""
-        self.delete(_init_name(job_id))
+    def delete_inputs(self, job_id: str) -> None:
+        """Delete all pictures that a job started from."""
+        for role in INPUT_ROLES:
+            self.delete(_input_name(job_id, role))
 
     def probe(self) -> None:
         """Write, read and delete a file: raises when a job could not be stored or shown now."""
@@ -222,5 +224,5 @@ class PictureStore:
         return path
 
 
-def _init_name(job_id: str) -> str:
-    return f"{INPUTS}/{job_id}.png"
+def _input_name(job_id: str, role: InputRole) -> str:
+    return f"{INPUTS}/{job_id}.{role}.png"

@@ -36,6 +36,8 @@ class ModelFacts(BaseModel):
 
     Attributes:
         kind: what it is, such as `sd1` or `sd2-v`; empty while that is not known.
+        family: the id of its family, such as `sd1` or `sd2`; empty while that is not known.
+        native_size: the side in pixels of the pictures it was trained on.
         bytes: of its weights' files.
         hash: the first ten hex digits of the weights' SHA-256; empty while that is not known.
         resident: the worker holds it in memory.
@@ -46,6 +48,8 @@ class ModelFacts(BaseModel):
 
     name: str
     kind: str = ""
+    family: str = ""
+    native_size: int = 512
     bytes: int = 0
     hash: str = ""
     resident: bool = False

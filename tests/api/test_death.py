@@ -103,7 +103,7 @@ def test_no_submission_is_half_made_when_the_api_is_killed(
     assert waiting == recorded >= set(answered.values())
     for job_id in waiting:
         assert records.get(job_id).state is JobState.PENDING
-        assert worker.store.read_init_image(job_id)
+        assert worker.store.read_input(job_id, "init")
 
     # whoever heard nothing asks again, and has one job
     with (
@@ -121,5 +121,5 @@ def test_no_submission_is_half_made_when_the_api_is_killed(
     for name in redis.zrange(keys.STRAYS, 0, -1):
         redis.zadd(keys.STRAYS, {name: 0})
     file_cleanup.sweep_strays(seconds=600)
-    inputs = {path.stem for path in (Path(settings.outputs) / "inputs").iterdir()}
+    inputs = {path.name.split(".")[0] for path in (Path(settings.outputs) / "inputs").iterdir()}
     assert inputs == set(answered.values())

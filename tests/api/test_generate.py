@@ -88,7 +88,7 @@ def test_the_init_image_waits_in_the_store_and_not_in_the_record(
 
     claim, _ = worker.claim()
     assert "init_img" not in claim.stored_request
-    assert PictureStore(settings.outputs).read_init_image(answer.get_json()["task_id"])
+    assert PictureStore(settings.outputs).read_input(answer.get_json()["task_id"], "init")
 
 
 def test_all_faults_are_told_at_once(client: FlaskClient, worker: HandWorker) -> None:
@@ -162,7 +162,7 @@ def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
 def test_a_synchronous_request_that_takes_too_long_is_told_where_to_look(
     settings: ApiSettings, worker: HandWorker
 ) -> None:
-    impatient = create_app(settings.model_copy(update={"synchronous_seconds": 0.1}))
+    impatient = create_app(settings.model_copy(update={"sync_timeout": 0.1}))
     body = {"prompt": "a", "synchronous_request": True}
 
     answer = impatient.test_client().post("/generate", json=body, headers=KEY)

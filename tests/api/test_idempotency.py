@@ -85,7 +85,7 @@ def test_of_many_at_once_one_job_comes_and_one_init_image_is_kept(
 
     assert len(jobs) == 1
     stored = [path.name for path in Path(settings.outputs).rglob("*.*") if path.is_file()]
-    assert stored == [f"{jobs.pop()}.png"]
+    assert stored == [f"{jobs.pop()}.init.png"]
     assert worker.queued() == 1
 
 

@@ -33,7 +33,7 @@ def store(outputs: Path) -> PictureStore:
 
 
 @pytest.fixture
-def remains(redis: Redis, store: PictureStore) -> FileCleanup:
+def file_cleanup(redis: Redis, store: PictureStore) -> FileCleanup:
     return FileCleanup(redis, store)
 
 
@@ -71,7 +71,7 @@ def draw(records: JobRecords, claims: Claims, store: PictureStore, result: Resul
 
     def draw(size: int = 10, outdir: str = "cats") -> str:
         job_id = submitted(records)
-        store.put_init_image(job_id, b"init")
+        store.put_input(job_id, "init", b"init")
         claim = claimed(claims)
         published(claims, store, claim, size, outdir)
         assert claims.finish(claim, result) is ClaimStatus.HELD
@@ -171,7 +171,7 @@ def test_what_a_job_leaves_behind_is_known_whoever_dies(
     draw: Draw, file_cleanup: FileCleanup, outputs: Path
 ) -> None:
     job_id = draw()
-    assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.png"]
+    assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.init.png"]
     assert file_cleanup.sweep() == 1  # whoever finished it died before it could
     assert files(outputs) == [f"cats/{job_id}_0.png"]
     assert file_cleanup.sweep() == 0
@@ -229,14 +229,14 @@ def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
     records: JobRecords, store: PictureStore, file_cleanup: FileCleanup, outputs: Path, redis: Redis
 ) -> None:
     waiting = submitted(records)
-    store.put_init_image(waiting, b"needed")
-    store.put_init_image(new_job_id(), b"its API died before the record was written")
+    store.put_input(waiting, "init", b"needed")
+    store.put_input(new_job_id(), "init", b"its API died before the record was written")
     store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record was gone")
     assert file_cleanup.sweep_strays(seconds=60) == 0
     assert len(files(outputs)) == 3
     seen = cast(list[str], redis.zrange(keys.STRAYS, 0, -1))
     redis.zadd(keys.STRAYS, dict.fromkeys(seen, 0))
     assert file_cleanup.sweep_strays(seconds=60) == 2
-    assert files(outputs) == [f"inputs/{waiting}.png"]
+    assert files(outputs) == [f"inputs/{waiting}.init.png"]
     file_cleanup.sweep_strays(seconds=60)
     assert redis.zcard(keys.STRAYS) == 0

@@ -360,3 +360,16 @@ def test_a_folder_that_cannot_be_is_answered_with_one_that_can() -> None:
         parse_request("txt2img", {"prompt": "a", "outdir": "../etc"})
     (fault,) = refused.value.faults
     assert "such as outputs/cats" in fault.expected
+
+
+def test_a_request_hands_over_its_inputs_by_role() -> None:
+    request = parse_request("img2img", IMAGE_EXAMPLE)
+    assert isinstance(request, ImageToImage)
+    assert request.inputs == {"init": request.init_img}
+    assert request.init_img.startswith(b"\x89PNG")
+    assert parse_request("txt2img", {"prompt": "a"}).inputs == {}
+
+
+def test_a_request_of_a_record_names_its_inputs_without_their_pixels() -> None:
+    stored = parse_request("img2img", IMAGE_EXAMPLE).stored()
+    assert read_stored("img2img", stored).inputs == {"init": b""}

@@ -107,13 +107,13 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
 
 
 def test_an_init_image_is_kept_until_it_is_deleted(store: PictureStore, files: Files) -> None:
-    store.put_init_image("job", b"picture")
-    assert files() == ["inputs/job.png"]
-    assert store.read_init_image("job") == b"picture"
-    store.delete_init_image("job")
-    store.delete_init_image("job")
+    store.put_input("job", "init", b"picture")
+    assert files() == ["inputs/job.init.png"]
+    assert store.read_input("job", "init") == b"picture"
+    store.delete_inputs("job")
+    store.delete_inputs("job")
     with pytest.raises(NoSuchPicture):
-        store.read_init_image("job")
+        store.read_input("job", "init")
 
 
 def test_a_place_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_of_a_picture_that_does_not_fit_nothing_is_left(tmp_path: Path) -> None:
     ):
         staging.put(0, b"x" * 10_000, "png")
     with files_end_after(1000), pytest.raises(StoreFull):
-        store.put_init_image("job", b"x" * 10_000)
+        store.put_input("job", "init", b"x" * 10_000)
     assert names_below(tmp_path) == []
 
 

@@ -73,7 +73,7 @@ class Bench:
             prompts=prompts,
         )
         if isinstance(request, ImageToImage):
-            self.store.put_init_image(job.job_id, request.init_img)
+            self.store.put_input(job.job_id, "init", request.init_img)
         self.records.open(job)
         return job.job_id
 

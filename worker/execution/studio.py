@@ -145,7 +145,7 @@ class Studio:
     def _init_image(self, claim: Claim) -> Image.Image | None:
         if claim.kind != "img2img":
             return None
-        return open_init_image(self.store.read_init_image(claim.job_id))
+        return open_init_image(self.store.read_input(claim.job_id, "init"))
 
     def _publish(self, claim: Claim, staging: Staging, result: Result) -> ClaimStatus:
         names = staging.names

@@ -55,7 +55,7 @@ def test_the_input_of_a_job_that_ended_here_is_deleted(bench: Bench) -> None:
         reaper(bench, Woken()).tick()
     assert bench.status(job_id).state is JobState.FAILURE
     with pytest.raises(NoSuchPicture):
-        bench.store.read_init_image(job_id)
+        bench.store.read_input(job_id, "init")
 
 
 def test_a_job_whose_message_was_lost_is_sent_again_once_a_slot_is_free(bench: Bench) -> None:

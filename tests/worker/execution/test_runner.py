@@ -96,7 +96,7 @@ def test_an_init_image_is_forgotten_when_its_job_ends(bench: Bench) -> None:
         bench.run(engine)
         assert bench.status(job_id).state.final
         with pytest.raises(NoSuchPicture):
-            bench.store.read_init_image(job_id)
+            bench.store.read_input(job_id, "init")
 
 
 def test_what_cannot_be_honoured_is_said(bench: Bench) -> None:
