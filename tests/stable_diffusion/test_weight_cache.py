@@ -13,7 +13,7 @@ from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
-from stable_diffusion.weights import reading
+from stable_diffusion.weights import reading, weight_cache
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
@@ -119,6 +119,17 @@ def test_a_damaged_copy_is_found_and_made_anew(
     assert pixels(load(tmp_path, source)) == expected
     assert len(read) == 2
     assert pixels(load(tmp_path, source)) == expected
+    assert len(read) == 2
+
+
+def test_a_copy_in_another_format_is_made_anew(
+    tmp_path: Path, source: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(weight_cache, "_FORMAT", "1")
+        load(tmp_path, source)
+    load(tmp_path, source)
+    load(tmp_path, source)
     assert len(read) == 2
 
 
