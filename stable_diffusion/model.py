@@ -36,11 +36,11 @@ class Model:
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
         nbytes: bytes of its weights, without those that it shares with the model it derives from.
         mapped: whether its weights are in a mapped file of the weight cache.
-        graphs: the recordings of its UNet; None: it is always called layer by layer.
-        offload_cache: packs its UNet to be loaded part by part; None: it is loaded whole.
-        step_batcher: those who share evaluations of its UNet; None: everybody draws alone.
-        text_encodings: what its text encoder has answered; one with another encoder needs others.
-        sampling: gives the `with` block in which all evaluations of a batch happen.
+        graphs: recorded evaluations of its UNet (CUDA graphs); None: none are recorded.
+        offload_cache: packs its UNet to be loaded in parts; None: it is loaded as a whole.
+        step_batcher: combines evaluations of concurrent jobs; None: each job is evaluated alone.
+        text_encodings: a cache of its text encoders' outputs.
+        sampling: returns the context manager in which all evaluations of a batch run.
     """
 
     name: str
@@ -104,19 +104,20 @@ class Model:
     ) -> Tensor:
         """One evaluation of the UNet.
 
-        On a CPU every latent goes through by itself unless told otherwise: it costs nothing there,
-        and only so is a picture the same to the last bit alone and in a batch, whose kernels add
-        in another order.
+        On a CPU each latent is evaluated by itself unless `at_once` says otherwise. That costs no
+        time there, and makes an image independent of its batch to the last bit: kernels for batches
+        add in another order.
 
         Args:
-            x: latents (n, 4, h, w) at unit variance.
+            x: latents (n, C, h, w) at unit variance.
             timestep: (n,) in 0..999, fractions allowed.
             conditioning: n rows.
-            at_once: how many latents go through together; None: one on a CPU, all on a GPU.
+            precision: see `Recipe`.
+            at_once: latents per call of the UNet; None: one on a CPU, all on a GPU.
 
         Returns:
-            (n, 4, h, w) float32, computed: a GPU is waited for, so that whoever asks after every
-            evaluation whether to go on, or how long one takes, learns it.
+            (n, C, h, w) float32. It is complete: the call waits for a GPU, so that callers can
+            cancel between evaluations and measure them.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = (self.networks.half_unet if precision != "full" else None) or self.networks.unet

@@ -46,7 +46,7 @@ class Recipe:
 
     Raises:
         RecipeError: a value outside these ranges.
-        UnknownSampler: no sampler goes by that name.
+        UnknownSampler: no sampler has that name.
     """
 
     prompt: str

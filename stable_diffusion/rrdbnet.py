@@ -129,8 +129,8 @@ class RRDBNet(nn.Module):
         self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
         self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = self.conv_first(F.pixel_unshuffle(pictures, self.shape.unshuffle))
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.conv_first(F.pixel_unshuffle(images, self.shape.unshuffle))
         x = x + self.conv_body(self.body(x))
         x = _activated(self.conv_up1(F.interpolate(x, scale_factor=2.0, mode="nearest")))
         x = _activated(self.conv_up2(F.interpolate(x, scale_factor=2.0, mode="nearest")))

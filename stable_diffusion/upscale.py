@@ -104,13 +104,13 @@ def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: No
         NumericalError: the network returned NaN or infinity.
     """
     scale, margin = upscaler.scale, upscaler.overlap
-    picture = _surrounded(to_tensor(image), margin, upscaler.network.shape)
+    padded = _padded(to_tensor(image), margin, upscaler.network.shape)
     large = Image.new("RGB", (image.width * scale, image.height * scale))
     for left, top, right, bottom in _tiles(image.width, image.height, upscaler.tile):
         on_tile()
         fold = upscaler.network.shape.unshuffle
         width, height = (side + -side % fold for side in (right - left, bottom - top))
-        window = picture[:, top : top + height + 2 * margin, left : left + width + 2 * margin]
+        window = padded[:, top : top + height + 2 * margin, left : left + width + 2 * margin]
         output = _enlarged(upscaler, window)[:, scale * margin :, scale * margin :]
         inner = output[:, : scale * (bottom - top), : scale * (right - left)]
         large.paste(to_image(inner), (scale * left, scale * top))
@@ -135,14 +135,14 @@ def _enlarged(upscaler: Upscaler, window: Tensor) -> Tensor:
     return output
 
 
-def _surrounded(picture: Tensor, margin: int, shape: RRDBShape) -> Tensor:
+def _padded(image: Tensor, margin: int, shape: RRDBShape) -> Tensor:
     """The image with its edge pixels repeated around it, so that tiles at the edge have context.
 
     Below and on the right there are more, for sides that are no multiple of the unshuffle factor.
     """
     more = shape.unshuffle - 1
     padding = (margin, margin + more, margin, margin + more)
-    return F.pad(picture[None], padding, mode="replicate")[0]
+    return F.pad(image[None], padding, mode="replicate")[0]
 
 
 def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, int]]:

@@ -1,6 +1,6 @@
 """What Stable Diffusion 1.x, 2.x and the shipped models have in common.
 
-One CLIP text encoder, whose width tells the families apart; four latent channels; and the block
+One CLIP text encoder, whose width distinguishes the families; four latent channels; and the block
 structure of CompVis' latent diffusion. Source: Rombach et al. 2022, arXiv:2112.10752.
 """
 

@@ -23,7 +23,7 @@ _VAE = {
     "mid_block_add_attention": False,
 }
 
-# Stable Diffusion 1's parts in small.
+# The networks of Stable Diffusion 1 in small.
 TINY = LatentDiffusion(
     id="tiny",
     parts=(
@@ -45,8 +45,8 @@ TINY = LatentDiffusion(
     configuration="v1",
 )
 
-# Stable Diffusion 2's parts in small, v-prediction included. Its text encoder stops after 3 of 4
-# layers.
+# The networks of Stable Diffusion 2 in small, with v-prediction. Its text encoder stops after 3
+# of 4 layers.
 TINY_V2 = LatentDiffusion(
     id="tiny-v2",
     parts=(

@@ -32,7 +32,7 @@ def load_networks(
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
-    Convolutions are in the memory layout that their part asks for.
+    Convolutions are in the memory layout that their part specifies.
 
     Args:
         on_progress: called with the share that is loaded, 0..1, after every tensor.
