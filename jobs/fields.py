@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from jobs.inputs import INPUT_ROLES, InputRole
-from jobs.limits import Limits
+from jobs.limits import MAX_COUNT, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -123,7 +123,11 @@ Folder = Annotated[
 # JSON knows one sort of number: 20.0 is the integer 20, as JSON Schema has it.
 WHOLE = BeforeValidator(_whole)
 
-Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8), WHOLE]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_STEP), WHOLE]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), WHOLE]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT), WHOLE]
+Strength = Annotated[float, Field(gt=0, le=1)]
 Sampler = Annotated[
     str,
     BeforeValidator(_sampler),

@@ -90,7 +90,7 @@ class JobRecords:
                     request.type,
                     job.submitter,
                     self._caps.per_submitter,
-                    self._caps.in_all,
+                    self._caps.total,
                     again.body if again else "",
                     len(JOB_TYPES),
                     *JOB_TYPES,
@@ -105,7 +105,7 @@ class JobRecords:
             case "share":
                 raise TooManyWaiting(self._caps.per_submitter)
             case "full":
-                raise QueueFull(self._caps.in_all)
+                raise QueueFull(self._caps.total)
             case "same" | "other":
                 assert again
                 return self.repeated(again) or self.open(job)

@@ -4,17 +4,20 @@ A request is read once, by `parse_request`; from there on it is frozen, and ever
 final type.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
 from jobs.faults import Elsewhere, faults_of, safe_value
 from jobs.inputs import INPUT_FIELDS
 from jobs.limits import Limits
+from jobs.models import InstalledModels
 from jobs.names import JOB_TYPES, JobKind, JobType
 from jobs.prompt_files import PromptFiles
-from jobs.rules import RULES, Asked
+from jobs.rules import RULES, RuleContext, expected_side
 from jobs.schemas import (
     SCHEMAS,
     GenerationRequest,
@@ -46,6 +49,8 @@ def parse_request(
     limits: Limits | None = None,
     default_type: JobType = "optimized",
     prompt_files: PromptFiles | None = None,
+    models: InstalledModels | None = None,
+    additions: InstalledAdditions | None = None,
 ) -> Request:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -55,11 +60,13 @@ def parse_request(
         limits: caps on one request.
         default_type: the type of a body that names none.
         prompt_files: what `from-file` may name; None: nothing.
+        models: the installed models, whose native sizes decide how large H and W may be.
+        additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
 
     Raises:
         InvalidRequest: with every fault of every field, and of the fields together.
     """
-    limits = limits or Limits()
+    limits, models = limits or Limits(), models or InstalledModels()
     job_type, *faults = _type_of(body.get("type", default_type))
     schema = SCHEMAS[kind][job_type]
     body = {**body, "type": job_type}
@@ -70,11 +77,20 @@ def parse_request(
     except ValidationError as error:
         faults += faults_of(error, schema, body, _elsewhere(kind))
         request = _what_is_right(schema, body, faults)
+        # the schema knows the bounds of all models, not those of this one
+        side = expected_side(request, limits, models)
+        faults = [
+            replace(fault, expected=side) if fault.field in ("H", "W") else fault
+            for fault in faults
+        ]
     wrong = {fault.field for fault in faults}
     if request is not None:
-        asked = Asked(request, frozenset(body), limits, prompt_files or PromptFiles())
-        judged = (rule.check(asked) for rule in RULES if wrong.isdisjoint(rule.fields))
-        faults += [fault for fault in judged if fault]
+        context = RuleContext(
+            request, frozenset(body), limits, models, prompt_files or PromptFiles(), additions
+        )
+        for rule in RULES:
+            if wrong.isdisjoint(rule.fields):
+                faults += rule.check(context)
     if faults or request is None:
         raise InvalidRequest(tuple(faults))
     return request

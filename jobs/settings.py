@@ -75,7 +75,7 @@ class JobSettings(BaseSettings):
     )
     max_side: int = Field(default=Limits.max_side, ge=64, description="largest H and W")
     max_side_768: int = Field(
-        default=Limits.max_side_768, ge=64, description="largest H and W for sd21v"
+        default=Limits.max_side_768, ge=64, description="largest H and W of a model trained at 768"
     )
     max_images: int = Field(default=Limits.max_images, ge=1, description="largest n_iter·n_samples")
     max_work: int = Field(

@@ -9,6 +9,7 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import reaching_redis
+from jobs.limits import NATIVE_SIZE
 from jobs.names import JOB_TYPES, JobType
 
 _REMEMBERED_SECONDS = 86_400
@@ -49,7 +50,7 @@ class ModelFacts(BaseModel):
     name: str
     kind: str = ""
     family: str = ""
-    native_size: int = 512
+    native_size: int = NATIVE_SIZE
     bytes: int = 0
     hash: str = ""
     resident: bool = False
@@ -119,6 +120,11 @@ class Served:
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     model_facts: tuple[ModelFacts, ...] = ()
+
+    @property
+    def native_sizes(self) -> dict[str, int]:
+        """For each model's name, the side in pixels of the pictures that it was trained on."""
+        return {facts.name: facts.native_size for facts in self.model_facts}
 
 
 class Workers:
