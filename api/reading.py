@@ -9,7 +9,7 @@ from api.errors import NobodyServes
 from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.faults import safe_value
-from jobs.idempotency import Repeatable
+from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
 from jobs.models import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType
@@ -37,14 +37,18 @@ class Reading:
     webhooks: WebhookRules
 
     def new_job(
-        self, kind: JobKind, body: dict[str, Any], submitter: str, repeatable: Repeatable | None
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        submitter: str,
+        idempotent: IdempotentRequest | None,
     ) -> NewJob:
         """The job that a body asks for, settled: its model chosen, its seed drawn.
 
         Args:
             kind: which endpoint the body came to.
             body: the JSON object, less its key.
-            submitter, repeatable: as of NewJob.
+            submitter, idempotent: as in NewJob.
 
         Raises:
             InvalidRequest: with every fault of the body.
@@ -63,7 +67,7 @@ class Reading:
             warnings=choice.warnings,
             prompts=self.prompt_files.texts(request.from_file) if request.from_file else (),
             submitter=submitter,
-            repeatable=repeatable,
+            idempotent=idempotent,
         )
 
     def _read(
