@@ -131,7 +131,7 @@ class Watcher:
                 job.end()
 
     def _look(self, jobs: dict[str, WatchedJob]) -> None:
-        sights = self._records.watch({job_id: job.previews for job_id, job in jobs.items()})
+        sights = self._records.snapshots({job_id: job.previews for job_id, job in jobs.items()})
         for job_id, job in jobs.items():
             if sight := sights.get(job_id):
                 job.show(sight)

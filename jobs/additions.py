@@ -5,30 +5,31 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from jobs.errors import Fault
-from stable_diffusion.prompt.grammar import LoraTag, loras_of, read_prompt, tokens_of
+from stable_diffusion.prompt import grammar
+from stable_diffusion.prompt.grammar import LoraTag
 
 _MOST_LISTED = 50
 
 
 @dataclass(frozen=True)
 class ParsedPrompt:
-    """A prompt that can be read.
+    """A prompt that was parsed.
 
     Attributes:
         text: as it was sent.
         loras: the LoRAs that it names.
-        tokens: the embeddings that it names in angle brackets.
+        embeddings: the names in angle brackets.
     """
 
     text: str
     loras: tuple[LoraTag, ...]
-    tokens: tuple[str, ...]
+    embeddings: tuple[str, ...]
 
 
-def parse_prompt(text: str) -> ParsedPrompt:
+def read_prompt(text: str) -> ParsedPrompt:
     """Parse a prompt. Raises PromptError; `position` counts from its first character."""
-    read_prompt(text)
-    return ParsedPrompt(text, loras_of(text), tokens_of(text))
+    grammar.read_prompt(text)
+    return ParsedPrompt(text, grammar.loras_of(text), grammar.tokens_of(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class InstalledAdditions:
         faults: dict[str, Fault] = {}
         embeddings = {name.lower() for name in self.embeddings}
         for prompt in prompts:
-            for name in prompt.tokens:
+            for name in prompt.embeddings:
                 if name.lower() not in embeddings:
                     faults[f"<{name}>"] = _unknown(field, "embedding", name, self.embeddings)
             for tag in prompt.loras:

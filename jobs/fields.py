@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from jobs.inputs import INPUT_ROLES, InputRole
-from jobs.limits import MAX_COUNT, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_STEP, Limits
+from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
+from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
@@ -124,10 +125,10 @@ Folder = Annotated[
 WHOLE = BeforeValidator(_whole)
 
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_STEP), WHOLE]
-Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), WHOLE]
+Steps = Annotated[int, Field(ge=MIN_STEPS, le=MAX_STEPS), WHOLE]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT), WHOLE]
-Strength = Annotated[float, Field(gt=0, le=1)]
+Strength = Annotated[float, Field(gt=0, le=MAX_STRENGTH)]
 Sampler = Annotated[
     str,
     BeforeValidator(_sampler),

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8
 """Pixels of H and W, whatever the model and the settings."""
-MAX_STEPS = 1000
-"""Sampling steps: the training steps of every supported model."""
 MAX_COUNT = 1000
 """Of the parameters that count pictures: n_iter, n_samples and n_rows."""
 NATIVE_SIZE = 512

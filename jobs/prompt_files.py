@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.additions import ParsedPrompt, parse_prompt
+from jobs.additions import ParsedPrompt, read_prompt
 from jobs.errors import Fault, InvalidRequest
 from jobs.fields import Text
 from stable_diffusion.errors import PromptError
@@ -74,7 +74,7 @@ class PromptFiles:
 
 def _parsed(name: str, number: int, line: str) -> ParsedPrompt:
     try:
-        return parse_prompt(_PROMPT.validate_python(line))
+        return read_prompt(_PROMPT.validate_python(line))
     except PromptError as error:
         _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
     except ValidationError as error:

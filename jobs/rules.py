@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.additions import InstalledAdditions, ParsedPrompt, parse_prompt
+from jobs.additions import InstalledAdditions, ParsedPrompt, read_prompt
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.models import InstalledModels
@@ -76,7 +76,7 @@ def _prompt_is_valid(field: str) -> Check:
     def check(context: RuleContext) -> Iterator[Fault]:
         text: str = getattr(context.request, field)
         try:
-            prompt = parse_prompt(text)
+            prompt = read_prompt(text)
             if field == "negative_prompt" and prompt.loras:
                 raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
         except PromptError as error:

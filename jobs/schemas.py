@@ -130,8 +130,10 @@ class GenerationRequest(BaseModel, frozen=True):
     @property
     def inputs(self) -> dict[InputRole, bytes]:
         """The pictures it starts from, as PNG; empty bytes if it was read back from a record."""
-        found = ((role, getattr(self, row.field, None)) for role, row in INPUT_ROLES.items())
-        return {role: data for role, data in found if data is not None}
+        found: dict[InputRole, bytes | None] = {
+            role: getattr(self, row.field, None) for role, row in INPUT_ROLES.items()
+        }
+        return {role: data for role, data in found.items() if data is not None}
 
     def settled(self, *, model: str, seed: int) -> Self:
         """The same request with its model chosen and its seed drawn."""
