@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request
 
 from api.errors import Unauthorized
-from jobs.record import ANYBODYS
+from jobs.record import ANY_SUBMITTER
 
 DUMMY_KEY = "lksalsdfjliadfds"
 """The key that the README prints. Anybody knows it."""
@@ -95,7 +95,7 @@ def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> Caller
         raise Unauthorized("Unauthorized")
     submitter = hashlib.sha256(f"submitter:{admitted[0]}".encode()).hexdigest()[:16]
     admin = any([keys.is_admin(key) for key in admitted])
-    return Caller(submitter, ANYBODYS if admin else submitter)
+    return Caller(submitter, ANY_SUBMITTER if admin else submitter)
 
 
 def _headers(request: Request) -> Iterator[str]:

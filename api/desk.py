@@ -13,12 +13,12 @@ from api.settings import ApiSettings
 from jobs.connection import connect
 from jobs.errors import JobsError
 from jobs.file_cleanup import FileCleanup
-from jobs.idempotency import Accepted, Repeatable
+from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
 from jobs.overview import Overview
 from jobs.prompt_files import PromptFiles
-from jobs.queue import make_celery, submit
+from jobs.queue import make_celery, wake_worker
 from jobs.record import JobRecords
 from jobs.status import JobState
 from jobs.store import PictureStore
@@ -48,7 +48,7 @@ class Desk:
         records = JobRecords(
             redis,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.tombstone_ttl,
+            tombstone_ttl=settings.tombstone_ttl,
             caps=settings.waiting_caps,
         )
         workers = Workers(redis)
@@ -72,7 +72,7 @@ class Desk:
 
     def accept(
         self, kind: JobKind, body: dict[str, Any], *, submitter: str, again: str | None = None
-    ) -> Accepted:
+    ) -> SubmittedJob:
         """Read a body, write its job's record and wake a worker.
 
         The record is what makes a job: whatever dies before it is written, nothing was accepted;
@@ -89,20 +89,20 @@ class Desk:
 
         Raises:
             InvalidRequest: with every fault of the body.
-            KeyUsedOtherwise: the idempotency key belongs to another body.
+            IdempotencyKeyReused: the idempotency key belongs to another body.
             NobodyServes: no worker takes its type.
             TooManyWaiting, QueueFull: too many jobs wait already.
             RecordsUnavailable, StoreError: nothing was accepted.
         """
-        repeatable = Repeatable.of(again, kind, body, submitter=submitter) if again else None
-        known = repeatable and self.records.repeated(repeatable)
+        repeatable = IdempotentRequest.of(again, kind, body, submitter=submitter) if again else None
+        known = repeatable and self.records.submitted_before(repeatable)
         if known:
             # once more: whoever took it in may have died before this
-            submit(self.celery, known.job_id, known.type)
+            wake_worker(self.celery, known.job_id, known.type)
             return known
         job = self.reading.new_job(kind, body, submitter, repeatable)
         accepted = self._open(job)
-        submit(self.celery, accepted.job_id, accepted.type)
+        wake_worker(self.celery, accepted.job_id, accepted.type)
         if accepted.job_id == job.job_id:  # a worker need not wait for the log
             log.info(
                 "job accepted",
@@ -131,9 +131,9 @@ class Desk:
     def _tidy(self, job_id: str) -> None:
         """Delete what an ended job left; a worker's sweeper does it if this one cannot."""
         with suppress(JobsError):
-            self.file_cleanup.tidy(job_id)
+            self.file_cleanup.clean(job_id)
 
-    def _open(self, job: NewJob) -> Accepted:
+    def _open(self, job: NewJob) -> SubmittedJob:
         """The inputs first, the record after it: whoever sees a record finds them."""
         for role, data in job.request.inputs.items():
             self.store.put_input(job.job_id, role, data)

@@ -15,7 +15,7 @@ from typing import Self
 
 from api.presentation import preview_of
 from api.watcher import Watcher
-from jobs.status import JobState, JobStatus, Sight
+from jobs.status import JobSnapshot, JobState, JobStatus
 
 HEARTBEAT_SECONDS = 1.0
 """After how long without news a comment is sent: the second one after a client has gone finds out,
@@ -81,7 +81,7 @@ def event_stream(
         heartbeat_seconds: the longest silence.
     """
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    sight: Sight | None = None
+    sight: JobSnapshot | None = None
     with watcher.watching(job_id) as job:
         while not job.over:
             news = job.news(sight, heartbeat_seconds)

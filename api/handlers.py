@@ -26,11 +26,11 @@ from api.errors import (
 )
 from jobs.errors import (
     Fault,
+    IdempotencyKeyReused,
     InvalidRequest,
     JobAlreadyFinal,
     JobExpired,
     JobsError,
-    KeyUsedOtherwise,
     NoSuchJob,
     NoSuchPicture,
     QueueFull,
@@ -52,7 +52,7 @@ CODES: dict[type[Exception], HTTPStatus] = {
     NoSuchPicture: HTTPStatus.GONE,
     JobExpired: HTTPStatus.GONE,
     JobAlreadyFinal: HTTPStatus.CONFLICT,
-    KeyUsedOtherwise: HTTPStatus.CONFLICT,
+    IdempotencyKeyReused: HTTPStatus.CONFLICT,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

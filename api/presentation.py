@@ -31,8 +31,8 @@ def describe(desk: Desk, status: JobStatus, *, images: bool) -> dict[str, Any]:
     }
     if status.loading is not None:
         described["Loading"] = status.loading
-    if status.place is not None:
-        described["queue_place"] = status.place
+    if status.queue_position is not None:
+        described["queue_place"] = status.queue_position
     if status.progress is not None and not status.state.final:
         described |= _progress(status.progress)
     if status.failure is not None:
@@ -97,8 +97,8 @@ def _result(status: JobStatus, result: Result) -> dict[str, Any]:
 
 def _sentence(status: JobStatus) -> str:
     match status.state:
-        case JobState.PENDING if status.place is not None:
-            return f"waiting, place {status.place} in the queue"
+        case JobState.PENDING if status.queue_position is not None:
+            return f"waiting, place {status.queue_position} in the queue"
         case JobState.PENDING:
             return "waiting for a worker"
         case JobState.LOADING if status.loading is not None:

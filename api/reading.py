@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.errors import NobodyServes
-from jobs.additions import addition_faults
+from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.faults import safe_value
-from jobs.idempotency import Repeatable
+from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
-from jobs.models import ModelChoice, choose_model
+from jobs.models import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType
 from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_files import PromptFiles
@@ -37,14 +37,18 @@ class Reading:
     webhooks: WebhookRules
 
     def new_job(
-        self, kind: JobKind, body: dict[str, Any], submitter: str, repeatable: Repeatable | None
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        submitter: str,
+        idempotent: IdempotentRequest | None,
     ) -> NewJob:
         """The job that a body asks for, settled: its model chosen, its seed drawn.
 
         Args:
             kind: which endpoint the body came to.
             body: the JSON object, less its key.
-            submitter, repeatable: as of NewJob.
+            submitter, idempotent: as in NewJob.
 
         Raises:
             InvalidRequest: with every fault of the body.
@@ -61,9 +65,9 @@ class Reading:
             request=request.settled(model=choice.name, seed=seed),
             model=choice.name,
             warnings=choice.warnings,
-            prompts=self.prompt_files.read(request.from_file) if request.from_file else (),
+            prompts=self.prompt_files.texts(request.from_file) if request.from_file else (),
             submitter=submitter,
-            repeatable=repeatable,
+            idempotent=idempotent,
         )
 
     def _read(
@@ -73,6 +77,9 @@ class Reading:
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
+        models = InstalledModels(
+            default=self.default_model, names=served.models, native_sizes=served.native_sizes
+        )
         faults: list[Fault] = []
         request = choice = None
         try:
@@ -82,42 +89,26 @@ class Reading:
                 limits=self.limits,
                 default_type=default_type,
                 prompt_files=self.prompt_files,
+                models=models,
+                additions=InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
+                if served.types
+                else None,
             )
         except InvalidRequest as error:
             faults += error.faults
         ckpt = request.ckpt if request else body.get("ckpt", "default")
         if request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
             try:
-                choice = choose_model(ckpt, default=self.default_model, installed=served.models)
+                choice = models.choose(ckpt)
             except InvalidRequest as error:
                 faults += error.faults
         if request and (fault := self._leads_out(request.outdir)):
             faults.append(fault)
         if request and (fault := self._leads_in(request.webhook)):
             faults.append(fault)
-        if request:
-            faults += self._unknown_additions(request, served)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice
-
-    def _unknown_additions(self, request: Request, served: Served) -> tuple[Fault, ...]:
-        """LoRAs and embeddings that nobody has; none as long as no worker has told."""
-        if not served.types:
-            return ()
-        prompts: dict[str, tuple[str, ...]] = {
-            "prompt": (request.prompt,),
-            "negative_prompt": (request.negative_prompt,),
-        }
-        if request.from_file:
-            prompts["from-file"] = self.prompt_files.read(request.from_file)
-        return tuple(
-            fault
-            for field, texts in prompts.items()
-            for fault in addition_faults(
-                field, texts, loras=served.loras, embeddings=served.embeddings
-            )
-        )
 
     def _leads_out(self, outdir: str) -> Fault | None:
         """What only the store can find wrong with a folder: that a link on its way leads out."""

@@ -111,7 +111,7 @@ class ApiSettings(JobSettings):
     @property
     def waiting_caps(self) -> WaitingCaps:
         """How many jobs may wait."""
-        return WaitingCaps(per_submitter=self.max_waiting_per_key, in_all=self.max_waiting)
+        return WaitingCaps(per_submitter=self.max_waiting_per_key, total=self.max_waiting)
 
     @property
     def max_body_bytes(self) -> int:

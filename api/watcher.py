@@ -12,7 +12,7 @@ import structlog
 
 from jobs.errors import RecordsUnavailable
 from jobs.record import JobRecords
-from jobs.status import JobState, Sight
+from jobs.status import JobSnapshot, JobState
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class WatchedJob:
     def __init__(self) -> None:
         self.viewers = 0
         self._changed = threading.Condition()
-        self._sight: Sight | None = None
+        self._sight: JobSnapshot | None = None
         self._over = False
 
     @property
@@ -40,7 +40,7 @@ class WatchedJob:
         """Whether nothing more will be seen of it."""
         return self._over
 
-    def show(self, sight: Sight) -> None:
+    def show(self, sight: JobSnapshot) -> None:
         """Tell all viewers what was seen, if it is news."""
         with self._changed:
             before = self._sight
@@ -58,7 +58,7 @@ class WatchedJob:
             self._over = True
             self._changed.notify_all()
 
-    def news(self, known: Sight | None, seconds: float) -> Sight | None:
+    def news(self, known: JobSnapshot | None, seconds: float) -> JobSnapshot | None:
         """Wait for a sight that is not the one known; None when there is none in time."""
         with self._changed:
             came = self._changed.wait_for(
@@ -131,7 +131,7 @@ class Watcher:
                 job.end()
 
     def _look(self, jobs: dict[str, WatchedJob]) -> None:
-        sights = self._records.watch({job_id: job.previews for job_id, job in jobs.items()})
+        sights = self._records.snapshots({job_id: job.previews for job_id, job in jobs.items()})
         for job_id, job in jobs.items():
             if sight := sights.get(job_id):
                 job.show(sight)
@@ -139,5 +139,5 @@ class Watcher:
                 job.end()
 
 
-def _is_drawn(sight: Sight) -> bool:
+def _is_drawn(sight: JobSnapshot) -> bool:
     return sight.status.state is JobState.PROGRESS

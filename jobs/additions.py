@@ -1,49 +1,67 @@
-"""What a prompt adds to its model: LoRAs and embeddings, and whether they are installed."""
+"""What a prompt adds to its model, LoRAs and embeddings, and whether they are installed."""
 
 import difflib
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from jobs.errors import Fault
-from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.grammar import loras_of, tokens_of
+from stable_diffusion.prompt import grammar
+from stable_diffusion.prompt.grammar import LoraTag
 
 _MOST_LISTED = 50
 
 
-def addition_faults(
-    field: str,
-    prompts: Iterable[str],
-    *,
-    loras: Collection[str],
-    embeddings: Collection[str],
-) -> tuple[Fault, ...]:
-    """A fault for each LoRA and embedding that prompts name and nobody has.
+@dataclass(frozen=True)
+class ParsedPrompt:
+    """A prompt that was parsed.
 
-    An embedding is judged only in angle brackets: without them it cannot be told from a word.
-
-    Args:
-        field: where the prompts stand in the request.
-        prompts: as they were sent.
-        loras, embeddings: the names that workers serve; an embedding's in any case.
+    Attributes:
+        text: as it was sent.
+        loras: the LoRAs that it names.
+        embeddings: the names in angle brackets.
     """
-    faults: dict[str, Fault] = {}
-    tokens = {name.lower() for name in embeddings}
-    for prompt in prompts:
-        for name in tokens_of(prompt):
-            if name.lower() not in tokens:
-                faults[f"<{name}>"] = _unknown(field, "embedding", name, embeddings)
-        try:
-            wanted = loras_of(prompt)
-        except PromptError:
-            continue  # the prompt's own fault is told by its own rule
-        for tag in wanted:
-            if tag.name not in loras:
-                faults[tag.name] = _unknown(field, "LoRA", tag.name, loras)
-    return tuple(faults.values())
+
+    text: str
+    loras: tuple[LoraTag, ...]
+    embeddings: tuple[str, ...]
+
+
+def read_prompt(text: str) -> ParsedPrompt:
+    """Parse a prompt. Raises PromptError; `position` counts from its first character."""
+    grammar.read_prompt(text)
+    return ParsedPrompt(text, grammar.loras_of(text), grammar.tokens_of(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledAdditions:
+    """The names of the LoRAs and embeddings that workers serve; an embedding's in any case."""
+
+    loras: Collection[str]
+    embeddings: Collection[str]
+
+    def faults(self, field: str, prompts: Iterable[ParsedPrompt]) -> tuple[Fault, ...]:
+        """A fault for each LoRA and embedding that is named but not installed.
+
+        An embedding is looked up only in angle brackets: without them its name may be a word.
+
+        Args:
+            field: the field of the request that holds the prompts, or names their file.
+            prompts: its prompts.
+        """
+        faults: dict[str, Fault] = {}
+        embeddings = {name.lower() for name in self.embeddings}
+        for prompt in prompts:
+            for name in prompt.embeddings:
+                if name.lower() not in embeddings:
+                    faults[f"<{name}>"] = _unknown(field, "embedding", name, self.embeddings)
+            for tag in prompt.loras:
+                if tag.name not in self.loras:
+                    faults[tag.name] = _unknown(field, "LoRA", tag.name, self.loras)
+        return tuple(faults.values())
 
 
 def _unknown(field: str, what: str, name: str, installed: Collection[str]) -> Fault:
-    # the most alike first, so that a long list still shows what was meant
+    # the most similar first, so that a truncated list still shows the name that was meant
     alike = difflib.get_close_matches(name, installed, n=5, cutoff=0.5) if len(name) < 100 else []
     listed = [*alike, *sorted(set(installed) - set(alike))]
     more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""

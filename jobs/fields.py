@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from jobs.inputs import INPUT_ROLES, InputRole
-from jobs.limits import Limits
+from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
+from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
@@ -123,7 +124,11 @@ Folder = Annotated[
 # JSON knows one sort of number: 20.0 is the integer 20, as JSON Schema has it.
 WHOLE = BeforeValidator(_whole)
 
-Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8), WHOLE]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_STEP), WHOLE]
+Steps = Annotated[int, Field(ge=MIN_STEPS, le=MAX_STEPS), WHOLE]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT), WHOLE]
+Strength = Annotated[float, Field(gt=0, le=MAX_STRENGTH)]
 Sampler = Annotated[
     str,
     BeforeValidator(_sampler),

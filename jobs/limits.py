@@ -1,6 +1,13 @@
-"""How much one request may ask for, and how many may wait."""
+"""How much one request may ask for, and how many jobs may wait."""
 
 from dataclasses import dataclass
+
+MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8
+"""Pixels of H and W, whatever the model and the settings."""
+MAX_COUNT = 1000
+"""Of the parameters that count pictures: n_iter, n_samples and n_rows."""
+NATIVE_SIZE = 512
+"""The native size of a model of which no worker announces one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -8,8 +15,8 @@ class Limits:
     """Caps on a request; every one can be set.
 
     Attributes:
-        max_side: pixels of H and W for a model trained at 512 or less.
-        max_side_768: pixels of H and W for a model trained at 768 (`sd21v`).
+        max_side: pixels of H and W for a model trained below 768 pixels.
+        max_side_768: pixels of H and W for a model trained at 768 pixels or more.
         max_images: n_iter · n_samples.
         max_work: n_iter · n_samples · H · W · ddim_steps, so that no request can occupy a worker
             for hours unnoticed. The default is 64 pictures of 512×512 at 50 steps.
@@ -22,9 +29,9 @@ class Limits:
     max_work: int = 64 * 50 * 512 * 512
     max_init_pixels: int = 4096 * 4096
 
-    def side(self, model: str) -> int:
-        """The longest side in pixels that a model may be asked for."""
-        return self.max_side_768 if model == "sd21v" else self.max_side
+    def side(self, native_size: int) -> int:
+        """The largest H and W in pixels for a model trained at `native_size` pixels."""
+        return min(MAX_SIDE, self.max_side_768 if native_size >= 768 else self.max_side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +39,9 @@ class WaitingCaps:
     """How many jobs may wait at once; 0: any number.
 
     Attributes:
-        per_submitter: of one key.
-        in_all: of everybody, over all types.
+        per_submitter: of one API key.
+        total: of all submitters and all types.
     """
 
     per_submitter: int = 0
-    in_all: int = 0
+    total: int = 0

@@ -5,10 +5,10 @@ from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
+from jobs.additions import ParsedPrompt, read_prompt
 from jobs.errors import Fault, InvalidRequest
 from jobs.fields import Text
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.grammar import read_prompt
 
 FIELD = "from-file"
 MAX_BYTES = 1024**2
@@ -16,7 +16,7 @@ _PROMPT = TypeAdapter[str](Text)
 
 
 class PromptFiles:
-    """The prompt files of one folder. Looks at it anew each time: files come and go.
+    """The prompt files of one folder, which is listed anew each time.
 
     Args:
         folder: need not exist; None is an empty one.
@@ -39,12 +39,20 @@ class PromptFiles:
             and path.resolve().is_relative_to(root)
         )
 
-    def read(self, name: str) -> tuple[str, ...]:
+    def read(self, name: str) -> tuple[ParsedPrompt, ...]:
         """The prompts of a file, at least one; blank lines are left out.
 
         Raises:
-            InvalidRequest: no such file, or what it holds cannot be read as prompts.
+            InvalidRequest: no such file, or its lines cannot be read as prompts.
         """
+        return tuple(_parsed(name, number, line) for number, line in self._lines(name))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The same as text, not parsed again. Raises InvalidRequest."""
+        return tuple(line for _, line in self._lines(name))
+
+    def _lines(self, name: str) -> list[tuple[int, str]]:
+        """The lines that are not blank, with their numbers from 1."""
         installed = self.names()
         if self._folder is None or name not in installed:
             _refuse("unknown_prompt_file", name, "is no installed prompt file", _one_of(installed))
@@ -56,25 +64,22 @@ class PromptFiles:
             lines = content.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError:
             _refuse("invalid_characters", name, "is not UTF-8", "a text file in UTF-8")
-        prompts = tuple(
-            _checked(name, number, line.strip())
-            for number, line in enumerate(lines, start=1)
-            if line.strip()
-        )
+        prompts = [
+            (number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()
+        ]
         if not prompts:
             _refuse("missing", name, "holds no prompt", "a file with one prompt a line")
         return prompts
 
 
-def _checked(name: str, number: int, line: str) -> str:
+def _parsed(name: str, number: int, line: str) -> ParsedPrompt:
     try:
-        read_prompt(_PROMPT.validate_python(line))
+        return read_prompt(_PROMPT.validate_python(line))
     except PromptError as error:
         _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
     except ValidationError as error:
         wrong = error.errors()[0]["msg"]
         _refuse("bad_prompt", name, f"line {number}: {wrong}", "prompts that can be read")
-    return line
 
 
 def _one_of(names: tuple[str, ...]) -> str:

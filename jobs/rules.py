@@ -1,65 +1,87 @@
 """What the fields of a request must satisfy together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from jobs.additions import InstalledAdditions, ParsedPrompt, read_prompt
 from jobs.errors import Fault, InvalidRequest
-from jobs.limits import Limits
+from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
+from jobs.models import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.prompt_files import PromptFiles
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.grammar import loras_of, read_prompt
 
 if TYPE_CHECKING:
     from jobs.schemas import Request
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request whose fields are right by themselves, and what it is judged by.
+class RuleContext:
+    """A request whose fields are valid by themselves, and what the rules need beside it.
 
     Attributes:
-        named: the fields its body named.
+        body_fields: the names of the fields that its body has.
         limits: the caps.
+        models: the installed models, with their native sizes.
         prompt_files: what `from-file` may name.
+        additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
     """
 
     request: "Request"
-    named: frozenset[str]
+    body_fields: frozenset[str]
     limits: Limits
+    models: InstalledModels
     prompt_files: PromptFiles
+    additions: InstalledAdditions | None
+
+    @cached_property
+    def file_prompts(self) -> tuple[ParsedPrompt, ...]:
+        """The prompts of the request's file, if it names one. Raises InvalidRequest."""
+        name = self.request.from_file
+        return () if name is None else self.prompt_files.read(name)
 
 
-Check = Callable[[Asked], Fault | None]
+Check = Callable[[RuleContext], Iterator[Fault]]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A check that is made once all of its fields are right by themselves."""
+    """A check that is made once all of its fields are valid by themselves."""
 
     fields: frozenset[str]
     check: Check
 
 
-def _prompt_given(asked: Asked) -> Fault | None:
-    if "prompt" in asked.named or asked.request.from_file is not None:
-        return None
-    return Fault(
-        field="prompt", code="missing", value=None, problem="is missing", expected="a string"
-    )
+def expected_side(request: "Request | None", limits: Limits, models: InstalledModels) -> str:
+    """The values of H and W that the model of a request allows, in words.
+
+    Args:
+        request: None if nothing of the body could be read: `default` is assumed.
+        limits, models: as in RuleContext.
+    """
+    largest = limits.side(models.native_size(request.ckpt if request else "default"))
+    return f"a multiple of {SIDE_STEP} from {MIN_SIDE} up to {largest}"
 
 
-def _prompt_reads(field: str) -> Check:
-    def check(asked: Asked) -> Fault | None:
-        text: str = getattr(asked.request, field)
+def _prompt_given(context: RuleContext) -> Iterator[Fault]:
+    if "prompt" not in context.body_fields and context.request.from_file is None:
+        yield Fault(
+            field="prompt", code="missing", value=None, problem="is missing", expected="a string"
+        )
+
+
+def _prompt_is_valid(field: str) -> Check:
+    def check(context: RuleContext) -> Iterator[Fault]:
+        text: str = getattr(context.request, field)
         try:
-            read_prompt(text)
-            if field == "negative_prompt" and loras_of(text):
+            prompt = read_prompt(text)
+            if field == "negative_prompt" and prompt.loras:
                 raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
         except PromptError as error:
             at = error.position
-            return Fault(
+            yield Fault(
                 field=field,
                 code="bad_prompt",
                 value=text[:80] if at is None else text[max(0, at - 20) : at + 60],
@@ -67,93 +89,91 @@ def _prompt_reads(field: str) -> Check:
                 expected="words with (emphasis:1.2), [less], <lora:name:0.8>, and blends such as "
                 "cat:0.3 dog:0.7",
             )
-        return None
+            return
+        if context.additions:
+            yield from context.additions.faults(field, [prompt])
 
     return check
 
 
-def _prompt_file_reads(asked: Asked) -> Fault | None:
-    name = asked.request.from_file
+def _prompt_file_is_valid(context: RuleContext) -> Iterator[Fault]:
     try:
-        if name is not None:
-            asked.prompt_files.read(name)
+        prompts = context.file_prompts
     except InvalidRequest as error:
-        return error.faults[0]
-    return None
+        yield error.faults[0]
+        return
+    if context.additions:
+        yield from context.additions.faults("from-file", prompts)
 
 
 def _side(field: str) -> Check:
-    def check(asked: Asked) -> Fault | None:
-        request = asked.request
-        model = model_named(request.ckpt) if isinstance(request.ckpt, str) else "default"
-        largest = asked.limits.side(model)
+    def check(context: RuleContext) -> Iterator[Fault]:
+        request, limits, models = context.request, context.limits, context.models
         value = getattr(request, field)
-        if value <= largest:
-            return None
-        return Fault(
-            field=field,
-            code="range",
-            value=value,
-            problem="is too large",
-            expected=f"a multiple of 8 from 64 up to {largest}",
-        )
+        if value > limits.side(models.native_size(request.ckpt)):
+            yield Fault(
+                field=field,
+                code="range",
+                value=value,
+                problem="is too large",
+                expected=expected_side(request, limits, models),
+            )
 
     return check
 
 
-def _affordable(asked: Asked) -> Fault | None:
-    request, limits = asked.request, asked.limits
+def _affordable(context: RuleContext) -> Iterator[Fault]:
+    request, limits = context.request, context.limits
     product, images = "n_iter·n_samples", request.image_count
     if request.from_file is not None:
         try:
-            images *= len(asked.prompt_files.read(request.from_file))
+            images *= len(context.file_prompts)
         except InvalidRequest:
-            return None  # the file's own fault is told
+            return  # the rule of the file reports its fault
         product += "·prompts of the file"
     if images > limits.max_images:
-        return Fault(
+        yield Fault(
             field="n_iter",
             code="too_expensive",
             value=request.n_iter,
             problem=f"{product} is {images}",
             expected=f"{product} up to {limits.max_images}",
         )
+        return
     work = images * request.H * request.W * request.ddim_steps
     if work > limits.max_work:
-        return Fault(
+        yield Fault(
             field="ddim_steps",
             code="too_expensive",
             value=request.ddim_steps,
             problem=f"{product}·H·W·ddim_steps is {work}",
             expected=f"{product}·H·W·ddim_steps up to {limits.max_work}",
         )
-    return None
 
 
-def _something_to_return(asked: Asked) -> Fault | None:
-    request = asked.request
+def _something_to_return(context: RuleContext) -> Iterator[Fault]:
+    request = context.request
     kept = not request.skip_save or not request.skip_grid
-    if kept or request.return_base64 or request.synchronous_request:
-        return None
-    return Fault(
-        field="skip_save",
-        code="nothing_to_return",
-        value=True,
-        problem="with skip_grid, and neither return_base64 nor synchronous_request, "
-        "leaves nothing to return",
-        expected="one of skip_save and skip_grid false, or return_base64 true",
-    )
+    if not (kept or request.return_base64 or request.synchronous_request):
+        yield Fault(
+            field="skip_save",
+            code="nothing_to_return",
+            value=True,
+            problem="with skip_grid, and neither return_base64 nor synchronous_request, "
+            "leaves nothing to return",
+            expected="one of skip_save and skip_grid false, or return_base64 true",
+        )
 
 
-def _config_fits(asked: Asked) -> Fault | None:
-    request = asked.request
+def _config_fits(context: RuleContext) -> Iterator[Fault]:
+    request = context.request
     if request.config is None or not isinstance(request.ckpt, str):
-        return None
+        return
     kind = network_kind(model_named(request.ckpt))
     if kind is None or CONFIGS[request.config] == kind:
-        return None
+        return
     fitting = ", ".join(config for config, described in CONFIGS.items() if described == kind)
-    return Fault(
+    yield Fault(
         field="config",
         code="config_mismatch",
         value=request.config,
@@ -164,9 +184,9 @@ def _config_fits(asked: Asked) -> Fault | None:
 
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file"}), _prompt_given),
-    Rule(frozenset({"prompt"}), _prompt_reads("prompt")),
-    Rule(frozenset({"negative_prompt"}), _prompt_reads("negative_prompt")),
-    Rule(frozenset({"from-file"}), _prompt_file_reads),
+    Rule(frozenset({"prompt"}), _prompt_is_valid("prompt")),
+    Rule(frozenset({"negative_prompt"}), _prompt_is_valid("negative_prompt")),
+    Rule(frozenset({"from-file"}), _prompt_file_is_valid),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),

@@ -13,6 +13,8 @@ from jobs.fields import (
     Batch,
     Checkpoint,
     Config,
+    Count,
+    CountOrZero,
     Device,
     Folder,
     InitImage,
@@ -22,12 +24,13 @@ from jobs.fields import (
     Sampler,
     Seed,
     Side,
+    Steps,
+    Strength,
     Text,
     Webhook,
 )
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
-from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
 TYPE_MEANS = "which way of running a model, and so which queue"
 
@@ -63,26 +66,20 @@ class GenerationRequest(BaseModel, frozen=True):
     synchronous_request: Annotated[
         bool, Field(description="answer only when the job has ended")
     ] = False
-    ddim_steps: Annotated[
-        int, Field(ge=MIN_STEPS, le=MAX_STEPS, description="sampling steps a picture"), WHOLE
-    ] = 50
+    ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 50
     fixed_code: Annotated[bool, Field(description="start every picture from the same noise")] = (
         False
     )
     ddim_eta: Annotated[float, Field(ge=0, le=1, description="DDIM's eta; 0 is deterministic")] = (
         0.0
     )
-    n_iter: Annotated[
-        int, Field(ge=1, le=1000, description="batches, one after the other"), WHOLE
-    ] = 1
+    n_iter: Annotated[Count, Field(description="batches, one after the other")] = 1
     H: Annotated[Side, Field(description="height in pixels")] = 512
     W: Annotated[Side, Field(description="width in pixels")] = 512
     C: Annotated[Literal[4], WHOLE, Field(description="latent channels; every model has 4")] = 4
     f: Annotated[Literal[8], WHOLE, Field(description="downsampling factor; every model has 8")] = 8
-    n_samples: Annotated[int, Field(ge=1, le=1000, description="pictures in one batch"), WHOLE] = 1
-    n_rows: Annotated[
-        int, Field(ge=0, le=1000, description="rows of the grid; 0: n_samples"), WHOLE
-    ] = 0
+    n_samples: Annotated[Count, Field(description="pictures in one batch")] = 1
+    n_rows: Annotated[CountOrZero, Field(description="rows of the grid; 0: n_samples")] = 0
     scale: Annotated[
         float,
         Field(ge=-100, le=100, allow_inf_nan=False, description="classifier-free guidance scale"),
@@ -133,8 +130,10 @@ class GenerationRequest(BaseModel, frozen=True):
     @property
     def inputs(self) -> dict[InputRole, bytes]:
         """The pictures it starts from, as PNG; empty bytes if it was read back from a record."""
-        found = ((role, getattr(self, row.field, None)) for role, row in INPUT_ROLES.items())
-        return {role: data for role, data in found if data is not None}
+        found: dict[InputRole, bytes | None] = {
+            role: getattr(self, row.field, None) for role, row in INPUT_ROLES.items()
+        }
+        return {role: data for role, data in found.items() if data is not None}
 
     def settled(self, *, model: str, seed: int) -> Self:
         """The same request with its model chosen and its seed drawn."""
@@ -150,9 +149,7 @@ class TextToImage(GenerationRequest, frozen=True):
 
     kind: ClassVar[JobKind] = "txt2img"
 
-    ddim_steps: Annotated[
-        int, Field(ge=MIN_STEPS, le=MAX_STEPS, description="sampling steps a picture"), WHOLE
-    ] = 20
+    ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 20
 
 
 class ImageToImage(GenerationRequest, frozen=True):
@@ -168,7 +165,7 @@ class ImageToImage(GenerationRequest, frozen=True):
         InitImage, Field(repr=False, description="base64 of a PNG, JPEG or WebP picture")
     ]
     denoising_strength: Annotated[
-        float, Field(gt=0, le=MAX_STRENGTH, description="how much of the picture is drawn anew")
+        Strength, Field(description="how much of the picture is drawn anew")
     ] = 0.5
     noise_multiplier: Annotated[
         float, Field(ge=0, le=10, description="scales the noise added to the picture")
@@ -177,9 +174,7 @@ class ImageToImage(GenerationRequest, frozen=True):
         bool, Field(description="make the picture twice as large before it is used")
     ] = False
     post_upscale: Annotated[bool, Field(description="make the result twice as large")] = False
-    n_iter: Annotated[
-        int, Field(ge=1, le=1000, description="batches, one after the other"), WHOLE
-    ] = 2
+    n_iter: Annotated[Count, Field(description="batches, one after the other")] = 2
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "plms"
 
 

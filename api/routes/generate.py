@@ -17,7 +17,7 @@ from api.presentation import describe, location_of
 from api.rate import SubmitRate
 from api.settings import ApiSettings
 from api.waiting import wait_for_end
-from jobs.idempotency import Accepted as Taken
+from jobs.idempotency import SubmittedJob
 from jobs.names import JobKind
 from jobs.status import JobState, JobStatus
 
@@ -81,7 +81,7 @@ def generate_routes(
     return routes
 
 
-def _accepted(job: Taken, *warnings: str) -> ResponseReturnValue:
+def _accepted(job: SubmittedJob, *warnings: str) -> ResponseReturnValue:
     location = location_of(job.job_id)
     body = {
         "task_id": job.job_id,

@@ -15,7 +15,7 @@ from api.metrics import CONTENT_TYPE, exposition
 from api.operations import Answer, Operation
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.status import JobState, JobStatus
-from jobs.workers import Heard
+from jobs.workers import AnnouncedWorker
 
 
 def worker_routes(desk: Desk) -> Blueprint:
@@ -29,7 +29,7 @@ def worker_routes(desk: Desk) -> Blueprint:
     def workers() -> ResponseReturnValue:
         """Each worker's heartbeat, types, models, jobs and memory."""
         now = time.time()
-        heard = desk.workers.heard()
+        heard = desk.workers.announced()
         told = [
             _described(worker, [_running(job, now) for job in _jobs_of(desk, worker)])
             for worker in heard
@@ -47,7 +47,7 @@ def worker_routes(desk: Desk) -> Blueprint:
     return routes
 
 
-def _jobs_of(desk: Desk, worker: Heard) -> Iterator[JobStatus]:
+def _jobs_of(desk: Desk, worker: AnnouncedWorker) -> Iterator[JobStatus]:
     """What it ran when it was last heard of, and has not ended since."""
     for job_id in worker.facts.jobs:
         try:
@@ -71,7 +71,7 @@ def _running(job: JobStatus, now: float) -> RunningJob:
     )
 
 
-def _described(worker: Heard, jobs: list[RunningJob]) -> Worker:
+def _described(worker: AnnouncedWorker, jobs: list[RunningJob]) -> Worker:
     facts = worker.facts
     return Worker(
         worker=facts.worker_id,

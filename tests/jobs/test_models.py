@@ -1,30 +1,34 @@
 import pytest
 
 from jobs.errors import InvalidRequest
-from jobs.models import choose_model
+from jobs.models import InstalledModels, ModelChoice
 
 TEMPLATE = {"sd14": "model.ckpt", "sd21": "model2.ckpt", "sd15": "model15.ckpt"}
 
 
+def choose(ckpt: str | dict[str, str], names: list[str]) -> ModelChoice:
+    return InstalledModels(default="tiny", names=names).choose(ckpt)
+
+
 def test_default_is_the_configured_model() -> None:
-    assert choose_model("default", default="tiny", installed=["tiny", "sd15"]).name == "tiny"
+    assert choose("default", ["tiny", "sd15"]).name == "tiny"
 
 
 def test_a_readme_spelling_finds_the_installed_model() -> None:
-    assert choose_model("sd1.5", default="tiny", installed=["tiny", "sd15"]).name == "sd15"
+    assert choose("sd1.5", ["tiny", "sd15"]).name == "sd15"
 
 
 def test_the_templates_object_takes_the_first_that_is_installed() -> None:
-    choice = choose_model(TEMPLATE, default="tiny", installed=["tiny", "sd15", "sd21"])
+    choice = choose(TEMPLATE, ["tiny", "sd15", "sd21"])
     assert (choice.name, choice.warnings) == ("sd21", ())
 
 
 def test_the_templates_object_finds_a_model_by_its_file() -> None:
-    assert choose_model(TEMPLATE, default="tiny", installed=["tiny", "model15"]).name == "model15"
+    assert choose(TEMPLATE, ["tiny", "model15"]).name == "model15"
 
 
 def test_the_templates_object_falls_back_to_the_default_and_says_so() -> None:
-    choice = choose_model(TEMPLATE, default="tiny", installed=["tiny"])
+    choice = choose(TEMPLATE, ["tiny"])
     assert choice.name == "tiny"
     assert "sd14, sd21, sd15" in choice.warnings[0]
 
@@ -32,13 +36,24 @@ def test_the_templates_object_falls_back_to_the_default_and_says_so() -> None:
 @pytest.mark.parametrize("ckpt", ["sd99", "../model.ckpt", "/x.ckpt", {"sd14": "../../x"}])
 def test_what_is_not_installed_is_refused_with_what_is(ckpt: str | dict[str, str]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        choose_model(ckpt, default="tiny", installed=["tiny", "sd15"])
+        choose(ckpt, ["tiny", "sd15"])
     (fault,) = caught.value.faults
     assert fault.code == "unknown_model"
     assert fault.expected == "one of: default, sd15, tiny"
 
 
 def test_before_any_worker_has_told_a_name_is_let_through_but_no_path() -> None:
-    assert choose_model("dreamy", default="tiny", installed=[]).name == "dreamy"
+    assert choose("dreamy", []).name == "dreamy"
     with pytest.raises(InvalidRequest):
-        choose_model("../dreamy", default="tiny", installed=[])
+        choose("../dreamy", [])
+
+
+@pytest.mark.parametrize(
+    ("ckpt", "size"),
+    [("default", 768), ("sd2.1v", 768), ("sd15", 512), ("dreamy", 512), ({"sd21v": "x"}, 768)],
+)
+def test_a_native_size_is_that_of_the_model_meant(ckpt: str | dict[str, str], size: int) -> None:
+    models = InstalledModels(
+        default="sd21v", names=["sd15", "sd21v"], native_sizes={"sd15": 512, "sd21v": 768}
+    )
+    assert models.native_size(ckpt) == size

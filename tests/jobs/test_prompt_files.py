@@ -32,7 +32,7 @@ def fault(folder: Path | None, name: str = "zoo.txt", **body: object) -> Fault:
 
 
 def test_every_line_of_the_file_is_a_prompt(folder: Path) -> None:
-    assert PromptFiles(folder).read("zoo.txt") == ("a red cat", "a (blue) duck")
+    assert PromptFiles(folder).texts("zoo.txt") == ("a red cat", "a (blue) duck")
 
 
 def test_a_request_with_a_file_needs_no_prompt_of_its_own(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_files_prompts_count_against_the_budget(folder: Path) -> None:
 def test_the_record_keeps_the_prompts_whatever_becomes_of_the_file(folder: Path) -> None:
     files = PromptFiles(folder)
     request = parse_request("txt2img", {"from-file": "zoo.txt"}, prompt_files=files)
-    job = NewJob(job_id=new_job_id(), request=request, model="tiny", prompts=files.read("zoo.txt"))
+    job = NewJob(job_id=new_job_id(), request=request, model="tiny", prompts=files.texts("zoo.txt"))
     (folder / "zoo.txt").unlink()
     assert prompts_of(job.stored_request) == ("a red cat", "a (blue) duck")
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
+from jobs.models import InstalledModels
 from jobs.names import JobKind
 from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
 
@@ -275,8 +277,52 @@ def test_bounds_can_be_set() -> None:
     }
 
 
-def test_the_768_model_may_draw_larger() -> None:
-    assert parse_request("txt2img", {"prompt": "a", "H": 768, "ckpt": "sd2.1v"}).H == 768
+def installed(default: str = "tiny") -> InstalledModels:
+    sizes = {"tiny": 64, "sd15": 512, "sd21v": 768, "mine-v": 768}
+    return InstalledModels(default=default, names=tuple(sizes), native_sizes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("ckpt", "default"),
+    [
+        ("sd2.1v", "tiny"),
+        ("mine-v", "tiny"),
+        ("default", "mine-v"),
+        ({"sd14": "model.ckpt", "mine-v": "x"}, "tiny"),
+    ],
+)
+def test_a_model_trained_at_768_may_draw_larger(ckpt: str | dict[str, str], default: str) -> None:
+    body = {"prompt": "a", "H": 768, "W": 768, "ckpt": ckpt}
+    assert parse_request("txt2img", body, models=installed(default)).H == 768
+
+
+@pytest.mark.parametrize("side", [100, 776, 4096, 0, "large", 64.5])
+@pytest.mark.parametrize(
+    ("ckpt", "largest"), [("sd15", 512), ("sd21v", 768), ("default", 512), ("sd99", 512)]
+)
+def test_a_wrong_side_is_answered_with_the_limit_of_the_model(
+    side: object, ckpt: object, largest: int
+) -> None:
+    found = faults({"prompt": "a", "W": side, "ckpt": ckpt}, models=installed())
+    (fault,) = (fault for fault in found if fault.field == "W")
+    assert fault.expected == f"a multiple of 8 from 64 up to {largest}"
+
+
+def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
+    (fault,) = faults({"prompt": "a", "H": 4096}, limits=Limits(max_side=8192))
+    assert fault.expected == "a multiple of 8 from 64 up to 2048"
+
+
+def test_an_addition_that_is_not_installed_is_a_fault_beside_the_others() -> None:
+    additions = InstalledAdditions(loras=("soft",), embeddings=("cat-style",))
+    body = {"prompt": "<lora:soft> <lora:hard>", "negative_prompt": "<bad> <CAT-STYLE>", "H": 5}
+    found = faults(body, additions=additions)
+    assert {(fault.field, fault.code, fault.value) for fault in found} == {
+        ("prompt", "unknown_lora", "hard"),
+        ("negative_prompt", "unknown_embedding", "bad"),
+        ("H", "multiple_of", 5),
+    }
+    assert {fault.code for fault in faults(body)} == {"multiple_of"}
 
 
 @pytest.mark.parametrize("seed", [None, False])

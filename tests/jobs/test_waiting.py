@@ -23,7 +23,7 @@ Submit = Callable[..., str]
 @pytest.fixture
 def submit(redis: Redis) -> Submit:
     """Submits a job for somebody, where two may wait of each and three in all."""
-    capped = JobRecords(redis, result_ttl_seconds=600, caps=WaitingCaps(per_submitter=2, in_all=3))
+    capped = JobRecords(redis, result_ttl_seconds=600, caps=WaitingCaps(per_submitter=2, total=3))
 
     def submit(submitter: str = "anna", job_type: JobType = "standard") -> str:
         request = parse_request("txt2img", {"prompt": "a", "type": job_type})
