@@ -7,7 +7,7 @@ from limits import parse
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from api.auth import DUMMY_KEY, keys_in
+from api.auth import DUMMY_KEY, read_keys
 from jobs.limits import WaitingCaps
 from jobs.settings import JobSettings
 
@@ -81,7 +81,7 @@ class ApiSettings(JobSettings):
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
         if path is not None:
-            keys_in(path)
+            read_keys(path)
         return path
 
     @field_validator("rate_limit")
@@ -101,12 +101,12 @@ class ApiSettings(JobSettings):
         if self.api_keys_file is None:
             return self.api_keys
         named = self.api_keys if "api_keys" in self.model_fields_set else ()
-        return named + keys_in(self.api_keys_file)
+        return named + read_keys(self.api_keys_file)
 
     @property
     def all_admin_keys(self) -> tuple[str, ...]:
         """The keys that may cancel everybody's jobs: those named and those of the file."""
-        return self.admin_keys + (keys_in(self.admin_keys_file) if self.admin_keys_file else ())
+        return self.admin_keys + (read_keys(self.admin_keys_file) if self.admin_keys_file else ())
 
     @property
     def waiting_caps(self) -> WaitingCaps:
