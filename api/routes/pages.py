@@ -23,7 +23,7 @@ def page_routes() -> Blueprint:
     )
     def form_page() -> Response:
         """The page with the form."""
-        return page_response("work.html")
+        return page_response("generate.html")
 
     @routes.get("/pages/<file>")
     @Operation(

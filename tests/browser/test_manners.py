@@ -193,7 +193,7 @@ def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> N
         for path, kind in {
             "/": "text/html; charset=utf-8",
             "/recent": "text/html; charset=utf-8",
-            "/pages/work.js": "text/javascript; charset=utf-8",
+            "/pages/generate.js": "text/javascript; charset=utf-8",
             "/pages/base.css": "text/css; charset=utf-8",
             "/pages/icon.svg": "image/svg+xml; charset=utf-8",
         }.items():
