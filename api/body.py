@@ -1,7 +1,8 @@
 """A request's body as one JSON object, parsed strictly.
 
-Flask accepts NaN, keeps the last of two equal keys, truncates a chunked body at the limit and parses
-the rest, and fails on deep nesting with a RecursionError. Here each of these raises an ApiError.
+Flask accepts NaN, keeps the last of two equal keys, truncates a chunked body at the limit and
+parses the rest, and fails on deep nesting with a RecursionError. Here each of these raises an
+ApiError.
 """
 
 import json

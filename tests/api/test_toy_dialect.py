@@ -140,8 +140,8 @@ def test_a_toy_dialect_streams_the_states_of_a_job_and_frees_its_slot(
 
 
 def test_its_errors_have_a_shape_of_their_own(client: FlaskClient, worker: HandWorker) -> None:
-    bad = client.post("/toy/draw", json={"words": "a (cat"}, headers=BASIC)
-    assert (bad.status_code, bad.get_json().keys()) == (400, {"oops"})
+    invalid = client.post("/toy/draw", json={"words": "a cat", "count": 0}, headers=BASIC)
+    assert (invalid.status_code, invalid.get_json().keys()) == (400, {"oops"})
     assert client.post("/toy/draw", json={"words": "a"}).status_code == 401
     assert client.get("/nowhere").get_json().keys() == {"error", "details"}
 
