@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Request
 
 from api.errors import Unauthorized
-from jobs.record import ANYBODYS
+from jobs.record import ANY_SUBMITTER
 
 DUMMY_KEY = "lksalsdfjliadfds"
 """The key that the README prints. It is public."""
@@ -43,7 +43,7 @@ class KeyRing:
             raise Unauthorized("Unauthorized")
         submitter = hashlib.sha256(f"submitter:{known[0]}".encode()).hexdigest()[:16]
         admin = any([self.is_admin(key) for key in known])
-        return Caller(submitter, ANYBODYS if admin else submitter)
+        return Caller(submitter, ANY_SUBMITTER if admin else submitter)
 
     def knows(self, key: object) -> bool:
         """Whether `key`, as a header or a JSON body had it, is a known one."""
@@ -65,7 +65,7 @@ class Caller:
 
     Attributes:
         submitter: a short digest of its key.
-        may_cancel: the submitter whose jobs it may cancel: itself, or ANYBODYS.
+        may_cancel: the submitter whose jobs it may cancel: itself, or ANY_SUBMITTER.
     """
 
     submitter: str

@@ -36,7 +36,7 @@ class Backends:
         records = JobRecords(
             redis,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.tombstone_ttl,
+            tombstone_ttl=settings.tombstone_ttl,
             caps=settings.waiting_caps,
         )
         return cls(

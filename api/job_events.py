@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from api.status_poller import StatusPoller
-from jobs.status import Sight
+from jobs.status import JobSnapshot
 
 HEARTBEAT_SECONDS = 1.0
 """The longest silence. A server only notices that its client is gone when it sends something: the
@@ -28,8 +28,8 @@ class JobEvents:
         self._on_close = on_close
         self._closed = False
 
-    def __iter__(self) -> Iterator[Sight | None]:
-        latest: Sight | None = None
+    def __iter__(self) -> Iterator[JobSnapshot | None]:
+        latest: JobSnapshot | None = None
         with self._poller.subscribe(self._job_id) as job:
             while not job.ended:
                 changed = job.wait_for_change(latest, HEARTBEAT_SECONDS)

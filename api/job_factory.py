@@ -11,7 +11,7 @@ from api.settings import ApiSettings
 from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.faults import safe_value
-from jobs.idempotency import Repeatable
+from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
 from jobs.models import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
@@ -54,14 +54,18 @@ class JobFactory:
         )
 
     def new_job(
-        self, kind: JobKind, body: dict[str, Any], submitter: str, repeatable: Repeatable | None
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        submitter: str,
+        idempotent: IdempotentRequest | None,
     ) -> NewJob:
         """The job that a body asks for.
 
         Args:
             kind: txt2img or img2img.
             body: the request by the field names of `jobs.schemas`, without the API key.
-            submitter, repeatable: as of NewJob.
+            submitter, idempotent: as of NewJob.
 
         Raises:
             InvalidRequest: with every fault of the body.
@@ -80,7 +84,7 @@ class JobFactory:
             warnings=choice.warnings,
             prompts=self.prompt_files.texts(request.from_file) if request.from_file else (),
             submitter=submitter,
-            repeatable=repeatable,
+            idempotent=idempotent,
         )
 
     def _parse(

@@ -22,11 +22,11 @@ from api.rate_limit import SubmitRateLimit
 from api.settings import NO_LIMIT, ApiSettings
 from api.status_poller import StatusPoller
 from jobs.errors import JobsError, RecordsUnavailable
-from jobs.idempotency import Accepted, Repeatable
+from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import Limits
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
-from jobs.queue import submit
+from jobs.queue import wake_worker
 from jobs.status import JobState, JobStatus
 from jobs.workers import Served
 
@@ -47,7 +47,7 @@ class WaitResult:
             callers wait already as may; `abandoned`: the caller went away, the job is cancelled.
     """
 
-    job: Accepted
+    job: SubmittedJob
     status: JobStatus | None = None
     reason: Literal["ended", "unfinished", "no_slot", "abandoned"]
 
@@ -89,7 +89,7 @@ class JobService:
         *,
         submitter: str,
         idempotency_key: str | None = None,
-    ) -> Accepted:
+    ) -> SubmittedJob:
         """Validate a request, write its job's record and wake a worker.
 
         The job exists from the moment its record is written. If this process dies before that,
@@ -109,23 +109,23 @@ class JobService:
         Raises:
             TooManyRequests: the submitter is over its rate limit.
             InvalidRequest: with every fault of the body.
-            KeyUsedOtherwise: the idempotency key belongs to another body.
+            IdempotencyKeyReused: the idempotency key belongs to another body.
             NoWorkerForType: no worker serves the job's type.
             TooManyWaiting, QueueFull: too many jobs are waiting.
             StoreError: the input images could not be stored; nothing was accepted.
         """
         if self._rate_limit is not None:
             self._rate_limit.count(submitter)
-        repeatable = None
+        idempotent = None
         if idempotency_key:
-            repeatable = Repeatable.of(idempotency_key, kind, body, submitter=submitter)
-            if known := self._records.repeated(repeatable):
+            idempotent = IdempotentRequest.of(idempotency_key, kind, body, submitter=submitter)
+            if known := self._records.submitted_before(idempotent):
                 # The API that wrote the record may have died before it sent the message.
-                submit(self._celery, known.job_id, known.type)
+                wake_worker(self._celery, known.job_id, known.type)
                 return known
-        job = self._factory.new_job(kind, body, submitter, repeatable)
+        job = self._factory.new_job(kind, body, submitter, idempotent)
         accepted = self._open(job)
-        submit(self._celery, accepted.job_id, accepted.type)
+        wake_worker(self._celery, accepted.job_id, accepted.type)
         if accepted.job_id == job.job_id:  # logged last, so that no worker waits for it
             log.info(
                 "job accepted",
@@ -236,7 +236,7 @@ class JobService:
         """End all event streams, now and from now on. A signal handler may call it."""
         self._poller.stop()
 
-    def _wait(self, job: Accepted, submitter: str, abandoned: Callable[[], bool]) -> WaitResult:
+    def _wait(self, job: SubmittedJob, submitter: str, abandoned: Callable[[], bool]) -> WaitResult:
         deadline = time.monotonic() + self._wait_seconds
         pause = SHORTEST_PAUSE
         try:
@@ -256,9 +256,9 @@ class JobService:
     def _delete_files(self, job_id: str) -> None:
         """Delete an ended job's files. If that fails, a worker's sweeper deletes them later."""
         with suppress(JobsError):
-            self._file_cleanup.tidy(job_id)
+            self._file_cleanup.clean(job_id)
 
-    def _open(self, job: NewJob) -> Accepted:
+    def _open(self, job: NewJob) -> SubmittedJob:
         """Store the inputs, then the record: a worker that sees the record finds the inputs."""
         for role, data in job.request.inputs.items():
             self._store.put_input(job.job_id, role, data)

@@ -12,7 +12,7 @@ import structlog
 
 from jobs.errors import RecordsUnavailable
 from jobs.record import JobRecords
-from jobs.status import JobState, Sight
+from jobs.status import JobSnapshot, JobState
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class PolledJob:
     def __init__(self) -> None:
         self.subscribers = 0
         self._changed = threading.Condition()
-        self._latest: Sight | None = None
+        self._latest: JobSnapshot | None = None
         self._ended = False
 
     @property
@@ -40,17 +40,17 @@ class PolledJob:
         """Whether no more snapshots will come."""
         return self._ended
 
-    def publish(self, sight: Sight) -> None:
+    def publish(self, snapshot: JobSnapshot) -> None:
         """Wake all subscribers if the snapshot differs from the latest."""
         with self._changed:
             before = self._latest
-            if before and (before.status, before.previews) == (sight.status, sight.previews):
+            if before and (before.status, before.previews) == (snapshot.status, snapshot.previews):
                 return
             # Redis does not send a preview again that this process has read.
-            running = sight.status.state is JobState.PROGRESS
-            if before and before.previews == sight.previews and running:
-                sight = sight.model_copy(update={"preview": before.preview})
-            self._latest = sight
+            running = snapshot.status.state is JobState.PROGRESS
+            if before and before.previews == snapshot.previews and running:
+                snapshot = snapshot.model_copy(update={"preview": before.preview})
+            self._latest = snapshot
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -59,7 +59,7 @@ class PolledJob:
             self._ended = True
             self._changed.notify_all()
 
-    def wait_for_change(self, known: Sight | None, seconds: float) -> Sight | None:
+    def wait_for_change(self, known: JobSnapshot | None, seconds: float) -> JobSnapshot | None:
         """Wait for a snapshot other than the known one; None if there is none in time."""
         with self._changed:
             changed = self._changed.wait_for(
@@ -132,9 +132,9 @@ class StatusPoller:
                 job.end()
 
     def _poll(self, jobs: dict[str, PolledJob]) -> None:
-        sights = self._records.watch({job_id: job.previews for job_id, job in jobs.items()})
+        snapshots = self._records.snapshots({job_id: job.previews for job_id, job in jobs.items()})
         for job_id, job in jobs.items():
-            if sight := sights.get(job_id):
-                job.publish(sight)
+            if snapshot := snapshots.get(job_id):
+                job.publish(snapshot)
             else:
                 job.end()

@@ -1,28 +1,28 @@
-"""The steps of `jobs.claims`, each one atomic: Lua run by Redis, on Redis' own clock.
+"""The scripts of `jobs.claims`, each one atomic: Lua that Redis runs, by Redis' clock.
 
-Whoever holds the current fencing token of a running job may change it; everybody else is told
-`lost`. The client's steps are in `jobs.record_steps`.
+Only a worker with the current fencing token of a running job may change it; for any other the
+reply is `lost`. The client's scripts are in `jobs.record_steps`.
 """
 
-from jobs.lua import SHARED_FREE
+from jobs.lua import SHARED_ALLOW_OOM
 
 # ARGV type owner lease-seconds
 # -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started
 CLAIM = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
 while true do
   local id = take(ARGV[1])
   if not id then return false end
-  local job = P .. 'job:' .. id
+  local job = JOB .. id
   if redis.call('HGET', job, 'state') == 'PENDING' then
     local time = now()
     redis.call('HSET', job, 'state', 'LOADING', 'owner', ARGV[2], 'claimed', text(time))
     local first = redis.call('HSETNX', job, 'started', text(time)) == 1
-    redis.call('ZADD', P .. 'leases', text(time + ARGV[3]), id)
+    redis.call('ZADD', LEASES, text(time + ARGV[3]), id)
     local token, attempt = redis.call('HINCRBY', job, 'token', 1),
       redis.call('HINCRBY', job, 'attempts', 1)
-    if first then tell(id, 'started') end
+    if first then send_webhook(id, 'started') end
     return {id, token, attempt, unpack(redis.call('HMGET', job, 'kind', 'request', 'model',
       'warnings', 'submitted', 'started'))}
   end
@@ -32,20 +32,20 @@ end
 
 # ARGV id token lease-seconds  -> held, cancel or lost
 RENEW = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
-redis.call('ZADD', P .. 'leases', text(now() + ARGV[3]), ARGV[1])
+redis.call('ZADD', LEASES, text(now() + ARGV[3]), ARGV[1])
 return cancelled(job) and 'cancel' or 'held'
 """
 )
 
 # ARGV id token progress fraction  -> held, cancel or lost
 REPORT = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
 redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[3])
 if tonumber(ARGV[4]) > tonumber(redis.call('HGET', job, 'fraction')) then
@@ -55,27 +55,27 @@ return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# Previews are counted in the record, over all attempts; each takes the place of the one before.
+# The record counts previews over all attempts; each replaces the one before.
 #
 # ARGV id token preview ttl  -> held, cancel or lost
 PREVIEW = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
 redis.call('HINCRBY', job, 'previews', 1)
-redis.call('SET', P .. 'preview:' .. ARGV[1], ARGV[3], 'EX', ARGV[4])
+redis.call('SET', PREVIEW .. ARGV[1], ARGV[3], 'EX', ARGV[4])
 return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# A job that draws already is past its loading: what is told of that too late changes nothing.
+# A report that arrives after loading has ended changes nothing.
 #
-# ARGV id token share  -> held, cancel or lost
+# ARGV id token fraction  -> held, cancel or lost
 LOADING = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
 if redis.call('HGET', job, 'state') == 'LOADING' then
   redis.call('HSET', job, 'loading', ARGV[3])
@@ -84,65 +84,65 @@ return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# Facts that only the owner may add: warnings, or the names of the pictures it is about to publish.
+# Fields that only the owner may set: warnings, or the names of the pictures it will publish.
 #
 # ARGV id token field value ...  -> held, cancel or lost
 NOTE = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
 redis.call('HSET', job, unpack(ARGV, 3))
 return cancelled(job) and 'cancel' or 'held'
 """
 )
 
-# ARGV id token state ttl afterwards keep field value ...  -> held, cancel or lost
+# ARGV id token state ttl tombstone-ttl recent field value ...  -> held, cancel or lost
 FINISH = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
 local id, state = ARGV[1], ARGV[3]
-local job = P .. 'job:' .. id
+local job = JOB .. id
 if not held(job, ARGV[2]) then return 'lost' end
 if cancelled(job) and state ~= 'CANCELLED' then return 'cancel' end
 redis.call('HSET', job, unpack(ARGV, 7))
 finish(id, state, ARGV[4], ARGV[5])
 if state == 'SUCCESS' then
   redis.call('HSET', job, 'fraction', 1)
-  redis.call('LPUSH', P .. 'recent', id)
-  redis.call('LTRIM', P .. 'recent', 0, ARGV[6] - 1)
+  redis.call('LPUSH', RECENT, id)
+  redis.call('LTRIM', RECENT, 0, ARGV[6] - 1)
 end
 return 'held'
 """
 )
 
-# ARGV id token ttl afterwards  -> held, cancel or lost
+# ARGV id token ttl tombstone-ttl  -> held, cancel or lost
 HAND_BACK = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local job = P .. 'job:' .. ARGV[1]
+local job = JOB .. ARGV[1]
 if not held(job, ARGV[2]) then return 'lost' end
 if cancelled(job) then
   finish(ARGV[1], 'CANCELLED', ARGV[3], ARGV[4])
   return 'cancel'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
-wait_again(ARGV[1])
+return_to_queue(ARGV[1])
 return 'held'
 """
 )
 
-# ARGV ttl afterwards max-attempts failure  -> id, state, type, ...
+# ARGV ttl tombstone-ttl max-attempts failure  -> id, state, type, ...
 REAP = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
 local found = {}
-local lapsed = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(now()), 'LIMIT', 0, 100)
-for _, id in ipairs(lapsed) do
-  local job = P .. 'job:' .. id
+local expired = redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)
+for _, id in ipairs(expired) do
+  local job = JOB .. id
   local state = 'PENDING'
   if not running(job) then
-    redis.call('ZREM', P .. 'leases', id)
+    redis.call('ZREM', LEASES, id)
     state = nil
   elseif cancelled(job) then
     state = 'CANCELLED'
@@ -152,7 +152,7 @@ for _, id in ipairs(lapsed) do
     redis.call('HSET', job, 'failure', ARGV[4])
     finish(id, state, ARGV[1], ARGV[2])
   else
-    wait_again(id)
+    return_to_queue(id)
   end
   if state then
     found[#found + 1] = id
@@ -164,17 +164,17 @@ return found
 """
 )
 
-# ARGV type seconds  -> how many jobs wait, when the first to come waits too long
+# ARGV type seconds  -> how many jobs wait, if the oldest has waited that long; else 0
 OVERDUE = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local queue = P .. 'queue:' .. ARGV[1]
+local queue = QUEUE .. ARGV[1]
 local id = redis.call('ZRANGE', queue, 0, 0)[1]
 if not id then return 0 end
-local waiting = redis.call('HGET', P .. 'job:' .. id, 'waiting')
+local waiting = redis.call('HGET', JOB .. id, 'waiting')
 if waiting and now() - tonumber(waiting) < tonumber(ARGV[2]) then return 0 end
-local rescue = P .. 'rescue:' .. ARGV[1]
-if not redis.call('SET', rescue, 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
+local resent = RESENT .. ARGV[1]
+if not redis.call('SET', resent, 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
 return redis.call('ZCARD', queue)
 """
 )

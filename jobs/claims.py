@@ -1,7 +1,7 @@
 """The record of a job in Redis, from the worker's side: claim, renew, report, finish, hand back.
 
 A claim is one atomic step that gives the job an owner, a lease by Redis' clock, a fencing token
-and one more attempt. Every later step shows the token; one that is out of date changes nothing.
+and one more attempt. Every later step passes the token; an outdated token changes nothing.
 """
 
 import json
@@ -13,18 +13,19 @@ from typing import cast
 from redis import Redis
 
 from jobs import claim_steps as steps
+from jobs import keys
 from jobs.connection import reaching_redis
 from jobs.failures import FailureCode
 from jobs.names import JobKind, JobType
-from jobs.record import KEPT_RECENT, REMEMBERED_SECONDS
+from jobs.record import MAX_RECENT, TOMBSTONE_TTL
 from jobs.status import Failure, JobState, Preview, Progress, Result
 
 PREVIEW_TTL_SECONDS = 300
-"""How long a preview is kept at most. Whatever ends the job or hands it back deletes it before."""
+"""How long a preview is kept if nothing deletes it before, as the end of its job does."""
 
 
 class ClaimStatus(StrEnum):
-    """What a worker is told of its job: still its own, to be cancelled, or no longer its own."""
+    """The state of a worker's claim: it has the job, shall cancel it, or has lost it."""
 
     HELD = "held"
     CANCEL = "cancel"
@@ -33,14 +34,14 @@ class ClaimStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A job in a worker's hands.
+    """A job that a worker has claimed.
 
     Attributes:
         token: the fencing token, larger than any the job had before.
         attempt: 1 for the first worker that starts it.
         stored_request: the request's JSON, for `jobs.request.read_stored`.
         warnings: those of the job's submission.
-        submitted, started: seconds since the epoch by Redis' clock; started by the first attempt.
+        submitted, started: seconds since the epoch by Redis' clock; the first attempt started it.
     """
 
     job_id: str
@@ -57,8 +58,8 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Orphan:
-    """A job whose worker vanished, and what became of it: PENDING again, FAILURE or CANCELLED."""
+class ReapedJob:
+    """A job whose lease expired, and its new state: PENDING again, FAILURE or CANCELLED."""
 
     job_id: str
     type: JobType
@@ -72,10 +73,10 @@ class Claims:
 
     Args:
         redis: the Redis of the records.
-        lease_seconds: how long a claim stands without being renewed.
-        max_attempts: how many workers may start a job before it counts as their killer.
+        lease_seconds: how long a claim is valid unless it is renewed.
+        max_attempts: how many times a job may be started before it fails as `worker_died`.
         result_ttl_seconds: how long the record of an ended job is kept.
-        remembered_seconds: how much longer its id is known.
+        tombstone_ttl: for how many seconds after that reading it raises JobExpired.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class Claims:
         lease_seconds: float,
         max_attempts: int,
         result_ttl_seconds: int,
-        remembered_seconds: int = REMEMBERED_SECONDS,
+        tombstone_ttl: int = TOMBSTONE_TTL,
     ) -> None:
         self._redis = redis
         self._lease = lease_seconds
         self._max_attempts = max_attempts
-        self._kept = [result_ttl_seconds, remembered_seconds]
+        self._ttls = [result_ttl_seconds, tombstone_ttl]
         self._claim = redis.register_script(steps.CLAIM)
         self._renew = redis.register_script(steps.RENEW)
         self._report = redis.register_script(steps.REPORT)
@@ -124,13 +125,13 @@ class Claims:
         )
 
     def renew(self, claim: Claim) -> ClaimStatus:
-        """Make the lease run anew from now."""
+        """Extend the lease to `lease_seconds` from now."""
         with reaching_redis():
             reply = self._renew(args=[claim.job_id, claim.token, self._lease])
         return ClaimStatus(cast(str, reply))
 
     def report(self, claim: Claim, progress: Progress) -> ClaimStatus:
-        """Show how far the job is. Its fraction never falls, whatever is reported."""
+        """Record the progress. The job's fraction never falls, whatever is reported."""
         with reaching_redis():
             reply = self._report(
                 args=[claim.job_id, claim.token, progress.model_dump_json(), progress.fraction]
@@ -138,44 +139,44 @@ class Claims:
         return ClaimStatus(cast(str, reply))
 
     def preview(self, claim: Claim, preview: Preview) -> ClaimStatus:
-        """Show what the job looks like so far, until the next preview or the job's end."""
+        """Record a preview, which is kept until the next one or the job's end."""
         with reaching_redis():
             reply = self._preview(
                 args=[claim.job_id, claim.token, preview.model_dump_json(), PREVIEW_TTL_SECONDS]
             )
         return ClaimStatus(cast(str, reply))
 
-    def loading(self, claim: Claim, share: float) -> ClaimStatus:
-        """Show how much of the job's model is loaded, 0..1, until the job draws."""
+    def loading(self, claim: Claim, fraction: float) -> ClaimStatus:
+        """Record how much of the job's model is loaded, 0..1, until the first progress."""
         with reaching_redis():
-            reply = self._loading(args=[claim.job_id, claim.token, share])
+            reply = self._loading(args=[claim.job_id, claim.token, fraction])
         return ClaimStatus(cast(str, reply))
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> ClaimStatus:
         """Replace the job's warnings: those of its submission and those the worker adds."""
-        return self._write_down(claim, warnings=json.dumps(warnings))
+        return self._set_fields(claim, warnings=json.dumps(warnings))
 
     def publishing(
         self, claim: Claim, names: Sequence[str], *, size: int, saved: bool
     ) -> ClaimStatus:
-        """Write down which pictures are about to get their names, before they get them.
+        """Record the names of the job's pictures, before the files get them.
 
-        So that whoever finds the job later, however it ended, knows which files are its own.
+        So that the files can be found and deleted, however the job ends.
 
         Args:
             claim: the job.
-            names: the pictures'.
-            size: bytes of all of them.
-            saved: whether they are kept, not only to be fetched.
+            names: of the pictures.
+            size: of all of them, in bytes.
+            saved: False if the pictures are transient (`skip_save`).
 
         Returns:
-            HELD: publish them. CANCEL or LOST: they must not be seen.
+            HELD: publish them. CANCEL or LOST: do not.
         """
-        kept = "saved" if saved else "transient"
-        return self._write_down(claim, names=json.dumps(list(names)), bytes=str(size), kept=kept)
+        kept = keys.SAVED if saved else keys.TRANSIENT
+        return self._set_fields(claim, names=json.dumps(list(names)), bytes=str(size), kept=kept)
 
     def finish(self, claim: Claim, result: Result) -> ClaimStatus:
-        """End the job with SUCCESS. CANCEL or LOST: nothing was changed, the result is void."""
+        """End the job with SUCCESS. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.SUCCESS, "result", result.model_dump_json())
 
     def fail(self, claim: Claim, failure: Failure) -> ClaimStatus:
@@ -183,23 +184,23 @@ class Claims:
         return self._end(claim, JobState.FAILURE, "failure", failure.model_dump_json())
 
     def cancelled(self, claim: Claim) -> ClaimStatus:
-        """End a job that was asked to stop, with CANCELLED."""
+        """End a job whose cancellation was requested, with CANCELLED."""
         return self._end(claim, JobState.CANCELLED, "owner", "")
 
-    def _write_down(self, claim: Claim, **facts: str) -> ClaimStatus:
-        flat = [part for fact in facts.items() for part in fact]
+    def _set_fields(self, claim: Claim, **fields: str) -> ClaimStatus:
+        flat = [part for field in fields.items() for part in field]
         with reaching_redis():
             reply = self._note(args=[claim.job_id, claim.token, *flat])
         return ClaimStatus(cast(str, reply))
 
     def hand_back(self, claim: Claim) -> ClaimStatus:
-        """Put the job back where it stood in the queue; the attempt does not count."""
+        """Return the job to its former position in the queue; the attempt does not count."""
         with reaching_redis():
-            reply = self._hand_back(args=[claim.job_id, claim.token, *self._kept])
+            reply = self._hand_back(args=[claim.job_id, claim.token, *self._ttls])
         return ClaimStatus(cast(str, reply))
 
-    def reap(self) -> tuple[Orphan, ...]:
-        """Take every job whose lease has run out from its owner: back to the queue, or ended."""
+    def reap(self) -> tuple[ReapedJob, ...]:
+        """Return every job whose lease has expired to the queue, or end it."""
         died = Failure(
             code=FailureCode.WORKER_DIED,
             message=f"worker died {self._max_attempts} times running this job",
@@ -207,17 +208,17 @@ class Claims:
         with reaching_redis():
             found = cast(
                 list[str],
-                self._reap(args=[*self._kept, self._max_attempts, died.model_dump_json()]),
+                self._reap(args=[*self._ttls, self._max_attempts, died.model_dump_json()]),
             )
         return tuple(
-            Orphan(job_id, cast(JobType, job_type), JobState(state))
+            ReapedJob(job_id, cast(JobType, job_type), JobState(state))
             for job_id, state, job_type in zip(*[iter(found)] * 3, strict=True)
         )
 
     def overdue(self, job_type: JobType, *, seconds: float) -> int:
-        """How many jobs wait, when the first of them has waited `seconds` with nobody woken.
+        """How many jobs wait, if the oldest has waited for `seconds`; else 0.
 
-        Of all workers that ask, one is told within each period of `seconds`; the others get 0.
+        Within each period of `seconds` one caller gets the number; the others get 0.
         """
         with reaching_redis():
             reply = self._overdue(args=[job_type, seconds])
@@ -226,6 +227,6 @@ class Claims:
     def _end(self, claim: Claim, state: JobState, field: str, value: str) -> ClaimStatus:
         with reaching_redis():
             reply = self._finish(
-                args=[claim.job_id, claim.token, state, *self._kept, KEPT_RECENT, field, value]
+                args=[claim.job_id, claim.token, state, *self._ttls, MAX_RECENT, field, value]
             )
         return ClaimStatus(cast(str, reply))

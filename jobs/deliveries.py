@@ -1,7 +1,8 @@
 """The webhook messages that wait to be delivered.
 
-A message is written down in the step that it tells of, and stays until it was delivered or given
-up; whoever takes it has it for a while, so the death of a worker only delays it.
+The script that changes a job's state also writes the message about it. A message stays until it
+was delivered or given up. A sender takes it for a limited time, so when the sender's process dies,
+another one delivers it later.
 """
 
 import json
@@ -12,36 +13,36 @@ from typing import Any, cast
 from redis import Redis
 
 from jobs.connection import reaching_redis
-from jobs.lua import SHARED_FREE
+from jobs.lua import SHARED_ALLOW_OOM
 from jobs.status import Failure, Result
 
 # ARGV lease-seconds  -> nil, or the name of the message, its tries with this one, its fields
 _TAKE = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local name = redis.call('ZRANGEBYSCORE', P .. 'deliveries', '-inf', text(now()), 'LIMIT', 0, 1)[1]
+local name = redis.call('ZRANGEBYSCORE', DELIVERIES, '-inf', text(now()), 'LIMIT', 0, 1)[1]
 if not name then return false end
-local message = P .. 'delivery:' .. name
+local message = DELIVERY .. name
 if redis.call('EXISTS', message) == 0 then
-  redis.call('ZREM', P .. 'deliveries', name)
+  redis.call('ZREM', DELIVERIES, name)
   return false
 end
-redis.call('ZADD', P .. 'deliveries', text(now() + ARGV[1]), name)
+redis.call('ZADD', DELIVERIES, text(now() + ARGV[1]), name)
 return {name, redis.call('HINCRBY', message, 'tries', 1), redis.call('HGETALL', message)}
 """
 )
 
-# ARGV name tries seconds-to-wait (negative: no more)  -> whether it was still ours
+# ARGV name tries seconds-to-wait (negative: delete it)  -> 1 if this try is the latest
 _PUT_BACK = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
-local message = P .. 'delivery:' .. ARGV[1]
+local message = DELIVERY .. ARGV[1]
 if redis.call('HGET', message, 'tries') ~= ARGV[2] then return 0 end
 if tonumber(ARGV[3]) < 0 then
   redis.call('DEL', message)
-  redis.call('ZREM', P .. 'deliveries', ARGV[1])
+  redis.call('ZREM', DELIVERIES, ARGV[1])
 else
-  redis.call('ZADD', P .. 'deliveries', text(now() + ARGV[3]), ARGV[1])
+  redis.call('ZADD', DELIVERIES, text(now() + ARGV[3]), ARGV[1])
 end
 return 1
 """
@@ -50,13 +51,13 @@ return 1
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message on its way.
+    """One message to deliver.
 
     Attributes:
-        message_id: the same at every attempt, and of no other message.
-        url: where to.
-        tries: which attempt this is, from 1.
-        body: what is sent, the same at every attempt.
+        message_id: unique, and the same at every attempt.
+        url: the webhook's.
+        tries: the number of this attempt, from 1.
+        body: JSON, the same at every attempt.
     """
 
     message_id: str
@@ -70,7 +71,7 @@ class Deliveries:
 
     Args:
         redis: the Redis of the records.
-        lease_seconds: how long whoever takes a message has it; longer than an attempt may take.
+        lease_seconds: how long a sender has a message it took; longer than an attempt may take.
     """
 
     def __init__(self, redis: Redis, *, lease_seconds: float = 60) -> None:
@@ -79,7 +80,7 @@ class Deliveries:
         self._put_back = redis.register_script(_PUT_BACK)
 
     def take(self) -> Delivery | None:
-        """A message that is due; None when there is none."""
+        """Take a message that is due; None when there is none."""
         with reaching_redis():
             taken = cast(list[Any] | None, self._take(args=[self._lease]))
         if not taken:
@@ -89,14 +90,14 @@ class Deliveries:
         return Delivery(f"msg_{name}", fields["url"], int(tries), _body(fields))
 
     def done(self, delivery: Delivery) -> None:
-        """Forget a message: it was delivered, or given up."""
-        self._back(delivery, -1)
+        """Delete a message that was delivered or given up."""
+        self._release(delivery, -1)
 
     def later(self, delivery: Delivery, seconds: float) -> None:
-        """Try a message again after a while."""
-        self._back(delivery, seconds)
+        """Make a message due again after `seconds`."""
+        self._release(delivery, seconds)
 
-    def _back(self, delivery: Delivery, seconds: float) -> None:
+    def _release(self, delivery: Delivery, seconds: float) -> None:
         name = delivery.message_id.removeprefix("msg_")
         with reaching_redis():
             self._put_back(args=[name, delivery.tries, seconds])

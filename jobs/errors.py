@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its job."""
+"""The errors of requests, jobs, records and the store."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing wrong with one field of a request, and what would be right.
+    """A problem of one field of a request, and what would be valid.
 
-    `value` is short and safe to show: never a key, never a picture.
+    `value` is short and safe to show: never a key or a picture.
     """
 
     field: str
@@ -22,19 +22,19 @@ class JobsError(Exception):
     """Root of this package's errors.
 
     JobsError
-    ├── InvalidRequest         the body cannot be honoured; carries every fault
-    ├── NoSuchJob              the id was never given out, or so long ago that it is forgotten
-    ├── JobExpired             the job was there; its record and its pictures are no longer
+    ├── InvalidRequest         the body is invalid; has all faults
+    ├── NoSuchJob              there is no record and no tombstone of this id
+    ├── JobExpired             the record and the pictures were deleted
     ├── JobAlreadyFinal        an ended job cannot be cancelled
-    ├── KeyUsedOtherwise       an idempotency key was used before, with another body
-    ├── TooManyWaiting         the submitter has as many waiting jobs as it may
-    ├── QueueFull              nobody may submit until some of the waiting jobs are drawn
-    ├── WebhookRefused         a webhook's URL may not be called
+    ├── IdempotencyKeyReused   an idempotency key was used before, with another body
+    ├── TooManyWaiting         the submitter's waiting jobs reach the cap
+    ├── QueueFull              all waiting jobs together reach the cap
+    ├── WebhookRefused         a webhook's URL is not allowed
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
-        ├── UnsafeName         a name that would leave the output root
-        └── StoreFull          no room for one more picture
+        ├── UnsafeName         a name that leads out of the output root
+        └── StoreFull          no space is left, or writing is not permitted
     """
 
 
@@ -47,7 +47,7 @@ class InvalidRequest(JobsError):
 
 
 class NoSuchJob(JobsError):
-    """No record has this id."""
+    """There is no record and no tombstone of this id."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id!r}")
@@ -55,14 +55,14 @@ class NoSuchJob(JobsError):
 
 
 class JobExpired(JobsError):
-    """The record of this id has expired or was deleted, its pictures with it."""
+    """The record of this id has expired or was deleted, and its pictures with it."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} has expired")
         self.job_id = job_id
 
 
-class KeyUsedOtherwise(JobsError):
+class IdempotencyKeyReused(JobsError):
     """The idempotency key belongs to another request."""
 
     def __init__(self) -> None:
@@ -82,15 +82,17 @@ class JobAlreadyFinal(JobsError):
 
 
 class TooManyWaiting(JobsError):
-    """One submitter has reached its share of the queue."""
+    """The waiting jobs of one submitter reach the cap."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"{most} jobs of this key wait already: let some of them be drawn first")
+        super().__init__(
+            f"{most} jobs of this key wait already: wait until some of them have started"
+        )
         self.most = most
 
 
 class QueueFull(JobsError):
-    """The queues of all types together are full."""
+    """The waiting jobs of all submitters and types reach the cap."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"the queue is full: {most} jobs wait already")
@@ -98,7 +100,7 @@ class QueueFull(JobsError):
 
 
 class WebhookRefused(JobsError):
-    """The URL of a webhook may not be called: `problem` says why, `expected` what may."""
+    """The URL of a webhook is not allowed: `problem` says why, `expected` which is."""
 
     def __init__(self, problem: str, expected: str) -> None:
         super().__init__(f"the webhook {problem}; expected: {expected}")
@@ -123,4 +125,4 @@ class UnsafeName(StoreError):
 
 
 class StoreFull(StoreError):
-    """The store has no room left, or may not be written."""
+    """The store has no space left, or must not be written."""

@@ -1,4 +1,4 @@
-"""From pydantic's errors to faults a person can act on."""
+"""Converts pydantic's errors to faults that say what would be valid."""
 
 import difflib
 import json
@@ -17,7 +17,7 @@ _MAX_UNKNOWN = 20
 _MAX_SHOWN = 80
 _SECRET = INPUT_FIELDS | {"api_key"}
 
-# pydantic's error type -> our code and what is wrong; what would be right comes from the schema
+# pydantic's error type -> our code and the problem; the valid values come from the schema
 _PROBLEMS: dict[str, tuple[str, str]] = {
     "missing": ("missing", "is missing"),
     "string_type": ("type", "is not a string"),
@@ -37,7 +37,7 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
     "literal_error": ("enum", "is not one of the choices"),
 }
 _FIELD_CODES = {"C": "must_match_model", "f": "must_match_model"}
-# what is right says more than a type where the schema has it as a pattern
+# where the schema has only a pattern, words say more
 _FIELD_EXPECTED = {
     "outdir": "a folder below the output root, such as outputs/cats: up to 8 names of letters, "
     "digits, '.', '_' and '-'",
@@ -45,18 +45,23 @@ _FIELD_EXPECTED = {
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Where a field belongs that the schema at hand does not have, and what to do about it."""
+class OtherSchema:
+    """A schema that has a field which this one lacks.
 
-    place: str
-    way: str
+    Attributes:
+        name: what the field belongs to.
+        remedy: what to send instead.
+    """
+
+    name: str
+    remedy: str
 
 
 def faults_of(
     error: ValidationError,
     model: type[BaseModel],
     body: dict[str, Any],
-    elsewhere: Mapping[str, Elsewhere] | None = None,
+    other_schemas: Mapping[str, OtherSchema] | None = None,
 ) -> tuple[Fault, ...]:
     """Every fault in a validation error, one a field; of unknown fields the first 20.
 
@@ -64,9 +69,9 @@ def faults_of(
         error: what pydantic found.
         model: the schema that the body was read against.
         body: the JSON object.
-        elsewhere: fields that other schemas have.
+        other_schemas: for each field that only other schemas have, one of them.
     """
-    elsewhere = elsewhere or {}
+    other_schemas = other_schemas or {}
     properties = model.model_json_schema(by_alias=True)["properties"]
     faults: dict[str, Fault] = {}
     unknown = 0
@@ -74,8 +79,8 @@ def faults_of(
         field = str(detail["loc"][0])
         if field in faults:
             continue
-        if detail["type"] == "extra_forbidden" and field in elsewhere:
-            faults[field] = _misplaced_field(field, body.get(field), elsewhere[field])
+        if detail["type"] == "extra_forbidden" and field in other_schemas:
+            faults[field] = _misplaced_field(field, body.get(field), other_schemas[field])
         elif detail["type"] == "extra_forbidden":
             unknown += 1
             if unknown <= _MAX_UNKNOWN:
@@ -86,7 +91,7 @@ def faults_of(
 
 
 def safe_value(field: str, value: Any) -> Any:
-    """A field's value as an error may repeat it: short, JSON, no secret and no picture."""
+    """A field's value as an error may repeat it: short, valid JSON, no secret and no picture."""
     if field in _SECRET:
         return None
     if isinstance(value, bool) or value is None:
@@ -133,13 +138,13 @@ def _expected_number(schema: dict[str, Any]) -> str:
     return words
 
 
-def _misplaced_field(field: str, value: Any, there: Elsewhere) -> Fault:
+def _misplaced_field(field: str, value: Any, other: OtherSchema) -> Fault:
     return Fault(
         field=field,
         code="not_for_this_type",
         value=safe_value(field, value),
-        problem=f"belongs to {there.place}",
-        expected=f"the field left out, or {there.way}",
+        problem=f"belongs to {other.name}",
+        expected=f"the field left out, or {other.remedy}",
     )
 
 
@@ -171,7 +176,7 @@ def _field_fault(field: str, detail: ErrorDetails, value: Any, schema: dict[str,
 
 
 def _nearest(value: Any, schema: dict[str, Any]) -> str:
-    """Which of the choices was probably meant; empty where that cannot be told."""
+    """A suggestion for a misspelled choice; empty if none is similar."""
     if not isinstance(value, str) or len(value) > 64:
         return ""
     choices = [str(choice) for choice in schema.get("enum", ())]

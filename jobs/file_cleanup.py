@@ -1,7 +1,7 @@
-"""What ended jobs left in the store and must not stay there: init images, parts, lost pictures.
+"""Deletion of the files that ended jobs leave in the store: inputs, parts, unpublished pictures.
 
-The step that ends a job writes down what is to be deleted, so that no death in between loses it;
-whoever ended the job deletes it at once, and a sweeper what was left.
+The script that ends a job also writes down what is to be deleted, so a crash loses nothing: the
+process that ended the job deletes the files at once, and a sweeper deletes what is left.
 """
 
 import json
@@ -21,7 +21,7 @@ _AT_ONCE = 100
 
 
 class FileCleanup:
-    """The files that nobody needs any more. Safe to share between threads.
+    """Deletes the files that nobody needs any more. Safe to share between threads.
 
     Every method raises RecordsUnavailable when Redis does not answer.
     """
@@ -30,55 +30,56 @@ class FileCleanup:
         self._redis = redis
         self._store = store
 
-    def tidy(self, job_id: str) -> bool:
-        """Delete what an ended job left behind; nothing when there is nothing, or it lives.
+    def clean(self, job_id: str) -> bool:
+        """Delete the files that a job has left; none if it has not ended.
 
         Returns:
-            Whether all of it could be deleted; a sweeper will try again if not.
+            Whether none is left; if one is, a sweeper tries again.
         """
         with reaching_redis():
-            names = cast(str | None, self._redis.hget(keys.REMAINS, job_id))
+            names = cast(str | None, self._redis.hget(keys.DELETIONS, job_id))
         return names is None or self._delete(job_id, json.loads(names))
 
-    def disown(self, job_id: str, names: Sequence[str]) -> None:
-        """Delete pictures that were published too late, unless the job still has a use for them.
+    def delete_unpublished(self, job_id: str, names: Sequence[str]) -> None:
+        """Delete pictures of an attempt that lost its job, unless the job still needs them.
 
-        Whoever has the job now publishes the same pictures under the same names.
+        If the job is running or has succeeded, its current attempt uses the same names.
         """
         with reaching_redis():
             state = cast(str | None, self._redis.hget(keys.job(job_id), "state"))
             if state is None or (JobState(state).final and state != JobState.SUCCESS):
-                self._redis.hset(keys.REMAINS, job_id, json.dumps(list(names)))
-        self.tidy(job_id)
+                self._redis.hset(keys.DELETIONS, job_id, json.dumps(list(names)))
+        self.clean(job_id)
 
-    def sweep(self) -> int:
-        """Delete what all ended jobs left behind. Returns how many of them are done with."""
+    def clean_all(self) -> int:
+        """Delete the files that all ended jobs have left. Returns how many jobs have none left."""
         with reaching_redis():
-            found = list(self._redis.hscan_iter(keys.REMAINS, count=_AT_ONCE))
+            found = list(self._redis.hscan_iter(keys.DELETIONS, count=_AT_ONCE))
         return sum(self._delete(job_id, json.loads(names)) for job_id, names in found)
 
-    def sweep_strays(self, *, seconds: float) -> int:
-        """Delete unfinished files and init images whose job is no more, once seen for `seconds`.
+    def delete_orphans(self, *, grace: float) -> int:
+        """Delete unfinished files and inputs that have belonged to no living job for a while.
 
-        A file may be older than the record it is stored for, so what is seen first is only noted.
+        A file may be older than the record it is stored for, so a file is noted when it is first
+        seen, and deleted once it has been an orphan for `grace` seconds.
 
         Returns:
             How many were deleted.
         """
-        strays = list(self._strays())
+        orphans = list(self._orphans())
         with reaching_redis():
             now = cast(tuple[int, int], self._redis.time())[0]
-            known = cast(list[str], self._redis.zrange(keys.STRAYS, 0, -1))
-            if gone := set(known) - set(strays):
-                self._redis.zrem(keys.STRAYS, *gone)
-            if strays:
-                self._redis.zadd(keys.STRAYS, dict.fromkeys(strays, now), nx=True)
-            old = cast(list[str], self._redis.zrangebyscore(keys.STRAYS, "-inf", now - seconds))
+            known = cast(list[str], self._redis.zrange(keys.ORPHANS, 0, -1))
+            if deleted := set(known) - set(orphans):
+                self._redis.zrem(keys.ORPHANS, *deleted)
+            if orphans:
+                self._redis.zadd(keys.ORPHANS, dict.fromkeys(orphans, now), nx=True)
+            old = cast(list[str], self._redis.zrangebyscore(keys.ORPHANS, "-inf", now - grace))
         for name in old:
             self._store.delete(name)
         return len(old)
 
-    def _strays(self) -> Iterator[str]:
+    def _orphans(self) -> Iterator[str]:
         names = self._store.unfinished()
         for some in _batches(sorted(names), _AT_ONCE):
             with reaching_redis():
@@ -99,11 +100,12 @@ class FileCleanup:
         except StoreError:
             return False
         with reaching_redis():
-            self._redis.hdel(keys.REMAINS, job_id)
+            self._redis.hdel(keys.DELETIONS, job_id)
         return True
 
 
 def _job_of(name: str) -> str:
+    """The job of `inputs/<job>.<role>.png` or `.parts/<job>.<token>.<index>`."""
     return posixpath.basename(name).partition(".")[0]
 
 

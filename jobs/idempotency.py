@@ -10,27 +10,29 @@ from jobs.names import JobKind, JobType
 
 
 @dataclass(frozen=True)
-class Repeatable:
-    """A request that may come again.
+class IdempotentRequest:
+    """A request that may be sent again and then must not start a second job.
 
     Attributes:
-        key: where Redis keeps its job.
-        body: a digest of what was asked for.
+        key: the Redis key of its job.
+        body: a digest of the kind and the body.
     """
 
     key: str
     body: str
 
     @classmethod
-    def of(cls, named: str, kind: JobKind, body: dict[str, Any], *, submitter: str) -> Self:
-        """What a submitter named `named`. The same body in another order is the same body."""
+    def of(
+        cls, idempotency_key: str, kind: JobKind, body: dict[str, Any], *, submitter: str
+    ) -> Self:
+        """A submitter's request with an idempotency key; the order of the fields is irrelevant."""
         text = json.dumps([kind, body], sort_keys=True)
-        return cls(keys.same(submitter, _digest(named)), _digest(text))
+        return cls(keys.idempotency(submitter, _digest(idempotency_key)), _digest(text))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted:
-    """A job that was taken in, as its submitter was told."""
+class SubmittedJob:
+    """The answer to a submission, the same each time the request is repeated."""
 
     job_id: str
     type: JobType

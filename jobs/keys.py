@@ -1,67 +1,106 @@
-"""The names of everything kept in Redis. None of them is made from what a user sent."""
+"""The names of everything kept in Redis, for Python and, by the same names, for the Lua scripts.
+
+A name that ends in a colon is completed by an id, a job type or a submitter (a digest of an API
+key); nothing that a client sent becomes part of a name.
+"""
 
 PREFIX = "sdjobs:"
+
 JOB = PREFIX + "job:"
+"""+ id: a hash, the record of a job; `jobs.record_fields` lists its fields."""
+TOMBSTONE = PREFIX + "tombstone:"
+"""+ id: the submitter of a job, kept for some time after its record has expired."""
+PREVIEW = PREFIX + "preview:"
+"""+ id: the latest preview of a running job, as JSON."""
+IDEMPOTENCY = PREFIX + "idempotency:"
+"""+ submitter, digest of an idempotency key: a hash, the job that a request has started."""
+
+QUEUE = PREFIX + "queue:"
+"""+ type: a sorted set of the waiting jobs, by order of arrival. + type, submitter: a submitter's
+own waiting jobs, by priority and order of arrival."""
+ACTIVE = PREFIX + "active:"
+"""+ type: a sorted set of the submitters with waiting jobs, by start tag (`jobs.fair_queue`)."""
+IDLE = PREFIX + "idle:"
+"""+ type: a sorted set of the submitters without, by the start tag of their next job."""
+VIRTUAL_TIME = PREFIX + "virtual-time:"
+"""+ type: the start tag of the job that was taken last."""
+ARRIVALS = PREFIX + "arrivals"
+"""How many jobs have been submitted: the order of arrival of the latest."""
+
 LEASES = PREFIX + "leases"
+"""A sorted set of the running jobs, by the time at which their lease expires."""
 RECENT = PREFIX + "recent"
-ORDER = PREFIX + "order"
-WORKER = PREFIX + "worker:"
-WORKERS = PREFIX + "workers"
-LAST_SERVED = PREFIX + "served"
+"""A list of the latest successful jobs, the newest first."""
 ENDED = PREFIX + "ended"
-"""A hash: how many jobs have ended in each state."""
-REMAINS = PREFIX + "remains"
-"""A hash of the jobs whose files are to be deleted: id -> the names of their pictures."""
-SAVED = PREFIX + "pictures:saved"
-TRANSIENT = PREFIX + "pictures:transient"
-"""Sorted sets of the jobs whose pictures are stored, the longest ago finished first."""
-PICTURE_NAMES = PREFIX + "pictures:names"
-PICTURE_BYTES = PREFIX + "pictures:bytes"
-BYTES_IN_ALL = PREFIX + "pictures:all"
-STRAYS = PREFIX + "strays"
-"""A sorted set of files that no job claims, by the time each was first seen."""
-SWEEPING = PREFIX + "sweeping"
-"""The lock of whoever sweeps."""
+"""A hash: for each final state, how many jobs have ended in it."""
+
+PICTURES = PREFIX + "pictures:"
+"""+ SAVED or TRANSIENT: a sorted set of the jobs with stored pictures, by the time they ended."""
+PICTURE_NAMES = PREFIX + "picture-names"
+PICTURE_BYTES = PREFIX + "picture-bytes"
+"""Hashes: for each of these jobs, the names of its pictures as JSON, and their size in bytes."""
+PICTURE_BYTES_TOTAL = PREFIX + "picture-bytes-total"
+DELETIONS = PREFIX + "deletions"
+"""A hash: for each job with files to delete, the names of its pictures among them, as JSON."""
+ORPHANS = PREFIX + "orphans"
+"""A sorted set of the files that belong to no living job, by the time each was first seen."""
+SWEEP_LOCK = PREFIX + "sweep-lock"
+
 DELIVERIES = PREFIX + "deliveries"
-"""A sorted set of the webhook messages not yet delivered, by the time each is due."""
+"""A sorted set of the webhook messages to deliver, by the time at which each is due."""
 DELIVERY = PREFIX + "delivery:"
+"""+ id, event: a hash, one of these messages."""
+
+WORKER = PREFIX + "worker:"
+"""+ worker id: its announcement as JSON; expires when the worker no longer announces itself."""
+WORKERS = PREFIX + "workers"
+"""A set of the ids of the workers that have announced themselves."""
+LAST_SERVED = PREFIX + "last-served"
+"""The latest announcement of any worker."""
+EXPECTED = PREFIX + "expected:"
+"""+ type: exists while a worker has served the type and none has signed off since."""
+RESENT = PREFIX + "resent:"
+"""+ type: exists for a while after messages for waiting jobs have been sent again."""
+
+SAVED, TRANSIENT = "saved", "transient"
+"""How pictures are kept: under their `outdir`, or to be fetched soon, with `skip_save`."""
+
+LUA = "".join(
+    f"local {name} = '{value}'\n" for name, value in [*globals().items()] if name.isupper()
+)
+"""The constants above, for the head of a script."""
 
 
 def job(job_id: str) -> str:
-    """The hash that holds a job's record."""
+    """The record of a job."""
     return JOB + job_id
 
 
-def gone(job_id: str) -> str:
-    """What is left of a record when it has expired: whose it was."""
-    return f"{PREFIX}gone:{job_id}"
+def tombstone(job_id: str) -> str:
+    """What is left of a record that has expired."""
+    return TOMBSTONE + job_id
 
 
 def preview(job_id: str) -> str:
-    """What a running job looks like so far."""
-    return f"{PREFIX}preview:{job_id}"
+    """The latest preview of a running job."""
+    return PREVIEW + job_id
 
 
-def same(submitter: str, digest: str) -> str:
+def idempotency(submitter: str, digest: str) -> str:
     """The job of an idempotency key, by the digest of the key."""
-    return f"{PREFIX}same:{submitter}:{digest}"
+    return f"{IDEMPOTENCY}{submitter}:{digest}"
 
 
 def queue(job_type: str) -> str:
-    """The sorted set of the waiting jobs of a type, in the order they came."""
-    return f"{PREFIX}queue:{job_type}"
+    """The waiting jobs of a type."""
+    return QUEUE + job_type
 
 
-def own_queue(job_type: str, submitter: str) -> str:
-    """Those of them that one submitter has sent, the first to be drawn first."""
-    return f"{PREFIX}queue:{job_type}:{submitter}"
-
-
-def rescue(job_type: str) -> str:
-    """Present while the waiting jobs of a type have just been woken again."""
-    return f"{PREFIX}rescue:{job_type}"
+def submitter_queue(job_type: str, submitter: str) -> str:
+    """The waiting jobs of a type that one submitter has sent."""
+    return f"{QUEUE}{job_type}:{submitter}"
 
 
 def expected(job_type: str) -> str:
-    """Present while a type is to be served: a worker announced it, and none has signed off."""
-    return f"{PREFIX}expected:{job_type}"
+    """Exists while a type should be served."""
+    return EXPECTED + job_type

@@ -1,11 +1,12 @@
-"""What the steps of records and claims and their like share: Lua functions on Redis' own clock.
+"""The Lua functions that the scripts of records, claims and their like share.
 
-They name their keys themselves (`jobs.keys`): they are for one server, not for a cluster.
+A script names its keys itself (`jobs.keys`), so it works on one server, not on a Redis cluster.
+All times are those of Redis' clock, in seconds.
 """
 
-from jobs.fair_queue import LINE
+from jobs.fair_queue import FAIR_QUEUE
 
-_FREE = "#!lua flags=allow-oom\n"
+_FLAGS = "#!lua flags=allow-oom\n"
 CLOCK = """
 local function now()
   local time = redis.call('TIME')
@@ -13,12 +14,12 @@ local function now()
 end
 """
 
-# A job that ends leaves, in the same step: a stone that outlives its record, what is to be deleted
-# of its files, what is to be kept of its pictures, and a message to its webhook.
+# The script that ends a job also writes, in the same atomic step: a tombstone that outlives the
+# record, which of its files to delete, which of its pictures to keep, and a message to its webhook.
 #
-# ttl: how long the record is kept; afterwards: how much longer its id is known.
+# ttl: seconds until the record expires; tombstone_ttl: further seconds until its tombstone does.
 SHARED = (
-    LINE
+    FAIR_QUEUE
     + CLOCK
     + """
 local function text(seconds) return string.format('%.6f', seconds) end
@@ -31,73 +32,73 @@ local function held(job, token)
 end
 local function cancelled(job) return redis.call('HGET', job, 'cancel') == '1' end
 
-local function tell(id, event)
-  local job = P .. 'job:' .. id
+local function send_webhook(id, event)
+  local job = JOB .. id
   local url = redis.call('HGET', job, 'webhook')
   if not url then return end
   local name = id .. '.' .. event
   local time = text(now())
-  redis.call('HSET', P .. 'delivery:' .. name, 'url', url, 'job', id, 'event', event, 'at', time)
-  for _, fact in ipairs({'kind', 'type', 'model', 'attempts', 'failure', 'result'}) do
-    local value = redis.call('HGET', job, fact)
-    if value then redis.call('HSET', P .. 'delivery:' .. name, fact, value) end
+  redis.call('HSET', DELIVERY .. name, 'url', url, 'job', id, 'event', event, 'at', time)
+  for _, field in ipairs({'kind', 'type', 'model', 'attempts', 'failure', 'result'}) do
+    local value = redis.call('HGET', job, field)
+    if value then redis.call('HSET', DELIVERY .. name, field, value) end
   end
-  redis.call('ZADD', P .. 'deliveries', time, name)
+  redis.call('ZADD', DELIVERIES, time, name)
 end
 
 local EVENTS = {SUCCESS = 'finished', FAILURE = 'failed', CANCELLED = 'cancelled'}
 
 local function keep_pictures(id, names, bytes, kept)
-  redis.call('ZADD', P .. 'pictures:' .. kept, text(now()), id)
-  redis.call('HSET', P .. 'pictures:names', id, names)
-  redis.call('HSET', P .. 'pictures:bytes', id, bytes)
-  redis.call('INCRBY', P .. 'pictures:all', bytes)
+  redis.call('ZADD', PICTURES .. kept, text(now()), id)
+  redis.call('HSET', PICTURE_NAMES, id, names)
+  redis.call('HSET', PICTURE_BYTES, id, bytes)
+  redis.call('INCRBY', PICTURE_BYTES_TOTAL, bytes)
 end
 
-local function hide_preview(id) redis.call('DEL', P .. 'preview:' .. id) end
+local function delete_preview(id) redis.call('DEL', PREVIEW .. id) end
 
-local function finish(id, state, ttl, afterwards)
-  local job = P .. 'job:' .. id
-  redis.call('ZREM', P .. 'leases', id)
-  hide_preview(id)
-  redis.call('HINCRBY', P .. 'ended', state, 1)
+local function finish(id, state, ttl, tombstone_ttl)
+  local job = JOB .. id
+  redis.call('ZREM', LEASES, id)
+  delete_preview(id)
+  redis.call('HINCRBY', ENDED, state, 1)
   redis.call('HSET', job, 'state', state, 'finished', text(now()))
   redis.call('EXPIRE', job, ttl)
-  local who, same, names, bytes, kept =
-    unpack(redis.call('HMGET', job, 'submitter', 'same', 'names', 'bytes', 'kept'))
-  redis.call('SET', P .. 'gone:' .. id, who, 'EX', ttl + afterwards)
-  if same then redis.call('EXPIRE', same, ttl) end
+  local submitter, idempotency, names, bytes, kept =
+    unpack(redis.call('HMGET', job, 'submitter', 'idempotency', 'names', 'bytes', 'kept'))
+  redis.call('SET', TOMBSTONE .. id, submitter, 'EX', ttl + tombstone_ttl)
+  if idempotency then redis.call('EXPIRE', idempotency, ttl) end
   if names and state == 'SUCCESS' then
     keep_pictures(id, names, bytes, kept)
     names = false
   end
-  redis.call('HSET', P .. 'remains', id, names or '[]')
-  tell(id, EVENTS[state])
+  redis.call('HSET', DELETIONS, id, names or '[]')
+  send_webhook(id, EVENTS[state])
 end
 
-local function forget(id)
-  local names = redis.call('HGET', P .. 'pictures:names', id)
+local function delete_record(id)
+  local names = redis.call('HGET', PICTURE_NAMES, id)
   if names then
-    redis.call('HSET', P .. 'remains', id, names)
-    redis.call('DECRBY', P .. 'pictures:all', redis.call('HGET', P .. 'pictures:bytes', id))
-    redis.call('HDEL', P .. 'pictures:names', id)
-    redis.call('HDEL', P .. 'pictures:bytes', id)
-    redis.call('ZREM', P .. 'pictures:saved', id)
-    redis.call('ZREM', P .. 'pictures:transient', id)
+    redis.call('HSET', DELETIONS, id, names)
+    redis.call('DECRBY', PICTURE_BYTES_TOTAL, redis.call('HGET', PICTURE_BYTES, id))
+    redis.call('HDEL', PICTURE_NAMES, id)
+    redis.call('HDEL', PICTURE_BYTES, id)
+    redis.call('ZREM', PICTURES .. SAVED, id)
+    redis.call('ZREM', PICTURES .. TRANSIENT, id)
   end
-  redis.call('DEL', P .. 'job:' .. id)
-  redis.call('LREM', P .. 'recent', 0, id)
+  redis.call('DEL', JOB .. id)
+  redis.call('LREM', RECENT, 0, id)
 end
 
-local function wait_again(id)
-  redis.call('ZREM', P .. 'leases', id)
-  hide_preview(id)
-  redis.call('HSET', P .. 'job:' .. id, 'state', 'PENDING', 'waiting', text(now()))
-  enter_again(id)
+local function return_to_queue(id)
+  redis.call('ZREM', LEASES, id)
+  delete_preview(id)
+  redis.call('HSET', JOB .. id, 'state', 'PENDING', 'waiting', text(now()))
+  requeue(id)
 end
 """
 )
 
-SHARED_FREE = _FREE + SHARED
-"""The same for a step that is taken also when Redis' memory is full: a job that was accepted is
-finished, cancelled or given up all the same. Only opening another is refused."""
+SHARED_ALLOW_OOM = _FLAGS + SHARED
+"""The same for a script that must also run when Redis' memory is full: only opening a job is
+refused then; a job that was accepted can be executed, cancelled and cleaned up all the same."""

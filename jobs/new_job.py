@@ -1,10 +1,10 @@
-"""What a record is opened with."""
+"""The content of a job when its record is opened."""
 
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.idempotency import Accepted, Repeatable
+from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.request import PROMPTS, Request
 
 
@@ -15,14 +15,14 @@ def new_job_id() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What a record is opened with.
+    """The content of a job when its record is opened.
 
     Attributes:
-        request: settled, that is with its model chosen and its seed drawn.
-        warnings: what could not be honoured to the letter, as far as known at submission.
+        request: settled: its model is chosen and its seed is picked.
+        warnings: which parameters cannot be honoured exactly, as far as known at submission.
         prompts: those of the request's prompt file; empty: the request's own.
-        submitter: a digest of the key, so that only its owner may cancel; empty: anybody.
-        repeatable: what tells it from another request of the same submitter, if it was named.
+        submitter: a digest of the API key, so that no other key may cancel the job; empty: any may.
+        idempotent: the request as its idempotency key identifies it; None without such a key.
     """
 
     job_id: str
@@ -31,12 +31,12 @@ class NewJob:
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     submitter: str = ""
-    repeatable: Repeatable | None = None
+    idempotent: IdempotentRequest | None = None
 
     @property
-    def accepted(self) -> Accepted:
-        """What its submitter is told."""
-        return Accepted(
+    def submitted(self) -> SubmittedJob:
+        """The answer to its submission."""
+        return SubmittedJob(
             job_id=self.job_id, type=self.request.type, model=self.model, warnings=self.warnings
         )
 

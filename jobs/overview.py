@@ -1,4 +1,4 @@
-"""Many jobs at a look: those under way and those that are finished."""
+"""Lists of jobs: those under way and those that have succeeded."""
 
 from typing import cast
 
@@ -7,60 +7,61 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import reaching_redis
 from jobs.names import JOB_TYPES
-from jobs.record import ANYBODYS, KEPT_RECENT, JobRecords
+from jobs.record import ANY_SUBMITTER, MAX_RECENT, JobRecords
 from jobs.status import JobState, JobStatus
 
-MOST_WAITING = 50
-"""Of each type; whoever has more in line looks at the first of them."""
+MAX_WAITING = 50
+"""How many waiting jobs of each type are listed: the first ones."""
 
 
 class Overview:
-    """What somebody may see of the jobs. Raises RecordsUnavailable as the records do."""
+    """The jobs that a caller may see. Every method raises RecordsUnavailable."""
 
     def __init__(self, redis: Redis, records: JobRecords) -> None:
         self._redis = redis
         self._records = records
 
     def under_way(self, *, of: str) -> tuple[JobStatus, ...]:
-        """The jobs of a submitter, or of ANYBODYS, that run or wait: the foremost first.
-
-        Other people's are left out: what they have asked for is seen when it is finished.
-        """
+        """The running jobs of a submitter, or of ANY_SUBMITTER, then the waiting ones in order."""
         with reaching_redis():
             running = cast(list[str], self._redis.zrange(keys.LEASES, 0, -1))
-            waiting = [job_id for job_type in JOB_TYPES for job_id in self._line(job_type, of)]
-        # one that left the line between the two looks is found twice
+            waiting = [job_id for job_type in JOB_TYPES for job_id in self._waiting(job_type, of)]
+        # a job that was claimed between the two reads is found twice
         found = self._now(tuple(dict.fromkeys(running + waiting)))
         return tuple(
             sorted(
                 (
                     each
                     for each in found
-                    if not each.state.final and of in (each.submitter, ANYBODYS)
+                    if not each.state.final and of in (each.submitter, ANY_SUBMITTER)
                 ),
-                key=lambda each: (each.state is JobState.PENDING, each.place or 0, each.submitted),
+                key=lambda each: (
+                    each.state is JobState.PENDING,
+                    each.queue_position or 0,
+                    each.submitted,
+                ),
             )
         )
 
     def finished(self, *, of: str, of_all: int) -> tuple[JobStatus, ...]:
-        """The successful jobs that are remembered, newest first.
+        """The successful jobs among the latest MAX_RECENT, newest first.
 
         Args:
-            of: whose are all told; ANYBODYS: everybody's.
-            of_all: how many of the newest are told, whoever's they are.
+            of: the submitter whose jobs are all listed, or ANY_SUBMITTER.
+            of_all: how many of the newest are listed whoever submitted them.
         """
-        standing = self._now(self._records.recent(KEPT_RECENT))
+        jobs = self._now(self._records.recent(MAX_RECENT))
         return tuple(
             each
-            for place, each in enumerate(standing)
-            if place < of_all or of in (each.submitter, ANYBODYS)
+            for index, each in enumerate(jobs)
+            if index < of_all or of in (each.submitter, ANY_SUBMITTER)
         )
 
     def _now(self, job_ids: tuple[str, ...]) -> tuple[JobStatus, ...]:
-        """The jobs as they are, in this order; those that are no more are left out."""
-        seen = self._records.watch(dict.fromkeys(job_ids, 0))
-        return tuple(sight.status for sight in seen.values())
+        """The status of each job that has a record, in this order."""
+        snapshots = self._records.snapshots(dict.fromkeys(job_ids, 0))
+        return tuple(snapshot.status for snapshot in snapshots.values())
 
-    def _line(self, job_type: str, of: str) -> list[str]:
-        line = keys.queue(job_type) if of == ANYBODYS else keys.own_queue(job_type, of)
-        return cast(list[str], self._redis.zrange(line, 0, MOST_WAITING - 1))
+    def _waiting(self, job_type: str, of: str) -> list[str]:
+        queue = keys.queue(job_type) if of == ANY_SUBMITTER else keys.submitter_queue(job_type, of)
+        return cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))

@@ -1,4 +1,4 @@
-"""The Celery app: how workers are woken. The record is the truth; a message is a wake-up call.
+"""The Celery app. Its messages only wake workers; the truth about a job is its record.
 
 Reasons and measurements for the settings: docs/reliability.md.
 """
@@ -27,7 +27,7 @@ def make_celery(settings: JobSettings, *, publisher: bool = False) -> Celery:
 
     Args:
         settings: broker and result backend.
-        publisher: True in the API, which must fail fast where a worker waits.
+        publisher: True in the API, which must fail fast; a worker waits for the broker.
     """
     app = Celery("jobs", broker=settings.celery_broker_url, backend=settings.celery_result_backend)
     app.conf.update(_configuration(settings.visibility_timeout, publisher=publisher))
@@ -42,11 +42,11 @@ def celery_queues(types: Sequence[JobType]) -> list[Queue]:
     return [Queue(name, Exchange(name, type="direct"), routing_key=name) for name in names]
 
 
-def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
-    """Wake a worker of a type because a job waits; the worker takes the next one in its queue.
+def wake_worker(app: Celery, job_id: str, job_type: JobType) -> bool:
+    """Send the message that wakes a worker of a type, which then claims the next job of its queue.
 
-    Never raises. False: the broker could not be told. The job is not lost, its record stands and a
-    worker that sees it waiting wakes itself.
+    Never raises. False: the broker could not be reached. The job is not lost: its record waits,
+    and workers send messages for jobs that wait too long.
     """
     try:
         app.send_task(
@@ -57,9 +57,9 @@ def submit(app: Celery, job_id: str, job_type: JobType) -> bool:
             retry_policy=_RETRY_ONCE,
             ignore_result=True,
         )
-    # A dead broker surfaces as RuntimeError (celery's result consumer), OSError or either library's
+    # A dead broker raises RuntimeError (in Celery's result consumer), OSError or a library's error
     except (CeleryError, KombuError, OSError, RuntimeError) as error:
-        log.warning("no worker could be woken", job=job_id, reason=str(error))
+        log.warning("could not send the message that wakes a worker", job=job_id, reason=str(error))
         return False
     return True
 

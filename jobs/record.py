@@ -1,6 +1,6 @@
 """The record of a job in Redis, from the client's side: open it, read it, cancel it.
 
-The worker's side is `jobs.claims`; the atomic steps are in `jobs.record_steps`.
+The worker's side is `jobs.claims`; the Lua scripts are in `jobs.record_steps`.
 """
 
 import json
@@ -13,25 +13,26 @@ from jobs import keys
 from jobs import record_steps as steps
 from jobs.connection import reaching_redis
 from jobs.errors import (
+    IdempotencyKeyReused,
     JobAlreadyFinal,
     JobExpired,
-    KeyUsedOtherwise,
     NoSuchJob,
     QueueFull,
     TooManyWaiting,
 )
-from jobs.idempotency import Accepted, Repeatable
+from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
 from jobs.new_job import NewJob
 from jobs.record_fields import record_of, status_of
-from jobs.status import JobState, JobStatus, Preview, Sight
+from jobs.status import JobSnapshot, JobState, JobStatus, Preview
 
-KEPT_RECENT = 100
-ANYBODYS = "*"
-"""Who may cancel every job."""
-REMEMBERED_SECONDS = 7 * 86_400
-"""How long the id of an expired job is known, unless the settings say otherwise."""
+MAX_RECENT = 100
+"""How many successful jobs `recent` keeps."""
+ANY_SUBMITTER = "*"
+"""In place of a submitter: a caller that may see and cancel every job."""
+TOMBSTONE_TTL = 7 * 86_400
+"""Seconds for which the id of an expired job stays known, unless the settings say otherwise."""
 
 
 class JobRecords:
@@ -42,7 +43,7 @@ class JobRecords:
     Args:
         redis: the Redis of the records.
         result_ttl_seconds: how long the record of an ended job is kept.
-        remembered_seconds: how much longer its id is known, to be answered with JobExpired.
+        tombstone_ttl: for how many seconds after that reading it raises JobExpired.
         caps: how many jobs may wait.
     """
 
@@ -51,28 +52,28 @@ class JobRecords:
         redis: Redis,
         *,
         result_ttl_seconds: int,
-        remembered_seconds: int = REMEMBERED_SECONDS,
+        tombstone_ttl: int = TOMBSTONE_TTL,
         caps: WaitingCaps | None = None,
     ) -> None:
         self._redis = redis
         self._ttl = result_ttl_seconds
-        self._remembered = remembered_seconds
+        self._tombstone_ttl = tombstone_ttl
         self._caps = caps or WaitingCaps()
         self._open = redis.register_script(steps.OPEN)
         self._read = redis.register_script(steps.READ)
         self._watch = redis.register_script(steps.WATCH)
         self._cancel = redis.register_script(steps.CANCEL)
 
-    def open(self, job: NewJob) -> Accepted:
-        """Write the record of a new job and put it in line with those of its type.
+    def open(self, job: NewJob) -> SubmittedJob:
+        """Write the record of a new job and put it into the queue of its type.
 
         Returns:
-            The job: this one, or the one that the same request has had before.
+            This job, or the one that the same request with this idempotency key has started.
 
         Raises:
-            TooManyWaiting, QueueFull, KeyUsedOtherwise: nothing was written.
+            TooManyWaiting, QueueFull, IdempotencyKeyReused: nothing was written.
         """
-        request, again = job.request, job.repeatable
+        request, idempotent = job.request, job.idempotent
         fields = {
             "kind": request.kind,
             "priority": request.priority,
@@ -84,14 +85,14 @@ class JobRecords:
             fields["webhook"] = request.webhook
         with reaching_redis():
             reply = self._open(
-                keys=[again.key] if again else [],
+                keys=[idempotent.key] if idempotent else [],
                 args=[
                     job.job_id,
                     request.type,
                     job.submitter,
                     self._caps.per_submitter,
                     self._caps.total,
-                    again.body if again else "",
+                    idempotent.body if idempotent else "",
                     len(JOB_TYPES),
                     *JOB_TYPES,
                     *(part for field in fields.items() for part in field),
@@ -99,29 +100,29 @@ class JobRecords:
             )
         match cast(Literal["opened", "taken", "share", "full", "same", "other"], reply):
             case "opened":
-                return job.accepted
+                return job.submitted
             case "taken":
-                raise ValueError(f"job id {job.job_id} is taken")
+                raise ValueError(f"the job id {job.job_id} is taken")
             case "share":
                 raise TooManyWaiting(self._caps.per_submitter)
             case "full":
                 raise QueueFull(self._caps.total)
             case "same" | "other":
-                assert again
-                return self.repeated(again) or self.open(job)
+                assert idempotent
+                return self.submitted_before(idempotent) or self.open(job)
 
-    def repeated(self, request: Repeatable) -> Accepted | None:
-        """The job that this request has had before; None if it is new.
+    def submitted_before(self, request: IdempotentRequest) -> SubmittedJob | None:
+        """The job that this request has started before; None if it is new.
 
-        Raises KeyUsedOtherwise.
+        Raises IdempotencyKeyReused.
         """
         with reaching_redis():
             known = cast(dict[str, str], self._redis.hgetall(request.key))
         if not known:
             return None
         if known["body"] != request.body:
-            raise KeyUsedOtherwise
-        return Accepted(
+            raise IdempotencyKeyReused
+        return SubmittedJob(
             job_id=known["job"],
             type=cast(JobType, known["type"]),
             model=known["model"],
@@ -129,101 +130,100 @@ class JobRecords:
         )
 
     def get(self, job_id: str) -> JobStatus:
-        """The job at this moment, its place in the queue included.
-
-        Raises NoSuchJob or JobExpired.
-        """
+        """The status of a job, with its queue position. Raises NoSuchJob or JobExpired."""
         with reaching_redis():
             found = cast(list[Any] | str | None, self._read(args=[job_id]))
         if not found:
             raise NoSuchJob(job_id)
         if isinstance(found, str):
             raise JobExpired(job_id)
-        place, fields = found
-        return status_of(job_id, record_of(fields), place)
+        queue_position, fields = found
+        return status_of(job_id, record_of(fields), queue_position)
 
-    def watch(self, jobs: Mapping[str, int]) -> dict[str, Sight]:
-        """Many jobs at this moment, with their previews, in one round trip.
+    def snapshots(self, jobs: Mapping[str, int]) -> dict[str, JobSnapshot]:
+        """The status and the latest preview of many jobs, in one round trip.
 
         Args:
-            jobs: for each, the `previews` that were last seen of it; 0: none. Whoever has seen the
-                latest is not sent it again.
+            jobs: for each, how many `previews` its latest known snapshot counts; 0: none. A
+                preview that the caller already has is not sent again.
 
         Returns:
-            What is seen of each; of those that expired or never were, nothing.
+            A snapshot of each job; none of those that have expired or never existed.
         """
         with reaching_redis():
-            answered = cast(
+            replies = cast(
                 list[list[Any] | str | None],
                 self._watch(args=[part for job in jobs.items() for part in job]) if jobs else [],
             )
-        sights: dict[str, Sight] = {}
-        for job_id, found in zip(jobs, answered, strict=True):
+        snapshots: dict[str, JobSnapshot] = {}
+        for job_id, found in zip(jobs, replies, strict=True):
             if isinstance(found, list):
-                place, fields, preview = found
+                queue_position, fields, preview = found
                 record = record_of(fields)
-                sights[job_id] = Sight(
-                    status=status_of(job_id, record, place),
+                snapshots[job_id] = JobSnapshot(
+                    status=status_of(job_id, record, queue_position),
                     previews=int(record.get("previews", 0)),
                     preview=Preview.model_validate_json(preview) if preview else None,
                 )
-        return sights
+        return snapshots
 
-    def place(self, job_id: str) -> int | None:
-        """Place in the queue of its type, 1 being next; None unless it waits. Raises NoSuchJob."""
-        return self.get(job_id).place
+    def queue_position(self, job_id: str) -> int | None:
+        """The position in the queue of its type, 1 being next; None unless the job waits.
 
-    def cancel(self, job_id: str, *, by: str = ANYBODYS) -> JobState:
-        """Cancel a waiting job at once; ask a running one to stop.
+        Raises NoSuchJob or JobExpired.
+        """
+        return self.get(job_id).queue_position
+
+    def cancel(self, job_id: str, *, by: str = ANY_SUBMITTER) -> JobState:
+        """Cancel a waiting job at once; request the cancellation of a running one.
 
         Args:
             job_id: the job.
-            by: who asks, as its submitter is known; ANYBODYS: who may cancel every job.
+            by: the submitter that cancels it, or ANY_SUBMITTER.
 
         Returns:
             CANCELLED, or the running state in which the job was found: it will end CANCELLED.
 
         Raises:
-            NoSuchJob: there is none, or it is somebody else's: nobody learns which.
+            NoSuchJob: there is none, or it is another submitter's; which of them is not disclosed.
             JobExpired, JobAlreadyFinal.
         """
-        state = self._end(job_id, by, forget=False)
+        state = self._end(job_id, by, delete=False)
         if state.final:
             raise JobAlreadyFinal(job_id, state)
         return JobState.CANCELLED if state is JobState.PENDING else state
 
-    def delete(self, job_id: str, *, by: str = ANYBODYS) -> JobState:
-        """Forget a successful job, its pictures with it; cancel one that has not ended.
+    def delete(self, job_id: str, *, by: str = ANY_SUBMITTER) -> JobState:
+        """Delete a successful job, its pictures with it; cancel one that has not ended.
 
-        Returns and raises what `cancel` does, but SUCCESS means that the job is forgotten: its id
-        is answered with JobExpired from now on, its pictures are among the remains.
+        Returns and raises what `cancel` does, but SUCCESS means that the record is deleted:
+        reading it raises JobExpired from now on, and `FileCleanup` deletes its pictures.
         """
-        state = self._end(job_id, by, forget=True)
+        state = self._end(job_id, by, delete=True)
         if state.final and state is not JobState.SUCCESS:
             raise JobAlreadyFinal(job_id, state)
         return JobState.CANCELLED if state is JobState.PENDING else state
 
-    def _end(self, job_id: str, by: str, *, forget: bool) -> JobState:
+    def _end(self, job_id: str, by: str, *, delete: bool) -> JobState:
         with reaching_redis():
             found = cast(
-                str,
-                self._cancel(args=[job_id, by, self._ttl, self._remembered, int(forget)]),
+                str, self._cancel(args=[job_id, by, self._ttl, self._tombstone_ttl, int(delete)])
             )
         if found == "none":
             raise NoSuchJob(job_id)
-        if found == "gone":
+        if found == "expired":
             raise JobExpired(job_id)
         return JobState(found)
 
     def recent(self, count: int = 10) -> tuple[str, ...]:
-        """The ids of the latest successful jobs whose records still stand, newest first."""
+        """The ids of the latest successful jobs that have a record, newest first."""
         with reaching_redis():
-            ids = cast(list[str], self._redis.lrange(keys.RECENT, 0, KEPT_RECENT - 1))
+            ids = cast(list[str], self._redis.lrange(keys.RECENT, 0, MAX_RECENT - 1))
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ids:
                 pipe.exists(keys.job(job_id))
-            standing = pipe.execute() if ids else []
-        return tuple(job_id for job_id, stands in zip(ids, standing, strict=True) if stands)[:count]
+            exist = pipe.execute() if ids else []
+        return tuple(job_id for job_id, exists in zip(ids, exist, strict=True) if exists)[:count]
 
     def waiting(self, job_type: JobType) -> int:
         """How many jobs of a type wait."""

@@ -1,4 +1,19 @@
-"""The fields of a record in Redis, read as a status."""
+"""The fields of a record in Redis, and the status that they give.
+
+Written when the job is opened:
+    state, kind, type, priority, request (JSON), model, warnings (JSON), submitter, webhook;
+    submitted, waiting: when it was submitted, and when it was last put into its queue;
+    order: its number in the order of arrival;
+    idempotency: the key of the request's hash, if it has an idempotency key.
+Written by the worker that claims it:
+    owner, token (the fencing token), attempts, claimed, started (by the first attempt);
+    loading (0..1), progress (JSON), fraction (0..1), previews (how many);
+    names (JSON), bytes, kept: its pictures, and whether they are `saved` or `transient`;
+    result (JSON), failure (JSON), finished.
+Written by a cancellation:
+    cancel: 1.
+All times are seconds since the epoch, by Redis' clock.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,27 +23,28 @@ from jobs.status import Failure, JobState, JobStatus, Progress, Result
 
 
 def record_of(fields: list[str]) -> dict[str, str]:
-    """The hash that Redis answers a script with, as a list."""
+    """A hash that a script returns as a list of fields and values."""
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
-def status_of(job_id: str, record: Mapping[str, str], place: int | None) -> JobStatus:
-    """What a record says of its job; `place` is the job's in its queue."""
+def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None) -> JobStatus:
+    """The status that a record gives."""
 
     def of_json(field: str, empty: Any) -> Any:
         return json.loads(record[field]) if field in record else empty
 
+    def time(field: str) -> float | None:
+        return float(record[field]) if field in record else None
+
     state = JobState(record["state"])
-    progress = of_json("progress", None)
-    result = of_json("result", None)
-    failure = of_json("failure", None)
+    progress, result, failure = (of_json(name, None) for name in ("progress", "result", "failure"))
     return JobStatus.model_validate(
         {
             "job_id": job_id,
             "kind": record["kind"],
             "type": record["type"],
             "state": state,
-            "place": place if state is JobState.PENDING else None,
+            "queue_position": queue_position if state is JobState.PENDING else None,
             "priority": int(record["priority"]),
             "progress": progress and Progress.model_validate(progress),
             "fraction": float(record["fraction"]),
@@ -39,10 +55,10 @@ def status_of(job_id: str, record: Mapping[str, str], place: int | None) -> JobS
             "result": result and Result.model_validate(result),
             "failure": failure and Failure.model_validate(failure),
             "submitter": record["submitter"],
-            "cancel_asked": record.get("cancel") == "1",
+            "cancel_requested": record.get("cancel") == "1",
             "attempts": int(record["attempts"]),
             "submitted": float(record["submitted"]),
-            "started": float(record["started"]) if "started" in record else None,
-            "finished": float(record["finished"]) if "finished" in record else None,
+            "started": time("started"),
+            "finished": time("finished"),
         }
     )

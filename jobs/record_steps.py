@@ -1,81 +1,81 @@
-"""The steps of `jobs.record`, each one atomic: Lua run by Redis, on Redis' own clock.
+"""The scripts of `jobs.record`, each one atomic: Lua that Redis runs, by Redis' clock.
 
-The record is the truth. A final state never changes, and every job that ends is counted once, by
-the same step that ends it. The worker's steps are in `jobs.claim_steps`.
+The record is the truth. A final state never changes, and the script that ends a job also counts
+it, so each job is counted once. The worker's scripts are in `jobs.claim_steps`.
 """
 
-from jobs.lua import SHARED, SHARED_FREE
+from jobs.lua import SHARED, SHARED_ALLOW_OOM
 
-# Who waits is counted from the queues themselves, which cannot drift from the truth as a counter
-# could.
+# Waiting jobs are counted from the queues themselves; a counter beside them could drift.
 #
 # KEYS the hash of the idempotency key, if there is one
-# ARGV id type submitter most-of-a-submitter most (0: any number) digest-of-the-body
+# ARGV id type submitter per-submitter total (caps; 0: any number) digest-of-the-body
 #      number-of-types type... field value ...
-# -> opened, taken (the id), share (the submitter has too many waiting), full (the queues have),
-#    same (the idempotency key has a job, of this body) or other (of another one)
+# -> opened, taken (the id exists), share (the submitter's jobs reach the cap), full (all jobs do),
+#    same (the idempotency key has a job of this body) or other (of another body)
 OPEN = (
     SHARED
     + """
-local id, type, who, each, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local same, digest, last = KEYS[1], ARGV[6], 7 + tonumber(ARGV[7])
-local job = P .. 'job:' .. id
+local id, job_type, submitter = ARGV[1], ARGV[2], ARGV[3]
+local per_submitter, total = tonumber(ARGV[4]), tonumber(ARGV[5])
+local idempotency, digest, last_type = KEYS[1], ARGV[6], 7 + tonumber(ARGV[7])
+local job = JOB .. id
 if redis.call('EXISTS', job) == 1 then return 'taken' end
-if same then
-  local known = redis.call('HGET', same, 'body')
+if idempotency then
+  local known = redis.call('HGET', idempotency, 'body')
   if known then return known == digest and 'same' or 'other' end
 end
-local waiting, mine = 0, 0
-for place = 8, last do
-  waiting = waiting + redis.call('ZCARD', P .. 'queue:' .. ARGV[place])
-  mine = mine + redis.call('ZCARD', own(ARGV[place], who))
+local waiting, own = 0, 0
+for i = 8, last_type do
+  waiting = waiting + redis.call('ZCARD', QUEUE .. ARGV[i])
+  own = own + redis.call('ZCARD', submitter_queue(ARGV[i], submitter))
 end
-if each > 0 and mine >= each then return 'share' end
-if most > 0 and waiting >= most then return 'full' end
+if per_submitter > 0 and own >= per_submitter then return 'share' end
+if total > 0 and waiting >= total then return 'full' end
 local time = text(now())
-redis.call('HSET', job, 'state', 'PENDING', 'type', type, 'submitter', who, 'submitted', time,
-  'waiting', time, 'order', redis.call('INCR', P .. 'order'), 'attempts', 0, 'token', 0,
-  'fraction', 0, unpack(ARGV, last + 1))
-if same then
-  redis.call('HSET', job, 'same', same)
-  redis.call('HSET', same, 'body', digest, 'job', id)
-  for _, fact in ipairs({'type', 'model', 'warnings'}) do
-    redis.call('HSET', same, fact, redis.call('HGET', job, fact))
+redis.call('HSET', job, 'state', 'PENDING', 'type', job_type, 'submitter', submitter,
+  'submitted', time, 'waiting', time, 'order', redis.call('INCR', ARRIVALS), 'attempts', 0,
+  'token', 0, 'fraction', 0, unpack(ARGV, last_type + 1))
+if idempotency then
+  redis.call('HSET', job, 'idempotency', idempotency)
+  redis.call('HSET', idempotency, 'body', digest, 'job', id)
+  for _, field in ipairs({'type', 'model', 'warnings'}) do
+    redis.call('HSET', idempotency, field, redis.call('HGET', job, field))
   end
 end
-enter(id)
+enqueue(id)
 return 'opened'
 """
 )
 
 _READING = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
 local function read(id)
-  local job = P .. 'job:' .. id
-  local type, who = unpack(redis.call('HMGET', job, 'type', 'submitter'))
-  if not type then return redis.call('EXISTS', P .. 'gone:' .. id) == 1 and 'gone' end
-  return {place(id, type, who), redis.call('HGETALL', job)}
+  local job = JOB .. id
+  local job_type, submitter = unpack(redis.call('HMGET', job, 'type', 'submitter'))
+  if not job_type then return redis.call('EXISTS', TOMBSTONE .. id) == 1 and 'expired' end
+  return {queue_position(id, job_type, submitter), redis.call('HGETALL', job)}
 end
 """
 )
 
-# ARGV id  -> false, 'gone', or place (or false) and the record
+# ARGV id  -> false (no such job), 'expired', or queue position (or false) and record
 READ = _READING + "return read(ARGV[1])"
 
-# Many jobs at once; a preview is sent only to who has not had it.
+# Many jobs at once; a preview is sent only if the caller does not have it.
 #
-# ARGV id previews-had ...  -> for each what READ answers, with the preview (or false) after it
+# ARGV id previews-known ...  -> for each job READ's reply, with the preview (or false) after it
 WATCH = (
     _READING
     + """
 local found = {}
 for i = 1, #ARGV, 2 do
-  local id, had = ARGV[i], tonumber(ARGV[i + 1])
+  local id, known = ARGV[i], tonumber(ARGV[i + 1])
   local one = read(id)
   if type(one) == 'table' then
-    local drawn = tonumber(redis.call('HGET', P .. 'job:' .. id, 'previews') or 0)
-    one[3] = drawn ~= had and redis.call('GET', P .. 'preview:' .. id)
+    local previews = tonumber(redis.call('HGET', JOB .. id, 'previews') or 0)
+    one[3] = previews ~= known and redis.call('GET', PREVIEW .. id)
   end
   found[#found + 1] = one
 end
@@ -83,27 +83,27 @@ return found
 """
 )
 
-# Another's job is answered as one that never was.
+# Another submitter's job gets the same reply as one that does not exist.
 #
-# ARGV id by (or '*': anybody's) ttl afterwards forget ('1': a success is forgotten)
-# -> the state found, 'none' or 'gone'
+# ARGV id by ('*': may cancel every job) ttl tombstone-ttl delete ('1': delete a successful job)
+# -> the state found, 'none' or 'expired'
 CANCEL = (
-    SHARED_FREE
+    SHARED_ALLOW_OOM
     + """
 local id, by = ARGV[1], ARGV[2]
-local job = P .. 'job:' .. id
-local state, who, type = unpack(redis.call('HMGET', job, 'state', 'submitter', 'type'))
-who = who or redis.call('GET', P .. 'gone:' .. id)
-if not who or (by ~= '*' and who ~= '' and who ~= by) then return 'none' end
-if not state then return 'gone' end
+local job = JOB .. id
+local state, submitter, job_type = unpack(redis.call('HMGET', job, 'state', 'submitter', 'type'))
+submitter = submitter or redis.call('GET', TOMBSTONE .. id)
+if not submitter or (by ~= '*' and submitter ~= '' and submitter ~= by) then return 'none' end
+if not state then return 'expired' end
 if state == 'PENDING' then
   redis.call('HSET', job, 'cancel', 1)
-  leave(id, type, who)
+  remove(id, job_type, submitter)
   finish(id, 'CANCELLED', ARGV[3], ARGV[4])
 elseif running(job) then
   redis.call('HSET', job, 'cancel', 1)
 elseif state == 'SUCCESS' and ARGV[5] == '1' then
-  forget(id)
+  delete_record(id)
 end
 return state
 """

@@ -1,7 +1,6 @@
-"""From a body to a request. `jobs.schemas` says what each parameter accepts and means.
+"""From a JSON body to a request. `jobs.schemas` has the values and meaning of each parameter.
 
-A request is read once, by `parse_request`; from there on it is frozen, and every field has its
-final type.
+A body is read once, by `parse_request`; the request is frozen, and each field has its final type.
 """
 
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
-from jobs.faults import Elsewhere, faults_of, safe_value
+from jobs.faults import OtherSchema, faults_of, safe_value
 from jobs.inputs import INPUT_FIELDS
 from jobs.limits import Limits
 from jobs.models import InstalledModels
@@ -37,9 +36,9 @@ __all__ = [
 ]
 
 WIDEST: JobType = "standard"
-"""The type with every field of its kind: a body of no known type is read as this one."""
+"""The type with all fields of its kind: a body with an unknown type is read as this one."""
 PROMPTS = "prompts"
-"""Where a record keeps the prompts of a request's file."""
+"""The key under which a stored request has the prompts of its file."""
 
 
 def parse_request(
@@ -55,7 +54,7 @@ def parse_request(
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
     Args:
-        kind: which endpoint it came to.
+        kind: the kind of its endpoint.
         body: the JSON object, as decoded.
         limits: caps on one request.
         default_type: the type of a body that names none.
@@ -64,7 +63,7 @@ def parse_request(
         additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
 
     Raises:
-        InvalidRequest: with every fault of every field, and of the fields together.
+        InvalidRequest: with the faults of all fields, and of fields together.
     """
     limits, models = limits or Limits(), models or InstalledModels()
     job_type, *faults = _type_of(body.get("type", default_type))
@@ -75,8 +74,8 @@ def parse_request(
     try:
         request = schema.model_validate(body, context={"limits": limits})
     except ValidationError as error:
-        faults += faults_of(error, schema, body, _elsewhere(kind))
-        request = _what_is_right(schema, body, faults)
+        faults += faults_of(error, schema, body, _other_schemas(kind))
+        request = _valid_part(schema, body, faults)
         # the schema knows the bounds of all models, not those of this one
         side = expected_side(request, limits, models)
         faults = [
@@ -97,12 +96,12 @@ def parse_request(
 
 
 def read_stored(kind: JobKind, stored: dict[str, Any]) -> Request:
-    """The request of a record. Raises InvalidRequest when the record is not one of ours."""
+    """The request of a record. Raises InvalidRequest if it cannot be read."""
     job_type, *faults = _type_of(stored.get("type"))
     if faults:
         raise InvalidRequest(tuple(faults))
     schema = SCHEMAS[kind][job_type]
-    # A record may be older than this process, and name a field that its type has no more.
+    # A record of an older version may have a field that the type no longer has.
     body = {name: value for name, value in stored.items() if name in fields_of(schema)}
     try:
         return schema.model_validate(body | _no_inputs(schema))
@@ -116,7 +115,7 @@ def prompts_of(stored: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
-    """The type that a body names; if it is none, the widest one and what is wrong."""
+    """The type that a body names; if there is none of that name, WIDEST and the fault."""
     for job_type in JOB_TYPES:
         if named == job_type:
             return (job_type,)
@@ -130,22 +129,22 @@ def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
     return (WIDEST, fault)
 
 
-def _elsewhere(kind: JobKind) -> dict[str, Elsewhere]:
-    """The fields of every schema, each with where it belongs if a schema of `kind` lacks it."""
-    places: dict[str, Elsewhere] = {}
-    for other, of_types in SCHEMAS.items():
+def _other_schemas(kind: JobKind) -> dict[str, OtherSchema]:
+    """For the fields of all schemas, one that has the field in case a schema of `kind` lacks it."""
+    found: dict[str, OtherSchema] = {}
+    for endpoint, of_types in SCHEMAS.items():
         for schema in of_types.values():
-            places |= dict.fromkeys(fields_of(schema), Elsewhere(other, f"a POST to /{other}"))
+            found |= dict.fromkeys(
+                fields_of(schema), OtherSchema(endpoint, f"a POST to /{endpoint}")
+            )
     for job_type, schema in SCHEMAS[kind].items():
-        there = Elsewhere(f"the type {job_type}", f"type {job_type}")
-        places |= dict.fromkeys(fields_of(schema), there)
-    return places
+        other = OtherSchema(f"the type {job_type}", f"type {job_type}")
+        found |= dict.fromkeys(fields_of(schema), other)
+    return found
 
 
-def _what_is_right(
-    schema: type[Request], body: dict[str, Any], faults: list[Fault]
-) -> Request | None:
-    """The request without its faulty fields, so that the rules can judge the others."""
+def _valid_part(schema: type[Request], body: dict[str, Any], faults: list[Fault]) -> Request | None:
+    """The request without its faulty fields, so that the rules can check the others."""
     wrong = {fault.field for fault in faults} - {"type"}
     known = fields_of(schema).keys()
     rest = {name: value for name, value in body.items() if name in known - wrong}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobs.expiry import Keeping
+from jobs.expiry import Retention
 from jobs.limits import Limits
 from jobs.logs import LogFormat
 from jobs.webhook_rules import WebhookRules
@@ -127,12 +127,12 @@ class JobSettings(BaseSettings):
         )
 
     @property
-    def keeping(self) -> Keeping:
+    def retention(self) -> Retention:
         """How long pictures are kept."""
-        return Keeping(
+        return Retention(
             transient_seconds=self.result_ttl_seconds,
             saved_seconds=self.outputs_ttl_seconds,
-            most_bytes=self.outputs_max_bytes,
+            max_bytes=self.outputs_max_bytes,
         )
 
     @property

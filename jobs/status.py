@@ -1,4 +1,4 @@
-"""How a job is doing: its states, its progress, its result, and the whole of it as one value."""
+"""The status of a job: its state, its progress, its result, and all of it as one value."""
 
 from enum import StrEnum
 from typing import Any
@@ -30,13 +30,13 @@ class _Fact(BaseModel):
 
 
 class Progress(_Fact):
-    """How far a running job is, counted over all its pictures.
+    """The progress of a running job, counted over all its pictures.
 
     Attributes:
         step, steps: network evaluations done and planned.
-        fraction: 0 to 1, never falling while the job lives.
-        image, images: the first picture of the batch now drawn (from 1), and how many in all.
-        eta_seconds: time left at the rate measured so far; None before the first evaluation.
+        fraction: 0 to 1; never falls.
+        image, images: the first picture of the current batch (from 1), and the number of all.
+        eta_seconds: remaining time at the measured rate; None before the first evaluation.
     """
 
     step: int
@@ -48,7 +48,7 @@ class Progress(_Fact):
 
 
 class Preview(_Fact):
-    """What the first picture of the batch now drawn looks like so far.
+    """The first picture of the current batch, unfinished and small.
 
     Attributes:
         step, steps, image: as in the `Progress` it belongs to.
@@ -75,16 +75,16 @@ class StoredPicture(_Fact):
 
 
 class Result(_Fact):
-    """What a successful job left behind.
+    """The result of a successful job.
 
     Attributes:
         images: the pictures in order; empty when only a grid was asked for.
         grid: all pictures in one, when it was asked for and there was more than one.
-        saved: False when `skip_save` was given: the pictures stand in a transient place.
+        saved: False with `skip_save`: the pictures are transient.
         format: `png` or `jpg`.
         model, model_hash: the model's name and the first 10 hex digits of its SHA-256.
-        sampler, steps, executed_steps: as asked for, and as run (img2img runs fewer).
-        prompt: `prompt` and `negative_prompt` as the engine has parsed them.
+        sampler, steps, executed_steps: as requested, and the steps run (fewer with img2img).
+        prompt: `prompt` and `negative_prompt` as the engine parsed them.
         timings: seconds by phase.
     """
 
@@ -107,7 +107,7 @@ class Result(_Fact):
 
 
 class Failure(_Fact):
-    """Why a job failed: a stable code for programs, a sentence for people."""
+    """Why a job failed: a `jobs.failures.FailureCode`, and a sentence for people."""
 
     code: str
     message: str
@@ -119,17 +119,17 @@ class Failure(_Fact):
 
 
 class JobStatus(_Fact):
-    """Everything the record says of a job at one moment.
+    """A job at one moment, as its record has it.
 
     Attributes:
-        place: place in the queue of its type, 1 being next; None unless the job is waiting.
-        priority: 0 to 9, the higher the sooner among the jobs of its submitter.
-        fraction: 0 to 1, never falling, 1 only on success.
-        loading: while the model is loaded, the share that is; None when nothing is told of it.
-        request: the request as stored, by the README's names, without key and init image.
-        submitter: whose job it is (a digest of the key; empty where keys are not kept).
-        cancel_asked: a cancellation was accepted; the job will end CANCELLED.
-        attempts: how often a worker has started it.
+        queue_position: in the queue of its type, 1 being next; None unless the job waits.
+        priority: 0 to 9; among the jobs of its submitter the highest is next.
+        fraction: 0 to 1; never falls, 1 only on success.
+        loading: which fraction of the model is loaded; None unless it is being loaded.
+        request: the request as stored: the README's parameters, without key and pictures.
+        submitter: a digest of the API key that it was submitted with; empty: without one.
+        cancel_requested: its cancellation was accepted; the job will end CANCELLED.
+        attempts: how many times a worker has started it.
         submitted, started, finished: seconds since the epoch, by Redis' clock.
     """
 
@@ -137,7 +137,7 @@ class JobStatus(_Fact):
     kind: JobKind
     type: JobType
     state: JobState
-    place: int | None = None
+    queue_position: int | None = None
     priority: int = 0
     progress: Progress | None = None
     fraction: float = 0.0
@@ -148,20 +148,20 @@ class JobStatus(_Fact):
     result: Result | None = None
     failure: Failure | None = None
     submitter: str = ""
-    cancel_asked: bool = False
+    cancel_requested: bool = False
     attempts: int = 0
     submitted: float
     started: float | None = None
     finished: float | None = None
 
 
-class Sight(_Fact):
-    """What is to be seen of a job at one moment.
+class JobSnapshot(_Fact):
+    """A job at one moment, with its preview.
 
     Attributes:
         status: the job.
-        previews: how many previews it has had so far, over all attempts.
-        preview: the latest, if it was asked for and the job still runs.
+        previews: how many previews it has had, over all attempts.
+        preview: the latest, if the job runs and the caller did not have it.
     """
 
     status: JobStatus

@@ -1,8 +1,8 @@
-"""Where pictures are kept: a folder, or any fsspec URL such as s3://bucket/folder.
+"""The store of pictures: a folder, or any fsspec URL such as s3://bucket/folder.
 
-Names are relative to the root and made of a folder the request rules have checked, the job's id
-and a number. A picture is written into a hidden folder and renamed (in an object store: copied),
-so that nobody sees half a picture, and nothing is seen of a job that did not finish.
+A name is relative to the root and made of a folder that the request's rules have checked, the id of
+the job and a number. A picture is written into a hidden folder and renamed (in an object store:
+copied), so that no reader sees a partial picture, or any picture of a job that did not finish.
 """
 
 import os
@@ -15,12 +15,13 @@ from typing import Literal
 from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import NoSuchPicture, StoreError, UnsafeName
+from jobs.filesystem import has_folders, open_filesystem, store_errors
 from jobs.inputs import INPUT_ROLES, InputRole
-from jobs.places import has_folders, open_place, storing
 
 INPUTS = "inputs"
-# Pictures of a job with skip_save: kept to be fetched once, out of the way of what is kept.
+"""The folder of the pictures that jobs start from."""
 TRANSIENT = "transient"
+"""The folder of the pictures of jobs with `skip_save`."""
 # A folder no request can name: its segments may not begin with a dot.
 _PARTS = ".parts"
 
@@ -40,13 +41,13 @@ class Staging:
     def put(
         self, index: int | Literal["grid"], data: bytes, ext: str, *, outdir: str | None = None
     ) -> str:
-        """Write a picture under a temporary name. Returns the name it will have.
+        """Write a picture under a temporary name. Returns its final name.
 
         Args:
             index: its number in the job, or `grid`.
             data: the encoded picture.
             ext: `png` or `jpg`.
-            outdir: another folder than the staging's own.
+            outdir: a folder other than the staging's.
         """
         outdir = self._outdir if outdir is None else outdir
         name = posixpath.join(outdir, f"{self._job_id}_{index}.{ext}")
@@ -59,13 +60,13 @@ class Staging:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the pictures put so far will have."""
+        """The final names of the pictures put so far."""
         return tuple(self._staged.values())
 
     def publish(self) -> tuple[str, ...]:
-        """Give every picture its own name, each in one step. Returns the names.
+        """Rename all pictures to their final names, one by one. Returns the names.
 
-        When one cannot be renamed, none of them stays.
+        If one cannot be renamed, all are deleted.
         """
         names: list[str] = []
         try:
@@ -81,7 +82,7 @@ class Staging:
         return tuple(names)
 
     def discard(self) -> None:
-        """Delete what was not published; never raises."""
+        """Delete the pictures that were not published; never raises."""
         for temporary in self._staged:
             with suppress(StoreError):
                 self._store.delete(temporary)
@@ -94,16 +95,16 @@ class PictureStore:
     Args:
         url: a folder, or an fsspec URL.
 
-    Every method raises StoreError, or one of its kinds.
+    Every method raises StoreError or a subclass.
     """
 
     def __init__(self, url: str) -> None:
-        self._files, self._root = open_place(url)
+        self._files, self._root = open_filesystem(url)
         self._has_folders = has_folders(self._files)
 
     @contextmanager
     def staging(self, job_id: str, outdir: str, token: int) -> Iterator[Staging]:
-        """A place for the pictures of a job; what is not published on leaving is deleted.
+        """The staging of a job's pictures; on leaving, those that were not published are deleted.
 
         Args:
             job_id: the job.
@@ -119,24 +120,24 @@ class PictureStore:
             staging.discard()
 
     def discard_parts(self, job_id: str, *, before: int | None = None) -> None:
-        """Delete what attempts at a job left behind when their worker died.
+        """Delete the unpublished pictures of attempts whose worker died.
 
         Args:
             job_id: the job.
             before: only attempts with a smaller fencing token; None: all of them.
         """
-        with suppress(NoSuchPicture), storing(job_id):
+        with suppress(NoSuchPicture), store_errors(job_id):
             for path in self._files.glob(f"{self._root}/{_PARTS}/{job_id}.*"):
                 token = posixpath.basename(str(path)).removeprefix(f"{job_id}.").split(".")[0]
                 if before is None or int(token) < before:
                     self._files.rm_file(path)
 
     def unfinished(self) -> set[str]:
-        """The names of all inputs of jobs and of all pictures not yet published."""
+        """The names of all inputs and of all unpublished pictures."""
         names: set[str] = set()
         self._files.invalidate_cache()  # other processes write here, too
         for folder in (INPUTS, _PARTS):
-            with suppress(NoSuchPicture), storing(folder):
+            with suppress(NoSuchPicture), store_errors(folder):
                 paths = self._files.ls(f"{self._root}/{folder}", detail=False)
                 names |= {f"{folder}/{posixpath.basename(str(path))}" for path in paths}
         return names
@@ -146,26 +147,26 @@ class PictureStore:
         self._path(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file, making its folders. Of one that cannot be written whole nothing stays."""
+        """Write a file and make its folders. A file that cannot be written whole is deleted."""
         path = self._path(name)
         try:
-            with storing(name, writing=True):
+            with store_errors(name, writing=True):
                 self._make_folder_of(path)
                 self._files.pipe_file(path, data)
         except StoreError:
-            if self._has_folders:  # an object store keeps no half of a write
+            if self._has_folders:  # a failed write leaves nothing in an object store
                 with suppress(StoreError):
                     self.delete(name)
             raise
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a file, replacing what had the new name, in one step.
+        """Rename a file atomically, replacing any file with the new name.
 
-        An object store has no renames: there the file is copied, which is one step too, and then
+        An object store has no renames: there the file is copied, which is atomic too, and then
         deleted under its old name.
         """
         path, new_path = self._path(name), self._path(new_name)
-        with storing(name, writing=True):
+        with store_errors(name, writing=True):
             self._make_folder_of(new_path)
             if self._has_folders:
                 self._files.mv(path, new_path)
@@ -175,12 +176,12 @@ class PictureStore:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises NoSuchPicture."""
-        with storing(name):
+        with store_errors(name):
             return bytes(self._files.cat_file(self._path(name)))
 
     def delete(self, name: str) -> None:
-        """Delete a file; nothing happens when there is none."""
-        with suppress(NoSuchPicture), storing(name):
+        """Delete a file, if there is one."""
+        with suppress(NoSuchPicture), store_errors(name):
             self._files.rm_file(self._path(name))
 
     def put_input(self, job_id: str, role: InputRole, data: bytes) -> None:
@@ -199,12 +200,12 @@ class PictureStore:
             self.delete(_input_name(job_id, role))
 
     def probe(self) -> None:
-        """Write, read and delete a file: raises when a job could not be stored or shown now."""
+        """Write, read and delete a file. Raises when pictures cannot be stored or read now."""
         name = f"{_PARTS}/probe.{uuid.uuid4()}"
         self.put(name, b"probe")
         try:
             if self.read(name) != b"probe":
-                raise StoreError("the picture store does not give back what it was given")
+                raise StoreError("the picture store does not return what was written to it")
         finally:
             self.delete(name)
 
@@ -217,7 +218,7 @@ class PictureStore:
             raise UnsafeName(f"{name!r} is outside the output root")
         path = f"{self._root}/{name}"
         if isinstance(self._files, LocalFileSystem):
-            # the root's owner may link folders inside it, but not out of it
+            # links inside the root are allowed, links out of it are not
             root = os.path.realpath(self._root)
             if os.path.commonpath([root, os.path.realpath(path)]) != root:
                 raise UnsafeName(f"{name!r} is outside the output root")

@@ -1,4 +1,4 @@
-"""Who serves what: workers announce themselves in Redis, and everybody can read it."""
+"""What workers serve: each worker announces itself in Redis, where every process can read it."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,37 +12,40 @@ from jobs.connection import reaching_redis
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JOB_TYPES, JobType
 
-_REMEMBERED_SECONDS = 86_400
-_MISSED_SECONDS = 3600
+_LAST_SERVED_TTL = 86_400
+_EXPECTED_TTL = 3600
 
-# KEYS all that have announced themselves  ARGV what their keys begin with
-# -> announcement, milliseconds left, ...
-_HEARD = """#!lua flags=allow-oom
+# -> announcement, milliseconds until it expires, ...
+_ANNOUNCED = (
+    "#!lua flags=allow-oom\n"
+    + keys.LUA
+    + """
 local found = {}
-for _, worker in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local text = redis.call('GET', ARGV[1] .. worker)
+for _, worker in ipairs(redis.call('SMEMBERS', WORKERS)) do
+  local text = redis.call('GET', WORKER .. worker)
   if text then
     found[#found + 1] = text
-    found[#found + 1] = redis.call('PTTL', ARGV[1] .. worker)
+    found[#found + 1] = redis.call('PTTL', WORKER .. worker)
   else
-    redis.call('SREM', KEYS[1], worker)
+    redis.call('SREM', WORKERS, worker)
   end
 end
 return found
 """
+)
 
 
 class ModelFacts(BaseModel):
     """A model that is installed on a worker.
 
     Attributes:
-        kind: what it is, such as `sd1` or `sd2-v`; empty while that is not known.
-        family: the id of its family, such as `sd1` or `sd2`; empty while that is not known.
+        kind: family and prediction, such as `sd1` or `sd2-v`; empty while it is not known.
+        family: the id of its family, such as `sd1` or `sd2`; empty while it is not known.
         native_size: the side in pixels of the pictures it was trained on.
-        bytes: of its weights' files.
-        hash: the first ten hex digits of the weights' SHA-256; empty while that is not known.
-        resident: the worker holds it in memory.
-        problem: why it cannot be used; empty if nothing is known against it.
+        bytes: the size of its weights' files.
+        hash: the first ten hex digits of the weights' SHA-256; empty while it is not known.
+        resident: whether the worker has it in memory.
+        problem: why it cannot be used; empty if no problem is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -62,18 +65,18 @@ class WorkerFacts(BaseModel):
 
     Attributes:
         worker_id: host, process and a random part; new at every start.
-        types: the job types whose queues it listens to.
+        types: the job types that it serves.
         models: the models it can serve, by canonical name.
-        default_model: what `default` stands for there.
+        default_model: the model that `default` means there.
         device: where it computes, `cpu` or `cuda:N`.
-        slots, busy: jobs it can run at once, and runs now.
-        jobs: the ids of those it runs.
-        loaded: the models it holds in memory.
-        memory_bytes: what the process has in memory; None where it cannot be told.
-        gpu_memory_bytes: what it has taken of its GPU's memory; None without one.
-        silent_seconds: after how long without an announcement it counts as gone.
+        slots, busy: how many jobs it can run at once, and how many it runs.
+        jobs: the ids of the jobs that it runs.
+        loaded: the models that it has in memory.
+        memory_bytes: resident memory of the process; None if it is not known.
+        gpu_memory_bytes: memory that it has allocated on its GPU; None without one.
+        silent_seconds: for how long after an announcement the worker counts as alive.
         model_facts: what is known of each of `models`.
-        loras, embeddings: what prompts may name there.
+        loras, embeddings: the names that prompts may use.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -96,8 +99,8 @@ class WorkerFacts(BaseModel):
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A worker, and how many seconds ago it was heard of, by Redis' clock."""
+class AnnouncedWorker:
+    """A worker, and the age of its latest announcement in seconds, by Redis' clock."""
 
     facts: WorkerFacts
     seconds_ago: float
@@ -105,13 +108,13 @@ class Heard:
 
 @dataclass(frozen=True)
 class Served:
-    """What is served now. When no worker is alive: what the last ones served (`alive` is False).
+    """What is served now or, when no worker is alive (`alive` is False), what one served last.
 
-    All tuples are empty when no worker has been heard of for a day.
+    All tuples are empty when no worker has announced itself for a day.
 
     Attributes:
-        models, loras, embeddings: what requests may name.
-        model_facts: of each model, by name; resident if any worker holds it in memory.
+        models, loras, embeddings: the names that requests may use.
+        model_facts: of each model, by name; resident if any worker has it in memory.
     """
 
     types: tuple[JobType, ...]
@@ -132,24 +135,24 @@ class Workers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._heard = redis.register_script(_HEARD)
+        self._announced = redis.register_script(_ANNOUNCED)
 
     def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> None:
-        """Say that this worker is alive, for the next `ttl_seconds`."""
+        """Announce that this worker is alive, for the next `ttl_seconds`."""
         text = facts.model_copy(update={"silent_seconds": ttl_seconds}).model_dump_json()
         with reaching_redis():
             pipe = self._redis.pipeline(transaction=True)
             pipe.set(keys.WORKER + facts.worker_id, text, px=round(ttl_seconds * 1000))
             pipe.sadd(keys.WORKERS, facts.worker_id)
-            pipe.set(keys.LAST_SERVED, text, ex=_REMEMBERED_SECONDS)
+            pipe.set(keys.LAST_SERVED, text, ex=_LAST_SERVED_TTL)
             for job_type in facts.types:
-                pipe.set(keys.expected(job_type), 1, ex=_MISSED_SECONDS)
+                pipe.set(keys.expected(job_type), 1, ex=_EXPECTED_TTL)
             pipe.execute()
 
     def withdraw(self, worker_id: str) -> None:
-        """Say that this worker has left in good order.
+        """Announce that this worker has shut down.
 
-        What it served is expected no more; the others expect theirs anew at their next word.
+        Its types are no longer expected, until another worker that serves them announces itself.
         """
         with reaching_redis():
             pipe = self._redis.pipeline(transaction=True)
@@ -158,58 +161,58 @@ class Workers:
             pipe.execute()
 
     def alive(self) -> tuple[WorkerFacts, ...]:
-        """The workers heard of lately, by id. Forgets those that have gone silent."""
-        return tuple(heard.facts for heard in self.heard())
+        """The workers whose announcement has not expired, by id."""
+        return tuple(worker.facts for worker in self.announced())
 
-    def heard(self) -> tuple[Heard, ...]:
-        """The workers heard of lately, by id, each with the age of its last word."""
+    def announced(self) -> tuple[AnnouncedWorker, ...]:
+        """The same workers, each with the age of its announcement."""
         with reaching_redis():
-            found = cast(list[str | int], self._heard(keys=[keys.WORKERS], args=[keys.WORKER]))
-        heard = (
-            _heard(str(text), int(left) / 1000)
+            found = cast(list[str | int], self._announced())
+        workers = (
+            _announced_worker(str(text), int(left) / 1000)
             for text, left in zip(found[::2], found[1::2], strict=True)
         )
-        return tuple(sorted(heard, key=lambda one: one.facts.worker_id))
+        return tuple(sorted(workers, key=lambda one: one.facts.worker_id))
 
-    def missed(self) -> tuple[JobType, ...]:
-        """The types that nobody serves, though somebody did who vanished without signing off.
+    def missing_types(self) -> tuple[JobType, ...]:
+        """The types that no worker serves, because those that did have died.
 
-        For an hour: who took its worker away for good, the hard way, need not be told for ever.
+        A type is missing for an hour at most, in case its workers were removed for good.
         """
         served = {job_type for worker in self.alive() for job_type in worker.types}
         with reaching_redis():
             expected = cast(list[str | None], self._redis.mget(map(keys.expected, JOB_TYPES)))
         return tuple(
             job_type
-            for job_type, word in zip(JOB_TYPES, expected, strict=True)
-            if word and job_type not in served
+            for job_type, exists in zip(JOB_TYPES, expected, strict=True)
+            if exists and job_type not in served
         )
 
     def served(self) -> Served:
         """Which types and models are served, by all workers together."""
         alive = self.alive()
         if alive:
-            return _together(alive, alive=True)
+            return _merged(alive, alive=True)
         with reaching_redis():
             text = cast(str | None, self._redis.get(keys.LAST_SERVED))
         if text is None:
             return Served(types=(), models=(), alive=False)
         last = _facts(text)
-        nothing_held = tuple(
+        not_resident = tuple(
             facts.model_copy(update={"resident": False}) for facts in last.model_facts
         )
-        return _together((last.model_copy(update={"model_facts": nothing_held}),), alive=False)
+        return _merged((last.model_copy(update={"model_facts": not_resident}),), alive=False)
 
 
-def _together(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
-    """What some workers serve, each thing once."""
+def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
+    """What some workers serve together."""
     facts: dict[str, ModelFacts] = {}
-    for told in (told for worker in workers for told in worker.model_facts):
-        before = facts.get(told.name, told)
-        # of two that tell of the same model, who knows its hash knows it best
-        best = before if before.hash or not told.hash else told
-        resident = before.resident or told.resident
-        facts[told.name] = best.model_copy(update={"resident": resident})
+    for new in (new for worker in workers for new in worker.model_facts):
+        known = facts.get(new.name, new)
+        # of two workers with the same model, the one that knows its hash knows the most
+        best = known if known.hash or not new.hash else new
+        resident = known.resident or new.resident
+        facts[new.name] = best.model_copy(update={"resident": resident})
     return Served(
         types=tuple(sorted({served for worker in workers for served in worker.types})),
         models=tuple(sorted({model for worker in workers for model in worker.models})),
@@ -220,12 +223,12 @@ def _together(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
     )
 
 
-def _heard(text: str, left_seconds: float) -> Heard:
+def _announced_worker(text: str, left_seconds: float) -> AnnouncedWorker:
     facts = _facts(text)
-    return Heard(facts, max(0.0, facts.silent_seconds - left_seconds))
+    return AnnouncedWorker(facts, max(0.0, facts.silent_seconds - left_seconds))
 
 
 @lru_cache(maxsize=256)
 def _facts(text: str) -> WorkerFacts:
-    """What an announcement says. Every request asks, and few say anything new."""
+    """Parse an announcement; cached, as each request reads all of them and few have changed."""
     return WorkerFacts.model_validate_json(text)

@@ -16,7 +16,7 @@ from jobs.errors import RecordsUnavailable
 from jobs.expiry import Expiry
 from jobs.file_cleanup import FileCleanup
 from jobs.names import JOB_TYPES, JobType, queue_of
-from jobs.queue import submit
+from jobs.queue import wake_worker
 from jobs.store import PictureStore
 from jobs.workers import WorkerFacts, Workers
 from worker.background.heartbeat import Heartbeat
@@ -68,7 +68,7 @@ class WorkerProcess:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.tombstone_ttl,
+            tombstone_ttl=settings.tombstone_ttl,
         )
         store = PictureStore(settings.outputs)
         self._file_cleanup = FileCleanup(redis, store)
@@ -124,7 +124,7 @@ class WorkerProcess:
             Reaper(
                 self._claims,
                 self._file_cleanup,
-                wake=lambda job_id, job_type: submit(self._celery, job_id, job_type),
+                wake=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
                 free_slots=lambda: slots - len(self._keeper.running()),
                 types=types,
                 reap_seconds=settings.reap_seconds,
@@ -142,7 +142,7 @@ class WorkerProcess:
         self._tickers.append(
             Sweeper(
                 self._redis,
-                Expiry(self._redis, settings.keeping),
+                Expiry(self._redis, settings.retention),
                 self._file_cleanup,
                 seconds=settings.sweep_seconds,
                 stray_seconds=settings.orphan_grace,

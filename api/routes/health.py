@@ -45,7 +45,7 @@ def health_routes(backends: Backends, default_model: str) -> Blueprint:
             workers = backends.workers.alive()
             if not workers:
                 problems["workers"] = "no worker is alive"
-            for job_type in backends.workers.missed():
+            for job_type in backends.workers.missing_types():
                 problems[f"workers:{job_type}"] = f"no worker serves {job_type} any more"
         except (RedisError, RecordsUnavailable) as error:
             problems["records"] = "the job records cannot be written"

@@ -15,7 +15,7 @@ from api.metrics import CONTENT_TYPE, exposition
 from api.operations import ApiResponse, Operation
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.status import JobState, JobStatus
-from jobs.workers import Heard
+from jobs.workers import AnnouncedWorker
 
 
 def worker_routes(backends: Backends) -> Blueprint:
@@ -33,7 +33,7 @@ def worker_routes(backends: Backends) -> Blueprint:
         return WorkerList(
             workers=[
                 _described(worker, [_running(job, now) for job in _jobs_of(backends, worker)])
-                for worker in backends.workers.heard()
+                for worker in backends.workers.announced()
             ]
         ).model_dump()
 
@@ -48,7 +48,7 @@ def worker_routes(backends: Backends) -> Blueprint:
     return routes
 
 
-def _jobs_of(backends: Backends, worker: Heard) -> Iterator[JobStatus]:
+def _jobs_of(backends: Backends, worker: AnnouncedWorker) -> Iterator[JobStatus]:
     """The jobs of its last heartbeat that still run."""
     for job_id in worker.facts.jobs:
         try:
@@ -72,7 +72,7 @@ def _running(job: JobStatus, now: float) -> RunningJob:
     )
 
 
-def _described(worker: Heard, jobs: list[RunningJob]) -> Worker:
+def _described(worker: AnnouncedWorker, jobs: list[RunningJob]) -> Worker:
     facts = worker.facts
     return Worker(
         worker=facts.worker_id,

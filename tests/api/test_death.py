@@ -117,9 +117,9 @@ def test_no_submission_is_half_made_when_the_api_is_killed(
 
     # what was stored for jobs that never were is found and deleted
     file_cleanup = FileCleanup(redis, worker.store)
-    file_cleanup.sweep_strays(seconds=600)
-    for name in redis.zrange(keys.STRAYS, 0, -1):
-        redis.zadd(keys.STRAYS, {name: 0})
-    file_cleanup.sweep_strays(seconds=600)
+    file_cleanup.delete_orphans(grace=600)
+    for name in redis.zrange(keys.ORPHANS, 0, -1):
+        redis.zadd(keys.ORPHANS, {name: 0})
+    file_cleanup.delete_orphans(grace=600)
     inputs = {path.name.split(".")[0] for path in (Path(settings.outputs) / "inputs").iterdir()}
     assert inputs == set(answered.values())

@@ -13,6 +13,7 @@ from PIL import Image
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
+from jobs import keys
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}
@@ -67,7 +68,7 @@ def test_a_known_request_is_answered_even_when_no_worker_is_left(
 ) -> None:
     first = client.post("/generate", json=BODY, headers=AGAIN)
     worker.workers.withdraw("by-hand")
-    worker.redis.delete("sdjobs:served")
+    worker.redis.delete(keys.LAST_SERVED)
     assert client.post("/generate", json=BODY, headers=KEY).status_code == 503
     assert client.post("/generate", json=BODY, headers=AGAIN).get_json() == first.get_json()
 

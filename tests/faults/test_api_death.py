@@ -82,7 +82,7 @@ def test_a_submit_is_accepted_whole_or_not_at_all(bench: Bench, valkey: Valkey) 
         assert answered <= kept  # whoever was told 202 has a job; some were not told in time
         assert len(kept) <= len(answered) + DEATHS * CLIENTS
         waiting = [bench.status(job) for job in kept]
-        assert sorted(job.place or 0 for job in waiting) == list(range(1, len(kept) + 1))
+        assert sorted(job.queue_position or 0 for job in waiting) == list(range(1, len(kept) + 1))
 
         handle.thaw()
         for job in kept:

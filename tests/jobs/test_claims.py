@@ -38,7 +38,7 @@ def test_a_claim_tells_what_the_job_needs(
     assert "a blue duck" in claim.stored_request
     assert claim.attempt == 1
     status = records.get(job_id)
-    assert (status.state, status.attempts, status.place) == (JobState.LOADING, 1, None)
+    assert (status.state, status.attempts, status.queue_position) == (JobState.LOADING, 1, None)
     assert status.started == claim.started >= claim.submitted
 
 
@@ -52,7 +52,7 @@ def test_a_job_whose_worker_vanished_goes_to_the_front_of_the_queue(
     (orphan,) = claims.reap()
     assert (orphan.job_id, orphan.type, orphan.state) == (job_id, "standard", JobState.PENDING)
     assert claims.reap() == ()
-    assert (records.place(job_id), records.place(later)) == (1, 2)
+    assert (records.queue_position(job_id), records.queue_position(later)) == (1, 2)
     second = claimed(claims, "another")
     assert (second.job_id, second.attempt) == (job_id, 2)
     assert second.token > first.token
@@ -126,8 +126,8 @@ def test_a_job_handed_back_keeps_its_place_and_its_attempts(
     claim = claimed(claims)
     assert claims.hand_back(claim) is ClaimStatus.HELD
     status = records.get(job_id)
-    assert (status.state, status.place, status.attempts) == (JobState.PENDING, 1, 0)
-    assert records.place(later) == 2
+    assert (status.state, status.queue_position, status.attempts) == (JobState.PENDING, 1, 0)
+    assert records.queue_position(later) == 2
     assert claims.renew(claim) is ClaimStatus.LOST
     assert claimed(claims).job_id == job_id
 

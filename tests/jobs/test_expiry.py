@@ -10,7 +10,7 @@ from redis import Redis
 from jobs import keys
 from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
-from jobs.expiry import Expiry, Keeping
+from jobs.expiry import Expiry, Retention
 from jobs.file_cleanup import FileCleanup
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
@@ -82,7 +82,7 @@ def draw(records: JobRecords, claims: Claims, store: PictureStore, result: Resul
 
 def aged(redis: Redis, job_id: str, seconds: float) -> None:
     """Let a job have finished longer ago."""
-    for kept in (keys.SAVED, keys.TRANSIENT):
+    for kept in (keys.PICTURES + keys.SAVED, keys.PICTURES + keys.TRANSIENT):
         if redis.zscore(kept, job_id) is not None:
             redis.zincrby(kept, -seconds, job_id)
 
@@ -98,8 +98,8 @@ def test_a_record_that_has_expired_is_gone_not_unknown(
         records.cancel(job_id, by="anna")
     with pytest.raises(NoSuchJob):
         records.cancel(job_id, by="bert")
-    assert redis.ttl(keys.gone(job_id)) == 600 + 7 * DAY
-    redis.delete(keys.gone(job_id))
+    assert redis.ttl(keys.tombstone(job_id)) == 600 + 7 * DAY
+    redis.delete(keys.tombstone(job_id))
     with pytest.raises(NoSuchJob):
         records.get(job_id)
 
@@ -111,9 +111,9 @@ def test_pictures_whose_time_is_up_go_with_their_record(
     fetched = draw(outdir="transient")
     aged(redis, old, 2 * DAY)
     aged(redis, fetched, DAY / 2)
-    expiry = Expiry(redis, Keeping(transient_seconds=DAY // 4, saved_seconds=DAY))
+    expiry = Expiry(redis, Retention(transient_seconds=DAY // 4, saved_seconds=DAY))
     assert set(expiry.expire()) == {old, fetched}
-    file_cleanup.sweep()
+    file_cleanup.clean_all()
     assert files(outputs) == [f"cats/{young}_0.png"]
     assert records.recent() == (young,)
     with pytest.raises(JobExpired):
@@ -123,7 +123,7 @@ def test_pictures_whose_time_is_up_go_with_their_record(
 
 def test_saved_pictures_may_be_kept_for_ever(draw: Draw, redis: Redis) -> None:
     aged(redis, draw(), 1000 * DAY)
-    assert Expiry(redis, Keeping(transient_seconds=1)).expire() == ()
+    assert Expiry(redis, Retention(transient_seconds=1)).expire() == ()
 
 
 def test_of_too_many_bytes_the_oldest_go_first(
@@ -132,11 +132,11 @@ def test_of_too_many_bytes_the_oldest_go_first(
     first, second, third = draw(100), draw(50), draw(100)
     for age, job_id in enumerate((third, second, first)):
         aged(redis, job_id, age)
-    within = Expiry(redis, Keeping(transient_seconds=DAY, most_bytes=160))
+    within = Expiry(redis, Retention(transient_seconds=DAY, max_bytes=160))
     assert within.expire() == (first,)
-    file_cleanup.sweep()
+    file_cleanup.clean_all()
     assert files(outputs) == sorted([f"cats/{second}_0.png", f"cats/{third}_0.png"])
-    assert redis.get(keys.BYTES_IN_ALL) == "150"
+    assert redis.get(keys.PICTURE_BYTES_TOTAL) == "150"
     assert within.expire() == ()
 
 
@@ -147,9 +147,9 @@ def test_a_finished_job_can_be_deleted_once_by_its_submitter(
     with pytest.raises(NoSuchJob):
         records.delete(job_id, by="bert")
     assert records.delete(job_id, by="anna") is JobState.SUCCESS
-    assert file_cleanup.tidy(job_id)
+    assert file_cleanup.clean(job_id)
     assert files(outputs) == []
-    assert redis.get(keys.BYTES_IN_ALL) == "0"
+    assert redis.get(keys.PICTURE_BYTES_TOTAL) == "0"
     assert records.recent() == ()
     with pytest.raises(JobExpired):
         records.delete(job_id, by="anna")
@@ -172,9 +172,9 @@ def test_what_a_job_leaves_behind_is_known_whoever_dies(
 ) -> None:
     job_id = draw()
     assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.init.png"]
-    assert file_cleanup.sweep() == 1  # whoever finished it died before it could
+    assert file_cleanup.clean_all() == 1  # whoever finished it died before it could
     assert files(outputs) == [f"cats/{job_id}_0.png"]
-    assert file_cleanup.sweep() == 0
+    assert file_cleanup.clean_all() == 0
 
 
 def test_pictures_published_before_a_cancellation_are_deleted(
@@ -189,7 +189,7 @@ def test_pictures_published_before_a_cancellation_are_deleted(
     published(claims, store, claim)
     claims.hand_back(claim)
     records.cancel(job_id, by="anna")
-    assert file_cleanup.tidy(job_id)
+    assert file_cleanup.clean(job_id)
     assert files(outputs) == []
 
 
@@ -207,12 +207,12 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     redis.zadd(keys.LEASES, {late.job_id: 0})
     claims.reap()
     names = published(claims, store, late)
-    file_cleanup.disown(late.job_id, names)
+    file_cleanup.delete_unpublished(late.job_id, names)
     assert files(outputs) == list(names)  # it waits: whoever draws it writes the same
     claim = claimed(claims)
     published(claims, store, claim)
     claims.finish(claim, result)
-    file_cleanup.disown(late.job_id, names)
+    file_cleanup.delete_unpublished(late.job_id, names)
     assert files(outputs) == list(names)
 
     cancelled = submitted(records)
@@ -220,8 +220,8 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     records.cancel(cancelled)
     redis.zadd(keys.LEASES, {cancelled: 0})
     claims.reap()
-    assert file_cleanup.tidy(cancelled)
-    file_cleanup.disown(cancelled, published(claims, store, late))
+    assert file_cleanup.clean(cancelled)
+    file_cleanup.delete_unpublished(cancelled, published(claims, store, late))
     assert files(outputs) == list(names)
 
 
@@ -232,11 +232,11 @@ def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
     store.put_input(waiting, "init", b"needed")
     store.put_input(new_job_id(), "init", b"its API died before the record was written")
     store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record was gone")
-    assert file_cleanup.sweep_strays(seconds=60) == 0
+    assert file_cleanup.delete_orphans(grace=60) == 0
     assert len(files(outputs)) == 3
-    seen = cast(list[str], redis.zrange(keys.STRAYS, 0, -1))
-    redis.zadd(keys.STRAYS, dict.fromkeys(seen, 0))
-    assert file_cleanup.sweep_strays(seconds=60) == 2
+    seen = cast(list[str], redis.zrange(keys.ORPHANS, 0, -1))
+    redis.zadd(keys.ORPHANS, dict.fromkeys(seen, 0))
+    assert file_cleanup.delete_orphans(grace=60) == 2
     assert files(outputs) == [f"inputs/{waiting}.init.png"]
-    file_cleanup.sweep_strays(seconds=60)
-    assert redis.zcard(keys.STRAYS) == 0
+    file_cleanup.delete_orphans(grace=60)
+    assert redis.zcard(keys.ORPHANS) == 0

@@ -49,9 +49,9 @@ def test_a_thousand_jobs_of_one_key_do_not_hold_up_the_single_one_of_another(
     many = [send("anna") for _ in range(1000)]
     order(claims, 3)
     single = send("bert")
-    assert records.place(single) in (1, 2)
+    assert records.queue_position(single) in (1, 2)
     assert single in order(claims, 2)
-    assert records.place(many[-1]) == 1000 - 4
+    assert records.queue_position(many[-1]) == 1000 - 4
 
 
 def test_two_keys_take_turns_however_they_send(send: Send, claims: Claims) -> None:
@@ -109,7 +109,7 @@ def test_a_job_that_is_handed_back_costs_its_key_no_turn(
     claim = taken(claims)
     assert claim.job_id == first
     assert claims.hand_back(claim) is ClaimStatus.HELD
-    assert [records.place(job_id) for job_id in (first, other, second)] == [1, 2, 3]
+    assert [records.queue_position(job_id) for job_id in (first, other, second)] == [1, 2, 3]
     assert order(claims, 3) == [first, other, second]
 
 
@@ -149,11 +149,11 @@ def test_the_place_told_is_the_place_taken(
                 jobs.append(claim.job_id)
         elif step == "cancel" and jobs:
             records.cancel(jobs.pop(number % len(jobs)))
-    places = {job_id: records.place(job_id) for job_id in jobs}
+    places = {job_id: records.queue_position(job_id) for job_id in jobs}
     assert order(claims, len(jobs)) == sorted(jobs, key=lambda job_id: places[job_id] or 0)
     assert sorted(place or 0 for place in places.values()) == list(range(1, len(jobs) + 1))
     assert connected.keys("*queue*") == []
-    assert connected.keys("*turns*") == []
+    assert connected.keys("*active*") == []
 
 
 @pytest.fixture(scope="module")

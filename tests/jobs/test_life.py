@@ -23,7 +23,7 @@ from redis.commands.core import Script
 from jobs import keys
 from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
-from jobs.idempotency import Repeatable
+from jobs.idempotency import IdempotentRequest
 from jobs.lua import CLOCK
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
@@ -92,14 +92,14 @@ class Life(RuleBasedStateMachine):
         request = parse_request("txt2img", body).settled(model="tiny", seed=1)
         again = None
         if name is not None:
-            again = Repeatable.of(str(name), "txt2img", {}, submitter=submitter)
+            again = IdempotentRequest.of(str(name), "txt2img", {}, submitter=submitter)
         accepted = self.records.open(
             NewJob(
                 job_id=new_job_id(),
                 request=request,
                 model="tiny",
                 submitter=submitter,
-                repeatable=again,
+                idempotent=again,
             )
         )
         if name is not None:
@@ -203,12 +203,12 @@ class Life(RuleBasedStateMachine):
                 self.final[job_id] = status.state
                 self.leases.pop(job_id, None)
             assert self.ends_told.get(job_id, 0) <= 1
-            assert (status.place is not None) == (status.state is JobState.PENDING)
+            assert (status.queue_position is not None) == (status.state is JobState.PENDING)
             assert (job_id in self.leases) == (status.state in RUNNING)
-            if status.place is not None:
-                places.append(status.place)
+            if status.queue_position is not None:
+                places.append(status.queue_position)
             assert status.state in RUNNING or not self.redis.exists(keys.preview(job_id))
-            assert self.records.watch({job_id: 0})[job_id].status == status
+            assert self.records.snapshots({job_id: 0})[job_id].status == status
         assert sorted(places) == list(range(1, len(places) + 1))
         self.every_file_of_an_ended_job_is_accounted_for()
         self.every_end_is_told_once()
@@ -218,7 +218,7 @@ class Life(RuleBasedStateMachine):
         assert sorted([*waiting, *leased, *self.final]) == sorted(self.jobs)
 
     def every_file_of_an_ended_job_is_accounted_for(self) -> None:
-        remains = self.redis.hgetall(keys.REMAINS)
+        remains = self.redis.hgetall(keys.DELETIONS)
         kept = self.redis.hgetall(keys.PICTURE_NAMES)
         assert remains.keys() == self.final.keys()
         for job_id, name in self.published.items():
@@ -226,7 +226,7 @@ class Life(RuleBasedStateMachine):
             assert kept.get(job_id) == (json.dumps([name]) if stays else None)
             if job_id in self.final and not stays:
                 assert json.loads(remains[job_id]) == [name]
-        assert int(self.redis.get(keys.BYTES_IN_ALL) or 0) == len(kept)
+        assert int(self.redis.get(keys.PICTURE_BYTES_TOTAL) or 0) == len(kept)
 
     def every_end_is_told_once(self) -> None:
         told = cast(list[str], self.redis.zrange(keys.DELIVERIES, 0, -1))
@@ -243,7 +243,7 @@ class Life(RuleBasedStateMachine):
             assert self.records.get(job_id).state.final
         found = cast(list[str], self.redis.keys(f"{keys.PREFIX}*"))
         left = {key.split(":")[1] for key in found}
-        assert left.isdisjoint({"queue", "turns", "leases", "preview"})
+        assert left.isdisjoint({"queue", "active", "leases", "preview"})
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_what_was_published_of_a_job_that_failed_is_to_be_deleted(machine: type[
     (claim,) = life.held
     life.claims.publishing(claim, ["a.png"], size=1, saved=True)
     life.claims.fail(claim, Failure(code="x", message="x"))
-    assert life.redis.hgetall(keys.REMAINS) == {claim.job_id: '["a.png"]'}
+    assert life.redis.hgetall(keys.DELETIONS) == {claim.job_id: '["a.png"]'}
 
 
 @pytest.mark.slow

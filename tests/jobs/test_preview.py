@@ -27,15 +27,15 @@ def test_the_latest_preview_is_seen_with_the_status_by_whoever_has_not_seen_it(
     claims: Claims, records: JobRecords, claim: Claim
 ) -> None:
     job_id = claim.job_id
-    assert records.watch({job_id: 0})[job_id].preview is None
+    assert records.snapshots({job_id: 0})[job_id].preview is None
     assert claims.preview(claim, BLURRED) is ClaimStatus.HELD
     assert claims.preview(claim, SHARPER) is ClaimStatus.HELD
 
-    seen = records.watch({job_id: 0})[job_id]
+    seen = records.snapshots({job_id: 0})[job_id]
 
     assert (seen.previews, seen.preview) == (2, SHARPER)
     assert seen.status == records.get(job_id)
-    again = records.watch({job_id: seen.previews})[job_id]
+    again = records.snapshots({job_id: seen.previews})[job_id]
     assert (again.previews, again.preview, again.status) == (2, None, seen.status)
 
 
@@ -45,16 +45,16 @@ def test_many_jobs_are_watched_at_once_and_those_that_are_gone_are_left_out(
     claims.preview(claim, BLURRED)
     waiting, lapsed, expired = open_job(), open_job(), open_job()
     redis.delete(keys.job(lapsed), keys.job(expired))
-    redis.set(keys.gone(expired), "")
+    redis.set(keys.tombstone(expired), "")
 
     jobs = [lapsed, waiting, expired, claim.job_id, "nobody"]
-    seen = records.watch(dict.fromkeys(jobs, 0))
+    seen = records.snapshots(dict.fromkeys(jobs, 0))
 
     assert list(seen) == [waiting, claim.job_id]
-    assert seen[waiting].status.place == 1
+    assert seen[waiting].status.queue_position == 1
     assert (seen[waiting].previews, seen[waiting].preview) == (0, None)
     assert seen[claim.job_id].preview == BLURRED
-    assert records.watch({}) == {}
+    assert records.snapshots({}) == {}
 
 
 def test_a_preview_does_not_stay_for_ever(claims: Claims, claim: Claim, redis: Redis) -> None:
@@ -101,7 +101,7 @@ def test_a_preview_goes_with_the_claim_and_does_not_come_back(
     assert claims.preview(claim, SHARPER) is ClaimStatus.LOST
 
     assert not redis.exists(keys.preview(claim.job_id))
-    assert records.watch({claim.job_id: 0})[claim.job_id].preview is None
+    assert records.snapshots({claim.job_id: 0})[claim.job_id].preview is None
 
 
 def test_previews_are_counted_over_all_attempts_so_that_none_is_taken_for_an_old_one(
@@ -113,7 +113,7 @@ def test_previews_are_counted_over_all_attempts_so_that_none_is_taken_for_an_old
     assert again
     assert claims.preview(claim, SHARPER) is ClaimStatus.LOST
     assert claims.preview(again, BLURRED) is ClaimStatus.HELD
-    seen = records.watch({claim.job_id: 1})[claim.job_id]
+    seen = records.snapshots({claim.job_id: 1})[claim.job_id]
     assert (seen.previews, seen.preview) == (2, BLURRED)
 
 

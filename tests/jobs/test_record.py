@@ -1,6 +1,7 @@
 import pytest
 from redis import Redis
 
+from jobs import keys
 from jobs.claims import Claims, ClaimStatus
 from jobs.connection import connect
 from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
@@ -25,7 +26,7 @@ def test_a_new_job_waits_with_its_request_and_warnings(records: JobRecords) -> N
     )
     records.open(job)
     status = records.get(job.job_id)
-    assert (status.state, status.place, status.fraction) == (JobState.PENDING, 1, 0)
+    assert (status.state, status.queue_position, status.fraction) == (JobState.PENDING, 1, 0)
     assert (status.request["seed"], status.model) == (5, "tiny")
     assert (status.warnings, status.submitter) == (("so so",), "abc")
 
@@ -42,12 +43,17 @@ def test_the_place_is_right_while_others_start_and_cancel(
 ) -> None:
     first, second, third, fourth = (open_job() for _ in range(4))
     other_type = open_job(job_type="optimized")
-    assert [records.place(job) for job in (first, second, third, fourth)] == [1, 2, 3, 4]
-    assert records.place(other_type) == 1
+    assert [records.queue_position(job) for job in (first, second, third, fourth)] == [1, 2, 3, 4]
+    assert records.queue_position(other_type) == 1
     records.cancel(second)
-    assert [records.place(job) for job in (first, second, third, fourth)] == [1, None, 2, 3]
+    assert [records.queue_position(job) for job in (first, second, third, fourth)] == [
+        1,
+        None,
+        2,
+        3,
+    ]
     claims.claim("standard", "worker")
-    assert [records.place(job) for job in (first, third, fourth)] == [None, 1, 2]
+    assert [records.queue_position(job) for job in (first, third, fourth)] == [None, 1, 2]
     assert records.waiting("standard") == 2
 
 
@@ -67,7 +73,7 @@ def test_a_running_job_is_asked_to_stop(
     claim = claims.claim("standard", "worker")
     assert claim
     assert records.cancel(job_id) is JobState.LOADING
-    assert records.get(job_id).cancel_asked
+    assert records.get(job_id).cancel_requested
     assert claims.renew(claim) is ClaimStatus.CANCEL
     assert claims.report(claim, Progress(step=1, steps=2, fraction=0.5)) is ClaimStatus.CANCEL
     assert claims.cancelled(claim) is ClaimStatus.HELD
@@ -96,7 +102,7 @@ def test_recent_lists_the_latest_successes_first_without_those_that_expired(
         claim = claims.claim("standard", "worker")
         assert claim
         claims.finish(claim, result)
-    redis.delete(f"sdjobs:job:{jobs[11]}")
+    redis.delete(f"{keys.JOB}{jobs[11]}")
     assert records.recent() == tuple(reversed(jobs[1:11]))
     assert records.recent(2) == (jobs[10], jobs[9])
 
@@ -109,8 +115,8 @@ def test_a_finished_record_expires_and_a_waiting_one_does_not(
     claim = claims.claim("standard", "worker")
     assert claim
     claims.finish(claim, result)
-    assert 0 < redis.ttl(f"sdjobs:job:{job_id}") <= 600
-    assert redis.ttl(f"sdjobs:job:{waiting}") == -1
+    assert 0 < redis.ttl(f"{keys.JOB}{job_id}") <= 600
+    assert redis.ttl(f"{keys.JOB}{waiting}") == -1
 
 
 def test_a_redis_that_is_not_there_is_told_in_its_own_word() -> None:

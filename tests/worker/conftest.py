@@ -20,7 +20,7 @@ from jobs.connection import connect
 from jobs.file_cleanup import FileCleanup
 from jobs.names import JobKind
 from jobs.new_job import NewJob, new_job_id
-from jobs.queue import make_celery, submit
+from jobs.queue import make_celery, wake_worker
 from jobs.record import JobRecords
 from jobs.request import ImageToImage, parse_request
 from jobs.settings import JobSettings
@@ -80,7 +80,7 @@ class Bench:
     def send(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
         """Submit a job and wake a worker, as the API does."""
         job_id = self.submit(kind, model, **body)
-        assert submit(self.celery, job_id, self.status(job_id).type)
+        assert wake_worker(self.celery, job_id, self.status(job_id).type)
         return job_id
 
     def ended(self, job_id: str) -> JobStatus:

@@ -11,7 +11,7 @@ from jobs import keys
 from jobs.connection import connect
 from jobs.errors import JobExpired
 from jobs.new_job import NewJob, new_job_id
-from jobs.queue import submit
+from jobs.queue import wake_worker
 from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import JobState
@@ -79,7 +79,7 @@ def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_u
         until(lambda: running(bench, job_id))
         assert first.terminate() == 0
         status = bench.status(job_id)
-        assert (status.state, status.attempts, status.place) == (JobState.PENDING, 0, 1)
+        assert (status.state, status.attempts, status.queue_position) == (JobState.PENDING, 0, 1)
         assert bench.workers.alive() == ()
         assert bench.files() == []
     with worker(bench, redis_url):
@@ -184,7 +184,7 @@ def test_a_job_whose_message_was_lost_is_found(bench: Bench, redis_url: str) -> 
 def test_a_message_delivered_ten_times_is_one_job(bench: Bench, redis_url: str) -> None:
     job_id = bench.send()
     for _ in range(9):
-        submit(bench.celery, job_id, "standard")
+        wake_worker(bench.celery, job_id, "standard")
     with worker(bench, redis_url):
         status = bench.ended(job_id)
         until(lambda: bench.redis.llen("sd:standard") == 0)

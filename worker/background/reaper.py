@@ -84,5 +84,5 @@ class Reaper(PeriodicThread):
             log.warning("a worker vanished", job=orphan.job_id, state=orphan.state.value)
             if orphan.state is JobState.PENDING:
                 self._wake(orphan.job_id, orphan.type)
-            elif not self._file_cleanup.tidy(orphan.job_id):
+            elif not self._file_cleanup.clean(orphan.job_id):
                 log.warning("what the job left behind is not deleted yet", job=orphan.job_id)

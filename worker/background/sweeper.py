@@ -43,7 +43,7 @@ class Sweeper(PeriodicThread):
         stray_seconds: float,
     ) -> None:
         super().__init__("sweeper", seconds)
-        self._lock = redis.lock(keys.SWEEPING, timeout=_LOCK_SECONDS, thread_local=False)
+        self._lock = redis.lock(keys.SWEEP_LOCK, timeout=_LOCK_SECONDS, thread_local=False)
         self._expiry = expiry
         self._file_cleanup = file_cleanup
         self._stray_seconds = stray_seconds
@@ -65,8 +65,8 @@ class Sweeper(PeriodicThread):
         expired = 0
         while found := self._expiry.expire():
             expired += len(found)
-            self._file_cleanup.sweep()
-        left = self._file_cleanup.sweep()
-        strays = self._file_cleanup.sweep_strays(seconds=self._stray_seconds)
+            self._file_cleanup.clean_all()
+        left = self._file_cleanup.clean_all()
+        strays = self._file_cleanup.delete_orphans(grace=self._stray_seconds)
         if expired or strays:
             log.info("store swept", expired=expired, left_behind=left, strays=strays)

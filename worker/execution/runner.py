@@ -128,7 +128,7 @@ class Runner:
     def _tidy(self, claim: Claim) -> None:
         """Delete what the ended job left in the store; a sweeper does it if this one cannot."""
         try:
-            done = self.file_cleanup.tidy(claim.job_id)
+            done = self.file_cleanup.clean(claim.job_id)
         except JobsError:
             done = False
         if not done:

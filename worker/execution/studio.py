@@ -161,5 +161,5 @@ class Studio:
             log.info("job done", pictures=len(result.images), **result.timings)
         elif hold is ClaimStatus.LOST:
             with suppress(JobsError):
-                self.file_cleanup.disown(claim.job_id, names)
+                self.file_cleanup.delete_unpublished(claim.job_id, names)
         return hold

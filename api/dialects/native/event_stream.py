@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from api.dialects.native.status_json import preview_json, status_json
-from jobs.status import JobState, Sight
+from jobs.status import JobSnapshot, JobState
 
 RETRY_MILLISECONDS = 1000
 EVENTS = {
@@ -58,7 +58,7 @@ def digest(data: str) -> str:
 
 
 def event_stream(
-    snapshots: Iterable[Sight | None], last: EventId, dumps: Callable[[Any], str]
+    snapshots: Iterable[JobSnapshot | None], last: EventId, dumps: Callable[[Any], str]
 ) -> Iterator[str]:
     """The text of the stream.
 

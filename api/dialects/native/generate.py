@@ -14,7 +14,7 @@ from api.dialects.native.status_json import location_of, status_json
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.job_service import JobService
 from api.operations import KEYS, PICTURES, ApiResponse, Operation
-from jobs.idempotency import Accepted
+from jobs.idempotency import SubmittedJob
 from jobs.names import JobKind
 from jobs.status import JobState, JobStatus
 
@@ -72,7 +72,7 @@ def generate_routes(services: Services) -> Blueprint:
     return routes
 
 
-def _accepted(job: Accepted, *warnings: str) -> ResponseReturnValue:
+def _accepted(job: SubmittedJob, *warnings: str) -> ResponseReturnValue:
     location = location_of(job.job_id)
     answer = AcceptedJob(
         task_id=job.job_id,

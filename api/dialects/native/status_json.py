@@ -61,8 +61,8 @@ def _fill(answer: Status, status: JobStatus, pictures: Sequence[bytes] = ()) -> 
     answer.Warnings = list(status.warnings)
     if status.loading is not None:
         answer.Loading = status.loading
-    if status.place is not None:
-        answer.queue_place = status.place
+    if status.queue_position is not None:
+        answer.queue_place = status.queue_position
     if status.progress is not None and not status.state.final:
         answer.step = status.progress.step
         answer.steps = status.progress.steps
@@ -99,8 +99,8 @@ def _fill_result(answer: Status, status: JobStatus, result: Result) -> None:
 
 def _sentence(status: JobStatus) -> str:
     match status.state:
-        case JobState.PENDING if status.place is not None:
-            return f"waiting, place {status.place} in the queue"
+        case JobState.PENDING if status.queue_position is not None:
+            return f"waiting, place {status.queue_position} in the queue"
         case JobState.PENDING:
             return "waiting for a worker"
         case JobState.LOADING if status.loading is not None:

@@ -5,13 +5,13 @@ import pytest
 
 from jobs import keys
 from jobs.errors import StoreError
-from jobs.expiry import Expiry, Keeping
+from jobs.expiry import Expiry, Retention
 from tests.worker.conftest import Bench
 from worker.background.sweeper import Sweeper
 
 
 def sweeper(bench: Bench, **keeping: int) -> Sweeper:
-    expiry = Expiry(bench.redis, Keeping(**({"transient_seconds": 600} | keeping)))
+    expiry = Expiry(bench.redis, Retention(**({"transient_seconds": 600} | keeping)))
     return Sweeper(bench.redis, expiry, bench.file_cleanup, seconds=60, stray_seconds=600)
 
 
@@ -23,7 +23,7 @@ def drawn(bench: Bench) -> str:
 
 def test_expired_pictures_and_what_the_dead_left_are_deleted(bench: Bench) -> None:
     old, young = drawn(bench), drawn(bench)
-    bench.redis.zadd(keys.SAVED, {old: 0})
+    bench.redis.zadd(keys.PICTURES + keys.SAVED, {old: 0})
     cancelled = bench.submit("img2img")
     bench.records.cancel(cancelled)  # and whoever did so died before it could delete anything
     sweeper(bench, saved_seconds=600).tick()
@@ -34,20 +34,20 @@ def test_expired_pictures_and_what_the_dead_left_are_deleted(bench: Bench) -> No
 def test_a_budget_of_bytes_is_kept_over_many_pictures(bench: Bench) -> None:
     jobs = [drawn(bench) for _ in range(5)]
     size = (bench.outputs / f"outputs/txt2img-samples/{jobs[0]}_0.png").stat().st_size
-    sweeper(bench, most_bytes=2 * size + size // 2).tick()
+    sweeper(bench, max_bytes=2 * size + size // 2).tick()
     assert bench.files() == sorted(f"outputs/txt2img-samples/{job}_0.png" for job in jobs[3:])
 
 
 def test_one_at_a_time_sweeps_and_its_death_is_survived(bench: Bench) -> None:
     bench.records.cancel(bench.submit("img2img"))
-    dead = bench.redis.lock(keys.SWEEPING, timeout=60)
+    dead = bench.redis.lock(keys.SWEEP_LOCK, timeout=60)
     assert dead.acquire(blocking=False)
     sweeper(bench).tick()
     assert len(bench.files()) == 1
-    bench.redis.delete(keys.SWEEPING)  # as Redis does when its time is up
+    bench.redis.delete(keys.SWEEP_LOCK)  # as Redis does when its time is up
     sweeper(bench).tick()
     assert bench.files() == []
-    assert not bench.redis.exists(keys.SWEEPING)
+    assert not bench.redis.exists(keys.SWEEP_LOCK)
 
 
 def test_a_store_that_fails_is_swept_later(
@@ -68,7 +68,7 @@ def test_a_store_that_fails_is_swept_later(
 
 def test_two_sweepers_at_once_delete_no_more_than_one(bench: Bench) -> None:
     old, young = drawn(bench), drawn(bench)
-    bench.redis.zadd(keys.SAVED, {old: 0})
+    bench.redis.zadd(keys.PICTURES + keys.SAVED, {old: 0})
     both = [threading.Thread(target=sweeper(bench, saved_seconds=600).tick) for _ in range(2)]
     for one in both:
         one.start()

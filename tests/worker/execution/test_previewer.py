@@ -23,7 +23,7 @@ from worker.execution.previewer import Previewer
 
 def previews_of(bench: Bench, job_id: str) -> int:
     """How many previews of a job were shown."""
-    return bench.records.watch({job_id: 0})[job_id].previews
+    return bench.records.snapshots({job_id: 0})[job_id].previews
 
 
 class Watchable(SmallEngine):
@@ -49,7 +49,7 @@ def test_a_running_job_shows_what_it_looks_like(bench: Bench) -> None:
         job.start()
         try:
             until(lambda: previews_of(bench, job_id))
-            preview = bench.records.watch({job_id: 0})[job_id].preview
+            preview = bench.records.snapshots({job_id: 0})[job_id].preview
         finally:
             gate.set()
             job.join()
@@ -59,7 +59,7 @@ def test_a_running_job_shows_what_it_looks_like(bench: Bench) -> None:
     assert picture.format == "JPEG"
     assert picture.size == (preview.width, preview.height) == (8, 8)
     assert bench.status(job_id).state is JobState.SUCCESS
-    assert bench.records.watch({job_id: 0})[job_id].preview is None
+    assert bench.records.snapshots({job_id: 0})[job_id].preview is None
 
 
 def test_previews_are_drawn_about_twice_a_second_however_fast_the_steps_are(bench: Bench) -> None:

@@ -94,7 +94,7 @@ def test_a_worker_that_leaves_hands_its_job_back(
     job.go_on()
     assert job.reason is StopReason.HAND_BACK
     status = bench.status(job.job_id)
-    assert (status.state, status.attempts, status.place) == (JobState.PENDING, 0, 1)
+    assert (status.state, status.attempts, status.queue_position) == (JobState.PENDING, 0, 1)
     assert bench.files() == []
     bench.run()
     assert bench.status(job.job_id).state is JobState.SUCCESS
@@ -111,7 +111,7 @@ def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_delete
         bench.redis.zadd(keys.LEASES, {job_id: 0})
         bench.claims.reap()
         bench.records.cancel(job_id)
-        assert bench.file_cleanup.tidy(job_id)
+        assert bench.file_cleanup.clean(job_id)
         bench.store.put(f"outputs/txt2img-samples/{job_id}_0.png", b"published just now")
         return real(*arguments)  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
-"""Opening an fsspec place, and what its failures are called here.
+"""The fsspec file system below the picture store, and its errors as StoreError.
 
-A folder has renames and makes folders; an object store such as S3 has neither, but each of its
-writes and copies is seen whole or not at all.
+A folder has renames, and its subfolders must be made. An object store such as S3 has neither
+renames nor folders, but each of its writes and copies is atomic.
 """
 
 import errno
@@ -18,36 +18,36 @@ _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "os
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 
 
-def open_place(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str) -> tuple[Any, str]:
     """The file system behind a folder or an fsspec URL, and the root in it.
 
-    The client of a remote place is imported here, and asked nothing yet. Where it is and who we
-    are comes from the environment, as that client reads it: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY and the others for S3, FSSPEC_* for whatever fsspec knows.
+    The client of a remote store is imported here, but sends nothing yet. It reads its endpoint and
+    credentials from the environment: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+    and so on for S3, FSSPEC_* for any file system of fsspec.
 
     Raises:
-        StoreError: nothing can open such a URL.
+        StoreError: no file system is installed for such a URL.
     """
-    # Other processes write there too: a listing that was right a minute ago is worth nothing.
+    # Other processes write there too, so a cached listing may be wrong.
     options = {"use_listings_cache": False, "skip_instance_cache": True} if "://" in url else {}
-    with storing(url):
+    with store_errors(url):
         files, root = fsspec.core.url_to_fs(url, **options)
     return files, str(root).rstrip("/")
 
 
 def has_folders(files: AbstractFileSystem) -> bool:
-    """Whether folders have to be made before something can be put into them."""
+    """Whether a folder must be made before a file can be written into it."""
     protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
     return not protocols & _OBJECT_STORES
 
 
 @contextmanager
-def storing(name: str, *, writing: bool = False) -> Iterator[None]:
-    """Turn whatever a place raises into StoreError, or one of its kinds.
+def store_errors(name: str, *, writing: bool = False) -> Iterator[None]:
+    """Turn any error of a file system into a StoreError or a subclass.
 
     Args:
-        name: what is stored or read.
-        writing: what is missing then is the place itself, not the file.
+        name: of the file.
+        writing: True: a missing path is the folder itself, not the file.
     """
     try:
         yield
@@ -62,5 +62,5 @@ def storing(name: str, *, writing: bool = False) -> Iterator[None]:
         raise kind(f"the picture store failed: {error.strerror or error}") from error
     except (ImportError, ValueError) as error:
         raise StoreError(f"the picture store cannot be used: {error}") from error
-    except Exception as error:  # each client has its own, and botocore's tell addresses
+    except Exception as error:  # each client has its own errors, and botocore's contain addresses
         raise StoreError(f"the picture store failed ({type(error).__name__})") from error
