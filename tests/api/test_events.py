@@ -1,4 +1,4 @@
-"""GET /events/<id> on a real server: what a program that watches a job is told, and when."""
+"""GET /events/<id> on a real server: which events a client receives, and when."""
 
 import base64
 import io

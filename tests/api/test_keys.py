@@ -22,7 +22,7 @@ def key_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment that names no keys, away from the `.env` of whoever runs the tests."""
+    """An environment that names no keys, apart from the `.env` of the checkout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("API_KEYS", raising=False)
     monkeypatch.delenv("API_KEYS_FILE", raising=False)

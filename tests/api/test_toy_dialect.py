@@ -23,7 +23,7 @@ from tests.api.conftest import HandWorker
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"anybody:{DUMMY_KEY}".encode()).decode()}
 
 
-class Wish(BaseModel):
+class DrawRequest(BaseModel):
     """The toy's request."""
 
     words: str
@@ -63,12 +63,12 @@ def toy(services: Services) -> Blueprint:
         responses={200: ApiResponse(description="the drawings", body=Drawings)},
         errors=(400, 401),
         error=Problem,
-        body=Wish,
+        body=DrawRequest,
     )
     def draw() -> ResponseReturnValue:
         """Draw and wait."""
-        wish = Wish.model_validate(request.get_json())
-        body = {"prompt": wish.words, "n_iter": wish.count, "W": 64, "H": 64, "skip_grid": True}
+        wanted = DrawRequest.model_validate(request.get_json())
+        body = {"prompt": wanted.words, "n_iter": wanted.count, "W": 64, "H": 64, "skip_grid": True}
         gone = "X-Gone" in request.headers
         result = jobs.submit_and_wait(
             "txt2img", body, submitter=submitter(), abandoned=lambda: gone
@@ -156,6 +156,6 @@ def test_it_lists_the_models_and_is_in_the_openapi_document(
     reference = "#/components/schemas/"
     body = draw["requestBody"]["content"]["application/json"]["schema"]
     error = draw["responses"]["400"]["content"]["application/json"]["schema"]
-    assert body == {"$ref": f"{reference}Wish"}
+    assert body == {"$ref": f"{reference}DrawRequest"}
     assert error == {"$ref": f"{reference}Problem"}
-    assert {"Wish", "Problem", "Drawings"} <= document["components"]["schemas"].keys()
+    assert {"DrawRequest", "Problem", "Drawings"} <= document["components"]["schemas"].keys()
