@@ -1,0 +1,62 @@
+"""GET /capabilities: what a request may contain."""
+
+from dataclasses import asdict
+from typing import Any, get_args
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from api.dialects.native.response_models import Capabilities, RequestLimits, SamplerChoice
+from api.job_service import JobService
+from api.operations import ApiResponse, Operation
+from jobs.fields import PictureFormat, Precision
+from jobs.names import CONFIGS, SAMPLERS
+from jobs.schemas import SCHEMAS, Request
+
+
+def capability_routes(jobs: JobService) -> Blueprint:
+    """The route that lists the choices, limits and defaults. It needs no key."""
+    routes = Blueprint("capabilities", __name__)
+
+    @routes.get("/capabilities")
+    @Operation(
+        responses={200: ApiResponse(description="what a request may contain", body=Capabilities)},
+        errors=(503,),
+    )
+    def capabilities() -> ResponseReturnValue:
+        """Types, models, samplers, limits and defaults."""
+        served = jobs.served()
+        return Capabilities(
+            types=list(served.types),
+            models=list(served.models),
+            native_sizes=served.native_sizes,
+            max_sides={name: jobs.limits.side(size) for name, size in served.native_sizes.items()},
+            default_model=jobs.default_model,
+            loras=list(served.loras),
+            embeddings=list(served.embeddings),
+            samplers=[
+                SamplerChoice(key=sampler.key, label=sampler.label, aliases=list(sampler.aliases))
+                for sampler in SAMPLERS
+            ],
+            precisions=list(get_args(Precision)),
+            formats=list(get_args(PictureFormat)),
+            configs=list(CONFIGS),
+            limits=RequestLimits(**asdict(jobs.limits)),
+            defaults={
+                job_type: {
+                    kind: _defaults(of_types[job_type]) for kind, of_types in SCHEMAS.items()
+                }
+                for job_type in SCHEMAS["txt2img"]
+            },
+        ).model_dump()
+
+    return routes
+
+
+def _defaults(schema: type[Request]) -> dict[str, Any]:
+    """The optional fields with their defaults."""
+    return {
+        info.alias or name: info.default
+        for name, info in schema.model_fields.items()
+        if not info.is_required() and name not in ("type", "prompt")
+    }

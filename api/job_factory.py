@@ -1,0 +1,157 @@
+"""Turns the body of a request into a job: validated, its model chosen, its seed drawn."""
+
+import posixpath
+import secrets
+from dataclasses import dataclass
+from typing import Any, Self
+
+from api.backends import Backends
+from api.errors import NoWorkerForType
+from api.settings import ApiSettings
+from jobs.additions import InstalledAdditions
+from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
+from jobs.faults import safe_value
+from jobs.idempotency import IdempotentRequest
+from jobs.limits import Limits
+from jobs.models import InstalledModels, ModelChoice
+from jobs.names import JobKind, JobType, model_named
+from jobs.new_job import NewJob, new_job_id
+from jobs.prompt_files import PromptFiles
+from jobs.request import Request, parse_request
+from jobs.store import PictureStore
+from jobs.webhook_rules import WebhookRules
+from jobs.workers import Served, Workers
+
+DEFAULT_TYPE: JobType = "optimized"
+SEEDS = 2**32
+"""Drawn seeds are below it, so that every tool can read them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFactory:
+    """Validates requests against the limits, models and workers of this service.
+
+    The rules that need nothing but the request are in `jobs`.
+    """
+
+    workers: Workers
+    store: PictureStore
+    limits: Limits
+    default_model: str
+    prompt_files: PromptFiles
+    webhooks: WebhookRules
+
+    @classmethod
+    def from_settings(cls, settings: ApiSettings, backends: Backends) -> Self:
+        """The factory that the settings describe."""
+        return cls(
+            workers=backends.workers,
+            store=backends.store,
+            limits=settings.limits,
+            default_model=model_named(settings.default_model),
+            prompt_files=PromptFiles(settings.prompts_dir),
+            webhooks=settings.webhook_rules,
+        )
+
+    def new_job(
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        submitter: str,
+        idempotent: IdempotentRequest | None,
+    ) -> NewJob:
+        """The job that a body asks for.
+
+        Args:
+            kind: txt2img or img2img.
+            body: the request by the field names of `jobs.schemas`, without the API key.
+            submitter, idempotent: as of NewJob.
+
+        Raises:
+            InvalidRequest: with every fault of the body.
+            NoWorkerForType: no worker serves its type.
+        """
+        served = self.workers.served()
+        request, choice = self._parse(kind, body, served)
+        if request.type not in served.types:
+            choices = ", ".join(served.types) or "none: no worker has reported yet"
+            raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
+        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+        return NewJob(
+            job_id=new_job_id(),
+            request=request.settled(model=choice.name, seed=seed),
+            model=choice.name,
+            warnings=choice.warnings,
+            prompts=self.prompt_files.texts(request.from_file) if request.from_file else (),
+            submitter=submitter,
+            idempotent=idempotent,
+        )
+
+    def _parse(
+        self, kind: JobKind, body: dict[str, Any], served: Served
+    ) -> tuple[Request, ModelChoice]:
+        """The request and its model. Raises InvalidRequest with the faults of both."""
+        default_type = DEFAULT_TYPE
+        if served.types and DEFAULT_TYPE not in served.types:
+            default_type = served.types[0]
+        models = InstalledModels(
+            default=self.default_model, names=served.models, native_sizes=served.native_sizes
+        )
+        additions = InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
+        faults: list[Fault] = []
+        request = choice = None
+        try:
+            request = parse_request(
+                kind,
+                body,
+                limits=self.limits,
+                default_type=default_type,
+                prompt_files=self.prompt_files,
+                models=models,
+                additions=additions if served.types else None,
+            )
+        except InvalidRequest as error:
+            faults += error.faults
+        ckpt = request.ckpt if request else body.get("ckpt", "default")
+        if request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
+            try:
+                choice = models.choose(ckpt)
+            except InvalidRequest as error:
+                faults += error.faults
+        if request and (fault := self._outdir_fault(request.outdir)):
+            faults.append(fault)
+        if request and (fault := self._webhook_fault(request.webhook)):
+            faults.append(fault)
+        if faults or request is None or choice is None:
+            raise InvalidRequest(tuple(faults))
+        return request, choice
+
+    def _outdir_fault(self, outdir: str) -> Fault | None:
+        """Whether the folder leaves the output root, through a symbolic link as well."""
+        try:
+            self.store.check(posixpath.join(outdir, "picture"))
+        except UnsafeName:
+            return Fault(
+                field="outdir",
+                code="outside_output_root",
+                value=outdir,
+                problem="leaves the output folder",
+                expected="a folder below the output folder",
+            )
+        return None
+
+    def _webhook_fault(self, webhook: str | None) -> Fault | None:
+        """Whether the webhook's host resolves to an address of the internal network."""
+        if webhook is None:
+            return None
+        try:
+            self.webhooks.check(webhook)
+        except WebhookRefused as error:
+            return Fault(
+                field="webhook",
+                code="webhook_refused",
+                value=safe_value("webhook", webhook),
+                problem=error.problem,
+                expected=error.expected,
+            )
+        return None

@@ -1,0 +1,186 @@
+/* The page with the form, the shown job and the jobs of the session. */
+
+import { get, ApiError } from "./api.js";
+import { find, make } from "./dom.js";
+import { clearErrors, showError } from "./field_errors.js";
+import { base64, InitPicture, fittedSize } from "./init_picture.js";
+import { isUnfinished, Jobs } from "./jobs.js";
+import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
+import { fromPicture, picturesOf, requestOf } from "./recipe.js";
+import { bodyOf, draftOf, fillForm } from "./request.js";
+import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
+import { JobView } from "./job_view.js";
+import { showJobStrip } from "./job_strip.js";
+
+const IDEAS = ["a red dragon on a beach", "a yellow duck on grass", "a white house at night"];
+const form = find("#request");
+let options = null;
+
+const init = new InitPicture((picture) => {
+  find("#strength").hidden = !picture;
+  if (picture) {
+    const side = nativeSide(form.ckpt.value, options) ?? Math.max(form.W.value, form.H.value);
+    fillSize(fittedSize(picture, side));
+  }
+  keepDraft();
+});
+const jobView = new JobView({ recipe: useRecipe, start: startFrom });
+const jobs = new Jobs((job) => {
+  if (!job) setAddressJob(jobs.shown?.id);
+  if (!job || job === jobs.shown) jobView.show(jobs.shown, options);
+  showJobStrip(jobs.list, jobs.shown, (chosen) => jobs.show(chosen), job);
+});
+
+async function submit() {
+  if (find("#draw").disabled) return;
+  find("#draw").disabled = true;
+  clearErrors(form);
+  try {
+    const picture = init.picture;
+    const body = bodyOf(form, { fromPicture: Boolean(picture) });
+    await jobs.submit(body, picture, picture && (await base64(picture.blob)));
+    if (matchMedia("(max-width: 60rem)").matches) find("#stage").scrollIntoView();
+  } catch (error) {
+    fail(error);
+  } finally {
+    find("#draw").disabled = false;
+  }
+}
+
+function cancel() {
+  if (isUnfinished(jobs.shown) && jobs.shown) jobs.cancel(jobs.shown).catch(fail);
+}
+
+/** Fill the form with the request of a picture, and the job's init image if this tab has it. */
+function useRecipe(request, job) {
+  const kind = fromPicture(request) ? "img2img" : "txt2img";
+  if (kind === "txt2img") init.clear();
+  else if (job?.picture) init.set(job.picture);
+  fill(request);
+  if (kind === "img2img" && !init.picture) {
+    find("#drop-words").textContent = "This recipe starts from a picture: drop or choose it";
+  }
+  keepDraft();
+  find("#prompt").focus();
+}
+
+/** Use a generated picture as init image, with its prompt. */
+async function startFrom(source, request) {
+  const picture = await fetch(source).catch(() => null);
+  if (!picture?.ok) {
+    fail(new ApiError(0, "The picture is no longer there."));
+    return;
+  }
+  fill({ ...request, seed: null });
+  await init.take(await picture.blob());
+  find("#prompt").focus();
+}
+
+function fill(request) {
+  const kind = fromPicture(request) ? "img2img" : "txt2img";
+  fillForm(form, request, options.defaults[request.type]?.[kind]);
+  strength();
+  limitSize(form, options);
+}
+
+function fillSize({ W, H }) {
+  form.W.value = W;
+  form.H.value = H;
+}
+
+function fail(error) {
+  if (!(error instanceof ApiError)) throw error;
+  showError(form, error);
+}
+
+function keepDraft() {
+  if (options) rememberDraft(draftOf(form, { fromPicture: Boolean(init.picture) }));
+}
+
+function strength() {
+  find("#strength-value").textContent = Number(form.denoising_strength.value).toFixed(2);
+}
+
+function listen() {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  form.addEventListener("input", () => {
+    strength();
+    if (options) limitSize(form, options);
+    keepDraft();
+  });
+  find("#cancel").addEventListener("click", cancel);
+  find("#reset").addEventListener("click", () => {
+    const { prompt, negative_prompt } = draftOf(form, { fromPicture: false });
+    fill({ ...defaultRequest(options), prompt, negative_prompt });
+    keepDraft();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (find("dialog[open]") || event.isComposing) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "Escape") {
+      cancel();
+    }
+  });
+  window.addEventListener("hashchange", () => followAddress());
+}
+
+function showIdeas() {
+  find("#ideas").append(...IDEAS.map((idea) => {
+    const button = make("button", { type: "button", className: "quiet" }, idea);
+    button.addEventListener("click", () => {
+      form.prompt.value = idea;
+      keepDraft();
+      form.prompt.focus();
+    });
+    return button;
+  }));
+}
+
+/** Follow the address: show a job, or take a recipe or a picture from the gallery. */
+async function followAddress() {
+  const { job, recipe, picture, number } = readAddress();
+  if (job) {
+    jobs.follow(job);
+    return;
+  }
+  const id = recipe ?? picture;
+  if (!id) return;
+  setAddressJob(jobs.shown?.id);
+  try {
+    const status = await get(`/status/${encodeURIComponent(id)}?images=false`);
+    const found = picturesOf(status).find((each) => each.number === number);
+    if (!found) throw new ApiError(404, "There is no such picture.");
+    const request = requestOf(status, found);
+    if (recipe) useRecipe(request, jobs.find(id));
+    else await startFrom(found.source, request);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function begin() {
+  find("#settings").open = !matchMedia("(max-width: 60rem)").matches;
+  listen();
+  showIdeas();
+  const address = location.hash;
+  try {
+    options = await loadOptions();
+    init.maxPixels = options.limits.max_init_pixels;
+    fillChoices(form, options);
+    fill({ ...defaultRequest(options), ...rememberedDraft() });
+    strength();
+  } catch (error) {
+    fail(error);
+  }
+  jobs.restore(); // changes the address
+  if (address) history.replaceState(null, "", address);
+  await followAddress();
+  document.body.dataset.ready = "";
+}
+
+begin();
