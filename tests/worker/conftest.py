@@ -1,4 +1,4 @@
-"""A runner on a real Valkey and a real folder, with a small engine."""
+"""Execution of jobs on a real Valkey and a real folder, with a small engine."""
 
 import base64
 import io
@@ -29,19 +29,18 @@ from jobs.store import PictureStore
 from jobs.workers import Workers
 from tests.worker.small import SmallEngine
 from worker.background.lease import LeaseKeeper
-from worker.execution.engine import Engine, EngineRoom
-from worker.execution.pen import Pen
+from worker.execution.engine import Engine, EngineProvider
+from worker.execution.execute_job import execute_job
+from worker.execution.execution_context import ExecutionContext
 from worker.execution.previewer import Previewer
 from worker.execution.reporter import Reporter
-from worker.execution.runner import Runner
-from worker.execution.studio import Studio
 from worker.models.catalogue import Catalogue
 from worker.models.model_cache import ModelCache
 
 
 @dataclass
 class Bench:
-    """Everything a runner stands on, and what tests ask of it."""
+    """Records, queue, store and folders of one test, and helpers for jobs."""
 
     redis: Redis
     celery: Celery
@@ -50,7 +49,7 @@ class Bench:
     workers: Workers
     store: PictureStore
     file_cleanup: FileCleanup
-    unwell: threading.Event
+    device_failed: threading.Event
     outputs: Path
     models: Path
 
@@ -96,53 +95,42 @@ class Bench:
         return sorted(str(path.relative_to(self.outputs)) for path in found)
 
     @contextmanager
-    def runner(
+    def context(
         self,
         engine: Engine | None = None,
         catalogue: Catalogue | None = None,
         *,
         previews: bool = True,
-    ) -> Iterator[Runner]:
-        """A runner with its threads, for the length of a with block."""
-        made = engine or SmallEngine()
-        room = EngineRoom(lambda: made)
-        keeper = LeaseKeeper(self.claims, renew_seconds=0.05)
-        reporter = Reporter(self.claims)
-        previewer = Previewer(self.claims) if previews else None
-        catalogue = catalogue or Catalogue(self.models, "small")
-        pen = Pen()
-        studio = Studio(
+    ) -> Iterator[ExecutionContext]:
+        """What `execute_job` needs, with its threads running, for the length of a with block."""
+        built = engine or SmallEngine()
+        provider = EngineProvider(lambda: built)
+        context = ExecutionContext(
+            worker_id="test",
             claims=self.claims,
-            pen=pen,
             store=self.store,
             file_cleanup=self.file_cleanup,
-            model_cache=ModelCache(catalogue, room),
-            room=room,
-            reporter=reporter,
-            previewer=previewer,
+            model_cache=ModelCache(catalogue or Catalogue(self.models, "small"), provider),
+            engine=provider,
+            leases=LeaseKeeper(self.claims, renew_seconds=0.05),
+            reporter=Reporter(self.claims),
+            previewer=Previewer(self.claims) if previews else None,
+            on_device_failure=self.device_failed.set,
         )
-        runner = Runner(
-            owner="test",
-            claims=self.claims,
-            pen=pen,
-            file_cleanup=self.file_cleanup,
-            studio=studio,
-            keeper=keeper,
-            unwell=self.unwell.set,
-        )
-        threads = [thread for thread in (keeper, reporter, previewer) if thread]
+        threads = [t for t in (context.leases, context.reporter, context.previewer) if t]
         for thread in threads:
             thread.start()
         try:
-            yield runner
+            yield context
         finally:
             for thread in threads:
                 thread.stop()
 
-    def run(self, engine: Engine | None = None) -> None:
-        """Run the next standard job to its end."""
-        with self.runner(engine) as runner:
-            runner.run_next("standard")
+    def run(self, engine: Engine | None = None, jobs: int = 1) -> None:
+        """Execute the next standard jobs to their ends."""
+        with self.context(engine) as context:
+            for _ in range(jobs):
+                execute_job(context, "standard")
 
 
 def bench_on(redis_url: str, folder: Path) -> Bench:
@@ -160,7 +148,7 @@ def bench_on(redis_url: str, folder: Path) -> Bench:
         workers=Workers(redis),
         store=store,
         file_cleanup=FileCleanup(redis, store),
-        unwell=threading.Event(),
+        device_failed=threading.Event(),
         outputs=folder / "outputs",
         models=models,
     )

@@ -4,15 +4,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
 
+from jobs.inputs import InputRole
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
+from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey
 
 KILLER = "kill the worker"
@@ -81,39 +84,40 @@ class SmallEngine:
         self.inits: list[tuple[int, int]] = []
         self.doublings: list[tuple[int, int]] = []
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         return 8 * 2**30
 
-    def estimate_bytes(self, wanted: ModelKey, base: Any) -> int:
+    def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return SmallModel.nbytes
 
-    def load(self, wanted: ModelKey, on_progress: Callable[[float], object]) -> Any:
-        self.loads.append(wanted.name)
+    def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> Any:
+        self.loads.append(key.name)
         on_progress(0.5)
-        if wanted.name == SLOW:
+        if key.name == SLOW:
             time.sleep(600)
-        return SmallModel(wanted.name)
+        return SmallModel(key.name)
 
-    def with_loras(self, base: Any, wanted: ModelKey) -> Any:
-        loras = tuple((lora.name, lora.weight) for lora in wanted.loras)
+    def with_loras(self, base: Any, key: ModelKey) -> Any:
+        loras = tuple((lora.name, lora.weight) for lora in key.loras)
         return SmallModel(base.name, loras=loras)
 
-    def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
+    def prepare(self, model: Any, prompt_job: PromptJob) -> tuple[Any, tuple[str, ...]]:
         return model, ()
 
     def offloaded(self, recipe: Any) -> bool:
         return False
 
-    def kind(self, name: str, path: Path) -> str:
-        return "small"
+    def describe_model(self, name: str, path: Path) -> Any:
+        return SimpleNamespace(family="small", kind="small", native_size=64)
 
     def known_hash(self, path: Path) -> str:
         return SmallModel.hash
 
-    def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
-        assert request.kind == "txt2img" or init_image
-        if init_image:
-            self.inits.append(init_image.size)
+    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Any:
+        request = prompt_job.request
+        assert set(inputs) == set(request.inputs)
+        if "init" in inputs:
+            self.inits.append(inputs["init"].size)
         return request
 
     def generate(
@@ -155,7 +159,7 @@ class SmallEngine:
             raise self._upscaler
         return SmallModel("nearest")
 
-    def doubled(
+    def double(
         self, upscaler: Any, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
         self.doublings.append(image.size)
@@ -165,7 +169,7 @@ class SmallEngine:
             time.sleep(self._seconds)
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
 
-    def relieve(self) -> None:
+    def free_and_probe(self) -> None:
         if self.exhausted:
             raise MemoryError
         if self._broken:

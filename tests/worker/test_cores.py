@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-WAITING = "from worker.cores import sleep_soon; sleep_soon(); import torch"
+WAITING = "from worker.cores import limit_openmp_spinning; limit_openmp_spinning(); import torch"
 
 
 def shown(**environment: str) -> str:
@@ -30,7 +30,7 @@ def shown(**environment: str) -> str:
         ({"OMP_WAIT_POLICY": "PASSIVE"}, "0"),
     ],
 )
-def test_threads_sleep_soon_unless_somebody_knows_better(
+def test_threads_limit_openmp_spinning_unless_somebody_knows_better(
     environment: dict[str, str], looks: str
 ) -> None:
     said = shown(**environment)

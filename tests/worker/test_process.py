@@ -19,7 +19,7 @@ from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
 from tests.worker.receiver import SECRET, receiving
 from tests.worker.small import KILLER, LEAK, SLOW
-from worker.graceful_shutdown import LEFT_BY_ITSELF
+from worker.graceful_shutdown import EXIT_FOR_RESTART
 
 pytestmark = pytest.mark.service
 WEBHOOKS = {
@@ -147,7 +147,7 @@ def test_a_job_outlives_a_redis_that_is_killed_and_restarted(bench: Bench, tmp_p
         with started(bench, url) as handle:
             until(lambda: records.get(first.job_id).fraction > 0)
             server.terminate()
-            until(lambda: "redis is away" in handle.log.read_text())
+            until(lambda: "redis does not answer" in handle.log.read_text())
             server = ValkeyServer(port=port, **options)
             server.start()
             until(lambda: records.get(first.job_id).state.final)
@@ -212,7 +212,7 @@ def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on
     leak = bench.send(prompt=LEAK)
     good = bench.send()
     with started(bench, redis_url) as first:
-        assert first.process.wait(120) == LEFT_BY_ITSELF, first.log.read_text()
+        assert first.process.wait(120) == EXIT_FOR_RESTART, first.log.read_text()
     assert bench.status(good).state is JobState.PENDING
     with worker(bench, redis_url):
         assert bench.ended(good).state is JobState.SUCCESS
@@ -228,7 +228,7 @@ def test_a_worker_that_cannot_stop_what_it_does_leaves_all_the_same(
     with worker(bench, redis_url, SHUTDOWN_SECONDS="1") as stuck:
         job_id = bench.send(model=SLOW)
         until(lambda: bench.status(job_id).state is JobState.LOADING)
-        assert stuck.terminate() == LEFT_BY_ITSELF
+        assert stuck.terminate() == EXIT_FOR_RESTART
     status = bench.status(job_id)
     assert (status.state, status.attempts) == (JobState.PENDING, 0)
 

@@ -38,7 +38,7 @@ def test_all_slots_together_fill_the_cores(
     monkeypatch: pytest.MonkeyPatch, core_count: int, slots: int, threads: int
 ) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: core_count)
-    assert cores.threads_a_slot(slots) == threads
+    assert cores.threads_per_slot(slots) == threads
 
 
 def test_a_worker_renews_its_leases_well_before_they_run_out() -> None:

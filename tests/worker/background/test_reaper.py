@@ -22,11 +22,11 @@ def reaper(bench: Bench, woken: Woken, *, free: int = 1, grace: float = 0) -> Re
     found = Reaper(
         bench.claims,
         bench.file_cleanup,
-        wake=woken,
+        send=woken,
         free_slots=lambda: free,
         types=("standard", "optimized"),
         reap_seconds=1,
-        wake_seconds=60,
+        resend_after=60,
         grace_seconds=grace,
     )
     found._free_since = 0 if free else math.inf
@@ -93,11 +93,11 @@ def test_a_ticker_outlives_redis_and_its_own_faults(bench: Bench) -> None:
             super().__init__(
                 bench.claims,
                 bench.file_cleanup,
-                wake=Woken(),
+                send=Woken(),
                 free_slots=lambda: 1,
                 types=(),
                 reap_seconds=0.001,
-                wake_seconds=1,
+                resend_after=1,
                 grace_seconds=0,
             )
             self.faults: list[Exception] = [KeyError("x"), RecordsUnavailable("gone")]

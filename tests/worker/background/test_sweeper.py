@@ -12,7 +12,7 @@ from worker.background.sweeper import Sweeper
 
 def sweeper(bench: Bench, **keeping: int) -> Sweeper:
     expiry = Expiry(bench.redis, Keeping(**({"transient_seconds": 600} | keeping)))
-    return Sweeper(bench.redis, expiry, bench.file_cleanup, seconds=60, stray_seconds=600)
+    return Sweeper(bench.redis, expiry, bench.file_cleanup, seconds=60, orphan_grace=600)
 
 
 def drawn(bench: Bench) -> str:

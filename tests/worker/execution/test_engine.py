@@ -20,6 +20,8 @@ from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 from worker.execution.diffusion import StableDiffusion
+from worker.execution.execute_job import execute_job
+from worker.execution.prompt_jobs import PromptJob
 from worker.models.catalogue import Catalogue
 
 
@@ -65,7 +67,7 @@ def test_a_gpu_has_at_hand_what_most_jobs_want(
     request = parse_request("txt2img", {"prompt": "a cat", **asked}).settled(model="tiny", seed=1)
     for device, expected in (("cuda:0", comes), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
-        assert engine.offloaded(engine.recipe(request, None)) is expected
+        assert engine.offloaded(engine.recipe(PromptJob(request), {})) is expected
     torch.set_num_threads(threads)
 
 
@@ -86,9 +88,9 @@ def test_a_picture_is_the_same_alone_in_a_batch_and_in_iterations(
     alone = bench.submit(**ask, seed=12)
     batch = bench.submit(**ask, seed=10, n_samples=3)
     turns = bench.submit(**ask, seed=11, n_iter=2)
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         for _ in range(3):
-            runner.run_next("standard")
+            execute_job(context, "standard")
     assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, turns, 1)
 
 
@@ -108,9 +110,9 @@ def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
     ask = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
     plain = bench.submit("img2img", **ask)
     both = bench.submit("img2img", **ask, upscale=True, post_upscale=True)
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     result = bench.status(both).result
     assert result, bench.status(both).failure
     assert (result.images[0].width, result.images[0].height) == (128, 128)
@@ -128,9 +130,9 @@ def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
     (bench.models / "page.safetensors").write_text("<html>not found</html>")
     bad = bench.submit(model="page")
     good = bench.submit(model="tiny", ddim_steps=1)
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     failure = bench.status(bad).failure
     assert failure
     assert failure.code == "model_unreadable"
@@ -163,11 +165,11 @@ def test_jobs_with_and_without_additions_share_a_model_at_the_same_time(
     prompts = ("a cat", "a cat <lora:ink:0.8>", "a <shiny> cat", "a shiny cat <lora:ink:0.8>")
     alone = [bench.submit(**ask, prompt=prompt) for prompt in prompts]
     together = [bench.submit(**ask, prompt=prompt) for prompt in prompts * 2]
-    with bench.runner(engine, catalogue) as runner:
+    with bench.context(engine, catalogue) as context:
         for _ in alone:
-            runner.run_next("standard")
+            execute_job(context, "standard")
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: runner.run_next("standard"), together))
+            list(pool.map(lambda _: execute_job(context, "standard"), together))
     drawn = [pixels(bench, job) for job in alone]
     assert len(set(drawn)) == len(prompts)
     assert [pixels(bench, job) for job in together] == drawn * 2
@@ -180,9 +182,9 @@ def test_every_prompt_of_a_file_has_its_own_lora(
     single = bench.submit(model="tiny", ddim_steps=2, prompt="a cat <lora:ink:1>", seed=8)
     prompts = ("a cat", "a cat <lora:ink:1>")
     several = bench.submit(model="tiny", ddim_steps=2, prompts=prompts, seed=7)
-    with bench.runner(engine, catalogue) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine, catalogue) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     assert pixels(bench, several, 1) == pixels(bench, single)
 
 
@@ -194,9 +196,9 @@ def test_what_does_not_fit_or_is_not_there_is_said(
     wide = bench.submit(model="tiny", ddim_steps=1, prompt="a wide cat", config=config)
     lora = bench.submit(model="tiny", ddim_steps=1, prompt="<lora:oil:1>")
     token = bench.submit(model="tiny", ddim_steps=1, prompt="a <dull> cat")
-    with bench.runner(engine, catalogue) as runner:
+    with bench.context(engine, catalogue) as context:
         for _ in range(3):
-            runner.run_next("standard")
+            execute_job(context, "standard")
     assert [warning.partition(":")[0] for warning in bench.status(wide).warnings] == [
         "config",
         "embedding wide",
@@ -218,9 +220,9 @@ def test_a_requests_configuration_says_what_an_unknown_model_predicts(
         bench.submit(model="mine", ddim_steps=2, seed=1, config=name and f"scripts/{name}.yaml")
         for name in configs
     ]
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         for _ in jobs:
-            runner.run_next("standard")
+            execute_job(context, "standard")
     usual, epsilon, v, other = (pixels(bench, job) for job in jobs)
     assert usual == v == other != epsilon
     assert "does not fit the model mine" in bench.status(jobs[3]).warnings[0]
@@ -231,9 +233,9 @@ def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: Stable
     save_checkpoint(networks, TINY, bench.models / "file.safetensors", dtype=torch.float32)
     diffusers(networks, TINY, bench.models, torch.float32).rename(bench.models / "My Model")
     jobs = [bench.submit(model=name, ddim_steps=1) for name in ("My Model", "file")]
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         for _ in jobs:
-            runner.run_next("standard")
+            execute_job(context, "standard")
     assert pixels(bench, jobs[0]) == pixels(bench, jobs[1])
 
 

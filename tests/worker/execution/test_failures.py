@@ -10,7 +10,7 @@ from stable_diffusion.errors import PromptError, UnreadableModel
 from tests.png_chunks import broken_pixels
 from tests.worker.conftest import Bench
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
-from worker.execution.studio import MEMORY_RAN_OUT
+from worker.execution.execute_job import LOW_MEMORY_WARNING, execute_job
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
     bad = bench.submit(prompt="bad")
     good = bench.submit()
     engine = SmallEngine(errors={"bad": error})
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     status = bench.status(bad)
     assert status.state is JobState.FAILURE
     assert status.failure
@@ -50,26 +50,26 @@ def test_a_job_too_large_for_the_memory_is_drawn_again_with_little(bench: Bench)
     bench.run()
     status = bench.status(job_id)
     assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
-    assert status.warnings == (MEMORY_RAN_OUT,)
+    assert status.warnings == (LOW_MEMORY_WARNING,)
     assert len(bench.files()) == 1
-    assert not bench.unwell.is_set()
+    assert not bench.device_failed.is_set()
 
 
 def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) -> None:
     too_large = bench.submit("img2img", prompt=INSATIABLE, n_iter=1)
     good = bench.submit()
     engine = SmallEngine()
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        assert runner.studio.model_cache.loaded() == ()
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        assert context.model_cache.loaded() == ()
+        execute_job(context, "standard")
     status = bench.status(too_large)
     assert (status.state, status.attempts) == (JobState.FAILURE, 1)
     assert status.failure
     assert status.failure.code == "out_of_memory"
     assert bench.status(good).state is JobState.SUCCESS
     assert bench.files() == [f"outputs/txt2img-samples/{good}_0.png"]
-    assert not bench.unwell.is_set()
+    assert not bench.device_failed.is_set()
 
 
 def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
@@ -78,7 +78,7 @@ def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
     failure = bench.status(job_id).failure
     assert failure
     assert failure.code == "out_of_memory"
-    assert bench.unwell.is_set()
+    assert bench.device_failed.is_set()
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -89,7 +89,7 @@ def test_a_worker_whose_gpu_broke_says_so(bench: Bench, broken: bool) -> None:
     failure = bench.status(job_id).failure
     assert failure
     assert failure.code == "internal_error"
-    assert bench.unwell.is_set() == broken
+    assert bench.device_failed.is_set() == broken
 
 
 def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from jobs.status import JobState, Preview
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 from worker.execution.previewer import Previewer
 
 
@@ -43,9 +44,9 @@ class Watchable(SmallEngine):
 
 def test_a_running_job_shows_what_it_looks_like(bench: Bench) -> None:
     gate = threading.Event()
-    with bench.runner(SmallEngine(gate=gate)) as runner:
+    with bench.context(SmallEngine(gate=gate)) as context:
         job_id = bench.submit(ddim_steps=5)
-        job = threading.Thread(target=runner.run_next, args=["standard"])
+        job = threading.Thread(target=execute_job, args=[context, "standard"])
         job.start()
         try:
             until(lambda: previews_of(bench, job_id))
@@ -75,9 +76,9 @@ def test_previews_are_drawn_about_twice_a_second_however_fast_the_steps_are(benc
 def test_a_job_waits_for_no_preview(bench: Bench) -> None:
     engine = Watchable()
     engine.may_draw.clear()
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         job_id = bench.submit(ddim_steps=50)
-        runner.run_next("standard")
+        execute_job(context, "standard")
         state = bench.status(job_id).state
         engine.may_draw.set()
     assert state is JobState.SUCCESS
@@ -114,12 +115,11 @@ def test_no_preview_keeps_a_model_that_was_given_back(bench: Bench) -> None:
             models.append(weakref.ref(model))
             return model
 
-    with bench.runner(Remembering()) as runner:
+    with bench.context(Remembering()) as context:
         never_draws = Previewer(bench.claims)
         bench.submit()
-        studio = replace(runner.studio, previewer=never_draws)
-        replace(runner, studio=studio).run_next("standard")
-        runner.studio.model_cache.clear()
+        execute_job(replace(context, previewer=never_draws), "standard")
+        context.model_cache.clear()
         gc.collect()
         (model,) = models
         assert model() is None
@@ -128,8 +128,8 @@ def test_no_preview_keeps_a_model_that_was_given_back(bench: Bench) -> None:
 def test_without_previews_none_is_drawn(bench: Bench) -> None:
     engine = Watchable(seconds=0.02)
     job_id = bench.submit(ddim_steps=50)
-    with bench.runner(engine, previews=False) as runner:
-        runner.run_next("standard")
+    with bench.context(engine, previews=False) as context:
+        execute_job(context, "standard")
     assert bench.status(job_id).state is JobState.SUCCESS
     assert engine.drawn == 0
 

@@ -11,6 +11,7 @@ from jobs.status import JobState
 from tests.worker.conftest import Bench, until
 from tests.worker.small import SmallEngine
 from worker.errors import StopReason
+from worker.execution.execute_job import execute_job
 
 
 class Underway:
@@ -21,20 +22,20 @@ class Underway:
         self.gate = threading.Event()
         self.engine = SmallEngine(gate=self.gate)
         self.reason: StopReason | None = None
-        self._context = bench.runner(self.engine)
-        self.runner = self._context.__enter__()
+        self._threads = bench.context(self.engine)
+        self.context = self._threads.__enter__()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self.engine.started.wait(30)
 
     def _run(self) -> None:
-        self.reason = self.runner.run_next("standard")
+        self.reason = execute_job(self.context, "standard")
 
     def go_on(self) -> None:
         self.gate.set()
         self._thread.join(30)
         assert not self._thread.is_alive()
-        self._context.__exit__(None, None, None)
+        self._threads.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_cancelled_job_stops_at_the_next_evaluation_and_stores_nothing(
 ) -> None:
     job = underway(ddim_steps=1000)
     bench.records.cancel(job.job_id)
-    until(lambda: any(running._reason for running in job.runner.keeper.running()))
+    until(lambda: any(running._reason for running in job.context.leases.running()))
     job.go_on()
     assert job.reason is StopReason.CANCELLED
     assert bench.status(job.job_id).state is JobState.CANCELLED
@@ -90,7 +91,7 @@ def test_a_worker_that_leaves_hands_its_job_back(
     bench: Bench, underway: Callable[..., Underway]
 ) -> None:
     job = underway()
-    job.runner.keeper.stop_all(StopReason.HAND_BACK)
+    job.context.leases.stop_all(StopReason.HAND_BACK)
     job.go_on()
     assert job.reason is StopReason.HAND_BACK
     status = bench.status(job.job_id)
@@ -166,7 +167,7 @@ def test_an_ending_is_written_once_redis_is_back(
             raise failures.pop()
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("worker.execution.pen._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("worker.execution.endings._RETRY_SECONDS", 0.01)
     monkeypatch.setattr(bench.claims, "finish", finish)
     bench.run()
     assert bench.status(job_id).state is JobState.SUCCESS

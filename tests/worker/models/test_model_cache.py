@@ -1,4 +1,4 @@
-"""The model_cache, with a maker that counts: loans, room, turns, and what failure leaves behind."""
+"""The model cache with a loader that counts: loans, memory, the queue, and failed loading."""
 
 import gc
 import random
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stable_diffusion.prompt.grammar import loras_of
 from tests.worker.conftest import until
 from tests.worker.small import SmallModel
 from worker.errors import UnknownLora, UnknownModel
@@ -22,7 +23,7 @@ from worker.models.model_key import ModelKey
 NAMES = ("one", "two", "three", "four")
 
 
-class Maker:
+class CountingLoader:
     """Models of one byte each. Loads slowly, counts, and notices what is loaded twice at once."""
 
     def __init__(self, budget: int = 2, seconds: float = 0.0) -> None:
@@ -38,21 +39,21 @@ class Maker:
     def budget(self) -> int:
         return self._budget
 
-    def estimate_bytes(self, wanted: ModelKey, base: Any) -> int:
+    def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return 1
 
-    def make(self, wanted: ModelKey, base: Any, watch: Callable[[float], object]) -> Any:
-        assert wanted not in self._loading, "loaded twice at once"
-        self._loading.add(wanted)
-        self.loads.append(wanted.name)
-        watch(0.5)
+    def load(self, key: ModelKey, base: Any, on_progress: Callable[[float], object]) -> Any:
+        assert key not in self._loading, "loaded twice at once"
+        self._loading.add(key)
+        self.loads.append(key.name)
+        on_progress(0.5)
         time.sleep(self._seconds)
         self.gate.wait(30)
-        self._loading.remove(wanted)
-        if wanted.name in self.broken:
-            raise OSError(f"{wanted.name} is broken")
-        added = tuple((lora.name, lora.weight) for lora in wanted.loras)
-        model = SmallModel(wanted.name, nbytes=1, loras=added)
+        self._loading.remove(key)
+        if key.name in self.broken:
+            raise OSError(f"{key.name} is broken")
+        added = tuple((lora.name, lora.weight) for lora in key.loras)
+        model = SmallModel(key.name, nbytes=1, loras=added)
         self.living.add(model)
         return model
 
@@ -68,7 +69,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 
 def borrow(model_cache: ModelCache, name: str, prompt: str = "") -> Any:
-    with model_cache.borrow(name, prompt) as model:
+    with model_cache.borrow(name, loras_of(prompt)) as model:
         return model
 
 
@@ -77,39 +78,39 @@ def loras(model: Any) -> tuple[tuple[str, float], ...]:
 
 
 def test_a_model_is_loaded_once_and_borrowed_many_times(catalogue: Catalogue) -> None:
-    maker = Maker()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
     with model_cache.borrow("one") as first, model_cache.borrow("default") as second:
         assert first is second
     borrow(model_cache, "one")
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
     assert model_cache.loaded() == ("one",)
 
 
 def test_all_who_ask_at_once_wait_for_one_loading_and_see_how_far_it_is(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker()
-    maker.gate.clear()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    loader.gate.clear()
+    model_cache = ModelCache(catalogue, loader)
     told: list[float] = []
 
     def ask(_: int) -> Any:
-        with model_cache.borrow("one", watch=told.append) as model:
+        with model_cache.borrow("one", on_progress=told.append) as model:
             return model
 
     with ThreadPoolExecutor(8) as pool:
         models = pool.map(ask, range(8))
         # the one who loads is told once, the others while they wait
         until(lambda: told.count(0.5) >= 8)
-        maker.gate.set()
+        loader.gate.set()
         found = list(models)
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
     assert all(model is found[0] for model in found)
 
 
 def test_the_least_recently_borrowed_model_leaves_first(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker())
+    model_cache = ModelCache(catalogue, CountingLoader())
     for name in ("one", "two", "one", "three"):
         borrow(model_cache, name)
     assert model_cache.loaded() == ("one", "three")
@@ -117,23 +118,23 @@ def test_the_least_recently_borrowed_model_leaves_first(catalogue: Catalogue) ->
 
 
 def test_what_left_the_shelf_leaves_the_memory(catalogue: Catalogue) -> None:
-    maker = Maker(budget=1)
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(budget=1)
+    model_cache = ModelCache(catalogue, loader)
     for name in NAMES:
         borrow(model_cache, name)
     gc.collect()
-    assert [model.name for model in maker.living] == ["four"]
+    assert [model.name for model in loader.living] == ["four"]
 
 
 def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None:
-    maker = Maker(budget=1)
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(budget=1)
+    model_cache = ModelCache(catalogue, loader)
     waiting = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         with model_cache.borrow("one") as model:
 
             def wait_for_two() -> Any:
-                with model_cache.borrow("two", watch=lambda _share: waiting.set()) as other:
+                with model_cache.borrow("two", on_progress=lambda _share: waiting.set()) as other:
                     return other
 
             two = pool.submit(wait_for_two)
@@ -145,7 +146,7 @@ def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None
 
 
 def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
     over = threading.Event()
 
     def keep_busy(_: int) -> None:
@@ -165,13 +166,13 @@ def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: C
 
 
 def test_a_model_larger_than_the_budget_is_lent_alone(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=0))
+    model_cache = ModelCache(catalogue, CountingLoader(budget=0))
     assert borrow(model_cache, "one").name == "one"
     assert model_cache.loaded() == ()
 
 
 def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
 
     def give_up(_share: float) -> None:
         raise TimeoutError
@@ -179,7 +180,7 @@ def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) ->
     with (
         model_cache.borrow("one"),
         pytest.raises(TimeoutError),
-        model_cache.borrow("two", watch=give_up),
+        model_cache.borrow("two", on_progress=give_up),
     ):
         pass
     assert model_cache.loaded() == ("one",)
@@ -189,32 +190,32 @@ def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) ->
 def test_a_job_that_is_stopped_while_it_loads_does_not_fail_those_who_wait(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker()
-    maker.gate.clear()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    loader.gate.clear()
+    model_cache = ModelCache(catalogue, loader)
 
     def stopped(_share: float) -> None:
         raise TimeoutError
 
     def load_for_all() -> Any:
-        with model_cache.borrow("one", watch=stopped) as model:
+        with model_cache.borrow("one", on_progress=stopped) as model:
             return model
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(load_for_all)
-        until(lambda: maker.loads)
+        until(lambda: loader.loads)
         second = pool.submit(borrow, model_cache, "one")
-        maker.gate.set()
+        loader.gate.set()
         assert first.result(30) is second.result(30)
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
 
 
 def test_a_failed_loading_is_told_to_all_who_wait_and_leaves_no_trace(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker(seconds=0.1)
-    maker.broken.add("one")
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(seconds=0.1)
+    loader.broken.add("one")
+    model_cache = ModelCache(catalogue, loader)
     told: list[BaseException] = []
 
     def ask() -> None:
@@ -230,12 +231,12 @@ def test_a_failed_loading_is_told_to_all_who_wait_and_leaves_no_trace(
         thread.join()
     assert len(told) == 4
     assert (model_cache.loaded(), model_cache.nbytes()) == ((), 0)
-    maker.broken.clear()
+    loader.broken.clear()
     assert borrow(model_cache, "one").name == "one"
 
 
 def test_an_error_of_the_borrower_gives_the_model_back(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
     with pytest.raises(RuntimeError), model_cache.borrow("one"):
         raise RuntimeError("the job failed")
     borrow(model_cache, "two")
@@ -243,44 +244,44 @@ def test_an_error_of_the_borrower_gives_the_model_back(catalogue: Catalogue) -> 
 
 
 def test_a_model_with_loras_stands_beside_the_one_without(catalogue: Catalogue) -> None:
-    maker = Maker(budget=4)
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(budget=4)
+    model_cache = ModelCache(catalogue, loader)
     with (
-        model_cache.borrow("one", "a cat <lora:ink:0.8>") as inked,
-        model_cache.borrow("one", "a cat") as plain,
-        model_cache.borrow("one", "a dog <lora:ink:0.5> <lora:ink:0.3>") as same,
-        model_cache.borrow("one", "<lora:ink:-1>") as other,
+        model_cache.borrow("one", loras_of("a cat <lora:ink:0.8>")) as inked,
+        model_cache.borrow("one", loras_of("a cat")) as plain,
+        model_cache.borrow("one", loras_of("<lora:ink:0.5> <lora:ink:0.3>")) as same,
+        model_cache.borrow("one", loras_of("<lora:ink:-1>")) as other,
     ):
         assert loras(plain) == ()
         assert loras(inked) == (("ink", pytest.approx(0.8)),)
         assert loras(other) == (("ink", -1.0),)
         assert same is inked
-    assert maker.loads == ["one"] * 3
+    assert loader.loads == ["one"] * 3
     assert model_cache.loaded() == ("one",)
 
 
 def test_a_model_stays_as_long_as_one_with_its_weights(catalogue: Catalogue) -> None:
-    maker = Maker(budget=2)
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(budget=2)
+    model_cache = ModelCache(catalogue, loader)
     borrow(model_cache, "one", "<lora:ink>")
     borrow(model_cache, "two")
     # the one with the LoRA went first, else nothing could have
     borrow(model_cache, "one")
-    assert maker.loads == ["one", "one", "two"]
+    assert loader.loads == ["one", "one", "two"]
 
 
 def test_a_file_that_was_replaced_is_loaded_anew(catalogue: Catalogue, tmp_path: Path) -> None:
-    maker = Maker()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
     first = borrow(model_cache, "one")
     (tmp_path / "one.safetensors").write_bytes(b"another")
     assert borrow(model_cache, "one") is not first
-    assert maker.loads == ["one", "one"]
+    assert loader.loads == ["one", "one"]
     assert model_cache.nbytes() == 1
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker())
+    model_cache = ModelCache(catalogue, CountingLoader())
     with pytest.raises(UnknownModel, match=r"'sd99' here; installed: .*one"):
         borrow(model_cache, "sd99")
     with pytest.raises(UnknownLora, match="'oil' here; installed: ink"):
@@ -289,8 +290,8 @@ def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogu
 
 def hammered(catalogue: Catalogue, seconds: float) -> None:
     """Eight threads on four models, with and without a LoRA, and room for two."""
-    maker = Maker(budget=2, seconds=0.001)
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader(budget=2, seconds=0.001)
+    model_cache = ModelCache(catalogue, loader)
     until_then = time.monotonic() + seconds
 
     def hammer(seed: int) -> int:
@@ -298,7 +299,7 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
         turns = 0
         while time.monotonic() < until_then:
             name, prompt = rng.choice(NAMES), rng.choice(("", "<lora:ink>"))
-            with model_cache.borrow(name, prompt) as model:
+            with model_cache.borrow(name, loras_of(prompt)) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
                 time.sleep(rng.random() / 500)
             turns += 1
@@ -310,11 +311,11 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
     assert model_cache.nbytes() <= 2
     assert not model_cache._queue
     assert not model_cache._borrowers
-    assert sum(place.loans for place in model_cache._places.values()) == sum(
-        place.base is not None for place in model_cache._places.values()
+    assert sum(entry.loans for entry in model_cache._entries) == sum(
+        entry.base is not None for entry in model_cache._entries
     )
     gc.collect()
-    assert len(maker.living) == len(model_cache._places)
+    assert len(loader.living) == len(model_cache._entries)
 
 
 def test_eight_threads_on_four_models_with_room_for_two(catalogue: Catalogue) -> None:

@@ -11,6 +11,7 @@ from jobs.status import JobState
 from stable_diffusion.errors import UnreadableModel
 from tests.worker.conftest import Bench, png
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 
 
 def sizes(bench: Bench, job_id: str) -> list[tuple[int, int]]:
@@ -84,8 +85,8 @@ def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, switch: str) -> 
     engine = SmallEngine(seconds=0.01, tiles=20_000)
     asked: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, switch: True}
     job_id = bench.submit("img2img", **asked)
-    with bench.runner(engine) as runner:
-        at_work = threading.Thread(target=runner.run_next, args=["standard"])
+    with bench.context(engine) as context:
+        at_work = threading.Thread(target=execute_job, args=[context, "standard"])
         at_work.start()
         assert engine.upscaling.wait(60)
         bench.records.cancel(job_id)

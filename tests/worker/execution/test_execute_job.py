@@ -10,6 +10,7 @@ from jobs.status import JobState
 from stable_diffusion.errors import PromptError
 from tests.worker.conftest import Bench
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 
 
 def opened(bench: Bench, name: str) -> Image.Image:
@@ -108,5 +109,5 @@ def test_what_cannot_be_honoured_is_said(bench: Bench) -> None:
 
 
 def test_a_wake_up_call_with_nothing_to_do_does_nothing(bench: Bench) -> None:
-    with bench.runner() as runner:
-        assert runner.run_next("standard") is None
+    with bench.context() as context:
+        assert execute_job(context, "standard") is None
