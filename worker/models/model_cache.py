@@ -14,34 +14,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from stable_diffusion.prompt.grammar import LoraTag
 from worker.models.cache_entries import Borrower, CacheEntries, CacheEntry
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import ModelKey
+from worker.models.model_loader import ModelLoader, OnProgress
 
 if TYPE_CHECKING:
     from stable_diffusion.model import Model
 
 _POLL_SECONDS = 0.1
-OnProgress = Callable[[float], object]
-
-
-class ModelLoader(Protocol):
-    """Loads the models of a cache."""
-
-    def budget(self) -> int:
-        """How many bytes the models of the cache may take."""
-        ...
-
-    def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
-        """About how many bytes a model will need; may raise what loading it would."""
-        ...
-
-    def load(self, key: ModelKey, base: "Model | None", on_progress: OnProgress) -> "Model":
-        """Load a model, or add LoRAs to its `base`."""
-        ...
 
 
 class ModelCache:

@@ -38,19 +38,24 @@ def models(tmp_path: Path) -> Path:
 
 
 def pull(hub: Hub, models: Path, source: Source = SOURCE) -> Path:
-    offer = pulling.find(source, hub.url)
+    remote = pulling.find(source, hub.url)
     kept = Fingerprints(models.parent / "fingerprints.json")
-    return pulling.pull("sd15", offer, models, kept, prediction=source.prediction, endpoint=hub.url)
+    return pulling.pull(
+        "sd15", remote, models, kept, prediction=source.prediction, endpoint=hub.url
+    )
 
 
 def test_a_model_comes_whole_under_its_name_with_a_note(hub: Hub, models: Path) -> None:
     path = pull(hub, models)
     assert path == models / "sd15.safetensors"
     assert path.read_bytes() == PATH.read_bytes()
-    offer = pulling.recorded(path)
-    assert offer
-    assert (offer.repository, offer.sha256) == (REPOSITORY, hub.checksum(f"{REPOSITORY}/{FILE}"))
-    assert Fingerprints(models.parent / "fingerprints.json").known(path) == offer.sha256
+    remote = pulling.recorded(path)
+    assert remote
+    assert (remote.repository, remote.sha256) == (
+        REPOSITORY,
+        hub.checksum(f"{REPOSITORY}/{FILE}"),
+    )
+    assert Fingerprints(models.parent / "fingerprints.json").known(path) == remote.sha256
     assert sorted(file.name for file in models.iterdir()) == [
         "sd15.safetensors",
         "sd15.safetensors.source.json",
