@@ -102,7 +102,8 @@ def check(
         _fail(error)
     if remote and remote.sha256 != fingerprint:
         _fail(
-            f"{path.name} differs from the file that was pulled from {remote.repository}: it was changed since"
+            f"{path.name} differs from the file that was pulled from {remote.repository}: it was "
+            "changed since"
         )
     table = Table.grid(padding=(0, 2))
     table.add_row("name", model_named(path.name))

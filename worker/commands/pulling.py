@@ -106,8 +106,8 @@ def pull(
     if partial.stat().st_size != remote.bytes or remote.sha256 not in ("", checksum):
         partial.unlink()
         raise PullFailed(
-            f"{name}: the file is not what {remote.repository} says it has (SHA-256 {checksum}, not "
-            f"{remote.sha256 or 'known'}); it was deleted: pull again"
+            f"{name}: the file is not what {remote.repository} says it has (SHA-256 {checksum}, "
+            f"not {remote.sha256 or 'known'}); it was deleted: pull again"
         )
     path = models_dir / f"{name}{Path(remote.file).suffix}"
     note = asdict(remote) | {"sha256": checksum}
