@@ -77,13 +77,13 @@ class Bench:
         return job.job_id
 
     def send(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
-        """Submit a job and wake a worker, as the API does."""
+        """Submit a job and send its message, as the API does."""
         job_id = self.submit(kind, model, **body)
         assert submit(self.celery, job_id, self.status(job_id).type)
         return job_id
 
     def ended(self, job_id: str) -> JobStatus:
-        """The status of a job once it has ended."""
+        """Wait for the end of a job, and return its status."""
         until(lambda: self.status(job_id).state.final)
         return self.status(job_id)
 
@@ -134,7 +134,7 @@ class Bench:
 
 
 def bench_on(redis_url: str, folder: Path) -> Bench:
-    """A bench on a Redis, with models and pictures in a folder."""
+    """A bench on a Redis, with models and images in a folder."""
     redis = connect(redis_url)
     models = folder / "models"
     models.mkdir()
@@ -165,9 +165,9 @@ def png(image: Image.Image) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def until(happened: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until something is so; fail when it does not become so in time."""
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Wait until a condition holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)

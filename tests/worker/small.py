@@ -1,4 +1,4 @@
-"""A small engine behind the worker's seam: plain colours instead of networks."""
+"""An engine without networks behind the worker's `Engine` protocol: it makes plain colours."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey
 
 KILLER = "kill the worker"
-GREEDY = "more than there is room for at once"
-INSATIABLE = "more than there is room for"
+GREEDY = "needs more memory than there is, except in low-memory mode"
+INSATIABLE = "needs more memory than there is"
 SLOW = "slow"
 """The name of a model that takes minutes to load."""
-LEAK = "take all the memory there is, for good"
+LEAK = "takes all memory and never frees it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,17 @@ class SmallPicture:
 
 
 class SmallEngine:
-    """Does in `seconds` an evaluation what the real one does in more.
+    """Needs `seconds` for an evaluation.
 
-    A gate, when given, holds every job after its first evaluation until it is opened. The prompt
-    `KILLER` ends the process as the kernel does when memory runs out; `GREEDY` finds no memory
-    unless it is drawn with little, `INSATIABLE` never does, and after `LEAK` nobody does; one that
-    names an error raises it.
-    Pictures are doubled in `tiles` tiles, with an upscaler that may be an error, too.
+    Args:
+        gate: holds every job after its first evaluation until it is set.
+        errors: raised for the prompts that are its keys.
+        tiles: in which an image is doubled.
+        upscaler: raised in place of loading one.
+        broken: raised by `free_and_probe`.
+
+    The prompt `KILLER` kills the process, as the kernel does without memory. `GREEDY` runs out of
+    memory except in low-memory mode, `INSATIABLE` always, and after `LEAK` every probe fails.
     """
 
     device = "cpu"
@@ -148,8 +152,8 @@ class SmallEngine:
                 self.started.set()
                 if self._gate is not None:
                     self._gate.wait(30)
-            for place in range(request.n_samples):
-                index = iteration * request.n_samples + place
+            for position in range(request.n_samples):
+                index = iteration * request.n_samples + position
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
                 yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)

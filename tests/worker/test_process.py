@@ -1,4 +1,4 @@
-"""Real `celery worker` processes: what happens when they die, leave, freeze or start too early."""
+"""Real `celery worker` processes that are killed, terminated, frozen or started before Redis."""
 
 import signal
 import time
@@ -28,7 +28,7 @@ WEBHOOKS = {
     "WEBHOOK_ALLOW_HTTP": "true",
 }
 
-LONG = 30  # steps of a tenth of a second
+LONG = 30  # steps of 0.1 s
 
 
 def running(bench: Bench, job_id: str) -> bool:
@@ -69,7 +69,7 @@ def test_when_a_worker_is_killed_the_next_one_finishes_its_job(
     with worker(bench, redis_url):
         status = bench.ended(job_id)
     assert (status.state, status.attempts) == (JobState.SUCCESS, 2)
-    # what the first worker had drawn is not left over either
+    # the images of the first worker are deleted too
     assert bench.files() == [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
 
 
@@ -86,7 +86,7 @@ def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_u
         assert bench.ended(job_id).state is JobState.SUCCESS
 
 
-def test_a_worker_that_leaves_finishes_what_the_grace_allows(bench: Bench, redis_url: str) -> None:
+def test_a_job_that_ends_within_the_grace_period_is_finished(bench: Bench, redis_url: str) -> None:
     with worker(bench, redis_url, SHUTDOWN_GRACE_SECONDS="20") as first:
         job_id = bench.send(ddim_steps=10)
         waiting = bench.send()
@@ -206,7 +206,7 @@ def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there
             until(lambda: "worker ready" in early.log.read_text())
 
 
-def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on(
+def test_a_worker_without_memory_exits_and_its_successor_continues(
     bench: Bench, redis_url: str
 ) -> None:
     leak = bench.send(prompt=LEAK)
@@ -221,7 +221,7 @@ def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on
     assert failure.code == "out_of_memory"
 
 
-def test_a_worker_that_cannot_stop_what_it_does_leaves_all_the_same(
+def test_a_worker_exits_in_time_although_loading_cannot_be_stopped(
     bench: Bench, redis_url: str
 ) -> None:
     (bench.models / f"{SLOW}.safetensors").touch()
@@ -233,33 +233,33 @@ def test_a_worker_that_cannot_stop_what_it_does_leaves_all_the_same(
     assert (status.state, status.attempts) == (JobState.PENDING, 0)
 
 
-def test_a_message_outlives_the_worker_that_was_delivering_it(bench: Bench, redis_url: str) -> None:
+def test_a_webhook_survives_the_worker_that_was_delivering_it(bench: Bench, redis_url: str) -> None:
     with receiving(hangs=True) as receiver:
         with worker(bench, redis_url, **WEBHOOKS) as first:
             job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
-            assert receiver.asked.acquire(timeout=120)
+            assert receiver.requests.acquire(timeout=120)
             first.kill()
-        bench.redis.zadd(keys.DELIVERIES, {f"{job_id}.started": 0})  # its time is up
-        receiver.goes_on.set()
+        bench.redis.zadd(keys.DELIVERIES, {f"{job_id}.started": 0})  # its lease expires
+        receiver.released.set()
         with worker(bench, redis_url, **WEBHOOKS):
             until(lambda: "job.finished" in receiver.events)
             until(lambda: "job.started" in receiver.events)
             until(lambda: not bench.redis.exists(keys.DELIVERIES))
 
 
-def test_a_worker_that_leaves_waits_for_no_receiver(bench: Bench, redis_url: str) -> None:
+def test_a_shutdown_waits_for_no_webhook_receiver(bench: Bench, redis_url: str) -> None:
     with receiving(hangs=True) as receiver:
         with worker(bench, redis_url, WEBHOOK_TIMEOUT_SECONDS="600", **WEBHOOKS) as first:
             job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
-            assert receiver.asked.acquire(timeout=120)
+            assert receiver.requests.acquire(timeout=120)
             assert first.terminate() == 0
         assert bench.status(job_id).state is JobState.PENDING
-        receiver.goes_on.set()
+        receiver.released.set()
         with worker(bench, redis_url, **WEBHOOKS):
             until(lambda: {"job.started", "job.finished"} <= set(receiver.events))
 
 
-def test_workers_sweep_what_is_expired(bench: Bench, redis_url: str) -> None:
+def test_workers_delete_expired_images(bench: Bench, redis_url: str) -> None:
     with worker(bench, redis_url, SWEEP_SECONDS="0.2", OUTPUTS_TTL_SECONDS="1"):
         job_id = bench.send("img2img", n_iter=1)
         assert bench.ended(job_id).state is JobState.SUCCESS

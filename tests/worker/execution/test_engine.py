@@ -1,4 +1,4 @@
-"""The real engine behind the worker's seam, with a tiny model of random weights."""
+"""The real engine behind the worker's `Engine` protocol, with a tiny model of random weights."""
 
 import io
 from collections.abc import Iterator
@@ -53,25 +53,27 @@ def pixels(bench: Bench, job_id: str, index: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("asked", "comes"),
+    ("parameters", "offloaded"),
     [
         ({"type": "standard"}, False),
         ({"type": "standard", "precision": "full"}, True),
         ({"type": "optimized"}, True),
     ],
 )
-def test_a_gpu_has_at_hand_what_most_jobs_want(
-    tmp_path: Path, asked: dict[str, str], comes: bool
+def test_a_gpu_offloads_models_for_optimized_and_full_precision(
+    tmp_path: Path, parameters: dict[str, str], offloaded: bool
 ) -> None:
     threads = torch.get_num_threads()
-    request = parse_request("txt2img", {"prompt": "a cat", **asked}).settled(model="tiny", seed=1)
-    for device, expected in (("cuda:0", comes), ("cpu", False)):
+    request = parse_request("txt2img", {"prompt": "a cat", **parameters}).settled(
+        model="tiny", seed=1
+    )
+    for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
         assert engine.offloaded(engine.recipe(PromptJob(request), {})) is expected
     torch.set_num_threads(threads)
 
 
-def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> None:
+def test_a_prompt_becomes_an_image(bench: Bench, engine: StableDiffusion) -> None:
     job_id = bench.submit(model="tiny", prompt="a ((red)) cat", ddim_steps=3, H=64, W=128)
     bench.run(engine)
     result = bench.status(job_id).result
@@ -81,20 +83,20 @@ def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> No
     assert "red" in str(result.prompt)
 
 
-def test_a_picture_is_the_same_alone_in_a_batch_and_in_iterations(
+def test_an_image_is_the_same_alone_in_a_batch_and_in_iterations(
     bench: Bench, engine: StableDiffusion
 ) -> None:
-    ask = {"model": "tiny", "ddim_steps": 3, "sampler": "k_euler_a"}
-    alone = bench.submit(**ask, seed=12)
-    batch = bench.submit(**ask, seed=10, n_samples=3)
-    turns = bench.submit(**ask, seed=11, n_iter=2)
+    body = {"model": "tiny", "ddim_steps": 3, "sampler": "k_euler_a"}
+    alone = bench.submit(**body, seed=12)
+    batch = bench.submit(**body, seed=10, n_samples=3)
+    iterations = bench.submit(**body, seed=11, n_iter=2)
     with bench.context(engine) as context:
         for _ in range(3):
             execute_job(context, "standard")
-    assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, turns, 1)
+    assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, iterations, 1)
 
 
-def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> None:
+def test_an_image_becomes_another(bench: Bench, engine: StableDiffusion) -> None:
     job_id = bench.submit(
         "img2img", model="tiny", ddim_steps=4, denoising_strength=0.5, n_iter=2, sampler="plms"
     )
@@ -104,12 +106,12 @@ def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> Non
     assert (result.steps, result.executed_steps, len(result.images)) == (4, 2, 2)
 
 
-def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
+def test_the_shipped_upscaler_works_before_and_after_sampling(
     bench: Bench, engine: StableDiffusion
 ) -> None:
-    ask = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
-    plain = bench.submit("img2img", **ask)
-    both = bench.submit("img2img", **ask, upscale=True, post_upscale=True)
+    body = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
+    plain = bench.submit("img2img", **body)
+    both = bench.submit("img2img", **body, upscale=True, post_upscale=True)
     with bench.context(engine) as context:
         execute_job(context, "standard")
         execute_job(context, "standard")
@@ -120,11 +122,11 @@ def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
         Image.frombytes("RGB", (side, side), pixels(bench, job_id)).resize((16, 16))
         for side, job_id in ((64, plain), (128, both))
     )
-    # the same picture: its colours, a sixteenth of it at a time
+    # the same image, compared by the mean colours of 16 x 16 cells
     assert numpy.abs(numpy.asarray(small, int) - numpy.asarray(large, int)).mean() < 20
 
 
-def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
+def test_a_file_that_is_no_model_fails_only_its_own_jobs(
     bench: Bench, engine: StableDiffusion
 ) -> None:
     (bench.models / "page.safetensors").write_text("<html>not found</html>")
@@ -157,22 +159,22 @@ def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
     return StableDiffusion("cpu", 1, upscalers, catalogue=catalogue), catalogue
 
 
-def test_jobs_with_and_without_additions_share_a_model_at_the_same_time(
+def test_jobs_with_and_without_loras_and_embeddings_share_a_model(
     bench: Bench, additions: tuple[StableDiffusion, Catalogue]
 ) -> None:
     engine, catalogue = additions
-    ask = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
+    body = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
     prompts = ("a cat", "a cat <lora:ink:0.8>", "a <shiny> cat", "a shiny cat <lora:ink:0.8>")
-    alone = [bench.submit(**ask, prompt=prompt) for prompt in prompts]
-    together = [bench.submit(**ask, prompt=prompt) for prompt in prompts * 2]
+    alone = [bench.submit(**body, prompt=prompt) for prompt in prompts]
+    together = [bench.submit(**body, prompt=prompt) for prompt in prompts * 2]
     with bench.context(engine, catalogue) as context:
         for _ in alone:
             execute_job(context, "standard")
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: execute_job(context, "standard"), together))
-    drawn = [pixels(bench, job) for job in alone]
-    assert len(set(drawn)) == len(prompts)
-    assert [pixels(bench, job) for job in together] == drawn * 2
+    images = [pixels(bench, job) for job in alone]
+    assert len(set(images)) == len(prompts)
+    assert [pixels(bench, job) for job in together] == images * 2
 
 
 def test_every_prompt_of_a_file_has_its_own_lora(
@@ -188,7 +190,7 @@ def test_every_prompt_of_a_file_has_its_own_lora(
     assert pixels(bench, several, 1) == pixels(bench, single)
 
 
-def test_what_does_not_fit_or_is_not_there_is_said(
+def test_additions_that_do_not_fit_are_warnings_and_missing_ones_failures(
     bench: Bench, additions: tuple[StableDiffusion, Catalogue]
 ) -> None:
     engine, catalogue = additions
@@ -210,7 +212,7 @@ def test_what_does_not_fit_or_is_not_there_is_said(
     ]
 
 
-def test_a_requests_configuration_says_what_an_unknown_model_predicts(
+def test_config_sets_the_prediction_type_of_an_unknown_model(
     bench: Bench, engine: StableDiffusion
 ) -> None:
     tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
@@ -228,7 +230,7 @@ def test_a_requests_configuration_says_what_an_unknown_model_predicts(
     assert "does not fit the model mine" in bench.status(jobs[3]).warnings[0]
 
 
-def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: StableDiffusion) -> None:
+def test_a_folder_in_diffusers_layout_is_a_model(bench: Bench, engine: StableDiffusion) -> None:
     networks = random_networks(TINY)
     save_checkpoint(networks, TINY, bench.models / "file.safetensors", dtype=torch.float32)
     diffusers(networks, TINY, bench.models, torch.float32).rename(bench.models / "My Model")
@@ -240,7 +242,7 @@ def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: Stable
 
 
 @pytest.mark.service
-def test_a_real_worker_draws_with_the_real_engine(bench: Bench, redis_url: str) -> None:
+def test_a_worker_process_generates_with_the_real_engine(bench: Bench, redis_url: str) -> None:
     first = bench.send(model="tiny", ddim_steps=2, device="cuda")
     with worker(bench, redis_url, "worker.app", DEFAULT_MODEL="tiny"):
         status = bench.ended(first)

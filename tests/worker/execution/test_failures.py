@@ -1,4 +1,4 @@
-"""A job that cannot be drawn says why, and the worker goes on."""
+"""Why jobs fail, and that the worker continues."""
 
 import base64
 
@@ -27,7 +27,7 @@ from worker.execution.execute_job import LOW_MEMORY_WARNING, execute_job
         (KeyError("/secret/path"), "internal_error"),
     ],
 )
-def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
+def test_a_failed_job_has_a_code_and_the_worker_continues(
     bench: Bench, error: Exception, code: str
 ) -> None:
     bad = bench.submit(prompt="bad")
@@ -45,7 +45,7 @@ def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
     assert [name for name in bench.files() if bad in name] == []
 
 
-def test_a_job_too_large_for_the_memory_is_drawn_again_with_little(bench: Bench) -> None:
+def test_a_job_too_large_for_the_memory_is_retried_in_low_memory_mode(bench: Bench) -> None:
     job_id = bench.submit(prompt=GREEDY)
     bench.run()
     status = bench.status(job_id)
@@ -55,7 +55,7 @@ def test_a_job_too_large_for_the_memory_is_drawn_again_with_little(bench: Bench)
     assert not bench.device_failed.is_set()
 
 
-def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) -> None:
+def test_a_job_too_large_even_then_fails_and_its_model_is_evicted(bench: Bench) -> None:
     too_large = bench.submit("img2img", prompt=INSATIABLE, n_iter=1)
     good = bench.submit()
     engine = SmallEngine()
@@ -72,7 +72,7 @@ def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) 
     assert not bench.device_failed.is_set()
 
 
-def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
+def test_a_worker_without_any_memory_reports_a_device_failure(bench: Bench) -> None:
     job_id = bench.submit(prompt=LEAK)
     bench.run()
     failure = bench.status(job_id).failure
@@ -82,7 +82,7 @@ def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_a_worker_whose_gpu_broke_says_so(bench: Bench, broken: bool) -> None:
+def test_a_broken_gpu_is_reported_as_a_device_failure(bench: Bench, broken: bool) -> None:
     error = RuntimeError("CUDA error: an illegal memory access was encountered")
     job_id = bench.submit(prompt="bad")
     bench.run(SmallEngine(errors={"bad": error}, broken=error if broken else None))
@@ -92,7 +92,7 @@ def test_a_worker_whose_gpu_broke_says_so(bench: Bench, broken: bool) -> None:
     assert bench.device_failed.is_set() == broken
 
 
-def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
+def test_the_failure_for_an_unknown_model_names_it(bench: Bench) -> None:
     job_id = bench.submit(model="sd99")
     bench.run()
     failure = bench.status(job_id).failure
@@ -102,7 +102,7 @@ def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
     assert "small" in failure.message
 
 
-def test_an_init_image_that_only_decoding_finds_damaged_fails_the_job(bench: Bench) -> None:
+def test_an_init_image_with_damaged_pixels_fails_the_job(bench: Bench) -> None:
     job_id = bench.submit("img2img", init_img=base64.b64encode(broken_pixels()).decode())
     bench.run()
     failure = bench.status(job_id).failure

@@ -34,7 +34,7 @@ def stored(size: tuple[int, int]) -> bytes:
     return data.getvalue()
 
 
-def test_every_word_of_the_request_reaches_the_recipe() -> None:
+def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
     recipe = recipe_for(
         request(
             negative_prompt="b",
@@ -69,7 +69,7 @@ def test_unet_bs_splits_the_batches_of_the_optimized_type_alone() -> None:
     assert recipe_for(request(type="standard", unet_bs=4)).unet_batch is None
 
 
-def test_an_init_image_is_brought_to_the_pictures_size() -> None:
+def test_an_init_image_is_fitted_to_the_requested_size() -> None:
     recipe = recipe_for(
         request("img2img", H=128, W=64, denoising_strength=0.25, noise_multiplier=1.5),
         init=open_input("init", stored((300, 200))),
@@ -82,18 +82,18 @@ def test_an_init_image_is_brought_to_the_pictures_size() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", stored((64, 64))[:60], broken_pixels(), broken_behind()]
 )
-def test_a_damaged_init_image_is_told_as_such(data: bytes) -> None:
+def test_a_damaged_init_image_is_refused(data: bytes) -> None:
     with pytest.raises(BadInputImage):
         open_input("init", data)
 
 
-def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
+def test_an_img2img_request_needs_its_init_image() -> None:
     with pytest.raises(BadInputImage):
         recipe_for(request("img2img"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "said"),
+    ("requested", "device", "warning"),
     [
         (None, "cpu", ""),
         ("cpu", "cpu", ""),
@@ -102,7 +102,9 @@ def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
         ("cuda:1", "cuda:0", "runs on cuda:0"),
     ],
 )
-def test_another_device_than_asked_for_is_said(asked: str | None, device: str, said: str) -> None:
-    warnings = warnings_of(request(device=asked), device=device)
-    assert said in " ".join(warnings)
-    assert len(warnings) == bool(said)
+def test_another_device_than_requested_is_a_warning(
+    requested: str | None, device: str, warning: str
+) -> None:
+    warnings = warnings_of(request(device=requested), device=device)
+    assert warning in " ".join(warnings)
+    assert len(warnings) == bool(warning)

@@ -24,7 +24,7 @@ NAMES = ("one", "two", "three", "four")
 
 
 class CountingLoader:
-    """Models of one byte each. Loads slowly, counts, and notices what is loaded twice at once."""
+    """Loads models of one byte each, counts, and fails if one is loaded twice at the same time."""
 
     def __init__(self, budget: int = 2, seconds: float = 0.0) -> None:
         self.loads: list[str] = []
@@ -87,29 +87,29 @@ def test_a_model_is_loaded_once_and_borrowed_many_times(catalogue: Catalogue) ->
     assert model_cache.loaded() == ("one",)
 
 
-def test_all_who_ask_at_once_wait_for_one_loading_and_see_how_far_it_is(
+def test_simultaneous_borrowers_wait_for_one_loading_and_see_its_progress(
     catalogue: Catalogue,
 ) -> None:
     loader = CountingLoader()
     loader.gate.clear()
     model_cache = ModelCache(catalogue, loader)
-    told: list[float] = []
+    shares: list[float] = []
 
-    def ask(_: int) -> Any:
-        with model_cache.borrow("one", on_progress=told.append) as model:
+    def borrow_one(_: int) -> Any:
+        with model_cache.borrow("one", on_progress=shares.append) as model:
             return model
 
     with ThreadPoolExecutor(8) as pool:
-        models = pool.map(ask, range(8))
-        # the one who loads is told once, the others while they wait
-        until(lambda: told.count(0.5) >= 8)
+        models = pool.map(borrow_one, range(8))
+        # the loading thread is called once, the others repeatedly while they wait
+        until(lambda: shares.count(0.5) >= 8)
         loader.gate.set()
         found = list(models)
     assert loader.loads == ["one"]
     assert all(model is found[0] for model in found)
 
 
-def test_the_least_recently_borrowed_model_leaves_first(catalogue: Catalogue) -> None:
+def test_the_least_recently_borrowed_model_is_evicted_first(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader())
     for name in ("one", "two", "one", "three"):
         borrow(model_cache, name)
@@ -117,7 +117,7 @@ def test_the_least_recently_borrowed_model_leaves_first(catalogue: Catalogue) ->
     assert model_cache.nbytes() == 2
 
 
-def test_what_left_the_shelf_leaves_the_memory(catalogue: Catalogue) -> None:
+def test_evicted_models_are_freed(catalogue: Catalogue) -> None:
     loader = CountingLoader(budget=1)
     model_cache = ModelCache(catalogue, loader)
     for name in NAMES:
@@ -126,7 +126,7 @@ def test_what_left_the_shelf_leaves_the_memory(catalogue: Catalogue) -> None:
     assert [model.name for model in loader.living] == ["four"]
 
 
-def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None:
+def test_without_free_memory_a_borrower_waits_for_a_loan_to_end(catalogue: Catalogue) -> None:
     loader = CountingLoader(budget=1)
     model_cache = ModelCache(catalogue, loader)
     waiting = threading.Event()
@@ -145,12 +145,12 @@ def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None
     assert model_cache.loaded() == ("two",)
 
 
-def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: Catalogue) -> None:
+def test_a_model_in_constant_use_cannot_starve_another(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader(budget=1))
-    over = threading.Event()
+    finished = threading.Event()
 
     def keep_busy(_: int) -> None:
-        while not over.is_set():
+        while not finished.is_set():
             with model_cache.borrow("one"):
                 time.sleep(0.01)
 
@@ -160,18 +160,18 @@ def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: C
         try:
             assert pool.submit(borrow, model_cache, "two").result(60).name == "two"
         finally:
-            over.set()
+            finished.set()
         for worker in busy:
             worker.result(30)
 
 
-def test_a_model_larger_than_the_budget_is_lent_alone(catalogue: Catalogue) -> None:
+def test_a_model_larger_than_the_budget_is_lent_and_then_evicted(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader(budget=0))
     assert borrow(model_cache, "one").name == "one"
     assert model_cache.loaded() == ()
 
 
-def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) -> None:
+def test_a_borrower_that_gives_up_waiting_leaves_the_memory_to_others(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader(budget=1))
 
     def give_up(_share: float) -> None:
@@ -187,7 +187,7 @@ def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) ->
     assert borrow(model_cache, "two").name == "two"
 
 
-def test_a_job_that_is_stopped_while_it_loads_does_not_fail_those_who_wait(
+def test_a_job_stopped_while_loading_does_not_fail_waiting_borrowers(
     catalogue: Catalogue,
 ) -> None:
     loader = CountingLoader()
@@ -197,12 +197,12 @@ def test_a_job_that_is_stopped_while_it_loads_does_not_fail_those_who_wait(
     def stopped(_share: float) -> None:
         raise TimeoutError
 
-    def load_for_all() -> Any:
+    def load_and_stop() -> Any:
         with model_cache.borrow("one", on_progress=stopped) as model:
             return model
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(load_for_all)
+        first = pool.submit(load_and_stop)
         until(lambda: loader.loads)
         second = pool.submit(borrow, model_cache, "one")
         loader.gate.set()
@@ -210,32 +210,32 @@ def test_a_job_that_is_stopped_while_it_loads_does_not_fail_those_who_wait(
     assert loader.loads == ["one"]
 
 
-def test_a_failed_loading_is_told_to_all_who_wait_and_leaves_no_trace(
+def test_failed_loading_raises_in_all_waiting_borrowers_and_leaves_no_entry(
     catalogue: Catalogue,
 ) -> None:
     loader = CountingLoader(seconds=0.1)
     loader.broken.add("one")
     model_cache = ModelCache(catalogue, loader)
-    told: list[BaseException] = []
+    errors: list[BaseException] = []
 
-    def ask() -> None:
+    def borrow_one() -> None:
         try:
             borrow(model_cache, "one")
         except OSError as error:
-            told.append(error)
+            errors.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=borrow_one) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == 4
+    assert len(errors) == 4
     assert (model_cache.loaded(), model_cache.nbytes()) == ((), 0)
     loader.broken.clear()
     assert borrow(model_cache, "one").name == "one"
 
 
-def test_an_error_of_the_borrower_gives_the_model_back(catalogue: Catalogue) -> None:
+def test_an_error_of_the_borrower_ends_its_loan(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader(budget=1))
     with pytest.raises(RuntimeError), model_cache.borrow("one"):
         raise RuntimeError("the job failed")
@@ -243,7 +243,7 @@ def test_an_error_of_the_borrower_gives_the_model_back(catalogue: Catalogue) -> 
     assert model_cache.loaded() == ("two",)
 
 
-def test_a_model_with_loras_stands_beside_the_one_without(catalogue: Catalogue) -> None:
+def test_a_model_is_cached_with_and_without_loras(catalogue: Catalogue) -> None:
     loader = CountingLoader(budget=4)
     model_cache = ModelCache(catalogue, loader)
     with (
@@ -260,17 +260,19 @@ def test_a_model_with_loras_stands_beside_the_one_without(catalogue: Catalogue) 
     assert model_cache.loaded() == ("one",)
 
 
-def test_a_model_stays_as_long_as_one_with_its_weights(catalogue: Catalogue) -> None:
+def test_a_base_model_is_cached_as_long_as_one_with_loras(
+    catalogue: Catalogue,
+) -> None:
     loader = CountingLoader(budget=2)
     model_cache = ModelCache(catalogue, loader)
     borrow(model_cache, "one", "<lora:ink>")
     borrow(model_cache, "two")
-    # the one with the LoRA went first, else nothing could have
+    # the one with the LoRA was evicted first, because it borrows its base
     borrow(model_cache, "one")
     assert loader.loads == ["one", "one", "two"]
 
 
-def test_a_file_that_was_replaced_is_loaded_anew(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_a_replaced_file_is_loaded_again(catalogue: Catalogue, tmp_path: Path) -> None:
     loader = CountingLoader()
     model_cache = ModelCache(catalogue, loader)
     first = borrow(model_cache, "one")
@@ -280,7 +282,7 @@ def test_a_file_that_was_replaced_is_loaded_anew(catalogue: Catalogue, tmp_path:
     assert model_cache.nbytes() == 1
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogue) -> None:
+def test_an_unknown_name_is_refused_with_a_list_of_installed_ones(catalogue: Catalogue) -> None:
     model_cache = ModelCache(catalogue, CountingLoader())
     with pytest.raises(UnknownModel, match=r"'sd99' here; installed: .*one"):
         borrow(model_cache, "sd99")
@@ -289,25 +291,25 @@ def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogu
 
 
 def hammered(catalogue: Catalogue, seconds: float) -> None:
-    """Eight threads on four models, with and without a LoRA, and room for two."""
+    """Eight threads use four models, with and without a LoRA, and memory for two."""
     loader = CountingLoader(budget=2, seconds=0.001)
     model_cache = ModelCache(catalogue, loader)
-    until_then = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
 
     def hammer(seed: int) -> int:
         rng = random.Random(seed)
-        turns = 0
-        while time.monotonic() < until_then:
+        rounds = 0
+        while time.monotonic() < deadline:
             name, prompt = rng.choice(NAMES), rng.choice(("", "<lora:ink>"))
             with model_cache.borrow(name, loras_of(prompt)) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
                 time.sleep(rng.random() / 500)
-            turns += 1
-        return turns
+            rounds += 1
+        return rounds
 
     with ThreadPoolExecutor(8) as pool:
-        turns = list(pool.map(hammer, range(8)))
-    assert min(turns) > 0
+        rounds = list(pool.map(hammer, range(8)))
+    assert min(rounds) > 0
     assert model_cache.nbytes() <= 2
     assert not model_cache._queue
     assert not model_cache._borrowers
@@ -318,10 +320,10 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
     assert len(loader.living) == len(model_cache._entries)
 
 
-def test_eight_threads_on_four_models_with_room_for_two(catalogue: Catalogue) -> None:
+def test_eight_threads_on_four_models_with_memory_for_two(catalogue: Catalogue) -> None:
     hammered(catalogue, seconds=3)
 
 
 @pytest.mark.slow
-def test_eight_threads_hammer_four_models_for_a_minute(catalogue: Catalogue) -> None:
+def test_eight_threads_use_four_models_for_a_minute(catalogue: Catalogue) -> None:
     hammered(catalogue, seconds=60)
