@@ -44,5 +44,5 @@ def test_all_slots_together_use_all_cores(
 def test_leases_are_renewed_well_before_they_expire() -> None:
     settings = WorkerSettings()
     assert settings.renew_seconds * 5 < settings.lease_seconds
-    # a vanished worker's job is taken over within 15 s
+    # another worker takes over the job of a dead one within 15 s
     assert settings.lease_seconds + settings.reap_seconds < 15

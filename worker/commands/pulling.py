@@ -154,7 +154,7 @@ def recorded(path: Path) -> RemoteFile | None:
 def _explanation(error: Exception, repository: str) -> str:
     if isinstance(error, GatedRepoError):
         return (
-            f"{repository} asks for consent: give it on the hub's page, and set HF_TOKEN to a "
+            f"{repository} requires consent: give it on the hub's page, and set HF_TOKEN to a "
             "token of that account"
         )
     if isinstance(error, HfHubHTTPError) and error.response is not None:

@@ -14,7 +14,7 @@ from stable_diffusion.errors import (
 )
 from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel
 
-# The first match counts, so a class stands before its base class. The message is the exception's.
+# The first match counts, so a class precedes its base class. The message is the exception's.
 _CODES: tuple[tuple[type[Exception], FailureCode], ...] = (
     (PromptError, FailureCode.BAD_PROMPT),
     (LoraMismatch, FailureCode.LORA_MISMATCH),

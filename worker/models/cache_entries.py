@@ -22,7 +22,7 @@ class CacheEntry:
         nbytes: reserved, and once loaded taken.
         loans: of borrowers, and of entries that have this one as their base.
         share: how much is loaded, 0..1.
-        abandoned: the borrower that was to load it gave up; another must start anew.
+        abandoned: the borrower that was to load it gave up; another borrower must load it.
     """
 
     key: ModelKey
@@ -101,7 +101,7 @@ class CacheEntries:
         return entry, is_new
 
     def evict(self, limit: int) -> None:
-        """Remove entries that nobody borrows until the others take at most `limit` bytes."""
+        """Remove entries that are not borrowed until the others take at most `limit` bytes."""
         evicted = False
         while self.nbytes > limit:
             idle = next((entry for entry in self if not entry.loans), None)

@@ -85,7 +85,7 @@ class ModelCache:
         return tuple(dict.fromkeys(names))
 
     def clear(self) -> None:
-        """Evict all models that nobody borrows."""
+        """Evict all models that are not borrowed."""
         with self._changed:
             self._entries.evict(-1)
 

@@ -4,13 +4,53 @@ import base64
 
 import pytest
 
-from jobs.errors import StoreFull
+from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, StoreError, StoreFull
+from jobs.failures import FailureCode
 from jobs.status import JobState
-from stable_diffusion.errors import PromptError, UnreadableModel
+from stable_diffusion.errors import (
+    EngineError,
+    LoraMismatch,
+    ModelNotFound,
+    NumericalError,
+    PromptError,
+    RecipeError,
+    UnknownSampler,
+    UnreadableModel,
+)
 from tests.png_chunks import broken_pixels
 from tests.worker.conftest import Bench
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
+from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel
 from worker.execution.execute_job import LOW_MEMORY_WARNING, execute_job
+from worker.execution.failures import failure_of
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "requests_fault"),
+    [
+        (LoraMismatch("no layer fits"), "lora_mismatch", True),
+        (UnknownSampler("no such sampler"), "bad_request", True),
+        (RecipeError("too many steps"), "bad_request", True),
+        (InvalidRequest(()), "bad_request", True),
+        (BadInputImage("damaged"), "bad_image", True),
+        (NoSuchPicture("missing"), "bad_image", True),
+        (UnknownModel("a", []), "unknown_model", True),
+        (UnknownLora("a", []), "unknown_lora", True),
+        (UnknownEmbedding("a", []), "unknown_embedding", True),
+        (ModelNotFound("missing"), "unknown_model", True),
+        (NumericalError("NaN"), "not_a_number", False),
+        (EngineError("failed"), "engine_failed", False),
+        (StoreFull("full"), "storage_full", False),
+        (StoreError("read-only"), "storage_failed", False),
+        (RecordsUnavailable("no answer"), "records_unavailable", False),
+    ],
+)
+def test_every_exception_has_a_failure_code(
+    error: Exception, code: str, requests_fault: bool
+) -> None:
+    failure = failure_of(error)
+    assert (failure.code, failure.message) == (code, str(error))
+    assert FailureCode(failure.code).requests_fault is requests_fault
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from worker.execution.latest_value import LatestValue
 def claimed(bench: Bench) -> ActiveJob:
     """A claimed job."""
     bench.submit()
-    claim = bench.claims.claim("standard", "somebody")
+    claim = bench.claims.claim("standard", "a worker")
     assert claim
     return ActiveJob(claim)
 

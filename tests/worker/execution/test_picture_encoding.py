@@ -6,7 +6,7 @@ from PIL import Image
 
 from worker.execution.picture_encoding import encode, grid
 
-DRAWN = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
+EXAMPLE = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
 TEXT = "a cat, 東京\nSteps: 3"
 
 
@@ -18,10 +18,10 @@ def test_a_png_has_every_pixel_and_its_infotext() -> None:
 
 
 def test_a_png_is_no_larger_than_pillows_own() -> None:
-    drawn = Image.open(DRAWN).convert("RGB")
+    example = Image.open(EXAMPLE).convert("RGB")
     plain = io.BytesIO()
-    drawn.save(plain, "PNG")
-    assert len(encode(drawn, "png", "")) < len(plain.getvalue())
+    example.save(plain, "PNG")
+    assert len(encode(example, "png", "")) < len(plain.getvalue())
 
 
 def test_a_jpeg_has_its_infotext() -> None:

@@ -61,11 +61,11 @@ def test_simultaneous_jobs_share_one_upscaler(tmp_path: Path) -> None:
     start = threading.Barrier(4)
     got: list[Upscaler] = []
 
-    def ask() -> None:
+    def get() -> None:
         start.wait()
         got.append(upscalers.get())
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=get) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
