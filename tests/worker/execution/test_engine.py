@@ -21,7 +21,7 @@ from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 from worker.execution.diffusion import StableDiffusion
 from worker.execution.execute_job import execute_job
-from worker.execution.prompt_jobs import PromptJob
+from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.models.catalogue import Catalogue
 
 
@@ -67,9 +67,10 @@ def test_a_gpu_offloads_models_for_optimized_and_full_precision(
     request = parse_request("txt2img", {"prompt": "a cat", **parameters}).settled(
         model="tiny", seed=1
     )
+    (prompt_job,) = prompt_jobs_of(request, [request.prompt])
     for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
-        assert engine.offloaded(engine.recipe(PromptJob(request), {})) is expected
+        assert engine.offloaded(engine.recipe(prompt_job, {})) is expected
     torch.set_num_threads(threads)
 
 
