@@ -3,6 +3,6 @@
 One idea a file, each with a `measure(workshop)` that yields `Figure`s; `__main__` lists them.
 """
 
-from worker.cores import sleep_soon
+from worker.cores import limit_openmp_spinning
 
-sleep_soon()  # as a worker does, before torch is imported
+limit_openmp_spinning()  # like a worker, before torch is imported

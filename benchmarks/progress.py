@@ -83,15 +83,15 @@ class _Told(_Untold):
         self._running = ActiveJob(claim)
         self._meter = ProgressMeter(RECIPE.batch_size, RECIPE.images)
         seconds = super().sampled()
-        self._reporter.forget(self._running)
-        self._previewer.forget(self._running)
+        self._reporter.discard(self._running)
+        self._previewer.discard(self._running)
         return seconds
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self._running.check()
         progress = self._meter.read(evaluation)
-        self._reporter.tell(self._running, progress)
-        self._previewer.tell(self._running, progress, partial(self._preview, evaluation))
+        self._reporter.report(self._running, progress)
+        self._previewer.offer(self._running, progress, partial(self._preview, evaluation))
 
     def _preview(self, evaluation: Evaluation) -> Image:
         return self._latent_preview.of(self.model)(evaluation.denoised()[0])

@@ -1,11 +1,11 @@
-"""`python -m worker [options of celery worker]`: a worker with the options this project wants.
+"""`python -m worker [options of celery worker]`: a worker with this project's options for Celery.
 
 `python -m worker models ...`: the commands for models.
 """
 
 import sys
 
-# Workers need not know each other: a record tells more than gossip.
+# Workers need not know each other: everything they share is in the records.
 _OPTIONS = ["--pool=threads", "--without-gossip", "--without-mingle"]
 
 if __name__ == "__main__":
@@ -15,6 +15,6 @@ if __name__ == "__main__":
         models(sys.argv[2:], prog_name="models")
     from worker.app import app, settings
 
-    # Unless a monitor listens to Celery's events, none are sent.
+    # Events are useful only to monitors such as Flower.
     events = ["--task-events"] if settings.celery_events else ["--without-heartbeat"]
     app.worker_main(["--quiet", "worker", *_OPTIONS, *events, *sys.argv[1:]])

@@ -1,7 +1,7 @@
-"""`python -m worker.alive`: whether the worker of this container is at work; its health check.
+"""`python -m worker.alive`: the health check of a worker's container.
 
-A worker that is at work announces itself in Redis every few seconds. A process that hangs, or
-that Redis does not hear, is not at work, however well it answers a signal.
+A healthy worker announces itself in Redis every few seconds. A process that hangs, or that cannot
+reach Redis, is not healthy, even if it still answers signals.
 """
 
 import socket
@@ -15,7 +15,7 @@ from worker.settings import WorkerSettings
 
 
 def main() -> None:
-    """Exit with 0 if a worker of this host's name is announced, else with 1 and a sentence."""
+    """Exit with 0 if a worker of this host is announced, else with 1 and a message."""
     settings = read_settings(WorkerSettings)
     host = socket.gethostname()
     try:

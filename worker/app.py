@@ -2,31 +2,31 @@
 
 from jobs.environment import read_settings
 from worker.celery_app import worker_app
-from worker.cores import max_concurrent, sleep_soon, threads_a_slot
+from worker.cores import limit_openmp_spinning, max_concurrent, threads_per_slot
 from worker.execution.engine import Engine
 from worker.settings import WorkerSettings
 
 settings = read_settings(WorkerSettings)
 
 
-def make_engine() -> Engine:
-    """The real engine. Takes the seconds that importing torch takes."""
-    sleep_soon()
-    from worker.execution.diffusion import StableDiffusion  # noqa: PLC0415 - only a worker at work pays
+def build_engine() -> Engine:
+    """The engine with real networks. Takes seconds, because it imports torch."""
+    limit_openmp_spinning()
+    from worker.execution.diffusion import StableDiffusion  # noqa: PLC0415 - imports torch
 
-    threads = settings.torch_threads or threads_a_slot(settings.slots)
+    threads = settings.torch_threads or threads_per_slot(settings.slots)
     return StableDiffusion(
         settings.device,
         threads,
         settings.models_dir / "upscalers",
         settings.upscaler,
         cache=settings.cache_dir,
-        copies_size=settings.weight_cache_bytes,
+        weight_cache_bytes=settings.weight_cache_bytes,
         catalogue=settings.catalogue,
         max_concurrent=max_concurrent(settings.device, threads) if settings.step_batching else 0,
         graphs=settings.cuda_graphs,
-        optimized_weights=settings.unet_vram_budget,
+        unet_vram_budget=settings.unet_vram_budget,
     )
 
 
-app = worker_app(settings, make_engine)
+app = worker_app(settings, build_engine)

@@ -1,4 +1,4 @@
-"""The Celery app of a worker process: the shared configuration, and what is a worker's own."""
+"""The Celery app of a worker process: the shared configuration, and the worker's own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +12,16 @@ from jobs.queue import celery_queues, make_celery
 from worker.execution.engine import Engine
 from worker.process import WorkerProcess
 from worker.settings import WorkerSettings
-from worker.tasks import open_doors
+from worker.tasks import connect_celery
 
 log = structlog.get_logger(__name__)
 
 
-def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> Celery:
-    """An app for `celery worker`: threads, as many as the settings say, on the queues it serves.
+def worker_app(settings: WorkerSettings, build_engine: Callable[[], Engine]) -> Celery:
+    """An app for `celery worker`, with a thread per slot and the queues of its job types.
 
-    Threads share one model_cache of models, and torch lets them compute at the same time; a forked
-    process would hold every model again, and CUDA does not survive the fork.
+    Threads share one cache of models, and torch lets them compute at the same time. A forked
+    process would need a second copy of every model, and CUDA does not survive a fork.
     """
     app = make_celery(settings)
     app.conf.update(
@@ -33,8 +33,8 @@ def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> C
     @signals.setup_logging.connect(weak=False)
     def logging(**_: Any) -> None:
         configure_logging(settings.log_level, settings.log_format)
-        # Celery writes "Warm shutdown" past all logging
+        # Celery prints "Warm shutdown" without using the logging module
         celery.apps.worker.safe_say = lambda text, *_: log.info(str(text).strip())
 
-    open_doors(app, WorkerProcess(settings, app, make_engine))
+    connect_celery(app, WorkerProcess(settings, app, build_engine))
     return app

@@ -1,12 +1,12 @@
-"""How many jobs at once, and how many threads for each."""
+"""How many jobs a worker executes at once, and how many threads each gets."""
 
 import os
 from pathlib import Path
 
-# A picture in the making holds up to this much beside the model (512×512, SD 1.5, fp32).
-_BYTES_A_JOB = 2 * 1024**3
-# A few microseconds; by itself GNU's OpenMP looks for milliseconds.
-_LOOKS = "1000"
+# A running job needs up to this much beside the model (512×512, SD 1.5, fp32).
+_BYTES_PER_JOB = 2 * 1024**3
+# Spins for a few microseconds; the default of GNU's OpenMP is milliseconds.
+_SPIN_COUNT = "1000"
 
 
 def available_cores() -> int:
@@ -16,16 +16,16 @@ def available_cores() -> int:
 
 
 def default_slots(device: str) -> int:
-    """How many jobs one worker runs at once unless it is told.
+    """How many jobs one worker executes at once by default.
 
-    On a GPU one: a second would only halve the first one's share. On a CPU one for each core (the
-    README's "n images in parallel, n being the number of cores"), as far as memory reaches. Few
-    threads a picture waste less than many: what cannot be split across cores runs beside another
-    job's, and a short job need not wait for a long one.
+    One on a GPU, because a second would halve the speed of the first. On a CPU one per core (the
+    README's "n images in parallel, n being the number of cores"), as far as memory allows: few
+    threads per job waste less time in code that cannot be parallelised, and a short job need not
+    wait for a long one.
     """
     if uses_gpu(device):
         return 1
-    return max(1, min(available_cores(), available_memory() // _BYTES_A_JOB))
+    return max(1, min(available_cores(), available_memory() // _BYTES_PER_JOB))
 
 
 def available_memory() -> int:
@@ -35,33 +35,33 @@ def available_memory() -> int:
     return min(memory, int(limit)) if limit.isdigit() else memory
 
 
-def threads_a_slot(slots: int) -> int:
-    """Threads of torch for each job, so that all slots together fill the cores.
+def threads_per_slot(slots: int) -> int:
+    """Torch threads for each job, so that all slots together use all cores.
 
-    Fixed while the worker lives: another number of threads may round sums differently, and the
-    same request must give the same bytes whether or not a second job runs beside it.
+    Constant while the worker lives: another number of threads may round sums differently, and a
+    request must give the same bytes whether or not a second job runs at the same time.
     """
     return max(1, available_cores() // max(1, slots))
 
 
 def max_concurrent(device: str, threads: int) -> int:
-    """How many evaluations that jobs share run at once: one on a GPU, on a CPU what fills it."""
+    """How many batched evaluations run at once: one on a GPU, as many as fill a CPU's cores."""
     return 1 if uses_gpu(device) else max(1, available_cores() // threads)
 
 
-def sleep_soon() -> None:
-    """Let the threads of one job sleep soon when they wait for one another.
+def limit_openmp_spinning() -> None:
+    """Let OpenMP threads that wait for one another sleep soon instead of spinning.
 
-    Must be called before torch is imported, whose OpenMP reads it then. One that looks whether the
-    other is done keeps the core from it where somebody else computes too: beside one busy process a
-    step took up to three times as long. Whoever has set how threads wait knows better.
+    Must be called before torch is imported, because its OpenMP reads the variable then. A spinning
+    thread blocks the core for the thread it waits for when another process computes too: beside one
+    busy process a step took up to three times as long. Settings of the user take precedence.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS)
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
 
 
 def uses_gpu(device: str) -> bool:
-    """Whether a device setting means a GPU here. Asks for the driver: torch takes seconds."""
+    """Whether a device setting means a GPU here, by the driver: importing torch takes seconds."""
     if device == "auto":
         return Path("/dev/nvidiactl").exists()
     return device.startswith("cuda")

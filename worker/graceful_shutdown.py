@@ -1,4 +1,4 @@
-"""How a worker leaves: it claims nothing more, hands jobs back, and breaks off what is left."""
+"""How a worker shuts down: it claims no more jobs, hands running jobs back, and finally exits."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from celery.worker import state as worker_state
+from celery.worker import state as celery_state
 
 from jobs.claims import Claims
 from jobs.errors import RecordsUnavailable
@@ -15,71 +15,72 @@ from worker.errors import StopReason
 
 log = structlog.get_logger(__name__)
 
-LEFT_BY_ITSELF = os.EX_TEMPFAIL
-"""The exit code of a worker that was not asked to leave, or did not manage to in time."""
+EXIT_FOR_RESTART = os.EX_TEMPFAIL
+"""The exit code of a worker that shut down without a signal, or not in time after one."""
 
 
 class GracefulShutdown:
-    """The end of one worker process.
+    """The shutdown of one worker process.
 
     Args:
-        worker_id: whose.
-        keeper, claims: its running jobs, and the records.
+        worker_id: for the log.
+        leases: the running jobs.
+        claims: the records of the jobs.
         grace_seconds: after which running jobs are handed back.
-        most_seconds: after which the process ends, whatever goes on in it.
+        exit_seconds: after which the process exits, even in the middle of a job.
     """
 
     def __init__(
         self,
         worker_id: str,
-        keeper: LeaseKeeper,
+        leases: LeaseKeeper,
         claims: Claims,
         *,
         grace_seconds: float,
-        most_seconds: float,
+        exit_seconds: float,
     ) -> None:
         self._worker_id = worker_id
-        self._keeper = keeper
+        self._leases = leases
         self._claims = claims
-        self._grace = grace_seconds
-        self._most = most_seconds
+        self._grace_seconds = grace_seconds
+        self._exit_seconds = exit_seconds
         self._begun = threading.Event()
         self._timers: list[threading.Timer] = []
 
     @property
     def begun(self) -> bool:
-        """Whether nothing more is to be claimed."""
+        """Whether the worker must claim no more jobs."""
         return self._begun.is_set()
 
     def begin(self) -> None:
-        """Leave. Returns at once; a second time, nothing happens."""
+        """Begin to shut down. Never blocks; a second call does nothing."""
         if self._begun.is_set():
             return
         self._begun.set()
-        self._after(self._grace, lambda: self._keeper.stop_all(StopReason.HAND_BACK))
-        self._after(self._most, self._break_off)
+        self._after(self._grace_seconds, lambda: self._leases.stop_all(StopReason.HAND_BACK))
+        self._after(self._exit_seconds, self._exit_now)
 
-    def begin_unasked(self) -> None:
-        """Leave because this process is of no use any more; whoever started it starts another."""
+    def begin_for_restart(self) -> None:
+        """Begin to shut down because this process cannot compute; a supervisor restarts it."""
         self.begin()
-        worker_state.should_stop = LEFT_BY_ITSELF
+        celery_state.should_stop = EXIT_FOR_RESTART
 
-    def done(self) -> None:
-        """Nothing runs any more, and nothing need be broken off."""
+    def finish(self) -> None:
+        """No job runs any more: cancel the timers."""
         for timer in self._timers:
             timer.cancel()
 
-    def _after(self, seconds: float, do: Callable[[], object]) -> None:
-        timer = threading.Timer(seconds, do)
+    def _after(self, seconds: float, action: Callable[[], object]) -> None:
+        timer = threading.Timer(seconds, action)
         timer.daemon = True
         timer.start()
         self._timers.append(timer)
 
-    def _break_off(self) -> None:
-        """End the process in the middle of what cannot be stopped, such as loading a model."""
-        running = self._keeper.running()
+    def _exit_now(self) -> None:
+        """End the process, even during work that cannot be stopped, such as loading a model."""
+        running = self._leases.running()
         for job in running:
             with suppress(RecordsUnavailable):
                 self._claims.hand_back(job.claim)
-        log.warning("worker breaks off", worker=self._worker_id, handed_back=len(running))
-        os._exit(LEFT_BY_ITSELF)
+        log.warning("shutdown timed out", worker=self._worker_id, handed_back=len(running))
+        os._exit(EXIT_FOR_RESTART)

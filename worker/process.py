@@ -1,4 +1,4 @@
-"""Everything one worker process holds, put together, started and stopped."""
+"""The parts of one worker process: built, started and stopped."""
 
 import os
 import secrets
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 import structlog
 from celery import Celery
 
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
@@ -18,23 +19,21 @@ from jobs.file_cleanup import FileCleanup
 from jobs.names import JOB_TYPES, JobType, queue_of
 from jobs.queue import wake_worker
 from jobs.store import PictureStore
-from jobs.workers import WorkerFacts, Workers
+from jobs.workers import Workers
 from worker.background.heartbeat import Heartbeat
 from worker.background.lease import LeaseKeeper
-from worker.background.memory_usage import gpu_bytes, resident_bytes
 from worker.background.metrics import WorkerMetrics
 from worker.background.periodic_thread import PeriodicThread
 from worker.background.reaper import Reaper
 from worker.background.sweeper import Sweeper
 from worker.background.webhook_sender import WebhookSender
+from worker.background.worker_status import WorkerStatus
 from worker.errors import StopReason
-from worker.execution.engine import Engine, EngineRoom
-from worker.execution.measured import MeasuredClaims
-from worker.execution.pen import Pen
+from worker.execution.engine import Engine, EngineProvider
+from worker.execution.execute_job import execute_job
+from worker.execution.execution_context import ExecutionContext
 from worker.execution.previewer import Previewer
 from worker.execution.reporter import Reporter
-from worker.execution.runner import Runner
-from worker.execution.studio import Studio
 from worker.graceful_shutdown import GracefulShutdown
 from worker.models.inventory import Inventory
 from worker.models.model_cache import ModelCache
@@ -42,197 +41,159 @@ from worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
-_DELIVERING = 30.0
-"""Seconds that a message is its courier's beyond the time of an attempt."""
+_DELIVERY_LEASE_MARGIN = 30.0
+"""Seconds that a webhook message stays with its sender beyond the timeout of an attempt."""
 
 
 class WorkerProcess:
-    """One worker: its threads, its models, and the jobs it runs.
+    """One worker: its threads, its models, and the jobs it executes.
 
     Building it connects to nothing and imports no torch.
     """
 
     def __init__(
-        self, settings: WorkerSettings, celery: Celery, make_engine: Callable[[], Engine]
+        self, settings: WorkerSettings, celery: Celery, build_engine: Callable[[], Engine]
     ) -> None:
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._celery = celery
-        self._room = EngineRoom(make_engine, settings.models_memory)
-        redis = self._redis = connect(settings.celery_result_backend)
-        self._workers = Workers(redis)
-        self._metrics = WorkerMetrics()
-        self._claims = MeasuredClaims(
-            redis,
-            self._metrics,
+        self._redis = connect(settings.celery_result_backend)
+        self._workers = Workers(self._redis)
+        claims = Claims(
+            self._redis,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
             tombstone_ttl=settings.tombstone_ttl,
         )
         store = PictureStore(settings.outputs)
-        self._file_cleanup = FileCleanup(redis, store)
+        engine = EngineProvider(build_engine, settings.models_memory)
+        leases = LeaseKeeper(claims, renew_seconds=settings.renew_seconds)
+        metrics = WorkerMetrics()
         self._catalogue = settings.catalogue
-        self._model_cache = ModelCache(self._catalogue, self._room)
-        self._inventory = Inventory(self._catalogue, self._room.made)
-        self._keeper = LeaseKeeper(self._claims, renew_seconds=settings.renew_seconds)
+        self._inventory = Inventory(self._catalogue, engine.get_if_built)
         self._shutdown = GracefulShutdown(
             self.worker_id,
-            self._keeper,
-            self._claims,
+            leases,
+            claims,
             grace_seconds=settings.shutdown_grace_seconds,
-            most_seconds=settings.shutdown_seconds,
+            exit_seconds=settings.shutdown_seconds,
         )
-        self._reporter = Reporter(self._claims, self._metrics.step)
-        previewer = Previewer(self._claims) if settings.previews else None
-        pen = Pen()
-        self._runner = Runner(
-            owner=self.worker_id,
-            claims=self._claims,
-            pen=pen,
-            file_cleanup=self._file_cleanup,
-            studio=Studio(
-                claims=self._claims,
-                pen=pen,
-                store=store,
-                file_cleanup=self._file_cleanup,
-                model_cache=self._model_cache,
-                room=self._room,
-                reporter=self._reporter,
-                previewer=previewer,
-            ),
-            keeper=self._keeper,
-            unwell=self._shutdown.begin_unasked,
+        self._context = ExecutionContext(
+            worker_id=self.worker_id,
+            claims=claims,
+            store=store,
+            file_cleanup=FileCleanup(self._redis, store),
+            model_cache=ModelCache(self._catalogue, engine),
+            engine=engine,
+            leases=leases,
+            reporter=Reporter(claims, metrics.step),
+            previewer=Previewer(claims) if settings.previews else None,
+            on_device_failure=self._shutdown.begin_for_restart,
+            metrics=metrics,
         )
-        self._tickers: list[PeriodicThread] = [self._keeper, self._reporter, self._inventory]
-        if previewer:
-            self._tickers.append(previewer)
+        self._threads: list[PeriodicThread] = []
         self._stop_metrics: Callable[[], None] = lambda: None
 
     def start(self, queues: Collection[str], slots: int) -> None:
-        """Begin to look after jobs.
+        """Start the threads, and announce the worker.
 
         Args:
-            queues: the queues Celery listens to.
+            queues: the queues that Celery consumes.
             slots: how many jobs Celery runs at once.
         """
-        settings = self._settings
+        settings, context = self._settings, self._context
         types: tuple[JobType, ...] = tuple(
             job_type for job_type in JOB_TYPES if queue_of(job_type) in queues
         )
-        self._tickers.append(
+        status = WorkerStatus(
+            worker_id=self.worker_id,
+            types=types,
+            slots=slots,
+            device=settings.device,
+            catalogue=self._catalogue,
+            inventory=self._inventory,
+            model_cache=context.model_cache,
+            engine=context.engine,
+            leases=context.leases,
+        )
+        self._threads = [context.leases, context.reporter, self._inventory]
+        if context.previewer:
+            self._threads.append(context.previewer)
+        self._threads += self._background_threads(status)
+        for thread in self._threads:
+            thread.start()
+        status.add_gauges(context.metrics)
+        if settings.metrics_port:
+            self._stop_metrics = context.metrics.serve(settings.metrics_host, settings.metrics_port)
+        if settings.preload:
+            threading.Thread(target=self._preload, name="preload", daemon=True).start()
+        log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
+
+    def execute(self, job_type: JobType) -> bool:
+        """Execute the next job of a type. False: this worker shuts down, and another must do it."""
+        if self._shutdown.begun:
+            return False
+        return execute_job(self._context, job_type) is not StopReason.HAND_BACK
+
+    def shut_down(self) -> None:
+        """Claim no more jobs; hand running jobs back after the grace period. Never blocks."""
+        self._shutdown.begin()
+
+    def close(self) -> None:
+        """Stop the threads and withdraw the announcement. No job may run any more."""
+        for thread in self._threads:
+            thread.stop()
+        self._stop_metrics()
+        try:
+            self._workers.withdraw(self.worker_id)
+        except RecordsUnavailable as error:
+            log.warning("the worker's announcement could not be withdrawn", reason=str(error))
+        self._shutdown.finish()
+        log.info("worker stopped", worker=self.worker_id)
+
+    def _background_threads(self, status: WorkerStatus) -> list[PeriodicThread]:
+        settings, context = self._settings, self._context
+        threads: list[PeriodicThread] = [
             Reaper(
-                self._claims,
-                self._file_cleanup,
-                wake=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
-                free_slots=lambda: slots - len(self._keeper.running()),
-                types=types,
+                context.claims,
+                context.file_cleanup,
+                send=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
+                free_slots=lambda: status.slots - len(context.leases.running()),
+                types=status.types,
                 reap_seconds=settings.reap_seconds,
-                wake_seconds=settings.resend_after,
+                resend_after=settings.resend_after,
                 grace_seconds=settings.lease_seconds / 2,
-            )
-        )
-        self._tickers.append(
-            Heartbeat(
-                self._workers,
-                lambda: self._facts(types, slots),
-                seconds=settings.heartbeat_interval,
-            )
-        )
-        self._tickers.append(
+            ),
+            Heartbeat(self._workers, status.facts, seconds=settings.heartbeat_interval),
             Sweeper(
                 self._redis,
                 Expiry(self._redis, settings.retention),
-                self._file_cleanup,
+                context.file_cleanup,
                 seconds=settings.sweep_seconds,
-                stray_seconds=settings.orphan_grace,
-            )
-        )
+                orphan_grace=settings.orphan_grace,
+            ),
+        ]
         if settings.webhook_secret:
-            self._tickers.append(
+            lease_seconds = settings.webhook_timeout_seconds + _DELIVERY_LEASE_MARGIN
+            threads.append(
                 WebhookSender(
-                    Deliveries(
-                        self._redis, lease_seconds=settings.webhook_timeout_seconds + _DELIVERING
-                    ),
+                    Deliveries(self._redis, lease_seconds=lease_seconds),
                     settings.webhook_rules,
                     settings.webhook_secret,
                     retry_seconds=settings.webhook_retry_seconds,
                     timeout_seconds=settings.webhook_timeout_seconds,
                 )
             )
-        for ticker in self._tickers:
-            ticker.start()
-        self._tell_metrics(slots)
-        if settings.preload:
-            threading.Thread(target=self._preload, name="preload", daemon=True).start()
-        log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
-
-    def run(self, job_type: JobType) -> bool:
-        """Run the next job of a type. False: this worker is leaving, another shall be woken."""
-        if self._shutdown.begun:
-            return False
-        return self._runner.run_next(job_type) is not StopReason.HAND_BACK
-
-    def leave(self) -> None:
-        """Claim nothing more; hand running jobs back after the grace. Returns at once."""
-        self._shutdown.begin()
-
-    def close(self) -> None:
-        """Stop the threads and withdraw the announcement. No job runs any more."""
-        for ticker in self._tickers:
-            ticker.stop()
-        self._stop_metrics()
-        try:
-            self._workers.withdraw(self.worker_id)
-        except RecordsUnavailable as error:
-            log.warning("the worker could not sign off", reason=str(error))
-        self._shutdown.done()
-        log.info("worker gone", worker=self.worker_id)
-
-    def _facts(self, types: tuple[JobType, ...], slots: int) -> WorkerFacts:
-        running = self._keeper.running()
-        loaded = self._model_cache.loaded()
-        return WorkerFacts(
-            worker_id=self.worker_id,
-            types=types,
-            models=tuple(sorted(self._catalogue.installed())),
-            default_model=self._catalogue.default,
-            device=self._room.device(self._settings.device),
-            slots=slots,
-            busy=len(running),
-            jobs=tuple(job.claim.job_id for job in running),
-            memory_bytes=resident_bytes(),
-            gpu_memory_bytes=gpu_bytes(self._room.device(self._settings.device)),
-            loaded=loaded,
-            model_facts=self._inventory.facts(loaded),
-            loras=tuple(sorted(self._catalogue.loras())),
-            embeddings=tuple(sorted(self._catalogue.embeddings())),
-        )
-
-    def _tell_metrics(self, slots: int) -> None:
-        """Say what is measured, and answer for it where the settings say so."""
-        watch = self._metrics.watch
-        device = self._settings.device
-        watch("sd_worker_slots", "jobs it can run at once", lambda: slots)
-        watch("sd_worker_busy", "jobs it runs now", lambda: len(self._keeper.running()))
-        watch("sd_worker_models", "models in memory", lambda: len(self._model_cache.loaded()))
-        watch("sd_worker_model_bytes", "weights in memory", self._model_cache.nbytes)
-        watch(
-            "sd_worker_gpu_memory_bytes",
-            "memory taken of the GPU; 0 without one",
-            lambda: gpu_bytes(self._room.device(device)) or 0,
-        )
-        if self._settings.metrics_port:
-            self._stop_metrics = self._metrics.serve(
-                self._settings.metrics_host, self._settings.metrics_port
-            )
+        return threads
 
     def _preload(self) -> None:
-        """Have the default model at hand before the first job asks for it."""
+        """Load the default model before the first job needs it."""
         name = self._catalogue.default
-        began = time.monotonic()
+        started = time.monotonic()
         try:
-            with self._model_cache.borrow(name):
-                log.info("model loaded", model=name, seconds=round(time.monotonic() - began, 2))
-        except Exception as error:  # noqa: BLE001 - the worker lives on, whatever a model holds
+            with self._context.model_cache.borrow(name):
+                seconds = round(time.monotonic() - started, 2)
+                log.info("model loaded", model=name, seconds=seconds)
+        except Exception as error:  # noqa: BLE001 - the worker must survive every model
             log.error("the default model could not be loaded", model=name, reason=str(error))

@@ -1,4 +1,4 @@
-"""The doorways between Celery and the worker: unpack, call, answer."""
+"""Celery's task and signals, each connected to the worker process."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from jobs.names import RUN_TASK, JobType
 from worker.process import WorkerProcess
 
 
-def open_doors(app: Celery, process: WorkerProcess) -> None:
-    """Let Celery's messages and signals reach the worker."""
+def connect_celery(app: Celery, process: WorkerProcess) -> None:
+    """Let Celery's messages and signals reach the worker process."""
 
     @app.task(name=RUN_TASK)
-    def run(job_id: str, job_type: JobType) -> None:  # noqa: ARG001 - the record says which is next
-        if not process.run(job_type):
-            # the job is waiting again: leave the wake-up call to another worker
+    def run(job_id: str, job_type: JobType) -> None:  # noqa: ARG001 - the records say which is next
+        if not process.execute(job_type):
+            # the job is in the queue again: leave its message to another worker
             raise Reject("this worker shuts down", requeue=True)
 
     @signals.worker_ready.connect(weak=False)
@@ -24,7 +24,7 @@ def open_doors(app: Celery, process: WorkerProcess) -> None:
 
     @signals.worker_shutting_down.connect(weak=False)
     def shutting_down(**_: Any) -> None:
-        process.leave()
+        process.shut_down()
 
     @signals.worker_shutdown.connect(weak=False)
     def shut_down(**_: Any) -> None:

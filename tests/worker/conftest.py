@@ -1,4 +1,4 @@
-"""A runner on a real Valkey and a real folder, with a small engine."""
+"""Execution of jobs on a real Valkey and a real folder, with a small engine."""
 
 import base64
 import io
@@ -29,19 +29,18 @@ from jobs.store import PictureStore
 from jobs.workers import Workers
 from tests.worker.small import SmallEngine
 from worker.background.lease import LeaseKeeper
-from worker.execution.engine import Engine, EngineRoom
-from worker.execution.pen import Pen
+from worker.execution.engine import Engine, EngineProvider
+from worker.execution.execute_job import execute_job
+from worker.execution.execution_context import ExecutionContext
 from worker.execution.previewer import Previewer
 from worker.execution.reporter import Reporter
-from worker.execution.runner import Runner
-from worker.execution.studio import Studio
 from worker.models.catalogue import Catalogue
 from worker.models.model_cache import ModelCache
 
 
 @dataclass
 class Bench:
-    """Everything a runner stands on, and what tests ask of it."""
+    """Records, queue, store and folders of one test, and helpers for jobs."""
 
     redis: Redis
     celery: Celery
@@ -50,7 +49,7 @@ class Bench:
     workers: Workers
     store: PictureStore
     file_cleanup: FileCleanup
-    unwell: threading.Event
+    device_failed: threading.Event
     outputs: Path
     models: Path
 
@@ -78,13 +77,13 @@ class Bench:
         return job.job_id
 
     def send(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
-        """Submit a job and wake a worker, as the API does."""
+        """Submit a job and send its message, as the API does."""
         job_id = self.submit(kind, model, **body)
         assert wake_worker(self.celery, job_id, self.status(job_id).type)
         return job_id
 
     def ended(self, job_id: str) -> JobStatus:
-        """The status of a job once it has ended."""
+        """Wait for the end of a job, and return its status."""
         until(lambda: self.status(job_id).state.final)
         return self.status(job_id)
 
@@ -96,57 +95,46 @@ class Bench:
         return sorted(str(path.relative_to(self.outputs)) for path in found)
 
     @contextmanager
-    def runner(
+    def context(
         self,
         engine: Engine | None = None,
         catalogue: Catalogue | None = None,
         *,
         previews: bool = True,
-    ) -> Iterator[Runner]:
-        """A runner with its threads, for the length of a with block."""
-        made = engine or SmallEngine()
-        room = EngineRoom(lambda: made)
-        keeper = LeaseKeeper(self.claims, renew_seconds=0.05)
-        reporter = Reporter(self.claims)
-        previewer = Previewer(self.claims) if previews else None
-        catalogue = catalogue or Catalogue(self.models, "small")
-        pen = Pen()
-        studio = Studio(
+    ) -> Iterator[ExecutionContext]:
+        """What `execute_job` needs, with its threads running, for the length of a with block."""
+        built = engine or SmallEngine()
+        provider = EngineProvider(lambda: built)
+        context = ExecutionContext(
+            worker_id="test",
             claims=self.claims,
-            pen=pen,
             store=self.store,
             file_cleanup=self.file_cleanup,
-            model_cache=ModelCache(catalogue, room),
-            room=room,
-            reporter=reporter,
-            previewer=previewer,
+            model_cache=ModelCache(catalogue or Catalogue(self.models, "small"), provider),
+            engine=provider,
+            leases=LeaseKeeper(self.claims, renew_seconds=0.05),
+            reporter=Reporter(self.claims),
+            previewer=Previewer(self.claims) if previews else None,
+            on_device_failure=self.device_failed.set,
         )
-        runner = Runner(
-            owner="test",
-            claims=self.claims,
-            pen=pen,
-            file_cleanup=self.file_cleanup,
-            studio=studio,
-            keeper=keeper,
-            unwell=self.unwell.set,
-        )
-        threads = [thread for thread in (keeper, reporter, previewer) if thread]
+        threads = [t for t in (context.leases, context.reporter, context.previewer) if t]
         for thread in threads:
             thread.start()
         try:
-            yield runner
+            yield context
         finally:
             for thread in threads:
                 thread.stop()
 
-    def run(self, engine: Engine | None = None) -> None:
-        """Run the next standard job to its end."""
-        with self.runner(engine) as runner:
-            runner.run_next("standard")
+    def run(self, engine: Engine | None = None, jobs: int = 1) -> None:
+        """Execute the next standard jobs to their ends."""
+        with self.context(engine) as context:
+            for _ in range(jobs):
+                execute_job(context, "standard")
 
 
 def bench_on(redis_url: str, folder: Path) -> Bench:
-    """A bench on a Redis, with models and pictures in a folder."""
+    """A bench on a Redis, with models and images in a folder."""
     redis = connect(redis_url)
     models = folder / "models"
     models.mkdir()
@@ -160,7 +148,7 @@ def bench_on(redis_url: str, folder: Path) -> Bench:
         workers=Workers(redis),
         store=store,
         file_cleanup=FileCleanup(redis, store),
-        unwell=threading.Event(),
+        device_failed=threading.Event(),
         outputs=folder / "outputs",
         models=models,
     )
@@ -177,9 +165,9 @@ def png(image: Image.Image) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def until(happened: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until something is so; fail when it does not become so in time."""
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Wait until a condition holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Real worker processes, on the real queue, started and ended by tests."""
+"""Starts and ends real worker processes on a real queue."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class WorkerHandle:
 def started(
     bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
 ) -> Iterator[WorkerHandle]:
-    """A worker process as it starts; killed on leaving if it still lives."""
+    """A worker process that is starting; killed at the end of the block if it still runs."""
     folder = bench.outputs.parent
     log = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
     environment = {
@@ -83,7 +83,7 @@ def started(
 def worker(
     bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
 ) -> Iterator[WorkerHandle]:
-    """A worker that has announced itself; killed on leaving if it still lives."""
+    """A worker that has announced itself; killed at the end of the block if it still runs."""
     before = {facts.worker_id for facts in bench.workers.alive()}
     with started(bench, redis_url, app, **settings) as handle:
         until(lambda: handle.process.poll() is not None or _new(bench, before))

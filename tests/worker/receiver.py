@@ -1,4 +1,4 @@
-"""A receiver of webhooks on the loopback interface, and what it was told."""
+"""A receiver of webhooks on the loopback interface that records them."""
 
 import json
 import ssl
@@ -16,17 +16,22 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass
 class Receiver:
-    """Answers with the next of `answers`, and with 204 once there are no more.
+    """Responds with the next of `codes`, and with 204 after the last.
 
-    A message is only taken when its signature is right. While `hangs` is not set, no answer comes.
+    Verifies the signature of every message. Does not respond before `released` is set.
+
+    Attributes:
+        messages: those it has accepted.
+        ids: of all requests, the refused ones included.
+        requests: released once per request.
     """
 
     url: str
-    answers: list[int] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
-    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    goes_on: threading.Event = field(default_factory=threading.Event)
+    requests: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def events(self) -> list[str]:
@@ -35,7 +40,7 @@ class Receiver:
 
 @contextmanager
 def receiving(
-    *answers: int, hangs: bool = False, tls: ssl.SSLContext | None = None
+    *codes: int, hangs: bool = False, tls: ssl.SSLContext | None = None
 ) -> Iterator[Receiver]:
     """A receiver for the length of a with block."""
 
@@ -44,9 +49,9 @@ def receiving(
             body = self.rfile.read(int(self.headers["Content-Length"]))
             message = Webhook(SECRET).verify(body, dict(self.headers.items()))
             receiver.ids.append(self.headers["webhook-id"])
-            receiver.asked.release()
-            receiver.goes_on.wait(60)
-            code = receiver.answers.pop(0) if receiver.answers else 204
+            receiver.requests.release()
+            receiver.released.wait(60)
+            code = receiver.codes.pop(0) if receiver.codes else 204
             if code == 204:
                 receiver.messages.append(json.loads(body))
                 assert message == receiver.messages[-1]
@@ -62,15 +67,15 @@ def receiving(
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "https" if tls else "http"
-    receiver = Receiver(f"{scheme}://127.0.0.1:{server.server_port}/hook?of=mine", list(answers))
+    receiver = Receiver(f"{scheme}://127.0.0.1:{server.server_port}/hook?of=mine", list(codes))
     if not hangs:
-        receiver.goes_on.set()
+        receiver.released.set()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield receiver
     finally:
-        receiver.goes_on.set()
+        receiver.released.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,26 +1,29 @@
-"""A small engine behind the worker's seam: plain colours instead of networks."""
+"""An engine without networks behind the worker's `Engine` protocol: it makes plain colours."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
 
+from jobs.inputs import InputRole
 from jobs.request import Request
 from stable_diffusion.stopwatch import Stopwatch
+from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey
 
 KILLER = "kill the worker"
-GREEDY = "more than there is room for at once"
-INSATIABLE = "more than there is room for"
+GREEDY = "needs more memory than there is, except in low-memory mode"
+INSATIABLE = "needs more memory than there is"
 SLOW = "slow"
 """The name of a model that takes minutes to load."""
-LEAK = "take all the memory there is, for good"
+LEAK = "takes all memory and never frees it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +51,17 @@ class SmallPicture:
 
 
 class SmallEngine:
-    """Does in `seconds` an evaluation what the real one does in more.
+    """Needs `seconds` for an evaluation.
 
-    A gate, when given, holds every job after its first evaluation until it is opened. The prompt
-    `KILLER` ends the process as the kernel does when memory runs out; `GREEDY` finds no memory
-    unless it is drawn with little, `INSATIABLE` never does, and after `LEAK` nobody does; one that
-    names an error raises it.
-    Pictures are doubled in `tiles` tiles, with an upscaler that may be an error, too.
+    Args:
+        gate: holds every job after its first evaluation until it is set.
+        errors: raised for the prompts that are its keys.
+        tiles: in which an image is doubled.
+        upscaler: raised in place of loading one.
+        broken: raised by `free_and_probe`.
+
+    The prompt `KILLER` kills the process, as the kernel does without memory. `GREEDY` runs out of
+    memory except in low-memory mode, `INSATIABLE` always, and after `LEAK` every probe fails.
     """
 
     device = "cpu"
@@ -81,39 +88,40 @@ class SmallEngine:
         self.inits: list[tuple[int, int]] = []
         self.doublings: list[tuple[int, int]] = []
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         return 8 * 2**30
 
-    def estimate_bytes(self, wanted: ModelKey, base: Any) -> int:
+    def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return SmallModel.nbytes
 
-    def load(self, wanted: ModelKey, on_progress: Callable[[float], object]) -> Any:
-        self.loads.append(wanted.name)
+    def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> Any:
+        self.loads.append(key.name)
         on_progress(0.5)
-        if wanted.name == SLOW:
+        if key.name == SLOW:
             time.sleep(600)
-        return SmallModel(wanted.name)
+        return SmallModel(key.name)
 
-    def with_loras(self, base: Any, wanted: ModelKey) -> Any:
-        loras = tuple((lora.name, lora.weight) for lora in wanted.loras)
+    def with_loras(self, base: Any, key: ModelKey) -> Any:
+        loras = tuple((lora.name, lora.weight) for lora in key.loras)
         return SmallModel(base.name, loras=loras)
 
-    def prepared(self, model: Any, request: Request) -> tuple[Any, tuple[str, ...]]:
+    def prepare(self, model: Any, prompt_job: PromptJob) -> tuple[Any, tuple[str, ...]]:
         return model, ()
 
     def offloaded(self, recipe: Any) -> bool:
         return False
 
-    def kind(self, name: str, path: Path) -> str:
-        return "small"
+    def describe_model(self, name: str, path: Path) -> Any:
+        return SimpleNamespace(family="small", kind="small", native_size=64)
 
     def known_hash(self, path: Path) -> str:
         return SmallModel.hash
 
-    def recipe(self, request: Request, init_image: Image.Image | None) -> Any:
-        assert request.kind == "txt2img" or init_image
-        if init_image:
-            self.inits.append(init_image.size)
+    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Any:
+        request = prompt_job.request
+        assert set(inputs) == set(request.inputs)
+        if "init" in inputs:
+            self.inits.append(inputs["init"].size)
         return request
 
     def generate(
@@ -144,8 +152,8 @@ class SmallEngine:
                 self.started.set()
                 if self._gate is not None:
                     self._gate.wait(30)
-            for place in range(request.n_samples):
-                index = iteration * request.n_samples + place
+            for position in range(request.n_samples):
+                index = iteration * request.n_samples + position
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
                 yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)
@@ -155,7 +163,7 @@ class SmallEngine:
             raise self._upscaler
         return SmallModel("nearest")
 
-    def doubled(
+    def double(
         self, upscaler: Any, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
         self.doublings.append(image.size)
@@ -165,7 +173,7 @@ class SmallEngine:
             time.sleep(self._seconds)
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
 
-    def relieve(self) -> None:
+    def free_and_probe(self) -> None:
         if self.exhausted:
             raise MemoryError
         if self._broken:

@@ -1,4 +1,4 @@
-"""The worker's health check: what it says of a worker that is at work, frozen, or cut off."""
+"""The worker's health check: a healthy worker, a frozen one, and one without Redis."""
 
 import os
 import subprocess
@@ -33,11 +33,11 @@ def test_a_worker_that_announces_itself_is_healthy_until_it_is_frozen(
         assert check(redis_url).returncode == 0
         handle.freeze()
         until(lambda: not bench.workers.alive())
-        ended = check(redis_url)
+        result = check(redis_url)
         handle.thaw()
 
-    assert ended.returncode == 1
-    assert "no worker of" in ended.stderr
+    assert result.returncode == 1
+    assert "no worker of" in result.stderr
 
 
 def test_the_worker_of_another_container_does_not_make_this_one_healthy(
@@ -45,15 +45,15 @@ def test_the_worker_of_another_container_does_not_make_this_one_healthy(
 ) -> None:
     with worker(bench, redis_url):
         [facts] = bench.workers.alive()
-        elsewhere = facts.model_copy(update={"worker_id": f"elsewhere-{facts.worker_id}"})
+        other = facts.model_copy(update={"worker_id": f"elsewhere-{facts.worker_id}"})
     bench.workers.withdraw(facts.worker_id)
-    bench.workers.announce(elsewhere, ttl_seconds=60)
+    bench.workers.announce(other, ttl_seconds=60)
 
     assert check(redis_url).returncode == 1
 
 
-def test_a_worker_that_redis_does_not_hear_is_not_healthy() -> None:
-    ended = check("redis://127.0.0.1:1/0")
+def test_a_worker_without_redis_is_not_healthy() -> None:
+    result = check("redis://127.0.0.1:1/0")
 
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("error: the job records cannot be reached")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the job records cannot be reached")

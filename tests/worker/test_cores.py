@@ -1,4 +1,4 @@
-"""How the threads of a job wait for one another."""
+"""How long OpenMP threads spin while they wait."""
 
 import os
 import subprocess
@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-WAITING = "from worker.cores import sleep_soon; sleep_soon(); import torch"
+SCRIPT = "from worker.cores import limit_openmp_spinning; limit_openmp_spinning(); import torch"
 
 
-def shown(**environment: str) -> str:
-    """What OpenMP says of itself when torch brings it."""
+def openmp_environment(**environment: str) -> str:
+    """What OpenMP prints of its settings when torch is imported."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
     done = subprocess.run(
-        [sys.executable, "-c", WAITING],
+        [sys.executable, "-c", SCRIPT],
         env={**clean, "OMP_DISPLAY_ENV": "verbose", **environment},
         capture_output=True,
         text=True,
@@ -23,17 +23,17 @@ def shown(**environment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("environment", "looks"),
+    ("environment", "spin_count"),
     [
         ({}, "1000"),
         ({"GOMP_SPINCOUNT": "77"}, "77"),
         ({"OMP_WAIT_POLICY": "PASSIVE"}, "0"),
     ],
 )
-def test_threads_sleep_soon_unless_somebody_knows_better(
-    environment: dict[str, str], looks: str
+def test_openmp_spins_briefly_unless_the_user_sets_otherwise(
+    environment: dict[str, str], spin_count: str
 ) -> None:
-    said = shown(**environment)
-    if "GOMP_SPINCOUNT" not in said:
-        pytest.skip("this PyTorch has another OpenMP")
-    assert f"GOMP_SPINCOUNT = '{looks}'" in said
+    shown = openmp_environment(**environment)
+    if "GOMP_SPINCOUNT" not in shown:
+        pytest.skip("this PyTorch uses another OpenMP")
+    assert f"GOMP_SPINCOUNT = '{spin_count}'" in shown

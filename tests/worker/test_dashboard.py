@@ -1,4 +1,4 @@
-"""Grafana's dashboard asks for what the API and the workers really tell."""
+"""Grafana's dashboard queries only metrics that the API and the workers export."""
 
 import re
 
@@ -14,14 +14,14 @@ from tests.worker.processes import worker
 
 pytestmark = pytest.mark.service
 
-# What Prometheus itself adds to every target.
+# Prometheus itself adds these to every target.
 OF_PROMETHEUS = {"up"}
 
 
-def test_every_metric_of_the_dashboard_is_told_by_the_api_or_a_worker(
+def test_every_metric_of_the_dashboard_is_exported_by_the_api_or_a_worker(
     bench: Bench, redis_url: str
 ) -> None:
-    metrics = pytest.importorskip("api.metrics", reason="this API tells no metrics yet")
+    metrics = pytest.importorskip("api.metrics", reason="this API exports no metrics yet")
 
     with worker(bench, redis_url, METRICS_PORT=str(free_port())) as handle:
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
@@ -29,11 +29,11 @@ def test_every_metric_of_the_dashboard_is_told_by_the_api_or_a_worker(
         of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
         of_api = metrics.exposition(connect(redis_url)).decode()
 
-    told = {
+    exported = {
         family.name
         for text in (of_worker, of_api)
         for family in text_string_to_metric_families(text)
     }
     for query in queries():
         for name in metrics_of(query) - OF_PROMETHEUS:
-            assert re.sub(r"_(total|bucket)$", "", name) in told, query
+            assert re.sub(r"_(total|bucket)$", "", name) in exported, query

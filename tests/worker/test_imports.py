@@ -1,3 +1,5 @@
+"""Which modules a worker imports at its start."""
+
 import subprocess
 import sys
 

@@ -1,4 +1,4 @@
-"""Celery's events: sent where a monitor shall hear them, and only there."""
+"""Celery's events, which only monitors such as Flower need."""
 
 import os
 import subprocess
@@ -15,20 +15,20 @@ pytestmark = pytest.mark.service
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_monitor_hears_of_a_worker_that_shall_tell(
-    bench: Bench, redis_url: str, told: bool
+@pytest.mark.parametrize("enabled", [True, False])
+def test_celery_events_are_sent_only_if_configured(
+    bench: Bench, redis_url: str, enabled: bool
 ) -> None:
     environment = {
         **os.environ,
         "CELERY_BROKER_URL": redis_url,
         "DATA_DIR": str(bench.outputs.parent),
         "PRELOAD": "false",
-        "CELERY_EVENTS": str(told),
+        "CELERY_EVENTS": str(enabled),
     }
     with Redis.from_url(redis_url) as redis, redis.pubsub() as events:
         events.psubscribe("*celeryev*")
-        assert events.get_message(timeout=5) is not None  # that it listens
+        assert events.get_message(timeout=5) is not None  # the subscription is active
         process = subprocess.Popen(
             [sys.executable, "-m", "worker"], cwd=REPOSITORY, env=environment
         )
@@ -38,6 +38,6 @@ def test_a_monitor_hears_of_a_worker_that_shall_tell(
             process.terminate()
             process.wait(60)
 
-        heard = events.get_message(timeout=2)
+        event = events.get_message(timeout=2)
 
-    assert (heard is not None) is told
+    assert (event is not None) is enabled

@@ -1,4 +1,4 @@
-"""Real `celery worker` processes: what happens when they die, leave, freeze or start too early."""
+"""Real `celery worker` processes that are killed, terminated, frozen or started before Redis."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
 from tests.worker.receiver import SECRET, receiving
 from tests.worker.small import KILLER, LEAK, SLOW
-from worker.graceful_shutdown import LEFT_BY_ITSELF
+from worker.graceful_shutdown import EXIT_FOR_RESTART
 
 pytestmark = pytest.mark.service
 WEBHOOKS = {
@@ -28,7 +28,7 @@ WEBHOOKS = {
     "WEBHOOK_ALLOW_HTTP": "true",
 }
 
-LONG = 30  # steps of a tenth of a second
+LONG = 30  # steps of 0.1 s
 
 
 def running(bench: Bench, job_id: str) -> bool:
@@ -69,7 +69,7 @@ def test_when_a_worker_is_killed_the_next_one_finishes_its_job(
     with worker(bench, redis_url):
         status = bench.ended(job_id)
     assert (status.state, status.attempts) == (JobState.SUCCESS, 2)
-    # what the first worker had drawn is not left over either
+    # the images of the first worker are deleted too
     assert bench.files() == [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
 
 
@@ -86,7 +86,7 @@ def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_u
         assert bench.ended(job_id).state is JobState.SUCCESS
 
 
-def test_a_worker_that_leaves_finishes_what_the_grace_allows(bench: Bench, redis_url: str) -> None:
+def test_a_job_that_ends_within_the_grace_period_is_finished(bench: Bench, redis_url: str) -> None:
     with worker(bench, redis_url, SHUTDOWN_GRACE_SECONDS="20") as first:
         job_id = bench.send(ddim_steps=10)
         waiting = bench.send()
@@ -147,7 +147,7 @@ def test_a_job_outlives_a_redis_that_is_killed_and_restarted(bench: Bench, tmp_p
         with started(bench, url) as handle:
             until(lambda: records.get(first.job_id).fraction > 0)
             server.terminate()
-            until(lambda: "redis is away" in handle.log.read_text())
+            until(lambda: "redis does not answer" in handle.log.read_text())
             server = ValkeyServer(port=port, **options)
             server.start()
             until(lambda: records.get(first.job_id).state.final)
@@ -206,13 +206,13 @@ def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there
             until(lambda: "worker ready" in early.log.read_text())
 
 
-def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on(
+def test_a_worker_without_memory_exits_and_its_successor_continues(
     bench: Bench, redis_url: str
 ) -> None:
     leak = bench.send(prompt=LEAK)
     good = bench.send()
     with started(bench, redis_url) as first:
-        assert first.process.wait(120) == LEFT_BY_ITSELF, first.log.read_text()
+        assert first.process.wait(120) == EXIT_FOR_RESTART, first.log.read_text()
     assert bench.status(good).state is JobState.PENDING
     with worker(bench, redis_url):
         assert bench.ended(good).state is JobState.SUCCESS
@@ -221,45 +221,45 @@ def test_a_worker_that_gets_no_memory_leaves_by_itself_and_its_successor_goes_on
     assert failure.code == "out_of_memory"
 
 
-def test_a_worker_that_cannot_stop_what_it_does_leaves_all_the_same(
+def test_a_worker_exits_in_time_although_loading_cannot_be_stopped(
     bench: Bench, redis_url: str
 ) -> None:
     (bench.models / f"{SLOW}.safetensors").touch()
     with worker(bench, redis_url, SHUTDOWN_SECONDS="1") as stuck:
         job_id = bench.send(model=SLOW)
         until(lambda: bench.status(job_id).state is JobState.LOADING)
-        assert stuck.terminate() == LEFT_BY_ITSELF
+        assert stuck.terminate() == EXIT_FOR_RESTART
     status = bench.status(job_id)
     assert (status.state, status.attempts) == (JobState.PENDING, 0)
 
 
-def test_a_message_outlives_the_worker_that_was_delivering_it(bench: Bench, redis_url: str) -> None:
+def test_a_webhook_survives_the_worker_that_was_delivering_it(bench: Bench, redis_url: str) -> None:
     with receiving(hangs=True) as receiver:
         with worker(bench, redis_url, **WEBHOOKS) as first:
             job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
-            assert receiver.asked.acquire(timeout=120)
+            assert receiver.requests.acquire(timeout=120)
             first.kill()
-        bench.redis.zadd(keys.DELIVERIES, {f"{job_id}.started": 0})  # its time is up
-        receiver.goes_on.set()
+        bench.redis.zadd(keys.DELIVERIES, {f"{job_id}.started": 0})  # its lease expires
+        receiver.released.set()
         with worker(bench, redis_url, **WEBHOOKS):
             until(lambda: "job.finished" in receiver.events)
             until(lambda: "job.started" in receiver.events)
             until(lambda: not bench.redis.exists(keys.DELIVERIES))
 
 
-def test_a_worker_that_leaves_waits_for_no_receiver(bench: Bench, redis_url: str) -> None:
+def test_a_shutdown_waits_for_no_webhook_receiver(bench: Bench, redis_url: str) -> None:
     with receiving(hangs=True) as receiver:
         with worker(bench, redis_url, WEBHOOK_TIMEOUT_SECONDS="600", **WEBHOOKS) as first:
             job_id = bench.send(ddim_steps=LONG, webhook=receiver.url)
-            assert receiver.asked.acquire(timeout=120)
+            assert receiver.requests.acquire(timeout=120)
             assert first.terminate() == 0
         assert bench.status(job_id).state is JobState.PENDING
-        receiver.goes_on.set()
+        receiver.released.set()
         with worker(bench, redis_url, **WEBHOOKS):
             until(lambda: {"job.started", "job.finished"} <= set(receiver.events))
 
 
-def test_workers_sweep_what_is_expired(bench: Bench, redis_url: str) -> None:
+def test_workers_delete_expired_images(bench: Bench, redis_url: str) -> None:
     with worker(bench, redis_url, SWEEP_SECONDS="0.2", OUTPUTS_TTL_SECONDS="1"):
         job_id = bench.send("img2img", n_iter=1)
         assert bench.ended(job_id).state is JobState.SUCCESS

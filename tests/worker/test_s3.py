@@ -1,4 +1,4 @@
-"""Pictures on S3: a worker process draws, the API shows, and they have no disk in common."""
+"""Images on S3: a worker process writes them and the API serves them, without a shared disk."""
 
 import io
 import subprocess
@@ -18,7 +18,7 @@ from tests.worker.processes import worker
 pytestmark = pytest.mark.service
 
 
-def test_what_a_worker_draws_is_served_from_s3_and_nothing_else_stays_there(
+def test_the_api_serves_a_workers_images_from_s3_and_nothing_else_remains_there(
     bench: Bench, redis_url: str, s3: S3
 ) -> None:
     app = create_app(
@@ -55,7 +55,7 @@ def test_what_a_worker_draws_is_served_from_s3_and_nothing_else_stays_there(
     assert not bench.outputs.exists()
 
 
-def test_what_the_client_of_s3_reads_may_stand_in_env(s3: S3, tmp_path: Path) -> None:
+def test_the_s3_client_reads_its_variables_from_dotenv(s3: S3, tmp_path: Path) -> None:
     lines = [f"{name}={value}\n" for name, value in s3.environment.items()]
     (tmp_path / ".env").write_text("".join([*lines, f"OUTPUTS={s3.url}\n"]))
     script = (
@@ -71,7 +71,7 @@ def test_what_the_client_of_s3_reads_may_stand_in_env(s3: S3, tmp_path: Path) ->
     assert s3.names() == ["a.png"]
 
 
-def test_who_keeps_pictures_in_a_folder_pays_nothing_for_s3(tmp_path: Path) -> None:
+def test_a_folder_as_store_imports_nothing_of_s3(tmp_path: Path) -> None:
     script = (
         "import sys; from jobs.store import PictureStore; PictureStore(sys.argv[1]).probe(); "
         "print([name for name in ('s3fs', 'botocore', 'aiohttp') if name in sys.modules])"

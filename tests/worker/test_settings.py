@@ -24,7 +24,7 @@ def test_an_unknown_type_is_refused(monkeypatch: pytest.MonkeyPatch, types: str)
         WorkerSettings()
 
 
-def test_a_cpu_worker_has_a_slot_a_core_and_a_gpu_worker_one(
+def test_a_cpu_worker_has_a_slot_per_core_and_a_gpu_worker_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: 3)
@@ -34,15 +34,15 @@ def test_a_cpu_worker_has_a_slot_a_core_and_a_gpu_worker_one(
 
 
 @pytest.mark.parametrize(("core_count", "slots", "threads"), [(2, 2, 1), (8, 2, 4), (2, 5, 1)])
-def test_all_slots_together_fill_the_cores(
+def test_all_slots_together_use_all_cores(
     monkeypatch: pytest.MonkeyPatch, core_count: int, slots: int, threads: int
 ) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: core_count)
-    assert cores.threads_a_slot(slots) == threads
+    assert cores.threads_per_slot(slots) == threads
 
 
-def test_a_worker_renews_its_leases_well_before_they_run_out() -> None:
+def test_leases_are_renewed_well_before_they_expire() -> None:
     settings = WorkerSettings()
     assert settings.renew_seconds * 5 < settings.lease_seconds
-    # a vanished worker's job is taken over within 15 s
+    # another worker takes over the job of a dead one within 15 s
     assert settings.lease_seconds + settings.reap_seconds < 15

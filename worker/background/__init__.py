@@ -1,1 +1,1 @@
-"""Threads beside the jobs: leases, reaper, sweeper, heartbeat, webhooks."""
+"""Threads that run beside the jobs: leases, reaper, sweeper, heartbeat, webhooks."""

@@ -1,11 +1,11 @@
-"""Tells everybody what this worker serves and how it is doing."""
+"""Announces what this worker serves and what it is doing."""
 
 from collections.abc import Callable
 
 from jobs.workers import WorkerFacts, Workers
 from worker.background.periodic_thread import PeriodicThread
 
-# A worker counts as gone after this many missed announcements.
+# After this many missed announcements a worker counts as gone.
 _MISSED = 4
 
 
@@ -13,9 +13,9 @@ class Heartbeat(PeriodicThread):
     """Announces the worker every `seconds`.
 
     Args:
-        workers: where to.
-        facts: what to say now.
-        seconds: how often.
+        workers: where it is announced.
+        facts: returns the current facts.
+        seconds: the interval.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Keeps the leases of running jobs alive, in a thread that does not sample.
+"""Renews the leases of running jobs, in a thread of its own.
 
-The same round trip tells whether the job was cancelled or given away.
+The reply to each renewal says whether the job was cancelled, or taken over by another worker.
 """
 
 import threading
@@ -17,8 +17,8 @@ class LeaseKeeper(PeriodicThread):
     """The leases of one worker.
 
     Args:
-        claims: the records.
-        renew_seconds: how often; must be well below the lease.
+        claims: the records of the jobs.
+        renew_seconds: the interval; must be well below the duration of a lease.
     """
 
     def __init__(self, claims: Claims, *, renew_seconds: float) -> None:
@@ -31,29 +31,29 @@ class LeaseKeeper(PeriodicThread):
     @contextmanager
     def keep(self, claim: Claim) -> Iterator[ActiveJob]:
         """Renew the lease of a claim for the length of a with block."""
-        running = ActiveJob(claim)
+        job = ActiveJob(claim)
         with self._lock:
-            self._running.add(running)
+            self._running.add(job)
             if self._stopping:
-                running.stop(self._stopping)
+                job.stop(self._stopping)
         try:
-            yield running
+            yield job
         finally:
             with self._lock:
-                self._running.discard(running)
+                self._running.discard(job)
 
     def running(self) -> tuple[ActiveJob, ...]:
-        """The jobs this worker runs now."""
+        """The jobs that this worker executes now."""
         with self._lock:
             return tuple(self._running)
 
     def stop_all(self, reason: StopReason) -> None:
-        """Stop every job within one network evaluation, also those that are just being claimed."""
+        """Stop every job at its next evaluation, and every job that is claimed later."""
         with self._lock:
             self._stopping = reason
-            for running in self._running:
-                running.stop(reason)
+            for job in self._running:
+                job.stop(reason)
 
     def tick(self) -> None:
-        for running in self.running():
-            running.apply(self._claims.renew(running.claim))
+        for job in self.running():
+            job.apply(self._claims.renew(job.claim))

@@ -1,4 +1,4 @@
-"""What this process has taken of the machine's memory and of its GPU's."""
+"""How much host and GPU memory this process uses."""
 
 import os
 import sys
@@ -10,19 +10,19 @@ _STATM = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int | None:
-    """The process's resident memory; None where the system does not tell it."""
+    """The process's resident memory; None where the system does not report it."""
     with suppress(OSError):
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
 def gpu_bytes(device: str) -> int | None:
-    """What torch holds of a GPU's memory; None on a CPU, and before torch was imported.
+    """The GPU memory that torch has reserved; None on a CPU, and before torch is imported.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
     """
-    # asking must not cost the seconds of importing it, and meets it while another thread does
+    # never import torch here, which takes seconds; another thread may be importing it right now
     cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)
     if not device.startswith("cuda") or not hasattr(cuda, "memory_reserved"):
         return None

@@ -1,7 +1,7 @@
-"""What a worker counts and measures, for Prometheus, and the port where it is told.
+"""What a worker measures, and the HTTP server from which Prometheus reads it.
 
-Jobs by final state are not counted here: a worker that is killed would forget its part. The
-records count them (jobs.record_steps, jobs.claim_steps), and the API tells.
+Jobs are not counted by final state here, because a killed worker loses its counts. The records
+count them (jobs.record_steps, jobs.claim_steps), and the API exports those counts.
 """
 
 import threading
@@ -28,7 +28,7 @@ _PORTS_TRIED = 64
 _RATE_SECONDS = 30.0
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 PHASES = {"queued": "queued", "load": "loading", "sample": "sampling"}
-"""The phases of a job's timings that are told, and what they are called there."""
+"""The exported phases of a job's timings, and their label values."""
 
 
 class WorkerMetrics:
@@ -57,37 +57,37 @@ class WorkerMetrics:
         ProcessCollector(registry=self.registry)
 
     def step(self) -> None:
-        """The network was evaluated once more."""
+        """Count an evaluation of the network."""
         self._steps.inc()
         with self._lock:
             self._recent.append(time.monotonic())
             self._forget_old()
 
     def job_done(self, job_type: JobType, timings: Mapping[str, float]) -> None:
-        """A job has succeeded.
+        """Measure a job that has succeeded.
 
         Args:
             job_type: its type.
             timings: seconds by phase, as in `Result.timings`.
         """
-        for phase, told in PHASES.items():
+        for phase, label in PHASES.items():
             if phase in timings:
-                self._seconds.labels(job_type, told).observe(timings[phase])
+                self._seconds.labels(job_type, label).observe(timings[phase])
 
     def steps_per_second(self) -> float:
-        """Evaluations a second, of all jobs together, over the last while."""
+        """Evaluations a second of all jobs together, over the last 30 seconds."""
         with self._lock:
             self._forget_old()
             return len(self._recent) / _RATE_SECONDS
 
-    def watch(self, name: str, means: str, read: Callable[[], float]) -> None:
-        """Tell a number that is read whenever somebody asks."""
-        Gauge(name, means, registry=self.registry).set_function(read)
+    def add_gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Export a number that is read at every request."""
+        Gauge(name, description, registry=self.registry).set_function(read)
 
     def serve(self, host: str, first_port: int) -> Callable[[], None]:
-        """Answer GET /metrics, from a thread, on the first free port of a few.
+        """Serve GET /metrics from a thread, on the first free port from `first_port` on.
 
-        Returns what ends it. No free port is told in the log: a worker can live without.
+        Returns a function that ends it. Without a free port the worker runs on, without metrics.
         """
         for port in range(first_port, min(first_port + _PORTS_TRIED, 65_536)):
             try:

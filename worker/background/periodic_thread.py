@@ -1,4 +1,4 @@
-"""A thread that does one thing again and again, and outlives every failure of Redis."""
+"""A thread that repeats one task, and survives every failure of the task and of Redis."""
 
 import math
 import threading
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 class PeriodicThread(ABC):
     """Calls `tick` every `seconds`, from `start` to `stop`, in a thread of its own.
 
-    While Redis is away it keeps trying, and says so in one line; another tells of its return.
+    While Redis does not answer it keeps trying, and logs one line; another when Redis answers.
     """
 
     def __init__(self, name: str, seconds: float) -> None:
@@ -23,42 +23,42 @@ class PeriodicThread(ABC):
         self._seconds = seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._away = False
+        self._redis_away = False
         self._last_failure = -math.inf
 
     @abstractmethod
     def tick(self) -> None:
-        """Do the thing once. May raise anything."""
+        """Do the task once. May raise anything."""
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop and wait for the tick under way."""
+        """Stop, and wait for the current tick to end."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     @property
-    def calm_seconds(self) -> float:
-        """How long Redis has answered every tick; infinite when it never failed."""
+    def seconds_since_failure(self) -> float:
+        """The time since Redis last failed to answer a tick; infinite if it never failed."""
         return time.monotonic() - self._last_failure
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
                 self.tick()
-                self._tell(away=False)
+                self._log_redis(away=False)
             except RecordsUnavailable as error:
                 self._last_failure = time.monotonic()
-                self._tell(away=True, reason=str(error))
+                self._log_redis(away=True, reason=str(error))
             except Exception:
-                log.exception("a background task failed; it goes on", task=self._name)
+                log.exception("a background task failed; it will be repeated", task=self._name)
             self._stopped.wait(self._seconds)
 
-    def _tell(self, *, away: bool, reason: str = "") -> None:
-        if away and not self._away:
-            log.warning("redis is away; trying on", task=self._name, reason=reason)
-        elif self._away and not away:
-            log.info("redis is back", task=self._name)
-        self._away = away
+    def _log_redis(self, *, away: bool, reason: str = "") -> None:
+        if away and not self._redis_away:
+            log.warning("redis does not answer; retrying", task=self._name, reason=reason)
+        elif self._redis_away and not away:
+            log.info("redis answers again", task=self._name)
+        self._redis_away = away

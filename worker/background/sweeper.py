@@ -1,7 +1,7 @@
-"""Deletes what nobody needs any more: pictures whose time is up, and what the dead left behind.
+"""Deletes expired pictures, leftover files of ended jobs, and files that belong to no job.
 
-Every worker has one; one at a time sweeps. Each step can be taken twice, so the lock only saves
-work, and a sweeper that dies holding it is followed by another when it runs out.
+Every worker has a sweeper, and a lock lets one at a time sweep. All steps are idempotent, so the
+lock only saves work; when a sweeper dies, its lock expires.
 """
 
 from contextlib import suppress
@@ -26,11 +26,11 @@ class Sweeper(PeriodicThread):
     """Sweeps the store every `seconds`.
 
     Args:
-        redis: where the lock is.
-        expiry: which pictures are kept no longer.
-        file_cleanup: what ended jobs left behind.
-        seconds: how often.
-        stray_seconds: how long a file that no job claims is left alone.
+        redis: holds the lock.
+        expiry: finds the expired pictures.
+        file_cleanup: deletes files.
+        seconds: the interval.
+        orphan_grace: seconds after which a file that belongs to no job is deleted.
     """
 
     def __init__(
@@ -40,25 +40,25 @@ class Sweeper(PeriodicThread):
         file_cleanup: FileCleanup,
         *,
         seconds: float,
-        stray_seconds: float,
+        orphan_grace: float,
     ) -> None:
         super().__init__("sweeper", seconds)
         self._lock = redis.lock(keys.SWEEP_LOCK, timeout=_LOCK_SECONDS, thread_local=False)
         self._expiry = expiry
         self._file_cleanup = file_cleanup
-        self._stray_seconds = stray_seconds
+        self._orphan_grace = orphan_grace
 
     def tick(self) -> None:
         with reaching_redis():
-            mine = self._lock.acquire(blocking=False)
-        if not mine:
+            acquired = self._lock.acquire(blocking=False)
+        if not acquired:
             return
         try:
             self._sweep()
         except StoreError as error:
             log.warning("the store could not be swept", reason=str(error))
         finally:
-            with reaching_redis(), suppress(LockError):  # it took so long that the lock ran out
+            with reaching_redis(), suppress(LockError):  # the sweep outlasted the lock
                 self._lock.release()
 
     def _sweep(self) -> None:
@@ -66,7 +66,7 @@ class Sweeper(PeriodicThread):
         while found := self._expiry.expire():
             expired += len(found)
             self._file_cleanup.clean_all()
-        left = self._file_cleanup.clean_all()
-        strays = self._file_cleanup.delete_orphans(grace=self._stray_seconds)
-        if expired or strays:
-            log.info("store swept", expired=expired, left_behind=left, strays=strays)
+        leftovers = self._file_cleanup.clean_all()
+        orphans = self._file_cleanup.delete_orphans(grace=self._orphan_grace)
+        if expired or orphans:
+            log.info("store swept", expired=expired, leftovers=leftovers, orphans=orphans)

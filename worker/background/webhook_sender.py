@@ -1,7 +1,7 @@
-"""Delivers webhook messages, off the threads that draw, with back-off, until they are taken.
+"""Delivers webhook messages with retries, in a thread of its own.
 
-What is called is the address that was checked, under the name that was given, and nothing that its
-answer may point to. The answer's body is not read.
+The request goes to the IP address that was checked, with the URL's host name for `Host` and TLS.
+Redirects are not followed, and the body of the response is not read.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 16
-_NO_MORE = 410
-"""A receiver that answers so does not want to hear of it again (Standard Webhooks)."""
+_BATCH_SIZE = 16
+_GONE = 410
+"""The receiver wants no further attempts (Standard Webhooks)."""
 
 
 class WebhookSender(PeriodicThread):
-    """Delivers what is due.
+    """Delivers the messages that are due.
 
     Args:
         deliveries: the messages.
         rules: which URLs may be called.
-        secrets: what the messages are signed with.
-        retry_seconds: how long to wait before each further attempt; after the last, it is given up.
-        timeout_seconds: how long an attempt may take, from the first byte to the last.
-        seconds: how often to look for messages.
+        secrets: sign the messages.
+        retry_seconds: the pause before each retry; after the last retry the message is dropped.
+        timeout_seconds: of one attempt, in all.
+        seconds: the interval between two searches for due messages.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class WebhookSender(PeriodicThread):
         timeout_seconds: float,
         seconds: float = 1.0,
     ) -> None:
-        super().__init__("courier", seconds)
+        super().__init__("webhooks", seconds)
         self._deliveries = deliveries
         self._rules = rules
         self._secrets = secrets
@@ -60,33 +60,33 @@ class WebhookSender(PeriodicThread):
         self._tls.load_verify_locations(certifi.where())
 
     def tick(self) -> None:
-        while not self._stopped.is_set() and (some := self._due()):
+        while not self._stopped.is_set() and (due := self._take_due()):
             with suppress(asyncio.CancelledError):
-                asyncio.run(self._deliver_all(some))
+                asyncio.run(self._deliver_all(due))
 
     def stop(self) -> None:
-        """Stop at once: what is under way goes back, and is delivered by another worker."""
+        """Stop at once: unfinished deliveries return to Redis, for another worker."""
         self._stopped.set()
-        with suppress(RuntimeError):  # it has just ended by itself
+        with suppress(RuntimeError):  # the loop has just ended
             if self._loop:
                 self._loop.call_soon_threadsafe(self._cancel)
         super().stop()
 
-    def _due(self) -> list[Delivery]:
-        found: list[Delivery] = []
-        while len(found) < _AT_ONCE and (delivery := self._deliveries.take()):
-            found.append(delivery)
-        return found
+    def _take_due(self) -> list[Delivery]:
+        due: list[Delivery] = []
+        while len(due) < _BATCH_SIZE and (delivery := self._deliveries.take()):
+            due.append(delivery)
+        return due
 
     def _cancel(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
-    async def _deliver_all(self, some: Sequence[Delivery]) -> None:
+    async def _deliver_all(self, due: Sequence[Delivery]) -> None:
         self._loop = asyncio.get_running_loop()
         try:
             async with httpx.AsyncClient(verify=self._tls, trust_env=False) as client:
-                await asyncio.gather(*(self._deliver(client, delivery) for delivery in some))
+                await asyncio.gather(*(self._deliver(client, delivery) for delivery in due))
         finally:
             self._loop = None
 
@@ -102,14 +102,14 @@ class WebhookSender(PeriodicThread):
             if 200 <= code < 300:
                 self._deliveries.done(delivery)
                 log.info("webhook delivered", message=delivery.message_id, tries=delivery.tries)
-            elif code == _NO_MORE:
+            elif code == _GONE:
                 self._deliveries.done(delivery)
-                log.warning("webhook not wanted any more", message=delivery.message_id)
+                log.warning("webhook receiver is gone", message=delivery.message_id)
             else:
                 self._not_delivered(delivery, f"the receiver answered {code}")
 
     async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> int:
-        # checked again: what was public when the job came may not be any more
+        # checked again, because the name may resolve to another address since the job was submitted
         address, *_ = await asyncio.to_thread(self._rules.check, delivery.url)
         url = httpx.URL(delivery.url)
         signed = signed_headers(self._secrets, delivery.message_id, int(time.time()), delivery.body)
@@ -118,23 +118,22 @@ class WebhookSender(PeriodicThread):
             url.copy_with(host=address),
             content=delivery.body,
             headers={"Host": url.netloc.decode(), "Content-Type": "application/json", **signed},
-            extensions={"sni_hostname": url.host, **_patience(self._timeout)},
+            extensions={
+                "sni_hostname": url.host,
+                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout),
+            },
         )
         async with asyncio.timeout(self._timeout):
-            answer = await client.send(request, stream=True, follow_redirects=False)
-            await answer.aclose()
-        return answer.status_code
+            response = await client.send(request, stream=True, follow_redirects=False)
+            await response.aclose()
+        return response.status_code
 
     def _not_delivered(self, delivery: Delivery, reason: str) -> None:
-        told = log.bind(message=delivery.message_id, tries=delivery.tries, reason=reason)
+        logger = log.bind(message=delivery.message_id, tries=delivery.tries, reason=reason)
         if delivery.tries > len(self._retry_seconds):
             self._deliveries.done(delivery)
-            told.error("webhook given up")
+            logger.error("webhook dropped after the last retry")
             return
         wait = self._retry_seconds[delivery.tries - 1]
         self._deliveries.later(delivery, wait)
-        told.warning("webhook not delivered", again_in=wait)
-
-
-def _patience(seconds: float) -> dict[str, dict[str, float]]:
-    return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}
+        logger.warning("webhook not delivered", retry_in=wait)

@@ -1,1 +1,1 @@
-"""`python -m worker models ...`: what a person does with models on a machine."""
+"""`python -m worker models ...`: commands that list, download and check models."""

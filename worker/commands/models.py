@@ -33,14 +33,14 @@ HASH_DIGITS = 10
 
 @app.callback()
 def models() -> None:
-    """The models of this machine."""
+    """List, download and check the models of this machine."""
 
 
 @app.command(name="list")
 def list_models(
-    hashes: Annotated[bool, typer.Option(help="compute the hashes that are not known")] = False,
+    hashes: Annotated[bool, typer.Option(help="compute missing hashes")] = False,
 ) -> None:
-    """List the models: name, kind, size, hash, and whether a worker holds them in memory."""
+    """List the models: name, kind, size, hash, and whether a worker has them in memory."""
     settings = read_settings(WorkerSettings)
     fingerprints = _fingerprints(settings)
     loader = Loader("cpu", fingerprints)
@@ -53,24 +53,24 @@ def list_models(
             known = fingerprints.of(path) if hashes else fingerprints.known(path) or ""
         except ModelError as error:
             kind, size, known = f"[red]{error}[/]", "", ""
-        held = "?" if resident is None else "yes" if name in resident else "no"
-        table.add_row(name, kind, size, known[:HASH_DIGITS], held)
+        in_memory = "?" if resident is None else "yes" if name in resident else "no"
+        table.add_row(name, kind, size, known[:HASH_DIGITS], in_memory)
     out.print(table)
     if resident is None:
-        err.print("Redis does not answer, so nobody can say which models are in memory.")
+        err.print("Redis does not answer, so it is not known which models are in memory.")
 
 
 @app.command()
 def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
-    """Fetch a model from the hub into the models folder; goes on where it was broken off."""
+    """Download a model from the hub into the models folder; resumes an interrupted download."""
     settings = read_settings(WorkerSettings)
     try:
         canonical, source = source_of(name, settings.models_dir)
-        offer = pulling.find(source)
-        out.print(f"{canonical}: {offer.file} of {offer.repository}, {offer.bytes / 1e9:.2f} GB")
+        remote = pulling.find(source)
+        out.print(f"{canonical}: {remote.file} of {remote.repository}, {remote.bytes / 1e9:.2f} GB")
         path = pulling.pull(
             canonical,
-            offer,
+            remote,
             settings.models_dir,
             _fingerprints(settings),
             prediction=source.prediction,
@@ -84,7 +84,7 @@ def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
 def check(
     file: Annotated[str, typer.Argument(help="a file, a folder, or the name of a model")],
 ) -> None:
-    """Say what a file is, and whether it is whole; with exit status 1 if it cannot be used."""
+    """Say what a file is and whether it is complete; exit with 1 if it cannot be used."""
     settings = read_settings(WorkerSettings)
     path = Path(file)
     try:
@@ -92,25 +92,29 @@ def check(
             _, path = settings.catalogue.find(file)
         checkpoint = open_weights(path)
         family = detect_family(checkpoint)
-        # nothing is read: only whether every tensor is there, in its shape
+        # checks that every tensor is there with its shape, without reading its values
         load_networks(checkpoint, family, torch.device("meta"), torch.float32)
         declared = declared_prediction(path, checkpoint)
         usual = usual_prediction(model_named(path.name))
         fingerprint = _fingerprints(settings).of(path)
-        offer = pulling.recorded(path)
+        remote = pulling.recorded(path)
     except (UnknownModel, ModelError) as error:
         _fail(error)
-    if offer and offer.sha256 != fingerprint:
-        _fail(f"{path.name} is not what was pulled from {offer.repository}: it has changed since")
+    if remote and remote.sha256 != fingerprint:
+        _fail(
+            f"{path.name} differs from the file that was pulled from {remote.repository}: it was "
+            "changed since"
+        )
     table = Table.grid(padding=(0, 2))
     table.add_row("name", model_named(path.name))
     table.add_row("kind", f"{family.id}, in the {checkpoint.layout} layout")
-    said = f"{declared}, as it says" if declared else f"{usual or family.prediction}, as is usual"
-    table.add_row("predicts", said)
+    usual = usual or family.prediction
+    prediction = f"{declared}, as the file states" if declared else f"{usual}, by default"
+    table.add_row("predicts", prediction)
     table.add_row("size", f"{size_on_disk(path) / 1e9:.2f} GB, {len(checkpoint.names)} tensors")
     table.add_row("sha256", fingerprint)
-    if offer:
-        table.add_row("pulled from", f"{offer.repository}, {offer.file}")
+    if remote:
+        table.add_row("pulled from", f"{remote.repository}, {remote.file}")
     out.print(table)
 
 
@@ -119,7 +123,7 @@ def _fingerprints(settings: WorkerSettings) -> Fingerprints:
 
 
 def _resident(settings: WorkerSettings) -> set[str] | None:
-    """The models that workers hold in memory; None when nobody can say."""
+    """The models that workers have in memory; None when Redis does not answer."""
     try:
         alive = Workers(connect(settings.celery_result_backend)).alive()
     except RecordsUnavailable:

@@ -1,4 +1,4 @@
-"""Fetches a model from the hub: sizes first, resumable, whole and checked or not at all."""
+"""Downloads a model from the hub: resumable, checked, and complete or not at all."""
 
 import json
 import shutil
@@ -24,14 +24,14 @@ from worker.commands.sources import Source
 from worker.errors import PullFailed
 
 SPARE_BYTES = 500_000_000
-"""What a pull leaves free on the disk."""
+"""Disk space that a download leaves free."""
 NOTE_SUFFIX = ".source.json"
-_ELSEWHERE = (RepositoryNotFoundError, EntryNotFoundError, RevisionNotFoundError)
+_NOT_THERE = (RepositoryNotFoundError, EntryNotFoundError, RevisionNotFoundError)
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A file on the hub, before it is fetched. `sha256` is empty where the hub does not tell."""
+class RemoteFile:
+    """A file on the hub. `sha256` is empty if the hub does not state it."""
 
     repository: str
     revision: str
@@ -40,8 +40,8 @@ class Offer:
     sha256: str
 
 
-def find(source: Source, endpoint: str | None = None) -> Offer:
-    """The first of a source's repositories that has its file. Raises PullFailed.
+def find(source: Source, endpoint: str | None = None) -> RemoteFile:
+    """The file in the first of its repositories that has it. Raises PullFailed.
 
     Args:
         endpoint: the hub; None: the one of HF_ENDPOINT, else the public one.
@@ -50,67 +50,67 @@ def find(source: Source, endpoint: str | None = None) -> Offer:
     for repository in source.repositories:
         try:
             infos = api.get_paths_info(repository, source.file, revision=source.revision)
-        except _ELSEWHERE:
+        except _NOT_THERE:
             continue
         except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-            raise PullFailed(_told(error, repository)) from error
+            raise PullFailed(_explanation(error, repository)) from error
         for info in infos:
             if isinstance(info, RepoFile):
                 checksum = info.lfs.sha256 if info.lfs else ""
-                return Offer(repository, source.revision, source.file, info.size, checksum)
+                return RemoteFile(repository, source.revision, source.file, info.size, checksum)
     tried = ", ".join(source.repositories)
     raise PullFailed(
-        f"{source.file} is in none of {tried}: repositories move; another place is "
-        "named in sources.toml in the models folder"
+        f"{source.file} is in none of {tried}: repositories move; name another one in "
+        "sources.toml in the models folder"
     )
 
 
 def pull(
     name: str,
-    offer: Offer,
+    remote: RemoteFile,
     models_dir: Path,
     fingerprints: Fingerprints,
     *,
     prediction: Prediction | None = None,
     endpoint: str | None = None,
 ) -> Path:
-    """Fetch a model into the models folder under its name, with a note of where it is from.
+    """Download a model into the models folder under its name, with a note of its source.
 
-    What a broken-off pull has fetched is kept, and the next one goes on from there.
+    An interrupted download is kept, and the next call resumes it.
 
     Args:
         name: canonical.
-        offer: what `find` has found.
-        fingerprints: learn the checksum.
-        prediction: what the model predicts, if a note of that is to be put beside it.
-        endpoint: as of `find`.
+        remote: from `find`.
+        fingerprints: where the checksum is remembered.
+        prediction: written to a configuration file beside the model, if the model predicts v.
+        endpoint: see `find`.
 
     Raises:
-        PullFailed: there is no room, the hub cannot be reached or refuses, or what came is not
-            what it says.
+        PullFailed: the disk is too full, the hub does not answer or refuses, or the file differs
+            from the hub's checksum or size.
     """
-    partial = models_dir / ".pull" / f"{name}-{offer.sha256 or 'unknown'}"
+    partial = models_dir / ".pull" / f"{name}-{remote.sha256 or 'unknown'}"
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.touch()
-    if partial.stat().st_size > offer.bytes:
+    if partial.stat().st_size > remote.bytes:
         partial.write_bytes(b"")
-    needed = offer.bytes - partial.stat().st_size + SPARE_BYTES
+    needed = remote.bytes - partial.stat().st_size + SPARE_BYTES
     free = shutil.disk_usage(models_dir).free
     if free < needed:
         raise PullFailed(
             f"{name} needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free in "
             f"{models_dir}"
         )
-    _fetch(offer, partial, endpoint)
+    _download(remote, partial, endpoint)
     checksum = Fingerprints().of(partial)
-    if partial.stat().st_size != offer.bytes or offer.sha256 not in ("", checksum):
+    if partial.stat().st_size != remote.bytes or remote.sha256 not in ("", checksum):
         partial.unlink()
         raise PullFailed(
-            f"{name}: what came is not what {offer.repository} says it has (SHA-256 {checksum}, "
-            f"not {offer.sha256 or 'known'}); it was deleted: pull again"
+            f"{name}: the file is not what {remote.repository} says it has (SHA-256 {checksum}, "
+            f"not {remote.sha256 or 'known'}); it was deleted: pull again"
         )
-    path = models_dir / f"{name}{Path(offer.file).suffix}"
-    note = asdict(offer) | {"sha256": checksum}
+    path = models_dir / f"{name}{Path(remote.file).suffix}"
+    note = asdict(remote) | {"sha256": checksum}
     path.with_name(path.name + NOTE_SUFFIX).write_text(json.dumps(note, indent=1))
     if prediction == "v":
         config = "model: {params: {parameterization: v}}\n"
@@ -121,40 +121,40 @@ def pull(
     return path
 
 
-def _fetch(offer: Offer, partial: Path, endpoint: str | None) -> None:
-    """Fetch what is still missing of a file.
+def _download(remote: RemoteFile, partial: Path, endpoint: str | None) -> None:
+    """Download the missing part of a file.
 
-    The library's own `hf_hub_download` begins anew after a failure.
+    The library's own `hf_hub_download` starts again after a failure.
     """
-    url = hf_hub_url(offer.repository, offer.file, revision=offer.revision, endpoint=endpoint)
+    url = hf_hub_url(remote.repository, remote.file, revision=remote.revision, endpoint=endpoint)
     try:
         with partial.open("r+b") as out:
-            begun = out.seek(0, 2)
+            size = out.seek(0, 2)
             http_get(
                 url,
                 out,
-                resume_size=begun,
+                resume_size=size,
                 headers=build_hf_headers(),
-                expected_size=offer.bytes,
-                displayed_filename=offer.file,
+                expected_size=remote.bytes,
+                displayed_filename=remote.file,
             )
     except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        raise PullFailed(_told(error, offer.repository)) from error
+        raise PullFailed(_explanation(error, remote.repository)) from error
 
 
-def recorded(path: Path) -> Offer | None:
-    """Where a model was pulled from, if it was."""
+def recorded(path: Path) -> RemoteFile | None:
+    """The source of a model that was pulled; None for other files."""
     note = path.with_name(path.name + NOTE_SUFFIX)
     try:
-        return Offer(**json.loads(note.read_text()))
+        return RemoteFile(**json.loads(note.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _told(error: Exception, repository: str) -> str:
+def _explanation(error: Exception, repository: str) -> str:
     if isinstance(error, GatedRepoError):
         return (
-            f"{repository} asks for consent: give it on the hub's page, and set HF_TOKEN to a "
+            f"{repository} requires consent: give it on the hub's page, and set HF_TOKEN to a "
             "token of that account"
         )
     if isinstance(error, HfHubHTTPError) and error.response is not None:

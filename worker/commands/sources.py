@@ -1,4 +1,4 @@
-"""The table of sources: where a model is pulled from."""
+"""The table of sources, from which models are downloaded."""
 
 import tomllib
 from pathlib import Path
@@ -14,7 +14,7 @@ OWN_TABLE = "sources.toml"
 
 
 class Source(BaseModel):
-    """Where one model lies on the hub; `sources.toml` says what the fields mean."""
+    """The location of a model on the hub; `sources.toml` explains the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +28,7 @@ _SOURCES = TypeAdapter(dict[str, Source])
 
 
 def read_sources(models_dir: Path) -> dict[str, Source]:
-    """The shipped table and that of the models folder, by canonical name.
+    """The shipped table and the one of the models folder, by canonical name.
 
     Raises BadSource.
     """

@@ -1,1 +1,1 @@
-"""One job, from its claim to its stored pictures."""
+"""The execution of one job, from its claim to its stored pictures."""

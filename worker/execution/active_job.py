@@ -1,4 +1,4 @@
-"""One job while it runs: how other threads stop it."""
+"""A job while it runs, and how other threads stop it."""
 
 from dataclasses import dataclass, field
 
@@ -10,9 +10,9 @@ _STRENGTH = {reason: strength for strength, reason in enumerate(reversed(StopRea
 
 @dataclass(eq=False)
 class ActiveJob:
-    """A claimed job in the hands of the thread that samples.
+    """A claimed job that a thread of this worker executes.
 
-    Other threads call `stop` or `apply`; the sampling thread calls `check`, which never waits.
+    Other threads call `stop` or `apply`; the executing thread calls `check`, which never blocks.
     """
 
     claim: Claim
@@ -23,11 +23,11 @@ class ActiveJob:
         if self._reason is None or _STRENGTH[reason] > _STRENGTH[self._reason]:
             self._reason = reason
 
-    def apply(self, hold: ClaimStatus) -> None:
-        """Stop if the record says so."""
-        if hold is ClaimStatus.CANCEL:
+    def apply(self, status: ClaimStatus) -> None:
+        """Stop if the status of the claim demands it."""
+        if status is ClaimStatus.CANCEL:
             self.stop(StopReason.CANCELLED)
-        elif hold is ClaimStatus.LOST:
+        elif status is ClaimStatus.LOST:
             self.stop(StopReason.LOST)
 
     def check(self) -> None:

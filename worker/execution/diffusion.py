@@ -1,17 +1,17 @@
-"""`stable_diffusion` behind the worker's seam. Importing this module imports torch."""
+"""`stable_diffusion` behind the worker's `Engine` protocol. Importing this module imports torch."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
+from jobs.inputs import InputRole
 from jobs.names import usual_prediction
-from jobs.request import Request
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
-from stable_diffusion.loader import Loader
+from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.preview import LatentPreview
@@ -21,14 +21,15 @@ from stable_diffusion.upscale import Upscaler, doubled
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
 from worker.cores import available_memory
+from worker.execution.prompt_jobs import PromptJob
 from worker.execution.recipes import recipe_of
 from worker.models.catalogue import Catalogue
-from worker.models.configs import configured
-from worker.models.embeddings import Vectors
+from worker.models.configs import with_config
+from worker.models.embeddings import EmbeddingLoader
 from worker.models.model_key import ModelKey
 from worker.models.upscalers import Upscalers
 
-# 64 MiB, less than any picture needs
+# 64 MiB, less than any image needs
 _PROBE_VALUES = 1 << 24
 
 
@@ -37,16 +38,15 @@ class StableDiffusion:
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        threads: how many threads one job computes with. OMP_NUM_THREADS is an upper bound.
+        threads: torch threads of one job. OMP_NUM_THREADS is an upper bound.
         upscalers: folder of the upscalers; need not exist.
-        upscaler: the one to use; empty: the first of the folder, or the shipped one.
-        cache: folder for fingerprints and ready copies of models; None: neither is kept.
-        copies_size: bytes that the ready copies may take together; 0: none is made.
-        catalogue: where embeddings are found; None: there are none.
-        max_concurrent: how many evaluations that jobs share run at once; 0: they share none.
-        graphs: whether a GPU replays what it has recorded.
-        optimized_weights: bytes of a UNet that a GPU may have at once where not the whole model is
-            at hand; 0: all of it.
+        upscaler: the file to use; empty: the first of the folder, or the shipped one.
+        cache: folder for the fingerprints and the weight cache; None: neither is kept.
+        weight_cache_bytes: the most disk the weight cache may take; 0: no weight cache.
+        catalogue: the installed embeddings; None: there are none.
+        max_concurrent: how many batched evaluations of a model run at once; 0: no step batching.
+        graphs: whether a GPU records evaluations of the network and replays them.
+        unet_vram_budget: bytes of an offloaded UNet that may be on the GPU at once; 0: all of it.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class StableDiffusion:
         upscaler: str = "",
         *,
         cache: Path | None = None,
-        copies_size: int = 0,
+        weight_cache_bytes: int = 0,
         catalogue: Catalogue | None = None,
         max_concurrent: int = 0,
         graphs: bool = True,
-        optimized_weights: int = 0,
+        unet_vram_budget: int = 0,
     ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
@@ -69,58 +69,64 @@ class StableDiffusion:
         self.device = "cuda:0" if device == "cuda" else device
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
-        copies = WeightCache(cache / "models", copies_size) if cache and copies_size else None
+        weight_cache = (
+            WeightCache(cache / "models", weight_cache_bytes)
+            if cache and weight_cache_bytes
+            else None
+        )
         self._loader = Loader(
             self.device,
             self._fingerprints,
-            copies,
+            weight_cache,
             max_concurrent=max_concurrent,
             graphs=graphs,
-            max_unet_bytes=optimized_weights,
+            max_unet_bytes=unet_vram_budget,
         )
-        self._vectors = Vectors(catalogue)
+        self._embeddings = EmbeddingLoader(catalogue)
         self._latent_preview = LatentPreview()
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         if self.device == "cpu":
             return available_memory()
         return torch.cuda.mem_get_info(self.device)[1]
 
-    def estimate_bytes(self, wanted: ModelKey, base: Model | None) -> int:
+    def estimate_bytes(self, key: ModelKey, base: Model | None) -> int:
         if base is None:
-            return self._loader.estimate_bytes(wanted.path, offloaded=wanted.offloaded)
-        return lora_size(base, [read_lora(lora.path) for lora in wanted.loras])
+            return self._loader.estimate_bytes(key.path, offloaded=key.offloaded)
+        return lora_size(base, [read_lora(lora.path) for lora in key.loras])
 
-    def load(self, wanted: ModelKey, on_progress: Callable[[float], object]) -> Model:
+    def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> Model:
         return self._loader.load(
-            wanted.name,
-            wanted.path,
-            prediction=usual_prediction(wanted.name),
-            offloaded=wanted.offloaded,
+            key.name,
+            key.path,
+            prediction=usual_prediction(key.name),
+            offloaded=key.offloaded,
             on_progress=on_progress,
         )
 
-    def with_loras(self, base: Model, wanted: ModelKey) -> Model:
-        return with_loras(base, [(read_lora(lora.path), lora.weight) for lora in wanted.loras])
+    def with_loras(self, base: Model, key: ModelKey) -> Model:
+        return with_loras(base, [(read_lora(lora.path), lora.weight) for lora in key.loras])
 
-    def prepared(self, model: Model, request: Request) -> tuple[Model, tuple[str, ...]]:
-        model, about_config = configured(model, request.config)
+    def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:
+        request = prompt_job.request
+        model, config_warnings = with_config(model, request.config)
         prompts = (request.prompt, request.negative_prompt)
-        model, about_vectors = self._vectors.prepared(model, prompts)
-        return model, about_config + about_vectors
+        model, embedding_warnings = self._embeddings.add_to(model, prompts)
+        return model, config_warnings + embedding_warnings
 
     def offloaded(self, recipe: Recipe) -> bool:
-        rare = recipe.memory_plan == "optimized" or recipe.precision == "full"
-        return rare and self.device != "cpu"
+        # a GPU keeps models resident in half precision, which `full` cannot use
+        needed = recipe.memory_plan == "optimized" or recipe.precision == "full"
+        return needed and self.device != "cpu"
 
-    def kind(self, name: str, path: Path) -> str:
-        return self._loader.describe(path, usual_prediction(name)).kind
+    def describe_model(self, name: str, path: Path) -> ModelDescription:
+        return self._loader.describe(path, usual_prediction(name))
 
     def known_hash(self, path: Path) -> str:
         return (self._fingerprints.known(path) or "")[:HASH_DIGITS]
 
-    def recipe(self, request: Request, init_image: Image.Image | None) -> Recipe:
-        return recipe_of(request, init_image)
+    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Recipe:
+        return recipe_of(prompt_job, inputs)
 
     def generate(
         self,
@@ -140,15 +146,15 @@ class StableDiffusion:
     def upscaler(self) -> Upscaler:
         return self._upscalers.get()
 
-    def doubled(
+    def double(
         self, upscaler: Upscaler, image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
         return doubled(upscaler, image, on_tile)
 
-    def relieve(self) -> None:
+    def free_and_probe(self) -> None:
         gc.collect()
         if self.device != "cpu":
             torch.cuda.empty_cache()
         probe = torch.ones(_PROBE_VALUES, device=self.device)
         if float((2 * probe)[-1]) != 2:
-            raise MemoryError(f"{self.device} does not compute any more")
+            raise MemoryError(f"{self.device} does not compute correctly any more")

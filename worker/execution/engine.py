@@ -1,23 +1,25 @@
-"""The engine as the worker sees it, and the one place that waits for it.
+"""The engine as the worker sees it, and its construction on first use.
 
-Importing torch and the networks takes seconds. So nothing here imports them: the engine is made
-when it is first needed, in the background; the worker announces itself at once.
+Importing torch and the networks takes seconds. Nothing here imports them, so that the worker can
+announce itself at once; the engine is built in a background thread.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from PIL import Image
 
-from jobs.request import Request
+from jobs.inputs import InputRole
 from stable_diffusion.stopwatch import Stopwatch
+from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey
 
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation, Picture
+    from stable_diffusion.loader import ModelDescription
     from stable_diffusion.model import Model
     from stable_diffusion.recipe import Recipe
     from stable_diffusion.upscale import Upscaler
@@ -26,54 +28,62 @@ log = structlog.get_logger(__name__)
 
 
 class Engine(Protocol):
-    """What the worker needs of an engine. Tests hand in a small one."""
+    """What the worker needs of an engine. Tests implement it without networks."""
 
     @property
     def device(self) -> str:
         """Where it computes: `cpu` or `cuda:N`."""
         ...
 
-    def memory(self) -> int:
-        """The bytes that its device has, for models and for everything else."""
+    def memory_bytes(self) -> int:
+        """The memory of its device, for models and everything else."""
         ...
 
-    def estimate_bytes(self, wanted: ModelKey, base: "Model | None") -> int:
-        """About how many bytes a model will take. Raises the engine's ModelError."""
+    def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
+        """About how many bytes a model will need. Raises the engine's ModelError.
+
+        Args:
+            base: the loaded model without LoRAs, for a key with LoRAs.
+        """
         ...
 
-    def load(self, wanted: ModelKey, on_progress: Callable[[float], object]) -> "Model":
-        """Open a model, less its LoRAs. Raises the engine's ModelError."""
+    def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> "Model":
+        """Load a model without its LoRAs. Raises the engine's ModelError.
+
+        Args:
+            on_progress: called with the share that is loaded, 0..1.
+        """
         ...
 
-    def with_loras(self, base: "Model", wanted: ModelKey) -> "Model":
-        """A model with its LoRAs, beside the one without, which stays as it is.
+    def with_loras(self, base: "Model", key: ModelKey) -> "Model":
+        """The model with the LoRAs of the key; `base` stays as it is.
 
         Raises the engine's ModelError, or LoraMismatch.
         """
         ...
 
-    def prepared(self, model: "Model", request: Request) -> "tuple[Model, tuple[str, ...]]":
-        """The model as this request wants it, and what cannot be honoured to the letter.
+    def prepare(self, model: "Model", prompt_job: PromptJob) -> "tuple[Model, tuple[str, ...]]":
+        """The model with the prompt's embeddings and the request's `config`; and warnings.
 
-        It knows the embeddings of the prompts, and predicts what the request's `config` says.
-        Raises UnknownEmbedding, or the engine's ModelError.
+        A warning says what could not be applied to this model. Raises UnknownEmbedding, or the
+        engine's ModelError.
         """
         ...
 
     def offloaded(self, recipe: "Recipe") -> bool:
-        """Whether the recipe wants a model that rests in main memory; see `ModelKey`."""
+        """Whether the recipe needs a model whose weights stay in host memory; see `ModelKey`."""
         ...
 
-    def kind(self, name: str, path: Path) -> str:
-        """What a model is, such as `sd1` or `sd2-v`. Raises the engine's ModelError."""
+    def describe_model(self, name: str, path: Path) -> "ModelDescription":
+        """Family, kind and native size of a model file. Raises the engine's ModelError."""
         ...
 
     def known_hash(self, path: Path) -> str:
-        """The hash of a model, if it need not be computed; else nothing."""
+        """The first digits of a model's hash; empty if it would have to be computed."""
         ...
 
-    def recipe(self, request: Request, init_image: Image.Image | None) -> "Recipe":
-        """Put a request in the engine's words. Raises its RecipeError, or BadInitImage."""
+    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> "Recipe":
+        """The engine's recipe for one prompt. Raises its RecipeError, or BadInputImage."""
         ...
 
     def generate(
@@ -83,84 +93,82 @@ class Engine(Protocol):
         on_evaluation: "Callable[[Evaluation], None]",
         stopwatch: Stopwatch,
     ) -> "Iterator[Picture]":
-        """Draw; `on_evaluation` is called at every network evaluation, and stops it by raising."""
+        """Generate the images; an exception of `on_evaluation` ends the generation."""
         ...
 
     def preview(self, model: "Model", evaluation: "Evaluation") -> Image.Image:
-        """What the first picture of a batch looks like after an evaluation, small and cheap."""
+        """A small and cheap preview of a batch's first image after an evaluation."""
         ...
 
     def describe(self, model: "Model", recipe: "Recipe") -> dict[str, Any]:
-        """What the recipe means for the model: the parsed prompt, the steps that will run."""
+        """What the recipe means for the model: the parsed prompts, the steps that will run."""
         ...
 
     def upscaler(self) -> "Upscaler":
-        """What doubles pictures here. Raises the engine's ModelError."""
+        """The network that doubles images, loaded. Raises the engine's ModelError."""
         ...
 
-    def doubled(
+    def double(
         self, upscaler: "Upscaler", image: Image.Image, on_tile: Callable[[], object]
     ) -> Image.Image:
-        """The picture twice as large; `on_tile` is called at every tile, and ends it by raising."""
+        """The image at twice its size; an exception of `on_tile` ends the work."""
         ...
 
-    def relieve(self) -> None:
-        """Give memory back to the machine, then get and use a little: raises if none is left."""
+    def free_and_probe(self) -> None:
+        """Free unused memory, then allocate and use a little. Raises if that fails."""
         ...
 
 
-class EngineRoom:
-    """Makes the engine once, for whoever asks first; the others wait for it.
-
-    It is the maker of a model_cache's models, too.
+class EngineProvider:
+    """Builds the engine on first use; other threads wait for it. Loads models for `ModelCache`.
 
     Args:
-        make: makes it; may take seconds, may raise (then the next who asks tries again).
-        models_memory: bytes for the models; 0: half of what the engine's device has.
+        build: builds the engine; may take seconds. If it raises, the next use tries again.
+        models_memory: bytes for the models; 0: half of the memory of the engine's device.
     """
 
-    def __init__(self, make: Callable[[], Engine], models_memory: int = 0) -> None:
-        self._make = make
+    def __init__(self, build: Callable[[], Engine], models_memory: int = 0) -> None:
+        self._build = build
         self._models_memory = models_memory
         self._engine: Engine | None = None
         self._lock = threading.Lock()
 
     def get(self) -> Engine:
-        """The engine, made if need be."""
+        """The engine, built if necessary."""
         with self._lock:
             if self._engine is None:
-                self._engine = self._make()
+                self._engine = self._build()
             return self._engine
+
+    def get_if_built(self) -> Engine | None:
+        """The engine, or None before it is built. Never blocks."""
+        return self._engine
+
+    def device(self, default: str) -> str:
+        """Where the engine computes, or the default before it is built. Never blocks."""
+        return self._engine.device if self._engine else default
 
     def budget(self) -> int:
         """How many bytes the models may take."""
-        return self._models_memory or self.get().memory() // 2
+        return self._models_memory or self.get().memory_bytes() // 2
 
-    def estimate_bytes(self, wanted: ModelKey, base: "Model | None") -> int:
-        """About how many bytes a model will take."""
-        return self.get().estimate_bytes(wanted, base)
+    def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
+        """About how many bytes a model will need."""
+        return self.get().estimate_bytes(key, base)
 
-    def make(
-        self, wanted: ModelKey, base: "Model | None", watch: Callable[[float], object]
+    def load(
+        self, key: ModelKey, base: "Model | None", on_progress: Callable[[float], object]
     ) -> "Model":
-        """Open a model with the engine, or add LoRAs to its base."""
+        """Load a model, or add the key's LoRAs to its base."""
         engine = self.get()
-        return engine.load(wanted, watch) if base is None else engine.with_loras(base, wanted)
+        return engine.load(key, on_progress) if base is None else engine.with_loras(base, key)
 
-    def made(self) -> Engine | None:
-        """The engine, if it was made. Never waits."""
-        return self._engine
-
-    def relieve(self) -> bool:
-        """Give back the memory that can be. Whether a little can be had and used afterwards."""
+    def free_and_probe(self) -> bool:
+        """Free unused memory. Returns whether the device can still allocate and compute."""
         try:
             if self._engine:
-                self._engine.relieve()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing computes here any more
+                self._engine.free_and_probe()
+        except Exception as error:  # noqa: BLE001 - any exception means the device is unusable
             log.error("the device does not compute", reason=str(error))
             return False
         return True
-
-    def device(self, unmade: str) -> str:
-        """Where the engine computes; `unmade` before it was made. Never waits."""
-        return self._engine.device if self._engine else unmade

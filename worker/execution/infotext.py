@@ -1,4 +1,4 @@
-"""A picture's recipe as text, the way AUTOMATIC1111 writes it and image tools read it back."""
+"""The parameters of an image as text, in the format of AUTOMATIC1111 that image tools read."""
 
 import json
 import re
@@ -18,9 +18,9 @@ def infotext(
 
     Args:
         request: the job's request.
-        seed: this picture's own.
+        seed: of this image.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
-        upscaler: the name of what doubled the init image or the result, if the request asked.
+        upscaler: the name of the upscaler, if the request doubles the init image or the result.
     """
     named = sampler_named(request.sampler)
     label = named.label if named else request.sampler
@@ -39,7 +39,7 @@ def infotext(
         if request.upscale:
             settings["Init image upscaler"] = upscaler
         if request.post_upscale:
-            # as its "Extras" tab writes them; Size stays the one that was drawn
+            # as in the "Extras" tab; Size stays the size before upscaling
             settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]

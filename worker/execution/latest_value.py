@@ -1,4 +1,4 @@
-"""Where running jobs leave word for a thread that passes it on at its own pace."""
+"""A mailbox that keeps only the latest value of each running job."""
 
 import threading
 from typing import Generic, TypeVar
@@ -9,43 +9,43 @@ T = TypeVar("T")
 
 
 class LatestValue(Generic[T]):
-    """Holds the latest word on each job. Whoever leaves one never waits.
+    """Hands the latest value of each job from the threads that sample to one that writes.
 
     Args:
-        patience: seconds between the first word and its taking. Of a job that is over sooner
-            nothing is passed on, and nobody takes the processor from it meanwhile.
+        delay_seconds: time from the first value until `take` returns. A job that ends within that
+            time is never written, and its sampling is not slowed down by writing.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, delay_seconds: float) -> None:
+        self._delay = delay_seconds
         self._lock = threading.Lock()
-        self._news = threading.Event()
+        self._filled = threading.Event()
         self._closed = threading.Event()
         self._latest: dict[ActiveJob, T] = {}
 
-    def leave(self, running: ActiveJob, word: T) -> None:
-        """Leave word on a job, instead of what was left before."""
+    def put(self, job: ActiveJob, value: T) -> None:
+        """Replace the value of a job. Never blocks."""
         with self._lock:
-            self._latest[running] = word
-        self._news.set()
+            self._latest[job] = value
+        self._filled.set()
 
-    def forget(self, running: ActiveJob) -> None:
-        """Drop what has not been taken of a job that has ended."""
+    def discard(self, job: ActiveJob) -> None:
+        """Drop the value of a job that has ended, unless it was taken already."""
         with self._lock:
-            self._latest.pop(running, None)
+            self._latest.pop(job, None)
 
     def take(self) -> dict[ActiveJob, T]:
-        """Wait for word, and take all there is; once it is closed, without waiting."""
-        self._news.wait()
-        self._closed.wait(self._patience)
-        self._news.clear()
+        """Wait for values and take them all; once closed, return without waiting."""
+        self._filled.wait()
+        self._closed.wait(self._delay)
+        self._filled.clear()
         if self._closed.is_set():
-            self._news.set()
+            self._filled.set()
         with self._lock:
             latest, self._latest = self._latest, {}
         return latest
 
     def close(self) -> None:
-        """Let nobody wait for word any more."""
+        """Let `take` wait no longer."""
         self._closed.set()
-        self._news.set()
+        self._filled.set()

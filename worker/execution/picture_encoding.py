@@ -1,4 +1,4 @@
-"""Pictures as files: encoded once, with their recipe inside; and the grid of them all."""
+"""Image files with the infotext inside, and the grid of several images."""
 
 import io
 import math
@@ -16,10 +16,10 @@ _JPEG_QUALITY = 95
 
 
 def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> bytes:
-    """The file of an RGB picture.
+    """The file of an RGB image.
 
-    In a drawn picture nothing comes twice: whoever looks for it, as Pillow does by default, takes
-    three times as long and makes the file no smaller.
+    PNG uses zlib's run-length strategy: generated images contain no repetitions, for which Pillow's
+    default searches three times as long without a smaller file.
 
     Args:
         image: any size.
@@ -39,9 +39,9 @@ def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> byte
 
 
 def grid(images: Sequence[Image.Image], rows: int) -> Image.Image:
-    """All pictures in one, from left to right and top to bottom, in `rows` rows (at least one).
+    """All images in one, from left to right and top to bottom, in `rows` rows (at least one).
 
-    All pictures have one size; cells that are left over stay black.
+    All images have the same size; unused cells stay black.
     """
     rows = min(rows, len(images))
     columns = math.ceil(len(images) / rows)

@@ -1,7 +1,7 @@
-"""Shows what the pictures of running jobs look like so far, about twice a second.
+"""Writes previews of running jobs, about twice a second.
 
-The sampler leaves here how a preview would be made, and goes on: it waits neither for Redis nor for
-the preview, nor a GPU for the sampler.
+The sampling thread leaves a function that computes the preview, and continues: it waits neither for
+the preview nor for Redis.
 """
 
 import base64
@@ -20,61 +20,61 @@ from worker.execution.latest_value import LatestValue
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_SECONDS = 0.1
+_DELAY_SECONDS = 0.1
 _INTERVAL_SECONDS = 0.5
 _QUALITY = 90
 
 
 @dataclass(frozen=True)
-class _Latest:
+class _PendingPreview:
     progress: Progress
-    draw: Callable[[], Image.Image]
+    compute: Callable[[], Image.Image]
 
 
 class Previewer(PeriodicThread):
     """The previews of one worker's jobs.
 
     Args:
-        claims: the records.
+        claims: the records of the jobs.
     """
 
     def __init__(self, claims: Claims) -> None:
-        super().__init__("previewer", _INTERVAL_SECONDS - _PATIENCE_SECONDS)
+        super().__init__("previewer", _INTERVAL_SECONDS - _DELAY_SECONDS)
         self._claims = claims
-        self._mailbox: LatestValue[_Latest] = LatestValue(_PATIENCE_SECONDS)
+        self._latest: LatestValue[_PendingPreview] = LatestValue(_DELAY_SECONDS)
 
-    def tell(self, running: ActiveJob, progress: Progress, draw: Callable[[], Image.Image]) -> None:
-        """Leave how the preview that belongs to this progress is drawn. Returns at once."""
-        self._mailbox.leave(running, _Latest(progress, draw))
+    def offer(self, job: ActiveJob, progress: Progress, compute: Callable[[], Image.Image]) -> None:
+        """Offer the preview of a job at this progress. Never blocks."""
+        self._latest.put(job, _PendingPreview(progress, compute))
 
-    def forget(self, running: ActiveJob) -> None:
-        """Drop what has not been drawn of a job, and with it the model it would be drawn with."""
-        self._mailbox.forget(running)
+    def discard(self, job: ActiveJob) -> None:
+        """Drop the pending preview of a job, and with it the reference to the job's model."""
+        self._latest.discard(job)
 
     def stop(self) -> None:
         self._stopped.set()
-        self._mailbox.close()
+        self._latest.close()
         super().stop()
 
     def tick(self) -> None:
-        """Wait for news, then show the latest of each job."""
-        latest = self._mailbox.take()
-        while latest:  # what was shown holds no model any longer
-            self._show(*latest.popitem())
+        """Wait for previews, then compute and write the latest of each job."""
+        latest = self._latest.take()
+        while latest:  # each item refers to a model: release it as soon as it is written
+            self._write(*latest.popitem())
 
-    def _show(self, running: ActiveJob, latest: _Latest) -> None:
+    def _write(self, job: ActiveJob, pending: _PendingPreview) -> None:
         try:
-            preview = drawn(latest.progress, latest.draw())
-        except Exception as error:  # noqa: BLE001 - the job is drawn all the same
-            log.warning("no preview", job=running.claim.job_id, reason=str(error))
+            preview = encode_preview(pending.progress, pending.compute())
+        except Exception as error:  # noqa: BLE001 - a job succeeds without its previews
+            log.warning("no preview", job=job.claim.job_id, reason=str(error))
             return
-        running.apply(self._claims.preview(running.claim, preview))
+        job.apply(self._claims.preview(job.claim, preview))
 
 
-def drawn(progress: Progress, image: Image.Image) -> Preview:
-    """A picture as a preview."""
+def encode_preview(progress: Progress, image: Image.Image) -> Preview:
+    """A preview from a small RGB image, as JPEG."""
     data = io.BytesIO()
-    # it will be looked at enlarged: colours in full resolution
+    # clients show it enlarged, so the colours keep the full resolution
     image.save(data, "JPEG", quality=_QUALITY, subsampling=0)
     return Preview(
         step=progress.step,

@@ -1,4 +1,4 @@
-"""How far a job is, and how long it will still take, from the engine's evaluations."""
+"""The progress of a job and its remaining time, from the engine's evaluations."""
 
 import time
 from typing import TYPE_CHECKING
@@ -8,17 +8,17 @@ from jobs.status import Progress
 if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation
 
-# The last of the way is decoding and saving; only success is 1.
-_MOST = 0.99
+# Decoding and saving follow the last evaluation; only success is 1.
+_LARGEST_FRACTION = 0.99
 
 
 class ProgressMeter:
-    """The progress of one attempt. Starts its clock when it is made.
+    """The progress of one attempt, timed from the construction of this object.
 
     Args:
-        batch_size: pictures drawn at once.
-        images: pictures in all.
-        prompts: prompts drawn one after the other, each as often as the others.
+        batch_size: images generated at once.
+        images: images in all.
+        prompts: prompts processed one after the other, with equally many images each.
     """
 
     def __init__(self, batch_size: int, images: int, prompts: int = 1) -> None:
@@ -28,9 +28,9 @@ class ProgressMeter:
         self._started = time.monotonic()
 
     def read(self, evaluation: "Evaluation", prompt: int = 0) -> Progress:
-        """The progress after an evaluation of the prompt of this number, from 0.
+        """The progress after an evaluation for the prompt with this index.
 
-        With the time left at the rate measured so far.
+        The remaining time follows from the average rate so far.
         """
         fraction = (prompt + evaluation.fraction) / self._prompts
         iteration = prompt * evaluation.iterations + evaluation.iteration
@@ -39,7 +39,7 @@ class ProgressMeter:
         return Progress(
             step=min(steps, round(fraction * steps)),
             steps=steps,
-            fraction=min(fraction, _MOST),
+            fraction=min(fraction, _LARGEST_FRACTION),
             image=min(self._images, iteration * self._batch_size + 1),
             images=self._images,
             eta_seconds=elapsed * (1 - fraction) / fraction if fraction > 0 else None,

@@ -1,26 +1,29 @@
-"""From a request, in the README's words, to the engine's recipe."""
+"""From a request, with the reference's parameter names, to the engine's recipe."""
+
+from collections.abc import Mapping
 
 from PIL import Image
 
-from jobs.request import ImageToImage, Request
+from jobs.inputs import InputRole
+from jobs.request import ImageToImage
 from stable_diffusion.image import fit
 from stable_diffusion.recipe import Recipe
-from worker.errors import BadInitImage
+from worker.errors import BadInputImage
+from worker.execution.prompt_jobs import PromptJob
 
 
-def recipe_of(request: Request, init_image: Image.Image | None = None) -> Recipe:
-    """The recipe of a settled request (its seed drawn).
+def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Recipe:
+    """The recipe for one prompt of a settled request.
 
     Args:
-        request: as read back from the record.
-        init_image: what an img2img request starts from, of any size.
+        inputs: by role, of any size; an img2img request needs `init`.
 
     Raises:
-        BadInitImage: an img2img request has none.
-        RecipeError: the engine cannot do what was asked for.
+        BadInputImage: an input that the request needs is missing.
+        RecipeError: the engine cannot do what was requested.
     """
-    seed = request.seed
-    assert seed is not None, "a request is settled before it becomes a job"
+    request = prompt_job.request
+    assert request.seed is not None, "a request is settled before it becomes a job"
     recipe = {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -30,7 +33,7 @@ def recipe_of(request: Request, init_image: Image.Image | None = None) -> Recipe
         "sampler": request.sampler,
         "guidance_scale": request.scale,
         "eta": request.ddim_eta,
-        "seed": seed,
+        "seed": request.seed,
         "iterations": request.n_iter,
         "batch_size": request.n_samples,
         "fixed_code": request.fixed_code,
@@ -38,14 +41,14 @@ def recipe_of(request: Request, init_image: Image.Image | None = None) -> Recipe
         "memory_plan": request.type,
         "turbo": request.turbo,
         "deterministic": request.deterministic,
-        # the reference's optimized scripts alone split the UNet's batches
+        # only the reference's optimized scripts split the batches of the UNet
         "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }
     if isinstance(request, ImageToImage):
-        if init_image is None:
-            raise BadInitImage("the request has no init image")
+        if "init" not in inputs:
+            raise BadInputImage("the request has no init image")
         recipe |= {
-            "init_image": fit(init_image, request.W, request.H),
+            "inputs": {role: fit(image, request.W, request.H) for role, image in inputs.items()},
             "strength": request.denoising_strength,
             "noise_multiplier": request.noise_multiplier,
         }

@@ -1,6 +1,6 @@
-"""Writes the progress of running jobs, at most ten times a second, the latest only.
+"""Writes the progress of running jobs: only the latest, at most ten times a second.
 
-The sampler leaves its progress here and goes on; it never waits for Redis.
+The sampling thread leaves its progress here and continues; it never waits for Redis.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from worker.background.periodic_thread import PeriodicThread
 from worker.execution.active_job import ActiveJob
 from worker.execution.latest_value import LatestValue
 
-_PATIENCE_SECONDS = 0.05
+_DELAY_SECONDS = 0.05
 _INTERVAL_SECONDS = 0.1
 
 
@@ -19,38 +19,38 @@ class Reporter(PeriodicThread):
     """The progress of one worker's jobs.
 
     Args:
-        claims: the records.
-        on_step: called at every evaluation, by the thread that samples.
+        claims: the records of the jobs.
+        on_step: called at every evaluation of the network, by the sampling thread.
     """
 
     def __init__(self, claims: Claims, on_step: Callable[[], object] = lambda: None) -> None:
-        super().__init__("reporter", _INTERVAL_SECONDS - _PATIENCE_SECONDS)
+        super().__init__("reporter", _INTERVAL_SECONDS - _DELAY_SECONDS)
         self._claims = claims
         self._on_step = on_step
-        self._mailbox: LatestValue[Progress | float] = LatestValue(_PATIENCE_SECONDS)
+        self._latest: LatestValue[Progress | float] = LatestValue(_DELAY_SECONDS)
 
-    def tell(self, running: ActiveJob, progress: Progress) -> None:
-        """Leave the progress of a job after an evaluation. Returns at once."""
+    def report(self, job: ActiveJob, progress: Progress) -> None:
+        """Report the progress after an evaluation of the network. Never blocks."""
         self._on_step()
-        self._mailbox.leave(running, progress)
+        self._latest.put(job, progress)
 
-    def tell_loading(self, running: ActiveJob, share: float) -> None:
-        """Leave how much of a job's model is loaded, 0..1. Returns at once."""
-        self._mailbox.leave(running, share)
+    def report_loading(self, job: ActiveJob, share: float) -> None:
+        """Report how much of the job's model is loaded, 0..1. Never blocks."""
+        self._latest.put(job, share)
 
-    def forget(self, running: ActiveJob) -> None:
-        """Drop what has not been written of a job that has ended."""
-        self._mailbox.forget(running)
+    def discard(self, job: ActiveJob) -> None:
+        """Drop the unwritten progress of a job that has ended."""
+        self._latest.discard(job)
 
     def stop(self) -> None:
         self._stopped.set()
-        self._mailbox.close()
+        self._latest.close()
         super().stop()
 
     def tick(self) -> None:
-        """Wait for news, then write it. What could not be written gives way to what is newer."""
-        for running, word in self._mailbox.take().items():
-            if isinstance(word, Progress):
-                running.apply(self._claims.report(running.claim, word))
+        """Wait for progress and write it. After a failure only newer progress is written."""
+        for job, value in self._latest.take().items():
+            if isinstance(value, Progress):
+                job.apply(self._claims.report(job.claim, value))
             else:
-                running.apply(self._claims.loading(running.claim, word))
+                job.apply(self._claims.loading(job.claim, value))

@@ -1,1 +1,1 @@
-"""The models of a worker: which are installed, which are loaded."""
+"""The models of a worker: which are installed, and which are in memory."""

@@ -1,26 +1,26 @@
-"""What stands in the folders of a worker: models, LoRAs and embeddings, by name."""
+"""The models, LoRAs and embeddings in the folders of a worker, by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.names import DEFAULT_MODEL, model_named
 from stable_diffusion import tiny
-from stable_diffusion.prompt.grammar import LoraTag, loras_of
+from stable_diffusion.prompt.grammar import LoraTag
 from stable_diffusion.weights.model_files import is_model_folder
 from worker.errors import UnknownLora, UnknownModel
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
-MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe one first
+MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
 LORA_SUFFIXES = (".safetensors",)
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
 class Catalogue:
-    """The folders of a worker. Looks at them anew each time: files come and go.
+    """The folders of a worker. Reads them at every call, because files are added and removed.
 
     Args:
-        models_dir: checkpoints and diffusers folders; need not exist.
-        default_model: what `default` stands for.
+        models_dir: checkpoints and folders in diffusers' layout; need not exist.
+        default_model: the model that the name `default` stands for.
         loras_dir, embeddings_dir: need not exist.
     """
 
@@ -38,7 +38,7 @@ class Catalogue:
         self.default = model_named(default_model)
 
     def installed(self) -> dict[str, Path]:
-        """Every installed model's place. A file of its own goes before the shipped one."""
+        """The path of every installed model by name. A user's file hides the shipped one."""
         found: dict[str, Path] = {}
         for path in (*_files(self._models_dir, MODEL_SUFFIXES), *_folders(self._models_dir)):
             found.setdefault(model_named(path.name), path)
@@ -48,20 +48,22 @@ class Catalogue:
         return found
 
     def find(self, name: str) -> tuple[str, Path]:
-        """The canonical name and the place of a model. Raises UnknownModel."""
+        """The canonical name and the path of a model. Raises UnknownModel."""
         canonical = model_named(name)
         if canonical == DEFAULT_MODEL:
             canonical = self.default
         installed = self.installed()
         if canonical not in installed:
-            raise UnknownModel(canonical, sorted(installed))
+            raise UnknownModel(canonical, installed)
         return canonical, installed[canonical]
 
-    def model_key(self, name: str, prompt: str = "", *, offloaded: bool = False) -> ModelKey:
-        """The model that a job with this prompt needs. Raises UnknownModel, UnknownLora."""
+    def model_key(
+        self, name: str, loras: Sequence[LoraTag] = (), *, offloaded: bool = False
+    ) -> ModelKey:
+        """The key of a model with these LoRAs. Raises UnknownModel, UnknownLora."""
         canonical, path = self.find(name)
-        loras = tuple(self._lora(tag) for tag in loras_of(prompt) if tag.weight)
-        return ModelKey(canonical, path, file_signature(path), loras, offloaded)
+        keys = tuple(self._lora_key(tag) for tag in loras if tag.weight)
+        return ModelKey(canonical, path, file_signature(path), keys, offloaded)
 
     def loras(self) -> dict[str, Path]:
         """The installed LoRAs."""
@@ -71,16 +73,16 @@ class Catalogue:
         """The installed embeddings."""
         return _by_stem(_files(self._embeddings_dir, EMBEDDING_SUFFIXES))
 
-    def _lora(self, tag: LoraTag) -> LoraKey:
+    def _lora_key(self, tag: LoraTag) -> LoraKey:
         installed = self.loras()
         if tag.name not in installed:
-            raise UnknownLora(tag.name, sorted(installed))
+            raise UnknownLora(tag.name, installed)
         path = installed[tag.name]
         return LoraKey(tag.name, path, file_signature(path), tag.weight)
 
 
 def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
-    """The files of a folder with one of the suffixes, in the order of these."""
+    """The files of a folder with one of the suffixes, in the order of the suffixes."""
     if folder is None or not folder.is_dir():
         return []
     files = sorted(

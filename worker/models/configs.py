@@ -1,4 +1,4 @@
-"""The request's `config`, for models of which nobody else says what they predict."""
+"""The request's `config`, for models whose prediction type nothing else states."""
 
 from dataclasses import replace
 
@@ -6,11 +6,11 @@ from jobs.names import CONFIGS, network_kind
 from stable_diffusion.model import Model
 
 
-def configured(model: Model, config: str | None) -> tuple[Model, tuple[str, ...]]:
-    """The model as a request's configuration describes it, and a warning where it cannot be.
+def with_config(model: Model, config: str | None) -> tuple[Model, tuple[str, ...]]:
+    """The model with the prediction type of a configuration file, and a warning if it cannot apply.
 
-    A configuration tells whether a model predicts the noise or v. Of a model that is known by its
-    name that is known, and of another family's it says nothing.
+    A configuration says whether a model predicts the noise or v. It is ignored for a model whose
+    prediction type is known by name, and for a model of another family.
 
     Args:
         config: as the request names it.
@@ -23,4 +23,4 @@ def configured(model: Model, config: str | None) -> tuple[Model, tuple[str, ...]
         return model, ()
     if known or described.removesuffix("-v") != model.family.configuration:
         return model, (f"config: {config} does not fit the model {model.name}; its own was used",)
-    return replace(model, prediction="v" if described == "v2-v" else "epsilon"), ()
+    return replace(model, prediction="v" if described.endswith("-v") else "epsilon"), ()

@@ -1,4 +1,4 @@
-"""The embeddings that prompts name, read once and kept."""
+"""The embeddings that prompts name, read once and kept in memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,38 +14,38 @@ from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature
 
 
-class Vectors:
-    """The embeddings of one process. Looks at the folder anew each time: files come and go.
+class EmbeddingLoader:
+    """The embeddings of one process.
 
     Args:
-        catalogue: what is installed; None: nothing is.
+        catalogue: the installed embeddings; None: there are none.
     """
 
     def __init__(self, catalogue: Catalogue | None) -> None:
         self._catalogue = catalogue
-        self._read: dict[Path, tuple[FileSignature, Tensor]] = {}
+        self._cached: dict[Path, tuple[FileSignature, Tensor]] = {}
 
-    def prepared(self, model: Model, prompts: Sequence[str]) -> tuple[Model, tuple[str, ...]]:
-        """The model with the embeddings that the prompts name, and what is to be said of them.
+    def add_to(self, model: Model, prompts: Sequence[str]) -> tuple[Model, tuple[str, ...]]:
+        """The model with the embeddings that the prompts name, and warnings.
 
-        One that was made for another kind of model is left out: its name stays a word.
+        An embedding of another width than the model's is left out: its name stays a word.
 
         Raises:
-            UnknownEmbedding: one in angle brackets that is not installed.
-            UnreadableModel: its file cannot be read.
+            UnknownEmbedding: one in angle brackets is not installed.
+            UnreadableModel: a file cannot be read.
         """
         installed = self._catalogue.embeddings() if self._catalogue else {}
         known = {name.lower(): name for name in installed}
         for token in (token for prompt in prompts for token in tokens_of(prompt)):
             if token.lower() not in known:
-                raise UnknownEmbedding(token, sorted(installed))
+                raise UnknownEmbedding(token, installed)
         pattern = pattern_of(installed)
         named = {
             known[(match["bare"] or match["tagged"]).lower()]
             for prompt in prompts
             for match in pattern.finditer(prompt)
         }
-        vectors = {name: self._vectors(installed[name]) for name in sorted(named)}
+        vectors = {name: self._read(installed[name]) for name in sorted(named)}
         width = embedding_width(model)
         fitting = {name: rows for name, rows in vectors.items() if rows.shape[1] == width}
         warnings = tuple(
@@ -56,9 +56,9 @@ class Vectors:
         )
         return with_embeddings(model, fitting), warnings
 
-    def _vectors(self, path: Path) -> Tensor:
+    def _read(self, path: Path) -> Tensor:
         signature = file_signature(path)
-        read = self._read.get(path)
-        if read is None or read[0] != signature:
-            read = self._read[path] = signature, read_embedding(path)
-        return read[1]
+        cached = self._cached.get(path)
+        if cached is None or cached[0] != signature:
+            cached = self._cached[path] = signature, read_embedding(path)
+        return cached[1]

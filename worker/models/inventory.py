@@ -1,4 +1,4 @@
-"""What is known of each installed model, found out beside the jobs."""
+"""What is known of each installed model, found out in a thread of its own."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,28 +11,28 @@ from worker.execution.engine import Engine
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature
 
-_LOOK_SECONDS = 3.0
+_INTERVAL_SECONDS = 3.0
 
 
 class Inventory(PeriodicThread):
-    """Looks at new models as soon as there is an engine to look with.
+    """Describes new models once the engine is built.
 
     Args:
-        catalogue: what is installed.
-        engine: what tells the kind of a model; None while it has not been made.
+        catalogue: the installed models.
+        engine: returns the engine that describes models; None while it is not built.
     """
 
     def __init__(self, catalogue: Catalogue, engine: Callable[[], Engine | None]) -> None:
-        super().__init__("inventory", _LOOK_SECONDS)
+        super().__init__("inventory", _INTERVAL_SECONDS)
         self._catalogue = catalogue
         self._engine = engine
         self._known: dict[Path, tuple[FileSignature, ModelFacts]] = {}
 
     def facts(self, resident: Collection[str]) -> tuple[ModelFacts, ...]:
-        """What is known now of every installed model, by name. Never waits.
+        """What is known now of every installed model, by name. Never blocks.
 
         Args:
-            resident: the names of those in memory.
+            resident: the names of the models in memory.
         """
         return tuple(
             self._facts(name, path).model_copy(update={"resident": name in resident})
@@ -40,14 +40,14 @@ class Inventory(PeriodicThread):
         )
 
     def tick(self) -> None:
-        """Look at the models that are new, or whose files have changed."""
+        """Describe the models that are new, or whose files have changed."""
         engine = self._engine()
         if engine is None:
             return
         for name, path in self._catalogue.installed().items():
             facts = self._facts(name, path)
             if not facts.kind and not facts.problem:
-                facts = facts.model_copy(update=_seen(engine, name, path))
+                facts = facts.model_copy(update=_description(engine, name, path))
             if not facts.hash and not facts.problem:
                 facts = facts.model_copy(update={"hash": _hash(engine, path)})
             self._known[path] = file_signature(path), facts
@@ -59,11 +59,16 @@ class Inventory(PeriodicThread):
         return ModelFacts(name=name, bytes=_size(path))
 
 
-def _seen(engine: Engine, name: str, path: Path) -> dict[str, str]:
+def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:
     try:
-        return {"kind": engine.kind(name, path)}
+        description = engine.describe_model(name, path)
     except ModelError as error:
         return {"problem": str(error)}
+    return {
+        "family": description.family,
+        "kind": description.kind,
+        "native_size": description.native_size,
+    }
 
 
 def _hash(engine: Engine, path: Path) -> str:

@@ -1,287 +1,202 @@
-"""Models on loan: `with model_cache.borrow(name) as model`.
+"""The models in memory: `with model_cache.borrow(name) as model`.
 
-A loan keeps a model in the cache; only models that nobody has borrowed can leave it, the least
-recently borrowed first, and they do when another needs their room. Each model is loaded once, by
-the first who asks; the others wait for it, and jobs with other models go on. A model with LoRAs
-stands beside the one it was made of, whose weights it shares and which it keeps there.
+A borrowed model stays in the cache. When a model needs memory, models that are not borrowed are
+evicted, the least recently borrowed first. Each model is loaded once, by its first borrower; the
+others wait for it, and jobs with other models continue. A model with LoRAs shares the weights of
+its base model, and keeps the base in the cache.
 
-Who finds no room waits until some loan has ended. Nobody who comes later goes before, so that a
-model which is always in use cannot keep another one out for ever; and when all who have loans wait
-themselves, the first of them goes over the budget rather than wait for itself.
+A borrower that finds too little memory waits in a queue until a loan ends. New borrowers wait
+behind the queue, so that a model in constant use cannot keep another one out. When all borrowers
+that hold loans wait themselves, the first of the queue exceeds the budget, which avoids a deadlock.
 """
 
-import gc
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from stable_diffusion.prompt.grammar import LoraTag
+from worker.models.cache_entries import Borrower, CacheEntries, CacheEntry
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import ModelKey
+from worker.models.model_loader import ModelLoader, OnProgress
 
 if TYPE_CHECKING:
     from stable_diffusion.model import Model
 
-_LOOK_SECONDS = 0.1
-Watch = Callable[[float], object]
-
-
-class Maker(Protocol):
-    """Makes the models that stand on a model_cache."""
-
-    def budget(self) -> int:
-        """How many bytes the models of one model_cache may take."""
-        ...
-
-    def estimate_bytes(self, wanted: ModelKey, base: "Model | None") -> int:
-        """About how many bytes a model will take; may raise what making it would."""
-        ...
-
-    def make(self, wanted: ModelKey, base: "Model | None", watch: Watch) -> "Model":
-        """Load a model, or add LoRAs to the `base` they belong to."""
-        ...
-
-
-@dataclass(eq=False)
-class _Place:
-    """A model's place on the model_cache, taken when its loading begins."""
-
-    wanted: ModelKey
-    base: "_Place | None" = None
-    model: "Model | None" = None
-    error: BaseException | None = None
-    nbytes: int = 0
-    loans: int = 0
-    share: float = 0.0
-    abandoned: bool = False
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is nothing to wait for any more."""
-        return self.model is not None or self.error is not None or self.abandoned
-
-
-@dataclass(eq=False)
-class _Borrower:
-    """Someone who has a model or is on the way to one.
-
-    Attributes:
-        waits: for room or for its turn.
-        places: those it has a loan of.
-    """
-
-    waits: bool = False
-    loads: _Place | None = None
-    places: list[_Place] = field(default_factory=list)
-
-    @property
-    def active(self) -> bool:
-        """Whether it loads or draws, so that its loans will end without anybody else's help."""
-        others = (place for place in self.places if place is not self.loads)
-        return not self.waits and all(place.settled for place in others)
+_POLL_SECONDS = 0.1
 
 
 class ModelCache:
     """The models of one process. Safe to share between threads.
 
     Args:
-        catalogue: what is installed.
-        maker: loads it.
+        catalogue: the installed models.
+        loader: loads them.
     """
 
-    def __init__(self, catalogue: Catalogue, maker: Maker) -> None:
+    def __init__(self, catalogue: Catalogue, loader: ModelLoader) -> None:
         self._catalogue = catalogue
-        self._maker = maker
+        self._loader = loader
+        # guards everything below; notified after each change that a waiting thread may need
         self._changed = threading.Condition()
-        self._places: OrderedDict[ModelKey, _Place] = OrderedDict()
-        self._borrowers: set[_Borrower] = set()
-        self._queue: deque[_Borrower] = deque()
+        self._entries = CacheEntries()
+        self._borrowers: set[Borrower] = set()
+        self._queue: deque[Borrower] = deque()
 
     @contextmanager
     def borrow(
         self,
         name: str,
-        prompt: str = "",
-        watch: Watch = lambda _share: None,
+        loras: Sequence[LoraTag] = (),
+        on_progress: OnProgress = lambda _share: None,
         *,
         offloaded: bool = False,
     ) -> "Iterator[Model]":
-        """A model for the length of a with block, loaded if need be.
+        """A model for the length of a with block, loaded if necessary.
 
         Args:
-            prompt: whose LoRAs the model shall have.
+            loras: added to the model.
+            on_progress: called with the share that is loaded, 0..1, while this thread waits. An
+                exception it raises ends a wait, but no loading: others may wait for that.
             offloaded: see `ModelKey`.
-            watch: is told the share that is loaded while there is a wait; ends a wait by raising,
-                but not the loading of what others may wait for.
 
         Raises:
-            UnknownModel, UnknownLora, or what loading raised; then the cache is as it was before.
+            UnknownModel, UnknownLora, or what loading raised; the cache is unchanged then.
         """
-        wanted = self._catalogue.model_key(name, prompt, offloaded=offloaded)
-        me = _Borrower()
+        key = self._catalogue.model_key(name, loras, offloaded=offloaded)
+        borrower = Borrower()
         with self._changed:
-            self._borrowers.add(me)
+            self._borrowers.add(borrower)
         try:
-            self._wait_my_turn(me, watch)
-            base = self._take(me, wanted.base, None, watch) if wanted.loras else None
-            place = self._take(me, wanted, base, watch)
-            assert place.model is not None
-            yield place.model
+            self._wait_behind_queue(borrower, on_progress)
+            base = self._take(borrower, key.base, None, on_progress) if key.loras else None
+            entry = self._take(borrower, key, base, on_progress)
+            assert entry.model is not None
+            yield entry.model
         finally:
-            self._give_back(me)
+            self._return_loans(borrower)
 
     def loaded(self) -> tuple[str, ...]:
         """The names of the models in memory, the least recently borrowed first."""
         with self._changed:
-            names = [p.wanted.name for p in self._places.values() if p.model is not None]
+            names = [entry.key.name for entry in self._entries if entry.model is not None]
         return tuple(dict.fromkeys(names))
 
     def clear(self) -> None:
-        """Let all models go that nobody has borrowed."""
+        """Evict all models that are not borrowed."""
         with self._changed:
-            self._evict(-1)
+            self._entries.evict(-1)
 
     def nbytes(self) -> int:
-        """The bytes of all models here."""
+        """The bytes of all models in the cache."""
         with self._changed:
-            return sum(place.nbytes for place in self._places.values())
+            return self._entries.nbytes
 
-    def _take(self, me: _Borrower, wanted: ModelKey, base: _Place | None, watch: Watch) -> _Place:
-        """Take a loan of a place, and see to it that a model stands there."""
+    def _take(
+        self, borrower: Borrower, key: ModelKey, base: CacheEntry | None, on_progress: OnProgress
+    ) -> CacheEntry:
+        """A loan of an entry whose model is loaded."""
         while True:
-            place = self._place(me, wanted, base)
-            if me.loads is place:
-                self._fill(me, place, watch)
-            self._wait(lambda place=place: place.settled, watch, lambda place=place: place.share)
-            if not place.abandoned:
+            with self._changed:
+                entry, is_new = self._entries.lend(key, base, borrower)
+                if is_new:
+                    borrower.loading = entry
+            if is_new:
+                self._load(borrower, entry, on_progress)
+            self._wait(
+                lambda entry=entry: entry.settled, on_progress, lambda entry=entry: entry.share
+            )
+            if not entry.abandoned:
                 break
-        if place.error is not None:
-            raise place.error
-        return place
+        if entry.error is not None:
+            raise entry.error
+        return entry
 
-    def _place(self, me: _Borrower, wanted: ModelKey, base: _Place | None) -> _Place:
-        """A loan of the place of a model; who finds none makes one, and is to fill it."""
-        with self._changed:
-            place = self._places.get(wanted)
-            if place is None:
-                self._forget_older(wanted)
-                place = me.loads = self._places[wanted] = _Place(wanted, base)
-                if base is not None:
-                    base.loans += 1
-            self._places.move_to_end(wanted)
-            place.loans += 1
-            me.places.append(place)
-            return place
+    def _load(self, borrower: Borrower, entry: CacheEntry, on_progress: OnProgress) -> None:
+        base = entry.base.model if entry.base else None
 
-    def _fill(self, me: _Borrower, place: _Place, watch: Watch) -> None:
-        base = place.base.model if place.base else None
-
-        def note(share: float) -> None:
-            place.share = share
-            # a job that is stopped still loads what others may be waiting for by now
+        def on_loading(share: float) -> None:
+            entry.share = share
+            # a stopped job completes the loading, because others may wait for the model by now
             with suppress(Exception):
-                watch(share)
+                on_progress(share)
 
         try:
-            size = self._maker.estimate_bytes(place.wanted, base)
-            self._find_room(me, place, size, watch)
-            model = self._maker.make(place.wanted, base, note)
+            size = self._loader.estimate_bytes(entry.key, base)
+            self._reserve(borrower, entry, size, on_progress)
+            model = self._loader.load(entry.key, base, on_loading)
         except BaseException as error:
             with self._changed:
-                # who gave up waiting for room says nothing of the model: another shall try
-                place.abandoned = me.waits
-                place.error = None if me.waits else error
-                self._drop(place)
-                self._leave(me)
+                # giving up the wait for memory says nothing about the model: another may load it
+                entry.abandoned = borrower.waiting
+                entry.error = None if borrower.waiting else error
+                self._entries.remove(entry)
+                self._end_loading(borrower)
             raise
         with self._changed:
-            place.nbytes = model.nbytes
-            place.model = model
-            self._leave(me)
+            entry.nbytes = model.nbytes
+            entry.model = model
+            self._end_loading(borrower)
 
-    def _find_room(self, me: _Borrower, place: _Place, size: int, watch: Watch) -> None:
-        """Let idle models go until `size` bytes are free, and take them."""
-        budget = self._maker.budget()
+    def _reserve(
+        self, borrower: Borrower, entry: CacheEntry, size: int, on_progress: OnProgress
+    ) -> None:
+        """Evict unborrowed models until `size` bytes are free, and reserve them for the entry."""
+        budget = self._loader.budget()
 
-        def found() -> bool:
-            self._evict(budget - size)
-            taken = sum(other.nbytes for other in self._places.values())
-            if taken + size > budget and any(b.active for b in self._borrowers if b is not me):
+        def reserved() -> bool:
+            self._entries.evict(budget - size)
+            others = (other for other in self._borrowers if other is not borrower)
+            if self._entries.nbytes + size > budget and any(other.active for other in others):
                 return False
-            place.nbytes = size
+            entry.nbytes = size
             return True
 
         with self._changed:
-            if not self._queue and found():
+            if not self._queue and reserved():
                 return
-            me.waits = True
-            self._queue.append(me)
+            borrower.waiting = True
+            self._queue.append(borrower)
             self._changed.notify_all()
-        self._wait(lambda: self._queue[0] is me and found(), watch, lambda: 0.0)
+        self._wait(lambda: self._queue[0] is borrower and reserved(), on_progress, lambda: 0.0)
         with self._changed:
-            me.waits = False
-            self._queue.remove(me)
+            borrower.waiting = False
+            self._queue.remove(borrower)
             self._changed.notify_all()
 
-    def _leave(self, me: _Borrower) -> None:
-        """End a loading, well or not. Needs the lock."""
-        me.loads, me.waits = None, False
+    def _end_loading(self, borrower: Borrower) -> None:
+        """Needs the lock."""
+        borrower.loading, borrower.waiting = None, False
         with suppress(ValueError):
-            self._queue.remove(me)
+            self._queue.remove(borrower)
         self._changed.notify_all()
 
-    def _wait_my_turn(self, me: _Borrower, watch: Watch) -> None:
-        """Let those go first who wait for room already."""
+    def _wait_behind_queue(self, borrower: Borrower, on_progress: OnProgress) -> None:
+        """Let the borrowers that already wait for memory go first."""
         with self._changed:
             if not self._queue:
                 return
-            me.waits = True
-        self._wait(lambda: not self._queue, watch, lambda: 0.0)
+            borrower.waiting = True
+        self._wait(lambda: not self._queue, on_progress, lambda: 0.0)
         with self._changed:
-            me.waits = False
+            borrower.waiting = False
 
-    def _wait(self, ready: Callable[[], bool], watch: Watch, share: Callable[[], float]) -> None:
+    def _wait(
+        self, ready: Callable[[], bool], on_progress: OnProgress, share: Callable[[], float]
+    ) -> None:
         while True:
             with self._changed:
-                if self._changed.wait_for(ready, _LOOK_SECONDS):
+                if self._changed.wait_for(ready, _POLL_SECONDS):
                     return
-            watch(share())
+            on_progress(share())
 
-    def _give_back(self, me: _Borrower) -> None:
+    def _return_loans(self, borrower: Borrower) -> None:
         with self._changed:
-            self._borrowers.discard(me)
-            for place in me.places:
-                place.loans -= 1
-            me.places.clear()
+            self._borrowers.discard(borrower)
+            borrower.return_loans()
             self._changed.notify_all()
-            # what was allowed to go over the budget while all were in use leaves again
-            if self._places:
-                self._evict(self._maker.budget())
-
-    def _evict(self, room: int) -> None:
-        """Let models go that nobody has borrowed until `room` bytes hold the rest."""
-        gone = False
-        while sum(place.nbytes for place in self._places.values()) > room:
-            idle = next((p for p in self._places.values() if not p.loans), None)
-            if idle is None:
-                break
-            self._drop(idle)
-            gone = True
-        if gone:
-            gc.collect()  # networks refer to themselves: else they would stay for a while
-
-    def _forget_older(self, wanted: ModelKey) -> None:
-        """Let go what was loaded of a file that has changed since, if nobody uses it."""
-        for place in list(self._places.values()):
-            if place.wanted.is_older(wanted) and not place.loans:
-                self._drop(place)
-
-    def _drop(self, place: _Place) -> None:
-        if self._places.get(place.wanted) is place:
-            del self._places[place.wanted]
-        if place.base is not None:
-            place.base.loans -= 1
-            place.base = None
-        place.nbytes = 0
+            # models that were allowed to exceed the budget are evicted now
+            if self._entries:
+                self._entries.evict(self._loader.budget())

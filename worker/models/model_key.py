@@ -1,14 +1,15 @@
-"""Which model a job needs, as a value: what stands on the model_cache is found by it."""
+"""Which model a job needs, as a value: the key of the model cache."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 FileSignature = tuple[int, int]
+"""Size in bytes and time of the last change in nanoseconds."""
 
 
 @dataclass(frozen=True)
 class LoraKey:
-    """A LoRA's file as it is now, and how much of it is added."""
+    """A LoRA's file as it is now, and the weight with which it is added."""
 
     name: str
     path: Path
@@ -18,14 +19,14 @@ class LoraKey:
 
 @dataclass(frozen=True)
 class ModelKey:
-    """A model as a job wants it. Equal ones are the same model.
+    """A model as a job needs it. Equal keys mean the same model.
 
     Attributes:
-        name: canonical.
-        path: its file or folder.
-        signature: changes when the file does.
-        loras: what is added to it.
-        offloaded: its weights rest in main memory until the device needs them.
+        name: the canonical name.
+        path: its file, or its folder in diffusers' layout.
+        signature: changes when the file changes.
+        loras: the LoRAs that are added to it.
+        offloaded: its weights stay in host memory, and are copied to the device when needed.
     """
 
     name: str
@@ -40,15 +41,13 @@ class ModelKey:
         return replace(self, loras=())
 
     def is_older(self, other: "ModelKey") -> bool:
-        """Whether this is the same file as it was before it changed."""
-        return (self.name, self.path) == (
-            other.name,
-            other.path,
-        ) and self.signature != other.signature
+        """Whether this is the same file as `other` before its last change."""
+        same_file = (self.name, self.path) == (other.name, other.path)
+        return same_file and self.signature != other.signature
 
 
 def file_signature(path: Path) -> FileSignature:
-    """Changes when a file does, or one of a model folder's weights."""
+    """The signature of a file, or of all files of a model folder together."""
     files = [path] if path.is_file() else sorted(path.glob("*/*"))
     stats = [file.stat() for file in files if file.is_file()]
     return sum(st.st_size for st in stats), max((st.st_mtime_ns for st in stats), default=0)

@@ -1,4 +1,4 @@
-"""Which upscaler this worker uses: one from the upscalers folder, else the shipped one."""
+"""The upscaler of this worker: a file of the upscalers folder, else the shipped one."""
 
 import threading
 from pathlib import Path
@@ -11,13 +11,13 @@ _SUFFIXES = (".pth", ".safetensors")
 
 
 class Upscalers:
-    """The upscaler of one process, loaded when it is first asked for.
+    """The upscaler of one process, loaded on first use.
 
     Args:
-        folder: files as ESRGAN and Real-ESRGAN publish them; need not exist. Looked at anew each
-            time: files come and go.
-        name: the one to use, with or without its suffix; empty: the first by name.
-        device: where it shall compute.
+        folder: files as ESRGAN and Real-ESRGAN publish them; need not exist. It is read at every
+            call, because files are added and removed.
+        name: the file to use, with or without its suffix; empty: the first by name.
+        device: where it computes.
     """
 
     def __init__(self, folder: Path, name: str = "", device: str = "cpu") -> None:
@@ -28,21 +28,21 @@ class Upscalers:
         self._loaded: tuple[Path, Upscaler] | None = None
 
     def get(self) -> Upscaler:
-        """The upscaler in use. Whoever asks while another thread loads it waits for that.
+        """The upscaler in use; waits while another thread loads it.
 
         Raises:
-            ModelNotFound: none of the name that was set is installed.
-            UnreadableModel: its file cannot be opened; the message names it.
+            ModelNotFound: no file of the configured name is installed.
+            UnreadableModel: the file cannot be read; the message names it.
         """
         path = self._find()
         with self._lock:
             if self._loaded is None or self._loaded[0] != path:
-                self._loaded = None  # never two at once in memory
+                self._loaded = None  # two must never be in memory at once
                 self._loaded = path, load_upscaler(path, device=self._device)
             return self._loaded[1]
 
     def installed(self) -> list[Path]:
-        """The files in the folder by name, and the shipped one last."""
+        """The files in the folder by name, then the shipped one."""
         found = self._folder.iterdir() if self._folder.is_dir() else ()
         own = sorted(
             path

@@ -1,4 +1,4 @@
-"""What a worker process tells Prometheus."""
+"""The metrics that a worker process exports to Prometheus."""
 
 import os
 import socket
@@ -16,20 +16,18 @@ pytestmark = pytest.mark.service
 
 
 def numbers(port: int) -> dict[str, float]:
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30)
+    response = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30)
     return {
         sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
 
-def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
-    bench: Bench, redis_url: str
-) -> None:
+def test_a_worker_exports_steps_seconds_and_memory(bench: Bench, redis_url: str) -> None:
     port = free_port()
     with (
-        # the port is taken: the worker goes on to the next
+        # the port is in use, so the worker takes the next
         socket.create_server(("127.0.0.1", port)),
         worker(bench, redis_url, METRICS_PORT=str(port)) as handle,
     ):
@@ -37,20 +35,20 @@ def test_a_worker_tells_its_steps_its_seconds_and_what_it_holds(
         bench.ended(bench.send("img2img", type="optimized", ddim_steps=3, n_iter=1))
         until(lambda: any(facts.loaded for facts in bench.workers.alive()))
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
-        told = numbers(int(served.rpartition("port=")[2]))
+        exported = numbers(int(served.rpartition("port=")[2]))
         (facts,) = bench.workers.alive()
 
-    assert told["sd_worker_steps_total"] == 10
-    assert told["sd_worker_steps_per_second"] > 0
+    assert exported["sd_worker_steps_total"] == 10
+    assert exported["sd_worker_steps_per_second"] > 0
     for phase in ("queued", "loading", "sampling"):
-        assert told[f"sd_worker_job_seconds_count{{{phase}}}{{standard}}"] == 1
-        assert told[f"sd_worker_job_seconds_count{{{phase}}}{{optimized}}"] == 1
-    assert told["sd_worker_job_seconds_sum{sampling}{standard}"] >= 0.7
-    assert told["sd_worker_models"] == 1
-    assert told["sd_worker_model_bytes"] == SmallModel.nbytes
-    assert (told["sd_worker_slots"], told["sd_worker_busy"]) == (1, 0)
-    assert told["sd_worker_gpu_memory_bytes"] == 0
-    assert told["process_resident_memory_bytes"] > 0
+        assert exported[f"sd_worker_job_seconds_count{{{phase}}}{{standard}}"] == 1
+        assert exported[f"sd_worker_job_seconds_count{{{phase}}}{{optimized}}"] == 1
+    assert exported["sd_worker_job_seconds_sum{sampling}{standard}"] >= 0.7
+    assert exported["sd_worker_models"] == 1
+    assert exported["sd_worker_model_bytes"] == SmallModel.nbytes
+    assert (exported["sd_worker_slots"], exported["sd_worker_busy"]) == (1, 0)
+    assert exported["sd_worker_gpu_memory_bytes"] == 0
+    assert exported["process_resident_memory_bytes"] > 0
     assert facts.memory_bytes
     assert facts.memory_bytes > os.sysconf("SC_PAGE_SIZE")
     assert facts.gpu_memory_bytes is None

@@ -1,4 +1,4 @@
-"""Webhook messages on their way: to a real receiver, again and again, and nowhere else."""
+"""Webhooks delivered to a real receiver: retries, addresses and certificates."""
 
 import socket
 import ssl
@@ -20,7 +20,7 @@ from worker.background.webhook_sender import WebhookSender
 LENIENT = WebhookRules(on=True, allow_private=True, allow_http=True)
 
 
-def courier(
+def sender(
     bench: Bench,
     rules: WebhookRules = LENIENT,
     retry_seconds: Sequence[float] = (0, 0, 0),
@@ -38,17 +38,17 @@ def courier(
 
 
 def cancelled(bench: Bench, url: str) -> str:
-    """A job with one message: that it was cancelled."""
+    """A cancelled job, whose only message says so."""
     job_id = bench.submit(webhook=url)
     bench.records.cancel(job_id)
     return job_id
 
 
-def test_a_job_is_told_of_from_start_to_finish(bench: Bench) -> None:
+def test_a_job_sends_a_message_at_its_start_and_its_end(bench: Bench) -> None:
     with receiving() as receiver:
         job_id = bench.submit(webhook=receiver.url, n_iter=2)
         bench.run()
-        courier(bench).tick()
+        sender(bench).tick()
     assert sorted(receiver.events) == ["job.finished", "job.started"]
     finished = next(m for m in receiver.messages if m["type"] == "job.finished")
     assert finished["data"]["task_id"] == job_id
@@ -56,102 +56,102 @@ def test_a_job_is_told_of_from_start_to_finish(bench: Bench) -> None:
     assert not bench.redis.exists(keys.DELIVERIES)
 
 
-@pytest.mark.parametrize("answer", [302, 404, 500, 503])
-def test_what_is_not_taken_is_sent_again_as_the_same_message(bench: Bench, answer: int) -> None:
-    with receiving(answer, answer) as receiver:
+@pytest.mark.parametrize("code", [302, 404, 500, 503])
+def test_a_refused_message_is_sent_again_with_the_same_id(bench: Bench, code: int) -> None:
+    with receiving(code, code) as receiver:
         cancelled(bench, receiver.url)
-        courier(bench).tick()
+        sender(bench).tick()
     assert receiver.events == ["job.cancelled"]
     assert len(receiver.ids) == 3
     assert len(set(receiver.ids)) == 1
 
 
-def test_what_is_never_taken_is_given_up_after_the_last_attempt(bench: Bench) -> None:
+def test_a_message_is_dropped_after_the_last_retry(bench: Bench) -> None:
     with receiving(*[500] * 9) as receiver:
         cancelled(bench, receiver.url)
-        courier(bench, retry_seconds=(0, 0)).tick()
+        sender(bench, retry_seconds=(0, 0)).tick()
     assert len(receiver.ids) == 3
     assert not bench.redis.exists(keys.DELIVERIES)
 
 
-def test_between_two_attempts_there_is_a_pause(bench: Bench) -> None:
+def test_the_next_attempt_comes_after_the_configured_pause(bench: Bench) -> None:
     with receiving(500) as receiver:
         cancelled(bench, receiver.url)
-        courier(bench, retry_seconds=(3600,)).tick()
+        sender(bench, retry_seconds=(3600,)).tick()
         assert len(receiver.ids) == 1
         redis: Any = bench.redis
         (_, due), *_ = redis.zrange(keys.DELIVERIES, 0, -1, withscores=True)
         assert 3590 < due - redis.time()[0] <= 3601
 
 
-def test_a_receiver_that_wants_no_more_is_left_alone(bench: Bench) -> None:
+def test_a_receiver_that_is_gone_gets_no_retry(bench: Bench) -> None:
     with receiving(410) as receiver:
         cancelled(bench, receiver.url)
-        courier(bench).tick()
+        sender(bench).tick()
     assert len(receiver.ids) == 1
     assert not bench.redis.exists(keys.DELIVERIES)
 
 
-def test_nobody_inside_is_called_even_if_it_was_allowed_when_the_job_came(bench: Bench) -> None:
+def test_a_private_address_is_refused_even_if_it_was_allowed_at_submission(bench: Bench) -> None:
     with receiving() as receiver:
         cancelled(bench, receiver.url)
-        courier(bench, WebhookRules(on=True, allow_http=True)).tick()
+        sender(bench, WebhookRules(on=True, allow_http=True)).tick()
         assert receiver.ids == []
 
 
-def test_a_name_is_called_at_the_address_that_was_checked(
+def test_the_request_goes_to_the_address_that_was_checked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is resolved once; what it would lead to a moment later does not matter."""
-    real, asked = socket.getaddrinfo, []
+    """The name is resolved once; later changes of its address have no effect."""
+    real, resolved = socket.getaddrinfo, []
 
     def resolve(host: str, *arguments: object, **options: object) -> object:
         if host == "example.com":
-            asked.append(host)
-            host = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
+            resolved.append(host)
+            host = "127.0.0.1" if len(resolved) == 1 else "127.0.0.2"
         return real(host, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with receiving() as receiver:
         cancelled(bench, receiver.url.replace("127.0.0.1", "example.com"))
-        courier(bench).tick()
+        sender(bench).tick()
     assert receiver.events == ["job.cancelled"]
-    assert asked == ["example.com"]
+    assert resolved == ["example.com"]
 
 
-def test_a_receiver_that_does_not_answer_holds_up_no_other(bench: Bench) -> None:
+def test_a_receiver_that_hangs_delays_no_other(bench: Bench) -> None:
     with receiving(hangs=True) as slow, receiving() as quick:
         cancelled(bench, slow.url)
         cancelled(bench, quick.url)
-        courier(bench, retry_seconds=(3600,), timeout_seconds=1).tick()
+        sender(bench, retry_seconds=(3600,), timeout_seconds=1).tick()
         assert quick.events == ["job.cancelled"]
         assert bench.redis.zcard(keys.DELIVERIES) == 1
 
 
-def test_a_courier_that_is_stopped_leaves_its_message_to_the_next(bench: Bench) -> None:
+def test_a_stopped_sender_leaves_its_message_to_the_next(bench: Bench) -> None:
     with receiving(hangs=True) as receiver:
         cancelled(bench, receiver.url)
-        first = courier(bench, timeout_seconds=600, seconds=0.01)
+        first = sender(bench, timeout_seconds=600, seconds=0.01)
         first.start()
-        assert receiver.asked.acquire(timeout=60)
+        assert receiver.requests.acquire(timeout=60)
         stopping = threading.Thread(target=first.stop)
         stopping.start()
         stopping.join(60)
         assert not stopping.is_alive()
-        receiver.goes_on.set()
-        courier(bench).tick()
+        receiver.released.set()
+        sender(bench).tick()
         until(lambda: len(receiver.events) >= 1)
         assert len(set(receiver.ids)) == 1
         assert not bench.redis.exists(keys.DELIVERIES)
 
 
-@pytest.mark.parametrize(("named", "taken"), [("example.com", 1), ("other.example.com", 0)])
-def test_a_certificate_must_be_of_the_name_though_an_address_is_called(
+@pytest.mark.parametrize(("certified", "delivered"), [("example.com", 1), ("other.example.com", 0)])
+def test_the_certificate_must_match_the_host_name(
     bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    named: str,
-    taken: int,
+    certified: str,
+    delivered: int,
 ) -> None:
     authority = trustme.CA()
     trusted = tmp_path / "ca.pem"
@@ -166,8 +166,8 @@ def test_a_certificate_must_be_of_the_name_though_an_address_is_called(
         ),
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(named).configure_cert(tls)
+    authority.issue_cert(certified).configure_cert(tls)
     with receiving(tls=tls) as receiver:
         cancelled(bench, receiver.url.replace("127.0.0.1", "example.com"))
-        courier(bench, WebhookRules(on=True, allow_private=True), retry_seconds=()).tick()
-    assert len(receiver.messages) == taken
+        sender(bench, WebhookRules(on=True, allow_private=True), retry_seconds=()).tick()
+    assert len(receiver.messages) == delivered

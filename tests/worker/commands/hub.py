@@ -12,9 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Hub:
     """Files by `repository/path`.
 
-    `breaks_after`: bytes after which the next download is cut off, and further ones are refused.
-    `refuses`: whether downloads are. `ranges`: those asked for.
-    `says`: a checksum that is told instead of the true one.
+    Attributes:
+        breaks_after: bytes after which the next download breaks off; later ones are refused.
+        refuses: whether downloads are refused.
+        ranges: the requested byte ranges.
+        says: a checksum that is stated instead of the true one.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -47,10 +49,10 @@ def running(hub: Hub) -> Iterator[Hub]:
                 self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
                 return
             if body.startswith(b"{"):
-                asked = json.loads(body)["paths"]
+                requested = json.loads(body)["paths"]
             else:
-                asked = re.findall(r"paths=([^&]+)", body.decode())
-            found = [name for name in known if name.removeprefix(f"{repository}/") in asked]
+                requested = re.findall(r"paths=([^&]+)", body.decode())
+            found = [name for name in known if name.removeprefix(f"{repository}/") in requested]
             infos = [
                 {
                     "type": "file",
@@ -78,13 +80,13 @@ def running(hub: Hub) -> Iterator[Hub]:
                 "X-Repo-Commit": "1" * 40,
                 "Accept-Ranges": "bytes",
             }
-            asked = self.headers.get("Range")
+            requested = self.headers.get("Range")
             if self.command == "GET":
-                hub.ranges.append(asked or "")
+                hub.ranges.append(requested or "")
             if hub.refuses:
                 self._answer(503, b"", {})
-            elif asked:
-                start = int(asked.removeprefix("bytes=").partition("-")[0])
+            elif requested:
+                start = int(requested.removeprefix("bytes=").partition("-")[0])
                 headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
                 self._answer(206, content[start:], headers)
             else:

@@ -38,26 +38,31 @@ def models(tmp_path: Path) -> Path:
 
 
 def pull(hub: Hub, models: Path, source: Source = SOURCE) -> Path:
-    offer = pulling.find(source, hub.url)
+    remote = pulling.find(source, hub.url)
     kept = Fingerprints(models.parent / "fingerprints.json")
-    return pulling.pull("sd15", offer, models, kept, prediction=source.prediction, endpoint=hub.url)
+    return pulling.pull(
+        "sd15", remote, models, kept, prediction=source.prediction, endpoint=hub.url
+    )
 
 
-def test_a_model_comes_whole_under_its_name_with_a_note(hub: Hub, models: Path) -> None:
+def test_a_pulled_model_has_its_name_and_a_note_of_its_source(hub: Hub, models: Path) -> None:
     path = pull(hub, models)
     assert path == models / "sd15.safetensors"
     assert path.read_bytes() == PATH.read_bytes()
-    offer = pulling.recorded(path)
-    assert offer
-    assert (offer.repository, offer.sha256) == (REPOSITORY, hub.checksum(f"{REPOSITORY}/{FILE}"))
-    assert Fingerprints(models.parent / "fingerprints.json").known(path) == offer.sha256
+    remote = pulling.recorded(path)
+    assert remote
+    assert (remote.repository, remote.sha256) == (
+        REPOSITORY,
+        hub.checksum(f"{REPOSITORY}/{FILE}"),
+    )
+    assert Fingerprints(models.parent / "fingerprints.json").known(path) == remote.sha256
     assert sorted(file.name for file in models.iterdir()) == [
         "sd15.safetensors",
         "sd15.safetensors.source.json",
     ]
 
 
-def test_a_pull_that_was_broken_off_goes_on_where_it_was(hub: Hub, models: Path) -> None:
+def test_an_interrupted_pull_is_resumed(hub: Hub, models: Path) -> None:
     hub.breaks_after = 12_000_000  # more than the library keeps back
     with pytest.raises(PullFailed, match="the hub answered 503"):
         pull(hub, models)
@@ -68,14 +73,14 @@ def test_a_pull_that_was_broken_off_goes_on_where_it_was(hub: Hub, models: Path)
     assert hub.ranges[-1] == f"bytes={10 * 2**20}-"
 
 
-def test_what_is_not_what_the_hub_says_is_deleted(hub: Hub, models: Path) -> None:
+def test_a_file_with_another_checksum_is_deleted(hub: Hub, models: Path) -> None:
     hub.says = "0" * 64
     with pytest.raises(PullFailed, match="not what someone/sd says"):
         pull(hub, models)
     assert not list(models.rglob("*.safetensors"))
 
 
-def test_sizes_are_compared_with_the_disk_first(
+def test_the_free_disk_space_is_checked_first(
     hub: Hub, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulling, "SPARE_BYTES", 10**18)
@@ -84,24 +89,24 @@ def test_sizes_are_compared_with_the_disk_first(
     assert hub.ranges == []
 
 
-def test_a_file_that_is_nowhere_is_said_to_have_moved(hub: Hub, models: Path) -> None:
+def test_the_error_for_a_missing_file_names_the_repositories(hub: Hub, models: Path) -> None:
     with pytest.raises(PullFailed, match=r"none of gone/sd, moved/sd: .*sources\.toml"):
         pull(hub, models, Source(repositories=("gone/sd", "moved/sd"), file=FILE))
 
 
-def test_a_hub_that_cannot_be_reached_is_said_so(models: Path) -> None:
+def test_the_error_without_a_hub_says_so(models: Path) -> None:
     with running(Hub({})) as hub:
         gone = hub.url
     with pytest.raises(PullFailed, match="cannot be reached"):
         pulling.find(SOURCE, gone)
 
 
-def test_a_model_nobody_would_know_to_predict_v_gets_a_note(hub: Hub, models: Path) -> None:
+def test_a_v_model_gets_a_configuration_file(hub: Hub, models: Path) -> None:
     path = pull(hub, models, SOURCE.model_copy(update={"prediction": "v"}))
     assert "parameterization: v" in path.with_suffix(".yaml").read_text()
 
 
-def test_the_table_knows_the_documented_models_and_can_be_added_to(tmp_path: Path) -> None:
+def test_the_table_lists_the_documented_models_and_can_be_extended(tmp_path: Path) -> None:
     assert {"sd14", "sd15", "sd21", "sd21v"} <= set(read_sources(tmp_path))
     assert source_of("sd2.1v", tmp_path)[0] == "sd21v"
     with pytest.raises(BadSource, match=r"'mine'; known are sd14, .*sources\.toml"):
@@ -145,7 +150,7 @@ def test_models_are_listed_with_what_they_are(settings: dict[str, str], models: 
     assert "Redis does not answer" in listed.output
 
 
-def test_a_model_in_the_memory_of_a_worker_is_listed_as_that(
+def test_a_model_in_the_memory_of_a_worker_is_listed_as_resident(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", redis_url)

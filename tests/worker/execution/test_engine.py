@@ -1,4 +1,4 @@
-"""The real engine behind the worker's seam, with a tiny model of random weights."""
+"""The real engine behind the worker's `Engine` protocol, with a tiny model of random weights."""
 
 import io
 from collections.abc import Iterator
@@ -20,6 +20,8 @@ from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 from worker.execution.diffusion import StableDiffusion
+from worker.execution.execute_job import execute_job
+from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.models.catalogue import Catalogue
 
 
@@ -51,25 +53,28 @@ def pixels(bench: Bench, job_id: str, index: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("asked", "comes"),
+    ("parameters", "offloaded"),
     [
         ({"type": "standard"}, False),
         ({"type": "standard", "precision": "full"}, True),
         ({"type": "optimized"}, True),
     ],
 )
-def test_a_gpu_has_at_hand_what_most_jobs_want(
-    tmp_path: Path, asked: dict[str, str], comes: bool
+def test_a_gpu_offloads_models_for_optimized_and_full_precision(
+    tmp_path: Path, parameters: dict[str, str], offloaded: bool
 ) -> None:
     threads = torch.get_num_threads()
-    request = parse_request("txt2img", {"prompt": "a cat", **asked}).settled(model="tiny", seed=1)
-    for device, expected in (("cuda:0", comes), ("cpu", False)):
+    request = parse_request("txt2img", {"prompt": "a cat", **parameters}).settled(
+        model="tiny", seed=1
+    )
+    (prompt_job,) = prompt_jobs_of(request, [request.prompt])
+    for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
-        assert engine.offloaded(engine.recipe(request, None)) is expected
+        assert engine.offloaded(engine.recipe(prompt_job, {})) is expected
     torch.set_num_threads(threads)
 
 
-def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> None:
+def test_a_prompt_becomes_an_image(bench: Bench, engine: StableDiffusion) -> None:
     job_id = bench.submit(model="tiny", prompt="a ((red)) cat", ddim_steps=3, H=64, W=128)
     bench.run(engine)
     result = bench.status(job_id).result
@@ -79,20 +84,20 @@ def test_a_prompt_becomes_a_picture(bench: Bench, engine: StableDiffusion) -> No
     assert "red" in str(result.prompt)
 
 
-def test_a_picture_is_the_same_alone_in_a_batch_and_in_iterations(
+def test_an_image_is_the_same_alone_in_a_batch_and_in_iterations(
     bench: Bench, engine: StableDiffusion
 ) -> None:
-    ask = {"model": "tiny", "ddim_steps": 3, "sampler": "k_euler_a"}
-    alone = bench.submit(**ask, seed=12)
-    batch = bench.submit(**ask, seed=10, n_samples=3)
-    turns = bench.submit(**ask, seed=11, n_iter=2)
-    with bench.runner(engine) as runner:
+    body = {"model": "tiny", "ddim_steps": 3, "sampler": "k_euler_a"}
+    alone = bench.submit(**body, seed=12)
+    batch = bench.submit(**body, seed=10, n_samples=3)
+    iterations = bench.submit(**body, seed=11, n_iter=2)
+    with bench.context(engine) as context:
         for _ in range(3):
-            runner.run_next("standard")
-    assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, turns, 1)
+            execute_job(context, "standard")
+    assert pixels(bench, alone) == pixels(bench, batch, 2) == pixels(bench, iterations, 1)
 
 
-def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> None:
+def test_an_image_becomes_another(bench: Bench, engine: StableDiffusion) -> None:
     job_id = bench.submit(
         "img2img", model="tiny", ddim_steps=4, denoising_strength=0.5, n_iter=2, sampler="plms"
     )
@@ -102,15 +107,15 @@ def test_a_picture_becomes_another(bench: Bench, engine: StableDiffusion) -> Non
     assert (result.steps, result.executed_steps, len(result.images)) == (4, 2, 2)
 
 
-def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
+def test_the_shipped_upscaler_works_before_and_after_sampling(
     bench: Bench, engine: StableDiffusion
 ) -> None:
-    ask = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
-    plain = bench.submit("img2img", **ask)
-    both = bench.submit("img2img", **ask, upscale=True, post_upscale=True)
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    body = {"model": "tiny", "ddim_steps": 4, "n_iter": 1}
+    plain = bench.submit("img2img", **body)
+    both = bench.submit("img2img", **body, upscale=True, post_upscale=True)
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     result = bench.status(both).result
     assert result, bench.status(both).failure
     assert (result.images[0].width, result.images[0].height) == (128, 128)
@@ -118,19 +123,19 @@ def test_a_picture_is_upscaled_before_and_after_by_the_shipped_network(
         Image.frombytes("RGB", (side, side), pixels(bench, job_id)).resize((16, 16))
         for side, job_id in ((64, plain), (128, both))
     )
-    # the same picture: its colours, a sixteenth of it at a time
+    # the same image, compared by the mean colours of 16 x 16 cells
     assert numpy.abs(numpy.asarray(small, int) - numpy.asarray(large, int)).mean() < 20
 
 
-def test_a_file_that_is_no_model_fails_its_jobs_and_no_others(
+def test_a_file_that_is_no_model_fails_only_its_own_jobs(
     bench: Bench, engine: StableDiffusion
 ) -> None:
     (bench.models / "page.safetensors").write_text("<html>not found</html>")
     bad = bench.submit(model="page")
     good = bench.submit(model="tiny", ddim_steps=1)
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     failure = bench.status(bad).failure
     assert failure
     assert failure.code == "model_unreadable"
@@ -155,22 +160,22 @@ def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
     return StableDiffusion("cpu", 1, upscalers, catalogue=catalogue), catalogue
 
 
-def test_jobs_with_and_without_additions_share_a_model_at_the_same_time(
+def test_jobs_with_and_without_loras_and_embeddings_share_a_model(
     bench: Bench, additions: tuple[StableDiffusion, Catalogue]
 ) -> None:
     engine, catalogue = additions
-    ask = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
+    body = {"model": "tiny", "ddim_steps": 2, "seed": 4, "sampler": "k_euler_a"}
     prompts = ("a cat", "a cat <lora:ink:0.8>", "a <shiny> cat", "a shiny cat <lora:ink:0.8>")
-    alone = [bench.submit(**ask, prompt=prompt) for prompt in prompts]
-    together = [bench.submit(**ask, prompt=prompt) for prompt in prompts * 2]
-    with bench.runner(engine, catalogue) as runner:
+    alone = [bench.submit(**body, prompt=prompt) for prompt in prompts]
+    together = [bench.submit(**body, prompt=prompt) for prompt in prompts * 2]
+    with bench.context(engine, catalogue) as context:
         for _ in alone:
-            runner.run_next("standard")
+            execute_job(context, "standard")
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: runner.run_next("standard"), together))
-    drawn = [pixels(bench, job) for job in alone]
-    assert len(set(drawn)) == len(prompts)
-    assert [pixels(bench, job) for job in together] == drawn * 2
+            list(pool.map(lambda _: execute_job(context, "standard"), together))
+    images = [pixels(bench, job) for job in alone]
+    assert len(set(images)) == len(prompts)
+    assert [pixels(bench, job) for job in together] == images * 2
 
 
 def test_every_prompt_of_a_file_has_its_own_lora(
@@ -180,13 +185,13 @@ def test_every_prompt_of_a_file_has_its_own_lora(
     single = bench.submit(model="tiny", ddim_steps=2, prompt="a cat <lora:ink:1>", seed=8)
     prompts = ("a cat", "a cat <lora:ink:1>")
     several = bench.submit(model="tiny", ddim_steps=2, prompts=prompts, seed=7)
-    with bench.runner(engine, catalogue) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine, catalogue) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     assert pixels(bench, several, 1) == pixels(bench, single)
 
 
-def test_what_does_not_fit_or_is_not_there_is_said(
+def test_additions_that_do_not_fit_are_warnings_and_missing_ones_failures(
     bench: Bench, additions: tuple[StableDiffusion, Catalogue]
 ) -> None:
     engine, catalogue = additions
@@ -194,9 +199,9 @@ def test_what_does_not_fit_or_is_not_there_is_said(
     wide = bench.submit(model="tiny", ddim_steps=1, prompt="a wide cat", config=config)
     lora = bench.submit(model="tiny", ddim_steps=1, prompt="<lora:oil:1>")
     token = bench.submit(model="tiny", ddim_steps=1, prompt="a <dull> cat")
-    with bench.runner(engine, catalogue) as runner:
+    with bench.context(engine, catalogue) as context:
         for _ in range(3):
-            runner.run_next("standard")
+            execute_job(context, "standard")
     assert [warning.partition(":")[0] for warning in bench.status(wide).warnings] == [
         "config",
         "embedding wide",
@@ -208,7 +213,7 @@ def test_what_does_not_fit_or_is_not_there_is_said(
     ]
 
 
-def test_a_requests_configuration_says_what_an_unknown_model_predicts(
+def test_config_sets_the_prediction_type_of_an_unknown_model(
     bench: Bench, engine: StableDiffusion
 ) -> None:
     tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
@@ -218,27 +223,27 @@ def test_a_requests_configuration_says_what_an_unknown_model_predicts(
         bench.submit(model="mine", ddim_steps=2, seed=1, config=name and f"scripts/{name}.yaml")
         for name in configs
     ]
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         for _ in jobs:
-            runner.run_next("standard")
+            execute_job(context, "standard")
     usual, epsilon, v, other = (pixels(bench, job) for job in jobs)
     assert usual == v == other != epsilon
     assert "does not fit the model mine" in bench.status(jobs[3]).warnings[0]
 
 
-def test_a_folder_in_diffusers_layout_is_drawn_with(bench: Bench, engine: StableDiffusion) -> None:
+def test_a_folder_in_diffusers_layout_is_a_model(bench: Bench, engine: StableDiffusion) -> None:
     networks = random_networks(TINY)
     save_checkpoint(networks, TINY, bench.models / "file.safetensors", dtype=torch.float32)
     diffusers(networks, TINY, bench.models, torch.float32).rename(bench.models / "My Model")
     jobs = [bench.submit(model=name, ddim_steps=1) for name in ("My Model", "file")]
-    with bench.runner(engine) as runner:
+    with bench.context(engine) as context:
         for _ in jobs:
-            runner.run_next("standard")
+            execute_job(context, "standard")
     assert pixels(bench, jobs[0]) == pixels(bench, jobs[1])
 
 
 @pytest.mark.service
-def test_a_real_worker_draws_with_the_real_engine(bench: Bench, redis_url: str) -> None:
+def test_a_worker_process_generates_with_the_real_engine(bench: Bench, redis_url: str) -> None:
     first = bench.send(model="tiny", ddim_steps=2, device="cuda")
     with worker(bench, redis_url, "worker.app", DEFAULT_MODEL="tiny"):
         status = bench.ended(first)

@@ -1,16 +1,56 @@
-"""A job that cannot be drawn says why, and the worker goes on."""
+"""Why jobs fail, and that the worker continues."""
 
 import base64
 
 import pytest
 
-from jobs.errors import StoreFull
+from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, StoreError, StoreFull
+from jobs.failures import FailureCode
 from jobs.status import JobState
-from stable_diffusion.errors import PromptError, UnreadableModel
+from stable_diffusion.errors import (
+    EngineError,
+    LoraMismatch,
+    ModelNotFound,
+    NumericalError,
+    PromptError,
+    RecipeError,
+    UnknownSampler,
+    UnreadableModel,
+)
 from tests.png_chunks import broken_pixels
 from tests.worker.conftest import Bench
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
-from worker.execution.studio import MEMORY_RAN_OUT
+from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel
+from worker.execution.execute_job import LOW_MEMORY_WARNING, execute_job
+from worker.execution.failures import failure_of
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "requests_fault"),
+    [
+        (LoraMismatch("no layer fits"), "lora_mismatch", True),
+        (UnknownSampler("no such sampler"), "bad_request", True),
+        (RecipeError("too many steps"), "bad_request", True),
+        (InvalidRequest(()), "bad_request", True),
+        (BadInputImage("damaged"), "bad_image", True),
+        (NoSuchPicture("missing"), "bad_image", True),
+        (UnknownModel("a", []), "unknown_model", True),
+        (UnknownLora("a", []), "unknown_lora", True),
+        (UnknownEmbedding("a", []), "unknown_embedding", True),
+        (ModelNotFound("missing"), "unknown_model", True),
+        (NumericalError("NaN"), "not_a_number", False),
+        (EngineError("failed"), "engine_failed", False),
+        (StoreFull("full"), "storage_full", False),
+        (StoreError("read-only"), "storage_failed", False),
+        (RecordsUnavailable("no answer"), "records_unavailable", False),
+    ],
+)
+def test_every_exception_has_a_failure_code(
+    error: Exception, code: str, requests_fault: bool
+) -> None:
+    failure = failure_of(error)
+    assert (failure.code, failure.message) == (code, str(error))
+    assert FailureCode(failure.code).requests_fault is requests_fault
 
 
 @pytest.mark.parametrize(
@@ -27,15 +67,15 @@ from worker.execution.studio import MEMORY_RAN_OUT
         (KeyError("/secret/path"), "internal_error"),
     ],
 )
-def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
+def test_a_failed_job_has_a_code_and_the_worker_continues(
     bench: Bench, error: Exception, code: str
 ) -> None:
     bad = bench.submit(prompt="bad")
     good = bench.submit()
     engine = SmallEngine(errors={"bad": error})
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        execute_job(context, "standard")
     status = bench.status(bad)
     assert status.state is JobState.FAILURE
     assert status.failure
@@ -45,54 +85,54 @@ def test_a_failure_is_told_with_a_code_and_the_worker_goes_on(
     assert [name for name in bench.files() if bad in name] == []
 
 
-def test_a_job_too_large_for_the_memory_is_drawn_again_with_little(bench: Bench) -> None:
+def test_a_job_too_large_for_the_memory_is_retried_in_low_memory_mode(bench: Bench) -> None:
     job_id = bench.submit(prompt=GREEDY)
     bench.run()
     status = bench.status(job_id)
     assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
-    assert status.warnings == (MEMORY_RAN_OUT,)
+    assert status.warnings == (LOW_MEMORY_WARNING,)
     assert len(bench.files()) == 1
-    assert not bench.unwell.is_set()
+    assert not bench.device_failed.is_set()
 
 
-def test_a_job_too_large_even_then_fails_and_its_model_makes_room(bench: Bench) -> None:
+def test_a_job_too_large_even_then_fails_and_its_model_is_evicted(bench: Bench) -> None:
     too_large = bench.submit("img2img", prompt=INSATIABLE, n_iter=1)
     good = bench.submit()
     engine = SmallEngine()
-    with bench.runner(engine) as runner:
-        runner.run_next("standard")
-        assert runner.studio.model_cache.loaded() == ()
-        runner.run_next("standard")
+    with bench.context(engine) as context:
+        execute_job(context, "standard")
+        assert context.model_cache.loaded() == ()
+        execute_job(context, "standard")
     status = bench.status(too_large)
     assert (status.state, status.attempts) == (JobState.FAILURE, 1)
     assert status.failure
     assert status.failure.code == "out_of_memory"
     assert bench.status(good).state is JobState.SUCCESS
     assert bench.files() == [f"outputs/txt2img-samples/{good}_0.png"]
-    assert not bench.unwell.is_set()
+    assert not bench.device_failed.is_set()
 
 
-def test_a_worker_that_gets_no_memory_at_all_says_so(bench: Bench) -> None:
+def test_a_worker_without_any_memory_reports_a_device_failure(bench: Bench) -> None:
     job_id = bench.submit(prompt=LEAK)
     bench.run()
     failure = bench.status(job_id).failure
     assert failure
     assert failure.code == "out_of_memory"
-    assert bench.unwell.is_set()
+    assert bench.device_failed.is_set()
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_a_worker_whose_gpu_broke_says_so(bench: Bench, broken: bool) -> None:
+def test_a_broken_gpu_is_reported_as_a_device_failure(bench: Bench, broken: bool) -> None:
     error = RuntimeError("CUDA error: an illegal memory access was encountered")
     job_id = bench.submit(prompt="bad")
     bench.run(SmallEngine(errors={"bad": error}, broken=error if broken else None))
     failure = bench.status(job_id).failure
     assert failure
     assert failure.code == "internal_error"
-    assert bench.unwell.is_set() == broken
+    assert bench.device_failed.is_set() == broken
 
 
-def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
+def test_the_failure_for_an_unknown_model_names_it(bench: Bench) -> None:
     job_id = bench.submit(model="sd99")
     bench.run()
     failure = bench.status(job_id).failure
@@ -102,7 +142,7 @@ def test_a_model_that_is_not_here_fails_the_job_by_name(bench: Bench) -> None:
     assert "small" in failure.message
 
 
-def test_an_init_image_that_only_decoding_finds_damaged_fails_the_job(bench: Bench) -> None:
+def test_an_init_image_with_damaged_pixels_fails_the_job(bench: Bench) -> None:
     job_id = bench.submit("img2img", init_img=base64.b64encode(broken_pixels()).decode())
     bench.run()
     failure = bench.status(job_id).failure

@@ -15,7 +15,7 @@ def text(kind: Any = "txt2img", **body: Any) -> str:
     return infotext(request, seed=9, model="tiny", model_hash="0123456789")
 
 
-def test_the_settings_stand_in_automatic1111s_order() -> None:
+def test_the_settings_have_automatic1111s_order() -> None:
     assert text(negative_prompt="a dog", sampler="k_dpmpp_2m_ka", H=256, W=512) == (
         "a cat\nNegative prompt: a dog\n"
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 9, "
@@ -24,11 +24,11 @@ def test_the_settings_stand_in_automatic1111s_order() -> None:
     )
 
 
-def test_without_a_negative_prompt_there_is_no_line_for_it() -> None:
+def test_without_a_negative_prompt_its_line_is_left_out() -> None:
     assert len(text().splitlines()) == 2
 
 
-def test_image_to_image_tells_its_strength() -> None:
+def test_image_to_image_includes_its_strength() -> None:
     init = png(Image.new("RGB", (8, 8)))
     assert ", Denoising strength: 0.3, " in text("img2img", init_img=init, denoising_strength=0.3)
 
@@ -45,7 +45,7 @@ def test_the_version_is_the_projects() -> None:
     assert project["version"] == __version__
 
 
-def test_the_upscaler_is_told_as_automatic1111_does() -> None:
+def test_the_upscaler_is_named_as_automatic1111_does() -> None:
     request = parse_request(
         "img2img",
         {
@@ -61,6 +61,6 @@ def test_the_upscaler_is_told_as_automatic1111_does() -> None:
     assert "Size: 512x512" in line
 
 
-def test_without_upscaling_no_upscaler_is_told() -> None:
+def test_without_upscaling_no_upscaler_is_named() -> None:
     init = png(Image.new("RGB", (8, 8)))
     assert "pscale" not in text("img2img", init_img=init)

@@ -1,4 +1,4 @@
-"""The latest word of each job, for who passes it on."""
+"""The latest value of each running job."""
 
 import threading
 
@@ -7,42 +7,42 @@ from worker.execution.active_job import ActiveJob
 from worker.execution.latest_value import LatestValue
 
 
-def running(bench: Bench) -> ActiveJob:
-    """A job that was claimed."""
+def claimed(bench: Bench) -> ActiveJob:
+    """A claimed job."""
     bench.submit()
-    claim = bench.claims.claim("standard", "somebody")
+    claim = bench.claims.claim("standard", "a worker")
     assert claim
     return ActiveJob(claim)
 
 
-def test_the_latest_word_of_each_job_is_taken_once(bench: Bench) -> None:
-    first, second = running(bench), running(bench)
-    mailbox: LatestValue[str] = LatestValue(patience=0)
-    for job, word in ((first, "one"), (second, "two"), (first, "three")):
-        mailbox.leave(job, word)
+def test_the_latest_value_of_each_job_is_taken_once(bench: Bench) -> None:
+    first, second = claimed(bench), claimed(bench)
+    mailbox: LatestValue[str] = LatestValue(delay_seconds=0)
+    for job, value in ((first, "one"), (second, "two"), (first, "three")):
+        mailbox.put(job, value)
     assert mailbox.take() == {first: "three", second: "two"}
-    mailbox.leave(second, "four")
+    mailbox.put(second, "four")
     assert mailbox.take() == {second: "four"}
 
 
-def test_of_a_job_that_is_over_sooner_nothing_is_told(bench: Bench) -> None:
-    job = running(bench)
-    mailbox: LatestValue[str] = LatestValue(patience=3600)
+def test_the_value_of_a_job_that_ends_within_the_delay_is_dropped(bench: Bench) -> None:
+    job = claimed(bench)
+    mailbox: LatestValue[str] = LatestValue(delay_seconds=3600)
     taken: list[dict[ActiveJob, str]] = []
-    taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
-    taker.start()
-    mailbox.leave(job, "begun")
-    mailbox.forget(job)
+    thread = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    thread.start()
+    mailbox.put(job, "begun")
+    mailbox.discard(job)
     mailbox.close()
-    taker.join(60)
+    thread.join(60)
     assert taken == [{}]
 
 
-def test_who_waits_for_word_is_let_go_when_it_is_closed() -> None:
-    mailbox: LatestValue[str] = LatestValue(patience=3600)
-    taker = threading.Thread(target=mailbox.take)
-    taker.start()
+def test_closing_ends_the_wait_for_values() -> None:
+    mailbox: LatestValue[str] = LatestValue(delay_seconds=3600)
+    thread = threading.Thread(target=mailbox.take)
+    thread.start()
     mailbox.close()
-    taker.join(60)
-    assert not taker.is_alive()
+    thread.join(60)
+    assert not thread.is_alive()
     assert mailbox.take() == {}

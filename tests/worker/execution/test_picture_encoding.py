@@ -6,11 +6,11 @@ from PIL import Image
 
 from worker.execution.picture_encoding import encode, grid
 
-DRAWN = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
+EXAMPLE = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
 TEXT = "a cat, 東京\nSteps: 3"
 
 
-def test_a_png_keeps_every_pixel_and_its_recipe() -> None:
+def test_a_png_has_every_pixel_and_its_infotext() -> None:
     image = Image.effect_noise((16, 16), 90).convert("RGB")
     again = Image.open(io.BytesIO(encode(image, "png", TEXT)))
     assert again.tobytes() == image.tobytes()
@@ -18,13 +18,13 @@ def test_a_png_keeps_every_pixel_and_its_recipe() -> None:
 
 
 def test_a_png_is_no_larger_than_pillows_own() -> None:
-    drawn = Image.open(DRAWN).convert("RGB")
+    example = Image.open(EXAMPLE).convert("RGB")
     plain = io.BytesIO()
-    drawn.save(plain, "PNG")
-    assert len(encode(drawn, "png", "")) < len(plain.getvalue())
+    example.save(plain, "PNG")
+    assert len(encode(example, "png", "")) < len(plain.getvalue())
 
 
-def test_a_jpeg_is_a_jpeg_with_its_recipe() -> None:
+def test_a_jpeg_has_its_infotext() -> None:
     again = Image.open(io.BytesIO(encode(Image.new("RGB", (16, 16)), "jpg", TEXT)))
     assert again.format == "JPEG"
     comment = again.getexif().get_ifd(0x8769)[0x9286]

@@ -1,4 +1,4 @@
-"""Previews of running jobs: twice a second, in nobody's way."""
+"""Previews of running jobs, twice a second, which delay no job."""
 
 import base64
 import gc
@@ -18,34 +18,35 @@ from jobs.status import JobState, Preview
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 from worker.execution.previewer import Previewer
 
 
 def previews_of(bench: Bench, job_id: str) -> int:
-    """How many previews of a job were shown."""
+    """How many previews of a job were written."""
     return bench.records.snapshots({job_id: 0})[job_id].previews
 
 
-class Watchable(SmallEngine):
-    """Counts the previews that are drawn of it, and can be made to stop at one."""
+class CountingEngine(SmallEngine):
+    """Counts the previews it computes, and can block in one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.drawn = 0
-        self.may_draw = threading.Event()
-        self.may_draw.set()
+        self.computed = 0
+        self.unblocked = threading.Event()
+        self.unblocked.set()
 
     def preview(self, model: Any, evaluation: Any) -> Image.Image:
-        assert self.may_draw.wait(60)
-        self.drawn += 1
+        assert self.unblocked.wait(60)
+        self.computed += 1
         return super().preview(model, evaluation)
 
 
-def test_a_running_job_shows_what_it_looks_like(bench: Bench) -> None:
+def test_a_running_job_has_a_preview(bench: Bench) -> None:
     gate = threading.Event()
-    with bench.runner(SmallEngine(gate=gate)) as runner:
+    with bench.context(SmallEngine(gate=gate)) as context:
         job_id = bench.submit(ddim_steps=5)
-        job = threading.Thread(target=runner.run_next, args=["standard"])
+        job = threading.Thread(target=execute_job, args=[context, "standard"])
         job.start()
         try:
             until(lambda: previews_of(bench, job_id))
@@ -62,84 +63,86 @@ def test_a_running_job_shows_what_it_looks_like(bench: Bench) -> None:
     assert bench.records.snapshots({job_id: 0})[job_id].preview is None
 
 
-def test_previews_are_drawn_about_twice_a_second_however_fast_the_steps_are(bench: Bench) -> None:
-    engine = Watchable(seconds=0.005)
+def test_previews_are_computed_at_most_twice_a_second(bench: Bench) -> None:
+    engine = CountingEngine(seconds=0.005)
     job_id = bench.submit(ddim_steps=300)
-    began = time.monotonic()
+    started = time.monotonic()
     bench.run(engine)
-    passed = time.monotonic() - began
-    assert 2 <= engine.drawn <= passed / 0.5 + 1
-    assert previews_of(bench, job_id) <= engine.drawn
+    elapsed = time.monotonic() - started
+    assert 2 <= engine.computed <= elapsed / 0.5 + 1
+    assert previews_of(bench, job_id) <= engine.computed
 
 
 def test_a_job_waits_for_no_preview(bench: Bench) -> None:
-    engine = Watchable()
-    engine.may_draw.clear()
-    with bench.runner(engine) as runner:
+    engine = CountingEngine()
+    engine.unblocked.clear()
+    with bench.context(engine) as context:
         job_id = bench.submit(ddim_steps=50)
-        runner.run_next("standard")
+        execute_job(context, "standard")
         state = bench.status(job_id).state
-        engine.may_draw.set()
+        engine.unblocked.set()
     assert state is JobState.SUCCESS
     assert previews_of(bench, job_id) == 0
 
 
-class DeafClaims(Claims):
-    """Records that cannot be reached for previews."""
+class OfflineClaims(Claims):
+    """Records that previews cannot reach."""
 
     def preview(self, claim: Claim, preview: Preview) -> ClaimStatus:
         raise RecordsUnavailable("no answer")
 
 
-def test_a_job_does_not_care_whether_its_previews_are_drawn_or_written(bench: Bench) -> None:
-    class Blind(SmallEngine):
+def test_a_job_succeeds_when_previews_fail(bench: Bench) -> None:
+    class FailingEngine(SmallEngine):
         def preview(self, model: Any, evaluation: Any) -> Image.Image:
             raise MemoryError
 
-    claims = DeafClaims(bench.redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
-    deaf = replace(bench, claims=claims)
-    for one, engine in ((bench, Blind(seconds=0.01)), (deaf, SmallEngine(seconds=0.01))):
+    claims = OfflineClaims(bench.redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
+    offline = replace(bench, claims=claims)
+    for one, engine in (
+        (bench, FailingEngine(seconds=0.01)),
+        (offline, SmallEngine(seconds=0.01)),
+    ):
         job_id = one.submit(ddim_steps=50)
         one.run(engine)
         assert one.status(job_id).state is JobState.SUCCESS
         assert previews_of(one, job_id) == 0
 
 
-def test_no_preview_keeps_a_model_that_was_given_back(bench: Bench) -> None:
+def test_no_pending_preview_keeps_a_model_in_memory(bench: Bench) -> None:
     models: list[weakref.ref[Any]] = []
 
-    class Remembering(SmallEngine):
+    class RecordingEngine(SmallEngine):
         def load(self, wanted: Any, on_progress: Any) -> Any:
             model = super().load(wanted, on_progress)
             models.append(weakref.ref(model))
             return model
 
-    with bench.runner(Remembering()) as runner:
-        never_draws = Previewer(bench.claims)
+    with bench.context(RecordingEngine()) as context:
+        never_started = Previewer(bench.claims)
         bench.submit()
-        studio = replace(runner.studio, previewer=never_draws)
-        replace(runner, studio=studio).run_next("standard")
-        runner.studio.model_cache.clear()
+        execute_job(replace(context, previewer=never_started), "standard")
+        context.model_cache.clear()
         gc.collect()
         (model,) = models
         assert model() is None
 
 
-def test_without_previews_none_is_drawn(bench: Bench) -> None:
-    engine = Watchable(seconds=0.02)
+def test_without_a_previewer_no_preview_is_computed(bench: Bench) -> None:
+    engine = CountingEngine(seconds=0.02)
     job_id = bench.submit(ddim_steps=50)
-    with bench.runner(engine, previews=False) as runner:
-        runner.run_next("standard")
+    with bench.context(engine, previews=False) as context:
+        execute_job(context, "standard")
     assert bench.status(job_id).state is JobState.SUCCESS
-    assert engine.drawn == 0
+    assert engine.computed == 0
 
 
 @pytest.mark.service
-@pytest.mark.parametrize(("setting", "shown"), [({}, True), ({"PREVIEWS": "false"}, False)])
+@pytest.mark.parametrize(("setting", "enabled"), [({}, True), ({"PREVIEWS": "false"}, False)])
 def test_previews_are_on_unless_the_settings_say_otherwise(
-    bench: Bench, redis_url: str, setting: dict[str, str], shown: bool
+    bench: Bench, redis_url: str, setting: dict[str, str], enabled: bool
 ) -> None:
     with worker(bench, redis_url, **setting):
         job_id = bench.send(ddim_steps=300)
         assert bench.ended(job_id).state is JobState.SUCCESS
-    assert (previews_of(bench, job_id) > 0) is shown
+    assert (previews_of(bench, job_id) > 0) is enabled

@@ -4,7 +4,7 @@ from tests.worker.small import SmallEvaluation
 from worker.execution.progress_meter import ProgressMeter
 
 
-def test_progress_counts_over_all_pictures_and_leaves_one_for_success() -> None:
+def test_progress_covers_all_images_and_reaches_1_only_with_success() -> None:
     meter = ProgressMeter(batch_size=2, images=4)
     seen = [
         meter.read(SmallEvaluation(iteration, 2, step, 5, (iteration + step / 5) / 2))  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def test_a_sampler_that_runs_longer_than_planned_stays_below_one() -> None:
     assert progress.fraction < 1
 
 
-def test_progress_goes_on_from_one_prompt_to_the_next() -> None:
+def test_progress_continues_from_one_prompt_to_the_next() -> None:
     meter = ProgressMeter(batch_size=1, images=2, prompts=2)
     seen = [
         meter.read(SmallEvaluation(0, 1, step, 2, step / 2), prompt)  # type: ignore[arg-type]

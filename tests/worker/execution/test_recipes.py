@@ -6,12 +6,14 @@ from PIL import Image
 
 from jobs.names import JobKind
 from jobs.request import Request, parse_request
+from stable_diffusion.recipe import Recipe
 from tests.png_chunks import broken_behind, broken_pixels
 from tests.worker.conftest import png
-from worker.errors import BadInitImage
-from worker.execution.init_image import open_init_image
+from worker.errors import BadInputImage
+from worker.execution.inputs import open_input
+from worker.execution.job_warnings import warnings_of
+from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.execution.recipes import recipe_of
-from worker.execution.request_warnings import warnings_of
 
 
 def request(kind: JobKind = "txt2img", **body: Any) -> Request:
@@ -21,14 +23,19 @@ def request(kind: JobKind = "txt2img", **body: Any) -> Request:
     return parsed.settled(model="tiny", seed=parsed.seed or 0)
 
 
+def recipe_for(request: Request, **inputs: Image.Image) -> Recipe:
+    (prompt_job,) = prompt_jobs_of(request, [request.prompt])
+    return recipe_of(prompt_job, inputs)
+
+
 def stored(size: tuple[int, int]) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", size, "red").save(data, "PNG")
     return data.getvalue()
 
 
-def test_every_word_of_the_request_reaches_the_recipe() -> None:
-    recipe = recipe_of(
+def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
+    recipe = recipe_for(
         request(
             negative_prompt="b",
             H=128,
@@ -54,18 +61,18 @@ def test_every_word_of_the_request_reaches_the_recipe() -> None:
 
 
 def test_the_type_is_the_memory_plan() -> None:
-    assert recipe_of(request(type="optimized")).memory_plan == "optimized"
+    assert recipe_for(request(type="optimized")).memory_plan == "optimized"
 
 
 def test_unet_bs_splits_the_batches_of_the_optimized_type_alone() -> None:
-    assert recipe_of(request(type="optimized", unet_bs=4)).unet_batch == 4
-    assert recipe_of(request(type="standard", unet_bs=4)).unet_batch is None
+    assert recipe_for(request(type="optimized", unet_bs=4)).unet_batch == 4
+    assert recipe_for(request(type="standard", unet_bs=4)).unet_batch is None
 
 
-def test_an_init_image_is_brought_to_the_pictures_size() -> None:
-    recipe = recipe_of(
+def test_an_init_image_is_fitted_to_the_requested_size() -> None:
+    recipe = recipe_for(
         request("img2img", H=128, W=64, denoising_strength=0.25, noise_multiplier=1.5),
-        open_init_image(stored((300, 200))),
+        init=open_input("init", stored((300, 200))),
     )
     assert recipe.init_image
     assert recipe.init_image.size == (64, 128)
@@ -75,18 +82,18 @@ def test_an_init_image_is_brought_to_the_pictures_size() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", stored((64, 64))[:60], broken_pixels(), broken_behind()]
 )
-def test_a_damaged_init_image_is_told_as_such(data: bytes) -> None:
-    with pytest.raises(BadInitImage):
-        open_init_image(data)
+def test_a_damaged_init_image_is_refused(data: bytes) -> None:
+    with pytest.raises(BadInputImage):
+        open_input("init", data)
 
 
-def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
-    with pytest.raises(BadInitImage):
-        recipe_of(request("img2img"))
+def test_an_img2img_request_needs_its_init_image() -> None:
+    with pytest.raises(BadInputImage):
+        recipe_for(request("img2img"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "said"),
+    ("requested", "device", "warning"),
     [
         (None, "cpu", ""),
         ("cpu", "cpu", ""),
@@ -95,7 +102,9 @@ def test_an_img2img_request_without_its_init_image_is_told_as_such() -> None:
         ("cuda:1", "cuda:0", "runs on cuda:0"),
     ],
 )
-def test_another_device_than_asked_for_is_said(asked: str | None, device: str, said: str) -> None:
-    warnings = warnings_of(request(device=asked), device=device)
-    assert said in " ".join(warnings)
-    assert len(warnings) == bool(said)
+def test_another_device_than_requested_is_a_warning(
+    requested: str | None, device: str, warning: str
+) -> None:
+    warnings = warnings_of(request(device=requested), device=device)
+    assert warning in " ".join(warnings)
+    assert len(warnings) == bool(warning)

@@ -1,4 +1,4 @@
-"""A job that is cancelled, given away or handed back while it is drawn."""
+"""A job that is cancelled, taken over or handed back while it runs."""
 
 import threading
 from collections.abc import Callable
@@ -11,39 +11,40 @@ from jobs.status import JobState
 from tests.worker.conftest import Bench, until
 from tests.worker.small import SmallEngine
 from worker.errors import StopReason
+from worker.execution.execute_job import execute_job
 
 
-class Underway:
-    """A job that stands after its first evaluation, and the thread that runs it."""
+class HeldJob:
+    """A job that is held after its first evaluation, and the thread that executes it."""
 
     def __init__(self, bench: Bench, job_id: str) -> None:
         self.job_id = job_id
         self.gate = threading.Event()
         self.engine = SmallEngine(gate=self.gate)
         self.reason: StopReason | None = None
-        self._context = bench.runner(self.engine)
-        self.runner = self._context.__enter__()
+        self._threads = bench.context(self.engine)
+        self.context = self._threads.__enter__()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self.engine.started.wait(30)
 
     def _run(self) -> None:
-        self.reason = self.runner.run_next("standard")
+        self.reason = execute_job(self.context, "standard")
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         self.gate.set()
         self._thread.join(30)
         assert not self._thread.is_alive()
-        self._context.__exit__(None, None, None)
+        self._threads.__exit__(None, None, None)
 
 
 @pytest.fixture
-def underway(bench: Bench) -> Callable[..., Underway]:
-    return lambda **body: Underway(bench, bench.submit(**body))
+def held_job(bench: Bench) -> Callable[..., HeldJob]:
+    return lambda **body: HeldJob(bench, bench.submit(**body))
 
 
-def test_a_running_job_shows_its_progress(bench: Bench, underway: Callable[..., Underway]) -> None:
-    job = underway(n_iter=2, ddim_steps=5)
+def test_a_running_job_shows_its_progress(bench: Bench, held_job: Callable[..., HeldJob]) -> None:
+    job = held_job(n_iter=2, ddim_steps=5)
     until(lambda: bench.status(job.job_id).state is JobState.PROGRESS)
     status = bench.status(job.job_id)
     assert status.progress
@@ -51,17 +52,17 @@ def test_a_running_job_shows_its_progress(bench: Bench, underway: Callable[..., 
     assert (status.progress.image, status.progress.images) == (1, 2)
     assert status.fraction == pytest.approx(0.1)
     assert status.progress.eta_seconds is not None
-    job.go_on()
+    job.release()
     assert bench.status(job.job_id).fraction == 1
 
 
 def test_a_cancelled_job_stops_at_the_next_evaluation_and_stores_nothing(
-    bench: Bench, underway: Callable[..., Underway]
+    bench: Bench, held_job: Callable[..., HeldJob]
 ) -> None:
-    job = underway(ddim_steps=1000)
+    job = held_job(ddim_steps=1000)
     bench.records.cancel(job.job_id)
-    until(lambda: any(running._reason for running in job.runner.keeper.running()))
-    job.go_on()
+    until(lambda: any(active._reason for active in job.context.leases.running()))
+    job.release()
     assert job.reason is StopReason.CANCELLED
     assert bench.status(job.job_id).state is JobState.CANCELLED
     assert bench.files() == []
@@ -70,28 +71,26 @@ def test_a_cancelled_job_stops_at_the_next_evaluation_and_stores_nothing(
     assert bench.status(next_one).state is JobState.SUCCESS
 
 
-def test_a_job_that_was_given_away_is_dropped_and_its_result_is_the_others(
-    bench: Bench, underway: Callable[..., Underway]
+def test_a_job_that_another_worker_took_over_is_dropped(
+    bench: Bench, held_job: Callable[..., HeldJob]
 ) -> None:
-    job = underway()
+    job = held_job()
     # as if this worker had been frozen for longer than its lease
     bench.redis.zadd(keys.LEASES, {job.job_id: 0})
     bench.claims.reap()
     bench.run()
     finished = bench.status(job.job_id)
     assert (finished.state, finished.attempts) == (JobState.SUCCESS, 2)
-    job.go_on()
+    job.release()
     assert job.reason is StopReason.LOST
     assert bench.status(job.job_id) == finished
     assert bench.files() == [f"outputs/txt2img-samples/{job.job_id}_0.png"]
 
 
-def test_a_worker_that_leaves_hands_its_job_back(
-    bench: Bench, underway: Callable[..., Underway]
-) -> None:
-    job = underway()
-    job.runner.keeper.stop_all(StopReason.HAND_BACK)
-    job.go_on()
+def test_a_shutdown_hands_the_job_back(bench: Bench, held_job: Callable[..., HeldJob]) -> None:
+    job = held_job()
+    job.context.leases.stop_all(StopReason.HAND_BACK)
+    job.release()
     assert job.reason is StopReason.HAND_BACK
     status = bench.status(job.job_id)
     assert (status.state, status.attempts, status.queue_position) == (JobState.PENDING, 0, 1)
@@ -107,7 +106,7 @@ def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_delete
     real = bench.claims.finish
 
     def finish(*arguments: object) -> object:
-        # frozen between publishing and this; meanwhile it was taken away, and cancelled
+        # as if this worker was frozen since publishing, while the job was taken over and cancelled
         bench.redis.zadd(keys.LEASES, {job_id: 0})
         bench.claims.reap()
         bench.records.cancel(job_id)
@@ -121,7 +120,7 @@ def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_delete
     assert bench.files() == []
 
 
-def test_nothing_is_published_of_a_job_that_was_just_cancelled(
+def test_a_job_cancelled_before_publishing_publishes_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = bench.submit("img2img")
@@ -129,9 +128,9 @@ def test_nothing_is_published_of_a_job_that_was_just_cancelled(
 
     def publishing(*arguments: object, **options: object) -> object:
         bench.records.cancel(job_id)
-        hold = real(*arguments, **options)  # type: ignore[arg-type]
+        status = real(*arguments, **options)  # type: ignore[arg-type]
         seen.extend(name for name in bench.files() if name.startswith("outputs"))
-        return hold
+        return status
 
     monkeypatch.setattr(bench.claims, "publishing", publishing)
     bench.run()
@@ -166,7 +165,7 @@ def test_an_ending_is_written_once_redis_is_back(
             raise failures.pop()
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("worker.execution.pen._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("worker.execution.endings._RETRY_SECONDS", 0.01)
     monkeypatch.setattr(bench.claims, "finish", finish)
     bench.run()
     assert bench.status(job_id).state is JobState.SUCCESS

@@ -33,12 +33,12 @@ def test_default_is_the_configured_model(tmp_path: Path) -> None:
     assert Catalogue(tmp_path, "sd1.4").find("default")[0] == "sd14"
 
 
-def test_the_shipped_model_is_there_without_a_models_folder(tmp_path: Path) -> None:
+def test_the_shipped_model_needs_no_models_folder(tmp_path: Path) -> None:
     if not tiny.PATH.is_file():
         pytest.skip("the tiny model has not been trained yet")
     assert Catalogue(tmp_path / "nowhere", "tiny").find("tiny") == ("tiny", tiny.PATH)
 
 
-def test_a_models_own_file_goes_before_the_shipped_one(tmp_path: Path) -> None:
+def test_a_users_file_takes_precedence_over_the_shipped_model(tmp_path: Path) -> None:
     (tmp_path / "tiny.safetensors").touch()
     assert Catalogue(tmp_path, "tiny").find("tiny")[1] == tmp_path / "tiny.safetensors"

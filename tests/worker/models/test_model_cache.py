@@ -1,4 +1,4 @@
-"""The model_cache, with a maker that counts: loans, room, turns, and what failure leaves behind."""
+"""The model cache with a loader that counts: loans, memory, the queue, and failed loading."""
 
 import gc
 import random
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stable_diffusion.prompt.grammar import loras_of
 from tests.worker.conftest import until
 from tests.worker.small import SmallModel
 from worker.errors import UnknownLora, UnknownModel
@@ -22,8 +23,8 @@ from worker.models.model_key import ModelKey
 NAMES = ("one", "two", "three", "four")
 
 
-class Maker:
-    """Models of one byte each. Loads slowly, counts, and notices what is loaded twice at once."""
+class CountingLoader:
+    """Loads models of one byte each, counts, and fails if one is loaded twice at the same time."""
 
     def __init__(self, budget: int = 2, seconds: float = 0.0) -> None:
         self.loads: list[str] = []
@@ -38,21 +39,21 @@ class Maker:
     def budget(self) -> int:
         return self._budget
 
-    def estimate_bytes(self, wanted: ModelKey, base: Any) -> int:
+    def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return 1
 
-    def make(self, wanted: ModelKey, base: Any, watch: Callable[[float], object]) -> Any:
-        assert wanted not in self._loading, "loaded twice at once"
-        self._loading.add(wanted)
-        self.loads.append(wanted.name)
-        watch(0.5)
+    def load(self, key: ModelKey, base: Any, on_progress: Callable[[float], object]) -> Any:
+        assert key not in self._loading, "loaded twice at once"
+        self._loading.add(key)
+        self.loads.append(key.name)
+        on_progress(0.5)
         time.sleep(self._seconds)
         self.gate.wait(30)
-        self._loading.remove(wanted)
-        if wanted.name in self.broken:
-            raise OSError(f"{wanted.name} is broken")
-        added = tuple((lora.name, lora.weight) for lora in wanted.loras)
-        model = SmallModel(wanted.name, nbytes=1, loras=added)
+        self._loading.remove(key)
+        if key.name in self.broken:
+            raise OSError(f"{key.name} is broken")
+        added = tuple((lora.name, lora.weight) for lora in key.loras)
+        model = SmallModel(key.name, nbytes=1, loras=added)
         self.living.add(model)
         return model
 
@@ -68,7 +69,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 
 def borrow(model_cache: ModelCache, name: str, prompt: str = "") -> Any:
-    with model_cache.borrow(name, prompt) as model:
+    with model_cache.borrow(name, loras_of(prompt)) as model:
         return model
 
 
@@ -77,63 +78,63 @@ def loras(model: Any) -> tuple[tuple[str, float], ...]:
 
 
 def test_a_model_is_loaded_once_and_borrowed_many_times(catalogue: Catalogue) -> None:
-    maker = Maker()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
     with model_cache.borrow("one") as first, model_cache.borrow("default") as second:
         assert first is second
     borrow(model_cache, "one")
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
     assert model_cache.loaded() == ("one",)
 
 
-def test_all_who_ask_at_once_wait_for_one_loading_and_see_how_far_it_is(
+def test_simultaneous_borrowers_wait_for_one_loading_and_see_its_progress(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker()
-    maker.gate.clear()
-    model_cache = ModelCache(catalogue, maker)
-    told: list[float] = []
+    loader = CountingLoader()
+    loader.gate.clear()
+    model_cache = ModelCache(catalogue, loader)
+    shares: list[float] = []
 
-    def ask(_: int) -> Any:
-        with model_cache.borrow("one", watch=told.append) as model:
+    def borrow_one(_: int) -> Any:
+        with model_cache.borrow("one", on_progress=shares.append) as model:
             return model
 
     with ThreadPoolExecutor(8) as pool:
-        models = pool.map(ask, range(8))
-        # the one who loads is told once, the others while they wait
-        until(lambda: told.count(0.5) >= 8)
-        maker.gate.set()
+        models = pool.map(borrow_one, range(8))
+        # the loading thread is called once, the others repeatedly while they wait
+        until(lambda: shares.count(0.5) >= 8)
+        loader.gate.set()
         found = list(models)
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
     assert all(model is found[0] for model in found)
 
 
-def test_the_least_recently_borrowed_model_leaves_first(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker())
+def test_the_least_recently_borrowed_model_is_evicted_first(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader())
     for name in ("one", "two", "one", "three"):
         borrow(model_cache, name)
     assert model_cache.loaded() == ("one", "three")
     assert model_cache.nbytes() == 2
 
 
-def test_what_left_the_shelf_leaves_the_memory(catalogue: Catalogue) -> None:
-    maker = Maker(budget=1)
-    model_cache = ModelCache(catalogue, maker)
+def test_evicted_models_are_freed(catalogue: Catalogue) -> None:
+    loader = CountingLoader(budget=1)
+    model_cache = ModelCache(catalogue, loader)
     for name in NAMES:
         borrow(model_cache, name)
     gc.collect()
-    assert [model.name for model in maker.living] == ["four"]
+    assert [model.name for model in loader.living] == ["four"]
 
 
-def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None:
-    maker = Maker(budget=1)
-    model_cache = ModelCache(catalogue, maker)
+def test_without_free_memory_a_borrower_waits_for_a_loan_to_end(catalogue: Catalogue) -> None:
+    loader = CountingLoader(budget=1)
+    model_cache = ModelCache(catalogue, loader)
     waiting = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         with model_cache.borrow("one") as model:
 
             def wait_for_two() -> Any:
-                with model_cache.borrow("two", watch=lambda _share: waiting.set()) as other:
+                with model_cache.borrow("two", on_progress=lambda _share: waiting.set()) as other:
                     return other
 
             two = pool.submit(wait_for_two)
@@ -144,12 +145,12 @@ def test_who_finds_no_room_waits_for_a_loan_to_end(catalogue: Catalogue) -> None
     assert model_cache.loaded() == ("two",)
 
 
-def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
-    over = threading.Event()
+def test_a_model_in_constant_use_cannot_starve_another(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
+    finished = threading.Event()
 
     def keep_busy(_: int) -> None:
-        while not over.is_set():
+        while not finished.is_set():
             with model_cache.borrow("one"):
                 time.sleep(0.01)
 
@@ -159,19 +160,19 @@ def test_a_model_in_constant_use_does_not_keep_another_out_for_ever(catalogue: C
         try:
             assert pool.submit(borrow, model_cache, "two").result(60).name == "two"
         finally:
-            over.set()
+            finished.set()
         for worker in busy:
             worker.result(30)
 
 
-def test_a_model_larger_than_the_budget_is_lent_alone(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=0))
+def test_a_model_larger_than_the_budget_is_lent_and_then_evicted(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader(budget=0))
     assert borrow(model_cache, "one").name == "one"
     assert model_cache.loaded() == ()
 
 
-def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
+def test_a_borrower_that_gives_up_waiting_leaves_the_memory_to_others(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
 
     def give_up(_share: float) -> None:
         raise TimeoutError
@@ -179,108 +180,110 @@ def test_who_stops_waiting_for_room_leaves_it_to_others(catalogue: Catalogue) ->
     with (
         model_cache.borrow("one"),
         pytest.raises(TimeoutError),
-        model_cache.borrow("two", watch=give_up),
+        model_cache.borrow("two", on_progress=give_up),
     ):
         pass
     assert model_cache.loaded() == ("one",)
     assert borrow(model_cache, "two").name == "two"
 
 
-def test_a_job_that_is_stopped_while_it_loads_does_not_fail_those_who_wait(
+def test_a_job_stopped_while_loading_does_not_fail_waiting_borrowers(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker()
-    maker.gate.clear()
-    model_cache = ModelCache(catalogue, maker)
+    loader = CountingLoader()
+    loader.gate.clear()
+    model_cache = ModelCache(catalogue, loader)
 
     def stopped(_share: float) -> None:
         raise TimeoutError
 
-    def load_for_all() -> Any:
-        with model_cache.borrow("one", watch=stopped) as model:
+    def load_and_stop() -> Any:
+        with model_cache.borrow("one", on_progress=stopped) as model:
             return model
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(load_for_all)
-        until(lambda: maker.loads)
+        first = pool.submit(load_and_stop)
+        until(lambda: loader.loads)
         second = pool.submit(borrow, model_cache, "one")
-        maker.gate.set()
+        loader.gate.set()
         assert first.result(30) is second.result(30)
-    assert maker.loads == ["one"]
+    assert loader.loads == ["one"]
 
 
-def test_a_failed_loading_is_told_to_all_who_wait_and_leaves_no_trace(
+def test_failed_loading_raises_in_all_waiting_borrowers_and_leaves_no_entry(
     catalogue: Catalogue,
 ) -> None:
-    maker = Maker(seconds=0.1)
-    maker.broken.add("one")
-    model_cache = ModelCache(catalogue, maker)
-    told: list[BaseException] = []
+    loader = CountingLoader(seconds=0.1)
+    loader.broken.add("one")
+    model_cache = ModelCache(catalogue, loader)
+    errors: list[BaseException] = []
 
-    def ask() -> None:
+    def borrow_one() -> None:
         try:
             borrow(model_cache, "one")
         except OSError as error:
-            told.append(error)
+            errors.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=borrow_one) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == 4
+    assert len(errors) == 4
     assert (model_cache.loaded(), model_cache.nbytes()) == ((), 0)
-    maker.broken.clear()
+    loader.broken.clear()
     assert borrow(model_cache, "one").name == "one"
 
 
-def test_an_error_of_the_borrower_gives_the_model_back(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker(budget=1))
+def test_an_error_of_the_borrower_ends_its_loan(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
     with pytest.raises(RuntimeError), model_cache.borrow("one"):
         raise RuntimeError("the job failed")
     borrow(model_cache, "two")
     assert model_cache.loaded() == ("two",)
 
 
-def test_a_model_with_loras_stands_beside_the_one_without(catalogue: Catalogue) -> None:
-    maker = Maker(budget=4)
-    model_cache = ModelCache(catalogue, maker)
+def test_a_model_is_cached_with_and_without_loras(catalogue: Catalogue) -> None:
+    loader = CountingLoader(budget=4)
+    model_cache = ModelCache(catalogue, loader)
     with (
-        model_cache.borrow("one", "a cat <lora:ink:0.8>") as inked,
-        model_cache.borrow("one", "a cat") as plain,
-        model_cache.borrow("one", "a dog <lora:ink:0.5> <lora:ink:0.3>") as same,
-        model_cache.borrow("one", "<lora:ink:-1>") as other,
+        model_cache.borrow("one", loras_of("a cat <lora:ink:0.8>")) as inked,
+        model_cache.borrow("one", loras_of("a cat")) as plain,
+        model_cache.borrow("one", loras_of("<lora:ink:0.5> <lora:ink:0.3>")) as same,
+        model_cache.borrow("one", loras_of("<lora:ink:-1>")) as other,
     ):
         assert loras(plain) == ()
         assert loras(inked) == (("ink", pytest.approx(0.8)),)
         assert loras(other) == (("ink", -1.0),)
         assert same is inked
-    assert maker.loads == ["one"] * 3
+    assert loader.loads == ["one"] * 3
     assert model_cache.loaded() == ("one",)
 
 
-def test_a_model_stays_as_long_as_one_with_its_weights(catalogue: Catalogue) -> None:
-    maker = Maker(budget=2)
-    model_cache = ModelCache(catalogue, maker)
+def test_a_base_model_is_cached_as_long_as_one_with_loras(
+    catalogue: Catalogue,
+) -> None:
+    loader = CountingLoader(budget=2)
+    model_cache = ModelCache(catalogue, loader)
     borrow(model_cache, "one", "<lora:ink>")
     borrow(model_cache, "two")
-    # the one with the LoRA went first, else nothing could have
+    # the one with the LoRA was evicted first, because it borrows its base
     borrow(model_cache, "one")
-    assert maker.loads == ["one", "one", "two"]
+    assert loader.loads == ["one", "one", "two"]
 
 
-def test_a_file_that_was_replaced_is_loaded_anew(catalogue: Catalogue, tmp_path: Path) -> None:
-    maker = Maker()
-    model_cache = ModelCache(catalogue, maker)
+def test_a_replaced_file_is_loaded_again(catalogue: Catalogue, tmp_path: Path) -> None:
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
     first = borrow(model_cache, "one")
     (tmp_path / "one.safetensors").write_bytes(b"another")
     assert borrow(model_cache, "one") is not first
-    assert maker.loads == ["one", "one"]
+    assert loader.loads == ["one", "one"]
     assert model_cache.nbytes() == 1
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogue) -> None:
-    model_cache = ModelCache(catalogue, Maker())
+def test_an_unknown_name_is_refused_with_a_list_of_installed_ones(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader())
     with pytest.raises(UnknownModel, match=r"'sd99' here; installed: .*one"):
         borrow(model_cache, "sd99")
     with pytest.raises(UnknownLora, match="'oil' here; installed: ink"):
@@ -288,39 +291,39 @@ def test_an_unknown_name_is_refused_with_those_that_are_here(catalogue: Catalogu
 
 
 def hammered(catalogue: Catalogue, seconds: float) -> None:
-    """Eight threads on four models, with and without a LoRA, and room for two."""
-    maker = Maker(budget=2, seconds=0.001)
-    model_cache = ModelCache(catalogue, maker)
-    until_then = time.monotonic() + seconds
+    """Eight threads use four models, with and without a LoRA, and memory for two."""
+    loader = CountingLoader(budget=2, seconds=0.001)
+    model_cache = ModelCache(catalogue, loader)
+    deadline = time.monotonic() + seconds
 
     def hammer(seed: int) -> int:
         rng = random.Random(seed)
-        turns = 0
-        while time.monotonic() < until_then:
+        rounds = 0
+        while time.monotonic() < deadline:
             name, prompt = rng.choice(NAMES), rng.choice(("", "<lora:ink>"))
-            with model_cache.borrow(name, prompt) as model:
+            with model_cache.borrow(name, loras_of(prompt)) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
                 time.sleep(rng.random() / 500)
-            turns += 1
-        return turns
+            rounds += 1
+        return rounds
 
     with ThreadPoolExecutor(8) as pool:
-        turns = list(pool.map(hammer, range(8)))
-    assert min(turns) > 0
+        rounds = list(pool.map(hammer, range(8)))
+    assert min(rounds) > 0
     assert model_cache.nbytes() <= 2
     assert not model_cache._queue
     assert not model_cache._borrowers
-    assert sum(place.loans for place in model_cache._places.values()) == sum(
-        place.base is not None for place in model_cache._places.values()
+    assert sum(entry.loans for entry in model_cache._entries) == sum(
+        entry.base is not None for entry in model_cache._entries
     )
     gc.collect()
-    assert len(maker.living) == len(model_cache._places)
+    assert len(loader.living) == len(model_cache._entries)
 
 
-def test_eight_threads_on_four_models_with_room_for_two(catalogue: Catalogue) -> None:
+def test_eight_threads_on_four_models_with_memory_for_two(catalogue: Catalogue) -> None:
     hammered(catalogue, seconds=3)
 
 
 @pytest.mark.slow
-def test_eight_threads_hammer_four_models_for_a_minute(catalogue: Catalogue) -> None:
+def test_eight_threads_use_four_models_for_a_minute(catalogue: Catalogue) -> None:
     hammered(catalogue, seconds=60)

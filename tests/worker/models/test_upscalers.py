@@ -19,12 +19,12 @@ def put(folder: Path, name: str) -> None:
     torch.save({"params_ema": network.state_dict()}, folder / name)
 
 
-def test_without_a_folder_it_is_the_shipped_one(tmp_path: Path) -> None:
+def test_without_a_folder_the_shipped_upscaler_is_used(tmp_path: Path) -> None:
     upscaler = Upscalers(tmp_path / "none").get()
     assert (upscaler.name, upscaler.scale) == (tiny.UPSCALER_PATH.stem, 2)
 
 
-def test_an_upscaler_put_into_the_folder_goes_before_the_shipped_one(tmp_path: Path) -> None:
+def test_an_upscaler_in_the_folder_takes_precedence_over_the_shipped_one(tmp_path: Path) -> None:
     upscalers = Upscalers(tmp_path)
     assert upscalers.get().name == tiny.UPSCALER_PATH.stem
     put(tmp_path, "b.pth")
@@ -36,36 +36,36 @@ def test_an_upscaler_put_into_the_folder_goes_before_the_shipped_one(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["b", "b.pth"])
-def test_one_can_be_chosen_by_name(tmp_path: Path, name: str) -> None:
+def test_an_upscaler_can_be_chosen_by_name(tmp_path: Path, name: str) -> None:
     put(tmp_path, "a.pth")
     put(tmp_path, "b.pth")
     assert Upscalers(tmp_path, name).get().name == "b"
     assert Upscalers(tmp_path, tiny.UPSCALER_PATH.stem).get().scale == 2
 
 
-def test_a_chosen_one_that_is_missing_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_upscaler_lists_the_installed_ones(tmp_path: Path) -> None:
     put(tmp_path, "a.pth")
     with pytest.raises(ModelNotFound, match=r"'b' is not installed; installed: a\.pth, "):
         Upscalers(tmp_path, "b").get()
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_unreadable_upscaler_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_text("<html>not found</html>")
     with pytest.raises(UnreadableModel, match=r"a\.pth"):
         Upscalers(tmp_path).get()
 
 
-def test_jobs_that_ask_at_once_share_one_upscaler(tmp_path: Path) -> None:
+def test_simultaneous_jobs_share_one_upscaler(tmp_path: Path) -> None:
     put(tmp_path, "a.pth")
     upscalers = Upscalers(tmp_path)
     start = threading.Barrier(4)
     got: list[Upscaler] = []
 
-    def ask() -> None:
+    def get() -> None:
         start.wait()
         got.append(upscalers.get())
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=get) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

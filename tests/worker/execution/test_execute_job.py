@@ -10,13 +10,14 @@ from jobs.status import JobState
 from stable_diffusion.errors import PromptError
 from tests.worker.conftest import Bench
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 
 
 def opened(bench: Bench, name: str) -> Image.Image:
     return Image.open(io.BytesIO(bench.store.read(name)))
 
 
-def test_a_job_becomes_pictures_with_their_seeds(bench: Bench) -> None:
+def test_a_job_publishes_images_with_their_seeds(bench: Bench) -> None:
     job_id = bench.submit(n_iter=2, n_samples=2, seed=40, outdir="cats")
     bench.run()
     status = bench.status(job_id)
@@ -32,7 +33,7 @@ def test_a_job_becomes_pictures_with_their_seeds(bench: Bench) -> None:
     assert bench.records.recent() == (job_id,)
 
 
-def test_every_picture_carries_its_recipe(bench: Bench) -> None:
+def test_every_image_contains_its_infotext(bench: Bench) -> None:
     png = bench.submit(n_iter=2, seed=3)
     bench.run()
     jpg = bench.submit(format="jpg", prompt="ein Ätna, 東京")
@@ -45,7 +46,7 @@ def test_every_picture_carries_its_recipe(bench: Bench) -> None:
     assert text.removeprefix(b"UNICODE\0").decode("utf-16-be").startswith("ein Ätna, 東京\n")
 
 
-def test_every_prompt_of_a_file_is_drawn_with_seeds_that_go_on_counting(bench: Bench) -> None:
+def test_the_seeds_of_several_prompts_are_consecutive(bench: Bench) -> None:
     job_id = bench.submit(prompts=("a cat", "a dog"), n_iter=2, seed=5, skip_grid=False)
     bench.run()
     status = bench.status(job_id)
@@ -58,7 +59,7 @@ def test_every_prompt_of_a_file_is_drawn_with_seeds_that_go_on_counting(bench: B
     assert status.result.prompt["prompts"] == [{"text": "a cat"}, {"text": "a dog"}]
 
 
-def test_a_grid_has_all_pictures_in_the_rows_asked_for(bench: Bench) -> None:
+def test_a_grid_has_all_images_in_the_requested_rows(bench: Bench) -> None:
     job_id = bench.submit(n_iter=3, n_samples=2, skip_grid=False, n_rows=3, W=128, seed=0)
     bench.run()
     result = bench.status(job_id).result
@@ -69,7 +70,7 @@ def test_a_grid_has_all_pictures_in_the_rows_asked_for(bench: Bench) -> None:
     assert sheet.getpixel((130, 65)) == (3, 3, 99)
 
 
-def test_one_picture_makes_no_grid(bench: Bench) -> None:
+def test_a_single_image_has_no_grid(bench: Bench) -> None:
     job_id = bench.submit(skip_grid=False)
     bench.run()
     result = bench.status(job_id).result
@@ -77,7 +78,7 @@ def test_one_picture_makes_no_grid(bench: Bench) -> None:
     assert result.grid is None
 
 
-def test_skipped_saves_leave_only_the_grid_where_pictures_are_kept(bench: Bench) -> None:
+def test_with_skip_save_only_the_grid_is_kept(bench: Bench) -> None:
     job_id = bench.submit(n_iter=2, skip_save=True, skip_grid=False, outdir="kept")
     bench.run()
     result = bench.status(job_id).result
@@ -90,7 +91,7 @@ def test_skipped_saves_leave_only_the_grid_where_pictures_are_kept(bench: Bench)
     ]
 
 
-def test_an_init_image_is_forgotten_when_its_job_ends(bench: Bench) -> None:
+def test_an_init_image_is_deleted_when_its_job_ends(bench: Bench) -> None:
     for engine in (SmallEngine(), SmallEngine(errors={"a red cat": PromptError("no", 0)})):
         job_id = bench.submit("img2img", n_iter=1)
         bench.run(engine)
@@ -99,7 +100,7 @@ def test_an_init_image_is_forgotten_when_its_job_ends(bench: Bench) -> None:
             bench.store.read_input(job_id, "init")
 
 
-def test_what_cannot_be_honoured_is_said(bench: Bench) -> None:
+def test_a_device_that_is_not_available_is_a_warning(bench: Bench) -> None:
     job_id = bench.submit(device="cuda")
     bench.run()
     assert bench.status(job_id).warnings == (
@@ -107,6 +108,6 @@ def test_what_cannot_be_honoured_is_said(bench: Bench) -> None:
     )
 
 
-def test_a_wake_up_call_with_nothing_to_do_does_nothing(bench: Bench) -> None:
-    with bench.runner() as runner:
-        assert runner.run_next("standard") is None
+def test_without_a_waiting_job_nothing_happens(bench: Bench) -> None:
+    with bench.context() as context:
+        assert execute_job(context, "standard") is None

@@ -1,4 +1,4 @@
-"""`upscale` and `post_upscale`: what is doubled, how it is told, and how it is stopped."""
+"""`upscale` and `post_upscale`: what is doubled, what is recorded, and how it is stopped."""
 
 import io
 import threading
@@ -11,6 +11,7 @@ from jobs.status import JobState
 from stable_diffusion.errors import UnreadableModel
 from tests.worker.conftest import Bench, png
 from tests.worker.small import SmallEngine
+from worker.execution.execute_job import execute_job
 
 
 def sizes(bench: Bench, job_id: str) -> list[tuple[int, int]]:
@@ -22,7 +23,7 @@ def sizes(bench: Bench, job_id: str) -> list[tuple[int, int]]:
     return [image.size for image in opened]
 
 
-def test_nothing_is_doubled_that_nobody_asked_for(bench: Bench) -> None:
+def test_without_the_parameters_nothing_is_doubled(bench: Bench) -> None:
     engine = SmallEngine()
     job_id = bench.submit("img2img", n_iter=1)
     bench.run(engine)
@@ -32,13 +33,13 @@ def test_nothing_is_doubled_that_nobody_asked_for(bench: Bench) -> None:
     assert "upscale" not in result.timings
 
 
-def test_upscale_doubles_what_the_job_starts_from_and_not_its_result(bench: Bench) -> None:
+def test_upscale_doubles_the_init_image_and_not_the_result(bench: Bench) -> None:
     engine = SmallEngine()
     job_id = bench.submit(
         "img2img", n_iter=1, upscale=True, init_img=png(Image.new("RGB", (48, 64)))
     )
     bench.run(engine)
-    # a square picture has no use for the rest of the longer side
+    # the longer side is cropped for a square image
     assert engine.doublings == [(48, 48)]
     assert engine.inits == [(96, 96)]
     assert sizes(bench, job_id) == [(64, 64)]
@@ -47,7 +48,7 @@ def test_upscale_doubles_what_the_job_starts_from_and_not_its_result(bench: Benc
     assert "upscale" in result.timings
 
 
-def test_upscale_works_on_no_more_than_the_picture_has_room_for(bench: Bench) -> None:
+def test_upscale_first_fits_the_init_image_to_the_requested_size(bench: Bench) -> None:
     engine = SmallEngine()
     bench.submit(
         "img2img", n_iter=1, upscale=True, W=128, init_img=png(Image.new("RGB", (900, 900)))
@@ -56,7 +57,7 @@ def test_upscale_works_on_no_more_than_the_picture_has_room_for(bench: Bench) ->
     assert engine.doublings == [(128, 64)]
 
 
-def test_post_upscale_doubles_every_picture_and_the_grid_is_made_of_those(bench: Bench) -> None:
+def test_post_upscale_doubles_every_image_before_the_grid(bench: Bench) -> None:
     engine = SmallEngine()
     job_id = bench.submit("img2img", n_iter=2, post_upscale=True, skip_grid=False)
     bench.run(engine)
@@ -68,7 +69,7 @@ def test_post_upscale_doubles_every_picture_and_the_grid_is_made_of_those(bench:
     assert "Postprocess upscale by: 2, Postprocess upscaler: nearest" in info
 
 
-def test_an_upscaler_that_cannot_be_read_fails_the_job_before_it_draws(bench: Bench) -> None:
+def test_an_unreadable_upscaler_fails_the_job_before_sampling(bench: Bench) -> None:
     engine = SmallEngine(upscaler=UnreadableModel("upscaler file 'page.pth' is damaged"))
     job_id = bench.submit("img2img", post_upscale=True)
     bench.run(engine)
@@ -82,14 +83,14 @@ def test_an_upscaler_that_cannot_be_read_fails_the_job_before_it_draws(bench: Be
 @pytest.mark.parametrize("switch", ["upscale", "post_upscale"])
 def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, switch: str) -> None:
     engine = SmallEngine(seconds=0.01, tiles=20_000)
-    asked: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, switch: True}
-    job_id = bench.submit("img2img", **asked)
-    with bench.runner(engine) as runner:
-        at_work = threading.Thread(target=runner.run_next, args=["standard"])
-        at_work.start()
+    parameters: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, switch: True}
+    job_id = bench.submit("img2img", **parameters)
+    with bench.context(engine) as context:
+        thread = threading.Thread(target=execute_job, args=[context, "standard"])
+        thread.start()
         assert engine.upscaling.wait(60)
         bench.records.cancel(job_id)
-        at_work.join(60)
-        assert not at_work.is_alive()
+        thread.join(60)
+        assert not thread.is_alive()
     assert bench.status(job_id).state is JobState.CANCELLED
     assert bench.files() == []

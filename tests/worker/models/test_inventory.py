@@ -1,0 +1,49 @@
+"""What a worker announces of its models."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from stable_diffusion.errors import UnreadableModel
+from tests.worker.small import SmallEngine
+from worker.models.catalogue import Catalogue
+from worker.models.inventory import Inventory
+
+
+class DescribingEngine(SmallEngine):
+    """Knows a v-prediction model, and refuses all others."""
+
+    def describe_model(self, name: str, path: Path) -> Any:
+        if name != "mine":
+            raise UnreadableModel(f"{path.name} is damaged")
+        return SimpleNamespace(family="sd2", kind="sd2-v", native_size=768)
+
+
+def test_family_kind_and_native_size_are_announced_once_the_engine_is_built(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"12345")
+    (tmp_path / "page.safetensors").touch()
+    engines: list[Any] = [None, DescribingEngine()]
+    inventory = Inventory(Catalogue(tmp_path, "mine"), lambda: engines.pop(0))
+
+    inventory.tick()
+    before = {facts.name: facts for facts in inventory.facts(resident=())}["mine"]
+    inventory.tick()
+    after = {facts.name: facts for facts in inventory.facts(resident=["mine"])}
+
+    assert (before.family, before.kind, before.bytes) == ("", "", 5)
+    assert (after["mine"].family, after["mine"].kind) == ("sd2", "sd2-v")
+    assert (after["mine"].native_size, after["mine"].resident) == (768, True)
+    assert (after["mine"].hash, after["mine"].problem) == ("0123456789", "")
+    assert (after["page"].problem, after["page"].kind) == ("page.safetensors is damaged", "")
+
+
+def test_a_replaced_file_is_described_again(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    inventory = Inventory(Catalogue(tmp_path, "mine"), DescribingEngine)
+    inventory.tick()
+    path.write_bytes(b"another")
+    facts = {facts.name: facts for facts in inventory.facts(resident=())}["mine"]
+    assert (facts.kind, facts.native_size, facts.bytes) == ("", 512, 7)

@@ -1,0 +1,149 @@
+"""One job, from its claim to its published images: `execute_job` reads top to bottom."""
+
+import json
+from contextlib import ExitStack
+
+import structlog
+
+from jobs.claims import ClaimStatus
+from jobs.errors import RecordsUnavailable
+from jobs.names import JobType
+from jobs.request import prompts_of, read_stored
+from jobs.store import TRANSIENT
+from stable_diffusion.stopwatch import Stopwatch
+from worker.errors import JobStopped, StopReason
+from worker.execution.active_job import ActiveJob
+from worker.execution.endings import end_job, fail_job, publish, stop_job
+from worker.execution.execution_context import ExecutionContext
+from worker.execution.failures import is_device_error, is_out_of_memory
+from worker.execution.image_generator import ImageGenerator
+from worker.execution.inputs import read_inputs
+from worker.execution.job_warnings import JobWarnings, warnings_of
+from worker.execution.prompt_jobs import low_memory, prompt_jobs_of
+from worker.execution.upscale_step import UpscaleStep
+
+log = structlog.get_logger(__name__)
+
+LOW_MEMORY_WARNING = (
+    "memory ran out, so the images were generated in the mode that needs the least memory"
+)
+
+
+def execute_job(context: ExecutionContext, job_type: JobType) -> StopReason | None:
+    """Claim the next job of a type and execute it to its end. Does nothing when none waits.
+
+    Never raises, whatever the job does.
+
+    Returns:
+        Why the job was stopped, or None if it was not.
+    """
+    try:
+        claim = context.claims.claim(job_type, context.worker_id)
+    except RecordsUnavailable as error:
+        # the job keeps its position in the queue, and a reaper sends another message for it
+        log.warning("no job could be claimed", reason=str(error))
+        return None
+    if claim is None:
+        log.debug("no job to claim", type=job_type)
+        return None
+    with (
+        structlog.contextvars.bound_contextvars(job=claim.job_id, attempt=claim.attempt),
+        context.leases.keep(claim) as job,
+    ):
+        log.info("job claimed", type=claim.type, model=claim.model)
+        device_suspect = False
+        try:
+            status = _generate_with_retry(context, job)
+        except JobStopped as stopped:
+            return stop_job(context, claim, stopped.reason)
+        except Exception as error:  # noqa: BLE001 - the worker must survive every job
+            device_suspect = is_out_of_memory(error) or is_device_error(error)
+            status = fail_job(context, claim, error)
+        finally:
+            context.reporter.discard(job)
+        # The job has failed by now: a job handed back would break one worker after another.
+        # Outside the handler, because the error's frames hold memory that must be free here.
+        if device_suspect and not context.free_and_probe():
+            log.error("the device cannot compute any more")
+            context.on_device_failure()
+        return end_job(context, claim, status)
+
+
+def _generate_with_retry(context: ExecutionContext, job: ActiveJob) -> ClaimStatus:
+    """Generate and publish; when memory runs out, try once more in low-memory mode.
+
+    The second try belongs to the same attempt: the record counts workers, and this one lives.
+    """
+    try:
+        return _generate_and_publish(context, job)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # outside the handler, because the error's frames hold memory
+    if not context.free_and_probe():
+        raise MemoryError
+    log.warning("out of memory; trying again in low-memory mode")
+    return _generate_and_publish(context, job, in_low_memory=True)
+
+
+def _generate_and_publish(
+    context: ExecutionContext, job: ActiveJob, *, in_low_memory: bool = False
+) -> ClaimStatus:
+    """Read the request and its inputs, generate its images, stage, publish and finish.
+
+    Raises JobStopped, or whatever made the job fail.
+    """
+
+    def on_loading(share: float) -> None:
+        job.check()
+        context.reporter.report_loading(job, share)
+
+    claim = job.claim
+    stored = json.loads(claim.stored_request)
+    request = read_stored(claim.kind, stored)
+    log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
+
+    stopwatch = Stopwatch()
+    with stopwatch.timing("load"):
+        engine = context.engine.get()
+    upscale = UpscaleStep.for_request(request, engine, job, stopwatch)
+    inputs = upscale.before(read_inputs(request, context.store, claim.job_id))
+    prompt_jobs = prompt_jobs_of(request, prompts_of(stored))
+    recipes = [
+        engine.recipe(low_memory(prompt_job) if in_low_memory else prompt_job, inputs)
+        for prompt_job in prompt_jobs
+    ]
+
+    warnings = JobWarnings(job, context.claims)
+    if in_low_memory:
+        warnings.add(LOW_MEMORY_WARNING)
+    # skip_save is about the single images: the grid goes to `outdir` all the same
+    outdir = TRANSIENT if request.skip_save else request.outdir
+    with context.store.staging(claim.job_id, outdir, claim.token) as staging:
+        generator = ImageGenerator(
+            request=request,
+            prompts=len(prompt_jobs),
+            job=job,
+            engine=engine,
+            staging=staging,
+            upscale=upscale,
+            stopwatch=stopwatch,
+            reporter=context.reporter,
+            previewer=context.previewer,
+        )
+        for prompt_job, recipe in zip(prompt_jobs, recipes, strict=True):
+            with ExitStack() as loan:
+                with stopwatch.timing("load"):
+                    borrowed = context.model_cache.borrow(
+                        claim.model,
+                        prompt_job.loras,
+                        on_loading,
+                        offloaded=engine.offloaded(recipe),
+                    )
+                    model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
+                job.check()
+                warnings.add(*warnings_of(prompt_job.request, device=engine.device), *limits)
+                generator.generate(model, prompt_job, recipe)
+        generator.stage_grid(prompt_jobs[0], recipes[0])
+        job.check()
+        return publish(context, claim, staging, generator.result())

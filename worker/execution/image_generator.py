@@ -1,0 +1,169 @@
+"""Generates the images of one attempt and stages each in the store as soon as it is ready."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from jobs.request import Request
+from jobs.status import Result, StoredPicture
+from jobs.store import Staging
+from stable_diffusion.stopwatch import Stopwatch
+from worker.execution.active_job import ActiveJob
+from worker.execution.engine import Engine
+from worker.execution.infotext import infotext
+from worker.execution.picture_encoding import encode, grid
+from worker.execution.previewer import Previewer
+from worker.execution.progress_meter import ProgressMeter
+from worker.execution.prompt_jobs import PromptJob
+from worker.execution.reporter import Reporter
+from worker.execution.upscale_step import UpscaleStep
+
+if TYPE_CHECKING:
+    from stable_diffusion.generate import Evaluation
+    from stable_diffusion.model import Model
+    from stable_diffusion.recipe import Recipe
+
+_HASH_DIGITS = 10
+_ECHOED = ("prompt", "negative_prompt")
+
+
+@dataclass(kw_only=True)
+class ImageGenerator:
+    """Call `generate` for each prompt in order, then `stage_grid`, then `result`.
+
+    Args:
+        request: the settled request.
+        prompts: how many prompts the job has.
+        job: checked for a stop at every evaluation of the network.
+    """
+
+    request: Request
+    prompts: int
+    job: ActiveJob
+    engine: Engine
+    staging: Staging
+    upscale: UpscaleStep
+    stopwatch: Stopwatch
+    reporter: Reporter
+    previewer: Previewer | None
+    _images: list[StoredPicture] = field(default_factory=list, init=False)
+    _grid: StoredPicture | None = field(default=None, init=False)
+    _cells: list[Image.Image] = field(default_factory=list, init=False)
+    _descriptions: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _model: str = field(default="", init=False)
+    _model_hash: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        count = self.request.image_count * self.prompts
+        self._with_grid = not self.request.skip_grid and count > 1
+        self._meter = ProgressMeter(self.request.n_samples, count, self.prompts)
+
+    def generate(self, model: "Model", prompt_job: PromptJob, recipe: "Recipe") -> None:
+        """Generate and stage the images of the next prompt.
+
+        Raises:
+            JobStopped: at the first evaluation after the job was stopped.
+            EngineError, StoreError.
+        """
+        self._model, self._model_hash = model.name, model.hash[:_HASH_DIGITS]
+        with self._watched(model) as on_evaluation:
+            for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
+                self.job.check()
+                image = self.upscale.after(picture.image)
+                index = len(self._images)
+                self._images.append(self._stage(prompt_job.request, image, picture.seed, index))
+                if self._with_grid:
+                    self._cells.append(image)
+            self._descriptions.append(self.engine.describe(model, recipe))
+
+    def stage_grid(self, first: PromptJob, recipe: "Recipe") -> None:
+        """Stage the grid of all images, if the request wants one.
+
+        Args:
+            first, recipe: those of the first prompt, for the infotext of the grid.
+        """
+        if self._with_grid:
+            rows = self.request.n_rows or self.request.n_samples
+            with self.stopwatch.timing("save"):
+                sheet = grid(self._cells, rows)
+            self._grid = self._stage(first.request, sheet, recipe.seed, None)
+
+    def result(self) -> Result:
+        """What the record keeps of the finished job."""
+        request, claim = self.request, self.job.claim
+        seconds = {"queued": claim.started - claim.submitted} | self.stopwatch.seconds
+        return Result(
+            images=tuple(self._images),
+            grid=self._grid,
+            saved=not request.skip_save,
+            format=request.format,
+            model=self._model,
+            model_hash=self._model_hash,
+            sampler=request.sampler,
+            steps=request.ddim_steps,
+            executed_steps=self._descriptions[0].get("executed_steps", request.ddim_steps),
+            prompt=_echoed_prompts(self._descriptions),
+            timings={phase: round(spent, 3) for phase, spent in seconds.items()},
+        )
+
+    @contextmanager
+    def _watched(self, model: "Model") -> "Iterator[Callable[[Evaluation], None]]":
+        """A callback that checks for a stop, and reports the progress and a preview.
+
+        No preview refers to the model after the block.
+        """
+        prompt = len(self._descriptions)
+
+        def on_evaluation(evaluation: "Evaluation") -> None:
+            self.job.check()
+            progress = self._meter.read(evaluation, prompt)
+            self.reporter.report(self.job, progress)
+            if self.previewer:
+                compute = partial(self.engine.preview, model, evaluation)
+                self.previewer.offer(self.job, progress, compute)
+
+        try:
+            yield on_evaluation
+        finally:
+            if self.previewer:
+                self.previewer.discard(self.job)
+
+    def _stage(
+        self, request: Request, image: Image.Image, seed: int, index: int | None
+    ) -> StoredPicture:
+        """Encode an image, or the grid if the index is None, and write it to the staging."""
+        with self.stopwatch.timing("save"):
+            text = infotext(
+                request,
+                seed=seed,
+                model=self._model,
+                model_hash=self._model_hash,
+                upscaler=self.upscale.name,
+            )
+            name = self.staging.put(
+                "grid" if index is None else index,
+                encode(image, request.format, text),
+                request.format,
+                outdir=request.outdir if index is None else None,
+            )
+        return StoredPicture(
+            name=name,
+            width=image.width,
+            height=image.height,
+            index=index,
+            seed=None if index is None else seed,
+        )
+
+
+def _echoed_prompts(descriptions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The parsed prompts for the record; several are a list under `prompts`."""
+    first, *others = descriptions
+    echo = {key: first[key] for key in _ECHOED if key in first}
+    if others and "prompt" in first:
+        echo["prompts"] = [description["prompt"] for description in descriptions]
+        del echo["prompt"]
+    return echo

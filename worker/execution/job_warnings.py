@@ -1,0 +1,51 @@
+"""The warnings of a job: what this worker could not do exactly as requested."""
+
+from jobs.claims import Claims
+from jobs.request import Request
+from jobs.schemas import Standard
+from worker.execution.active_job import ActiveJob
+from worker.execution.endings import write_with_retry
+
+
+class JobWarnings:
+    """The warnings of a claimed job, those of its submission included."""
+
+    def __init__(self, job: ActiveJob, claims: Claims) -> None:
+        self._job = job
+        self._claims = claims
+        self._warnings = list(job.claim.warnings)
+
+    def add(self, *warnings: str) -> None:
+        """Add those that the job does not have yet, and write them to its record."""
+        new = [warning for warning in warnings if warning not in self._warnings]
+        if new:
+            self._warnings += new
+            added = tuple(self._warnings)
+            self._job.apply(write_with_retry(lambda: self._claims.warn(self._job.claim, added)))
+
+
+def warnings_of(request: Request, *, device: str) -> tuple[str, ...]:
+    """A sentence for each part of the request that this worker cannot do as requested.
+
+    Args:
+        device: where this worker computes, `cpu` or `cuda:N`.
+    """
+    found = (_device_warning(request.device, device), _laion_warning(request))
+    return tuple(warning for warning in found if warning)
+
+
+def _laion_warning(request: Request) -> str:
+    if isinstance(request, Standard) and request.laion400m:
+        return "laion400m: that model is not available; it had no effect"
+    return ""
+
+
+def _device_warning(requested: str | None, device: str) -> str:
+    if requested in (None, device) or (requested == "cuda" and device.startswith("cuda")):
+        return ""
+    if device == "cpu":
+        return (
+            f"device: {requested} was asked for; this worker has no CUDA device, so it ran on the "
+            "CPU"
+        )
+    return f"device: {requested} was asked for; this worker runs on {device}"

@@ -1,0 +1,42 @@
+"""A job with several prompts, as one part for each prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jobs.request import Request
+from stable_diffusion.prompt.grammar import LoraTag, loras_of
+
+
+@dataclass(frozen=True)
+class PromptJob:
+    """What a job generates for one prompt.
+
+    Attributes:
+        request: the job's request, as if this were its only prompt.
+    """
+
+    request: Request
+
+    @property
+    def loras(self) -> tuple[LoraTag, ...]:
+        """The LoRAs that the prompt names. Raises PromptError."""
+        return loras_of(self.request.prompt)
+
+
+def prompt_jobs_of(request: Request, prompts: Sequence[str]) -> tuple[PromptJob, ...]:
+    """One part for each prompt of a settled request; the seeds continue from part to part."""
+    assert request.seed is not None, "a request is settled before it becomes a job"
+    return tuple(
+        PromptJob(
+            request.model_copy(
+                update={"prompt": prompt, "seed": request.seed + number * request.image_count}
+            )
+        )
+        for number, prompt in enumerate(prompts)
+    )
+
+
+def low_memory(prompt_job: PromptJob) -> PromptJob:
+    """The same images with the least memory: type `optimized`, one latent at a time."""
+    update = {"type": "optimized", "turbo": False, "unet_bs": 1}
+    return replace(prompt_job, request=prompt_job.request.model_copy(update=update))
