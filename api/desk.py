@@ -49,7 +49,7 @@ class Desk:
         records = JobRecords(
             redis,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.remembered_seconds,
+            remembered_seconds=settings.tombstone_ttl,
             caps=settings.waiting_caps,
         )
         workers = Workers(redis)

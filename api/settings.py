@@ -1,4 +1,4 @@
-"""The API's settings: those of the jobs, and its own."""
+"""The API's settings, in addition to those it shares with the workers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,48 +17,51 @@ NO_LIMIT = "none"
 class ApiSettings(JobSettings):
     """Read from the environment and `.env`; an empty variable counts as unset."""
 
-    api_host: str = Field(default="127.0.0.1", description="address the API listens on")
-    port: int = Field(default=5001, ge=1, le=65535, description="port the API listens on")
+    api_host: str = Field(default="127.0.0.1", description="address that the API listens on")
+    port: int = Field(default=5001, ge=1, le=65535, description="port that the API listens on")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(DUMMY_KEY,), min_length=1, repr=False, description="keys let in, comma-separated"
+        default=(DUMMY_KEY,),
+        min_length=1,
+        repr=False,
+        description="accepted API keys, comma-separated",
     )
     api_keys_file: Path | None = Field(
-        default=None, description="a file of further keys, one a line; # begins a comment"
+        default=None, description="file of further API keys, one a line; # begins a comment"
     )
     admin_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         repr=False,
-        description="keys let in that may also cancel everybody's jobs, comma-separated",
+        description="accepted keys that may also cancel the jobs of other keys, comma-separated",
     )
     admin_keys_file: Path | None = Field(
-        default=None, description="a file of further such keys, one a line"
+        default=None, description="file of further admin keys, one a line"
     )
     rate_limit: str = Field(
         default="600/minute",
-        description=f"how often a key may submit: N/second, minute or hour; {NO_LIMIT}: any number",
+        description=f"requests per key: N/second, N/minute or N/hour; {NO_LIMIT}: no limit",
     )
     max_waiting_per_key: int = Field(
-        default=500, ge=0, description="how many jobs of one key may wait; 0: any number"
+        default=500, ge=0, description="waiting jobs per key; 0: no limit"
     )
     max_waiting: int = Field(
-        default=1000, ge=0, description="how many jobs may wait in all; 0: any number"
+        default=1000, ge=0, description="waiting jobs of all keys together; 0: no limit"
     )
     prompts_dir: Path = Field(
-        default=Path(), description="prompt files for from-file; default DATA_DIR/prompts"
+        default=Path(), description="folder of prompt files for from-file; default DATA_DIR/prompts"
     )
-    api_threads: int = Field(default=64, ge=2, description="requests answered at once")
+    api_threads: int = Field(default=64, ge=2, description="concurrent requests")
     event_streams: int = Field(
         default=64,
         ge=0,
         le=500,
-        description="streams of events open at once, each in a thread beside those; 0: none",
+        description="concurrent event streams, each with a thread besides API_THREADS; 0: none",
     )
     request_seconds: float = Field(
-        default=30, gt=0, description="how long a client may take to send its request"
+        default=30, gt=0, description="seconds until a client must have sent its request"
     )
     max_body_mib: int = Field(default=16, ge=1, description="largest body of a request, in MiB")
-    synchronous_seconds: float = Field(
-        default=600, gt=0, description="how long a synchronous request waits for its picture"
+    sync_timeout: float = Field(
+        default=600, gt=0, description="seconds that a synchronous request waits for its picture"
     )
 
     @model_validator(mode="before")

@@ -26,7 +26,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 RECIPE = Recipe(prompt="a red dragon on a beach", steps=50, width=512, height=512)
 OPTIMIZED = replace(RECIPE, memory_plan="optimized")
 LITTLE = 800_000_000
-LITTLE_NAME = "optimized with OPTIMIZED_WEIGHTS=800MB"
+LITTLE_NAME = "optimized with UNET_VRAM_BUDGET=800MB"
 MIXED = tuple(replace(job, width=512, height=512, steps=2 * job.steps) for job in JOBS)
 
 

@@ -1,6 +1,7 @@
-"""The variables of the compose files that are no setting of a process, for .env.example.
+"""The variables of the compose files that no process reads, for .env.example.
 
-Nothing reads this model at run time: Compose does its own reading. A test holds both together.
+Nothing reads this model at run time, because Compose itself reads the variables. A test compares
+both.
 """
 
 from pydantic import Field
@@ -8,35 +9,41 @@ from pydantic_settings import BaseSettings
 
 
 class ComposeVariables(BaseSettings):
-    """What `docker-compose` takes from the environment or `.env` beside the settings."""
+    """What `docker-compose` takes from the environment or `.env` in addition to the settings."""
 
     redis_password: str = Field(
         default="",
-        description="password of Redis: letters, digits, - and _; empty: one is made and kept",
+        description="password of Redis: letters, digits, - and _; empty: the first start makes one",
     )
     redis_maxmemory: str = Field(
-        default="512mb", description="memory of Redis; when it is full, new jobs are refused"
+        default="512mb", description="memory of Redis; new jobs are refused while it is full"
     )
-    flower_user: str = Field(default="admin", description="who may look at Flower (monitor)")
+    flower_user: str = Field(default="admin", description="user name for Flower (profile monitor)")
     flower_password: str = Field(
-        default="", description="their password, at least 8 characters; without it Flower is off"
+        default="",
+        description="password for Flower, at least 8 characters; empty: Flower does not start",
     )
     flower_port: int = Field(default=5555, description="port of Flower on this machine")
     grafana_password: str = Field(
-        default="", description="password of Grafana's admin (metrics); without it Grafana is off"
+        default="",
+        description="password of Grafana's admin (profile metrics); empty: Grafana does not start",
     )
     grafana_port: int = Field(default=3000, description="port of Grafana on this machine")
     torch_index_url: str = Field(
         default="",
-        description="an index with builds of PyTorch; empty: pip's own, whose build is for CUDA "
-        "and runs on a CPU too, gigabytes larger than the builds for CPUs",
+        description="package index with builds of PyTorch; empty: PyPI, whose CUDA build also runs "
+        "on a CPU, but is gigabytes larger than a CPU build",
     )
     python_image: str = Field(
-        default="python:3.11-slim", description="base of our images; may carry a digest"
+        default="python:3.11-slim", description="base image of our images, with or without a digest"
     )
-    redis_image: str = Field(default="redis:7-alpine", description="Redis 7 or Valkey")
-    prometheus_image: str = Field(default="prom/prometheus:v3.5.0", description="for metrics")
-    grafana_image: str = Field(default="grafana/grafana:12.1.1", description="for metrics")
+    redis_image: str = Field(default="redis:7-alpine", description="image of Redis 7 or Valkey")
+    prometheus_image: str = Field(
+        default="prom/prometheus:v3.5.0", description="for the profile metrics"
+    )
+    grafana_image: str = Field(
+        default="grafana/grafana:12.1.1", description="for the profile metrics"
+    )
     build_network: str = Field(
         default="default", description="network while images are built; host: this machine's"
     )

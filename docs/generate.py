@@ -32,7 +32,7 @@ HTTP_FILE = ROOT / "docs" / "clients" / "stable-diffusion.http"
 
 ENV_HEADER = """\
 # Every setting, with its default. Copy this file to .env and change what you need; the
-# environment goes before it. Written by `make docs`.
+# environment takes precedence. Written by `make docs`.
 """
 # What a schema cannot say by itself.
 SPOKEN_DEFAULTS = {
@@ -46,12 +46,12 @@ SPOKEN_CHOICES = {
 }
 S3 = """
 # -- OUTPUTS=s3://bucket/folder, read by its client
-# the keys of an account that may read, write, list and delete there
+# keys of an account that may read, write, list and delete there
 # AWS_ACCESS_KEY_ID=
 # AWS_SECRET_ACCESS_KEY=
-# the region of the bucket
+# region of the bucket
 # AWS_DEFAULT_REGION=
-# a server of another make, such as MinIO: http://host:port; empty: Amazon's
+# URL of an S3-compatible server, such as MinIO: http://host:port; empty: AWS
 # AWS_ENDPOINT_URL=
 """
 SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (

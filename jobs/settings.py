@@ -1,4 +1,4 @@
-"""The settings API and workers share. Instantiated by composition roots only."""
+"""The settings that API and workers share. Instantiated by composition roots only."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ class JobSettings(BaseSettings):
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    data_dir: Path = Field(default=Path("data"), description="where everything is kept")
+    data_dir: Path = Field(default=Path("data"), description="folder of all data")
     models_dir: Path = Field(default=Path(), description="checkpoints; default DATA_DIR/models")
     outputs: str = Field(
         default="", description="folder or fsspec URL of the pictures; default DATA_DIR/outputs"
@@ -28,50 +28,50 @@ class JobSettings(BaseSettings):
     celery_broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         repr=False,  # may hold a password
-        description="the Redis that wakes the workers",
+        description="URL of the Redis whose messages wake the workers",
     )
     celery_result_backend: str = Field(
         default="",
         repr=False,
-        description="the Redis of the jobs' records; default CELERY_BROKER_URL",
+        description="URL of the Redis of the jobs' records; default CELERY_BROKER_URL",
     )
     visibility_timeout: int = Field(
         default=21_600,
         gt=0,
-        description="seconds until Redis gives an unacknowledged message away; must be longer "
+        description="seconds until Redis delivers an unacknowledged message again; must be longer "
         "than any job, and the same in every process",
     )
-    default_model: str = Field(default="tiny", description="what the model `default` stands for")
+    default_model: str = Field(default="tiny", description="name of the model that `default` means")
     result_ttl_seconds: int = Field(
         default=86_400,
         gt=0,
-        description="how long the record of an ended job is kept, and its pictures with skip_save",
+        description="seconds until the record of an ended job expires, and its pictures with "
+        "skip_save",
     )
     outputs_ttl_seconds: int = Field(
-        default=30 * 86_400, ge=0, description="how long pictures are kept; 0: for ever"
+        default=30 * 86_400, ge=0, description="seconds until pictures expire; 0: never"
     )
     outputs_max_bytes: int = Field(
         default=0,
         ge=0,
-        description="how large all pictures may be together, before the oldest are deleted; 0: any "
-        "size",
+        description="total size of all pictures above which the oldest are deleted; 0: no limit",
     )
-    remembered_seconds: int = Field(
+    tombstone_ttl: int = Field(
         default=7 * 86_400,
         ge=0,
-        description="how much longer the id of an expired job is answered with 410, not 404",
+        description="seconds after its expiry during which a job's id returns 410, not 404",
     )
     webhook_secret: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         repr=False,
-        description="signs webhook messages: whsec_ and base64 of 24 to 64 bytes; several joined "
-        "by commas while one is replaced; empty: no webhooks",
+        description="key that signs webhook messages: whsec_ and base64 of 24 to 64 bytes; during "
+        "a rotation several, comma-separated; empty: no webhooks",
     )
     webhook_allow_private: bool = Field(
-        default=False, description="let webhooks reach private and loopback addresses"
+        default=False, description="allow webhook URLs with private and loopback addresses"
     )
     webhook_allow_http: bool = Field(
-        default=False, description="let webhooks go to http, not https alone"
+        default=False, description="allow http webhook URLs, not only https"
     )
     max_side: int = Field(default=Limits.max_side, ge=64, description="largest H and W")
     max_side_768: int = Field(
@@ -85,14 +85,14 @@ class JobSettings(BaseSettings):
         default=Limits.max_init_pixels, ge=1, description="largest width·height of an init image"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="prompts are logged at DEBUG only"
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR; only DEBUG logs prompts"
     )
-    log_format: LogFormat = Field(default="text", description="text, or one JSON object a line")
+    log_format: LogFormat = Field(default="text", description="text, or json: one object a line")
 
     @model_validator(mode="before")
     @classmethod
     def _follow(cls, values: dict[str, object]) -> dict[str, object]:
-        """Give what was not set the value of what it follows."""
+        """Derive the default of a setting that depends on another."""
         fields = cls.model_fields
         data_dir = Path(str(values.get("data_dir", fields["data_dir"].default)))
         broker = values.get("celery_broker_url", fields["celery_broker_url"].default)
@@ -119,7 +119,7 @@ class JobSettings(BaseSettings):
 
     @property
     def webhook_rules(self) -> WebhookRules:
-        """Which URLs may be told how a job goes."""
+        """Which webhook URLs are allowed."""
         return WebhookRules(
             on=bool(self.webhook_secret),
             allow_private=self.webhook_allow_private,

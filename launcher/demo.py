@@ -53,7 +53,7 @@ def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) 
         own = {
             "API_KEYS": request["api_key"],
             "DEFAULT_MODEL": "tiny",
-            "TYPES": request["type"],
+            "JOB_TYPES": request["type"],
             "OUTPUTS": str(folder / "outputs"),
         }
         task = bar.add_task("starting Valkey, a worker and the API", total=None)

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class LauncherSettings(BaseSettings):
-    """What to start, and where. Everything else goes on to the services through the environment.
+    """What the launcher itself needs. The services read their settings from the same environment.
 
     An empty variable counts as unset.
     """
@@ -17,26 +17,26 @@ class LauncherSettings(BaseSettings):
 
     api_host: str = Field(
         default="127.0.0.1",
-        description="the address the API listens on; 0.0.0.0 opens it to the network",
+        description="address that the API listens on; 0.0.0.0 opens it to the network",
     )
-    port: int = Field(default=5001, ge=1, le=65535, description="the port the API listens on")
-    data_dir: Path = Field(
-        default=Path("data"), description="where queue, pictures and models are kept"
-    )
+    port: int = Field(default=5001, ge=1, le=65535, description="port that the API listens on")
+    data_dir: Path = Field(default=Path("data"), description="folder of queue, pictures and models")
     workers: int = Field(
         default=1, ge=1, le=64, description="worker processes; they share the cores"
     )
     celery_broker_url: str = Field(
         default="",
-        description="a Redis or Valkey of one's own that wakes the workers; "
-        "empty: a private Valkey is started",
+        description="URL of an existing Redis or Valkey whose messages wake the workers; "
+        "empty: the launcher starts a private Valkey",
     )
     celery_result_backend: str = Field(
-        default="", description="the Redis of the jobs' records; empty: CELERY_BROKER_URL"
+        default="", description="URL of the Redis of the jobs' records; empty: CELERY_BROKER_URL"
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="of every process: text, or one JSON object a line"
+        default="text", description="log format of every process: text, or json: one object a line"
     )
     ready_timeout: float = Field(
-        default=300, gt=0, description="seconds until a service that does not get ready is given up"
+        default=300,
+        gt=0,
+        description="seconds until a service that is not ready is stopped with an error",
     )

@@ -21,11 +21,11 @@ def make_engine() -> Engine:
         settings.models_dir / "upscalers",
         settings.upscaler,
         cache=settings.cache_dir,
-        copies_size=settings.copies_size,
+        copies_size=settings.weight_cache_bytes,
         catalogue=settings.catalogue,
         max_concurrent=max_concurrent(settings.device, threads) if settings.step_batching else 0,
         graphs=settings.cuda_graphs,
-        optimized_weights=settings.optimized_weights,
+        optimized_weights=settings.unet_vram_budget,
     )
 
 

@@ -27,7 +27,7 @@ def worker_app(settings: WorkerSettings, make_engine: Callable[[], Engine]) -> C
     app.conf.update(
         worker_pool="threads",
         worker_concurrency=settings.slots,
-        task_queues=celery_queues(settings.types),
+        task_queues=celery_queues(settings.job_types),
     )
 
     @signals.setup_logging.connect(weak=False)

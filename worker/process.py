@@ -68,7 +68,7 @@ class WorkerProcess:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
-            remembered_seconds=settings.remembered_seconds,
+            remembered_seconds=settings.tombstone_ttl,
         )
         store = PictureStore(settings.outputs)
         self._file_cleanup = FileCleanup(redis, store)
@@ -128,7 +128,7 @@ class WorkerProcess:
                 free_slots=lambda: slots - len(self._keeper.running()),
                 types=types,
                 reap_seconds=settings.reap_seconds,
-                wake_seconds=settings.wake_seconds,
+                wake_seconds=settings.resend_after,
                 grace_seconds=settings.lease_seconds / 2,
             )
         )
@@ -136,7 +136,7 @@ class WorkerProcess:
             Heartbeat(
                 self._workers,
                 lambda: self._facts(types, slots),
-                seconds=settings.announce_seconds,
+                seconds=settings.heartbeat_interval,
             )
         )
         self._tickers.append(
@@ -145,7 +145,7 @@ class WorkerProcess:
                 Expiry(self._redis, settings.keeping),
                 self._file_cleanup,
                 seconds=settings.sweep_seconds,
-                stray_seconds=settings.stray_seconds,
+                stray_seconds=settings.orphan_grace,
             )
         )
         if settings.webhook_secret:

@@ -1,4 +1,4 @@
-"""The settings of a worker process, beside those it shares with the API."""
+"""The settings of a worker process, in addition to those it shares with the API."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,114 +15,126 @@ from worker.models.catalogue import Catalogue
 class WorkerSettings(JobSettings):
     """Read from the environment and `.env`."""
 
-    types: Annotated[tuple[JobType, ...], NoDecode] = Field(
-        default=JOB_TYPES, min_length=1, description="job types to serve, joined by commas"
+    job_types: Annotated[tuple[JobType, ...], NoDecode] = Field(
+        default=JOB_TYPES, min_length=1, description="job types to serve, comma-separated"
     )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="where to compute: auto, cpu, cuda or cuda:N",
+        description="device to compute on: auto, cpu, cuda or cuda:N",
     )
     concurrency: int = Field(
-        default=0, ge=0, description="jobs at once; 0: the cores on a CPU, 1 on a GPU"
+        default=0, ge=0, description="concurrent jobs; 0: one per core on a CPU, 1 on a GPU"
     )
     torch_threads: int = Field(
-        default=0, ge=0, description="threads a job computes with; 0: the cores by CONCURRENCY"
+        default=0, ge=0, description="threads per job; 0: cores divided by CONCURRENCY"
     )
     step_batching: bool = Field(
         default=False,
-        description="let jobs of type standard share evaluations of a model; pays on a GPU with "
-        "a CONCURRENCY of 4 or more, and for small models",
+        description="evaluate the steps of concurrent jobs of type standard in one batch; faster "
+        "on a GPU with a CONCURRENCY of 4 or more, and for small models",
     )
     cuda_graphs: bool = Field(
         default=True,
-        description="on a GPU: record the network's evaluations and replay them, which saves the "
-        "calls of their layers",
+        description="on a GPU: capture the UNet's evaluations as CUDA graphs and replay them, "
+        "which saves the launches of single kernels",
     )
-    optimized_weights: ByteSize = Field(
+    unet_vram_budget: ByteSize = Field(
         default=ByteSize(0),
-        description="on a GPU: how much of the UNet a job of type optimized, or in full precision, "
-        "has there at once, such as 800MB; the rest is copied while it computes. 0: all of it",
+        description="GPU memory for the UNet of a job of type optimized, or in full precision, "
+        "such as 800MB; the other weights are copied from the host during each step. 0: no limit",
     )
     models_memory: ByteSize = Field(
         default=ByteSize(0),
-        description="memory for models, such as 12GB; 0: half of what the device has",
+        description="memory for loaded models, such as 12GB; 0: half of the device's memory",
     )
-    loras_dir: Path = Field(default=Path(), description="LoRAs; default DATA_DIR/loras")
+    loras_dir: Path = Field(default=Path(), description="folder of LoRAs; default DATA_DIR/loras")
     embeddings_dir: Path = Field(
-        default=Path(), description="textual inversions; default DATA_DIR/embeddings"
+        default=Path(), description="folder of textual inversions; default DATA_DIR/embeddings"
     )
     cache_dir: Path = Field(
         default=Path(),
-        description="what is known of models, and ready copies of them; default DATA_DIR/cache",
+        description="folder of the weight cache and of facts about models; default DATA_DIR/cache",
     )
-    copies_size: ByteSize = Field(
+    weight_cache_bytes: ByteSize = Field(
         default=ByteSize(20_000_000_000),
-        description="disk for ready copies of models, which load at once; 0: none are made",
+        description="disk space for converted models, which load faster, such as 20GB; 0: no cache",
     )
     lease_seconds: float = Field(
-        default=10.0, gt=0, description="after how long a silent worker's job is given away"
+        default=10.0,
+        gt=0,
+        description="seconds without a renewal after which another worker may take a job",
     )
     renew_seconds: float = Field(
-        default=0.5, gt=0, description="how often leases are renewed and cancellations seen"
+        default=0.5,
+        gt=0,
+        description="seconds between two renewals of leases, and two checks for cancellations",
     )
     reap_seconds: float = Field(
-        default=1.0, gt=0, description="how often jobs of vanished workers are looked for"
+        default=1.0, gt=0, description="seconds between two searches for jobs with an expired lease"
     )
-    wake_seconds: float = Field(
-        default=10.0, gt=0, description="after how long a waiting job that nobody took is re-sent"
+    resend_after: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds after which the message of a waiting job is sent again",
     )
-    announce_seconds: float = Field(
-        default=3.0, gt=0, description="how often the worker says that it is alive"
+    heartbeat_interval: float = Field(
+        default=3.0, gt=0, description="seconds between two heartbeats of the worker"
     )
     max_attempts: int = Field(
-        default=3, ge=1, description="how many workers may die of a job before it has failed"
+        default=3, ge=1, description="how many workers may die during a job before the job fails"
     )
     shutdown_grace_seconds: float = Field(
         default=2.0,
         ge=0,
-        description="how long running jobs may go on after SIGTERM before they are handed back",
+        description="seconds that running jobs have after SIGTERM before they return to the queue",
     )
     shutdown_seconds: float = Field(
         default=25.0,
         gt=0,
-        description="after how long a worker that shuts down is gone, whatever it still does",
+        description="seconds after SIGTERM until the worker exits, even if jobs still run",
     )
     sweep_seconds: float = Field(
-        default=60.0, gt=0, description="how often expired pictures and remains are deleted"
+        default=60.0,
+        gt=0,
+        description="seconds between two deletions of expired pictures and orphaned files",
     )
-    stray_seconds: float = Field(
-        default=600.0, gt=0, description="how long a file that no job claims is left alone"
+    orphan_grace: float = Field(
+        default=600.0,
+        gt=0,
+        description="age in seconds at which a file that belongs to no job is deleted",
     )
     webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
         default=(5, 30, 300, 1800, 7200, 18_000, 36_000),
-        description="seconds to wait before each further attempt to deliver a webhook",
+        description="seconds before each retry of a webhook",
     )
     webhook_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="how long an attempt to deliver a webhook may take"
+        default=10.0, gt=0, description="seconds until an attempt to deliver a webhook times out"
     )
     upscaler: str = Field(
         default="",
-        description="file in MODELS_DIR/upscalers to upscale with; empty: the first, or the "
-        "shipped one",
+        description="file in MODELS_DIR/upscalers to upscale with; empty: the first file there, or "
+        "the included one",
     )
-    metrics_host: str = Field(default="127.0.0.1", description="address METRICS_PORT listens on")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="address that METRICS_PORT listens on"
+    )
     metrics_port: int = Field(
         default=0,
         ge=0,
         le=65535,
-        description="where a worker answers GET /metrics; 0: nowhere. Of several workers on one "
-        "machine each takes the next free port",
+        description="port of GET /metrics; 0: no metrics. Each further worker on one machine takes "
+        "the next free port",
     )
     previews: bool = Field(
-        default=True, description="show what the pictures of running jobs look like so far"
+        default=True, description="publish previews of the pictures of running jobs"
     )
     preload: bool = Field(default=True, description="load the default model at start")
     celery_events: bool = Field(
-        default=False, description="tell Celery's monitors, such as Flower, of workers and tasks"
+        default=False, description="send Celery's events, which monitors such as Flower need"
     )
 
-    @field_validator("types", "webhook_retry_seconds", mode="before")
+    @field_validator("job_types", "webhook_retry_seconds", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -132,7 +144,7 @@ class WorkerSettings(JobSettings):
     @model_validator(mode="before")
     @classmethod
     def _beside_data(cls, values: dict[str, object]) -> dict[str, object]:
-        """Put the folders that were not set where the data is."""
+        """Default folders are below DATA_DIR."""
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
         folders = ("loras", "embeddings", "cache")
         return {f"{folder}_dir": data_dir / folder for folder in folders} | values

@@ -55,7 +55,7 @@ def generate_routes(
         if not places.acquire(blocking=False):
             return _accepted(job, "too many clients wait already: ask Location for the picture")
         try:
-            ended = wait_for_end(desk, job.job_id, settings.synchronous_seconds)
+            ended = wait_for_end(desk, job.job_id, settings.sync_timeout)
         finally:
             places.release()
         if ended is None:

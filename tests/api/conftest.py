@@ -40,7 +40,7 @@ def settings(redis_url: str, tmp_path: Path) -> ApiSettings:
         outputs=str(tmp_path / "outputs"),
         api_keys=(DUMMY_KEY, "ключ"),
         max_body_mib=1,
-        synchronous_seconds=20,
+        sync_timeout=20,
         default_model="tiny",
     )
 

@@ -162,7 +162,7 @@ def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
 def test_a_synchronous_request_that_takes_too_long_is_told_where_to_look(
     settings: ApiSettings, worker: HandWorker
 ) -> None:
-    impatient = create_app(settings.model_copy(update={"synchronous_seconds": 0.1}))
+    impatient = create_app(settings.model_copy(update={"sync_timeout": 0.1}))
     body = {"prompt": "a", "synchronous_request": True}
 
     answer = impatient.test_client().post("/generate", json=body, headers=KEY)

@@ -54,7 +54,7 @@ def service(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactor
         rate_limit=NO_LIMIT,
         max_waiting=0,
         max_waiting_per_key=0,
-        synchronous_seconds=0.01,
+        sync_timeout=0.01,
         default_model="tiny",
     )
     HandWorker.on(chosen).announce("standard", "optimized", ttl_seconds=86_400)

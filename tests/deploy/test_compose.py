@@ -166,7 +166,7 @@ def _mounts(service: dict[str, Any]) -> set[tuple[str, str]]:
 
 def _take_out_what_differs(build: dict[str, Any]) -> tuple[str, str, str, list[str] | None]:
     worker = build["services"]["worker"]
-    device, types = worker["environment"].pop("DEVICE"), worker["environment"].pop("TYPES")
+    device, types = worker["environment"].pop("DEVICE"), worker["environment"].pop("JOB_TYPES")
     torch = worker["build"]["args"].pop("TORCH_INDEX_URL")
     del worker["image"]
     resources = worker.pop("deploy", None)

@@ -69,7 +69,7 @@ def test_each_type_has_workers_that_follow_its_queue() -> None:
     for job_type in JOB_TYPES:
         worker = _container(deployments[f"worker-{job_type}"])
         environment = {each["name"]: each["value"] for each in worker["env"]}
-        assert environment["TYPES"] == job_type
+        assert environment["JOB_TYPES"] == job_type
         scaling = scaled[f"worker-{job_type}"]["spec"]
         assert scaling["scaleTargetRef"]["name"] == f"worker-{job_type}"
         assert scaling["triggers"][0]["metadata"]["listName"] == keys.queue(job_type)

@@ -35,7 +35,7 @@ def test_docker_stack_takes_the_file() -> None:
 def test_each_type_has_workers_with_a_gpu_each(stack: dict[str, Any]) -> None:
     for job_type in JOB_TYPES:
         worker = stack["services"][f"worker-{job_type}"]
-        assert worker["environment"]["TYPES"] == job_type
+        assert worker["environment"]["JOB_TYPES"] == job_type
         [reserved] = worker["deploy"]["resources"]["reservations"]["generic_resources"]
         assert reserved["discrete_resource_spec"] == {"kind": "NVIDIA-GPU", "value": 1}
 

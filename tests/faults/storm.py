@@ -225,7 +225,7 @@ class Storm:
 
     def _start_worker(self) -> WorkerHandle:
         return self._started.enter_context(
-            started(self._bench, self._valkey.url, SWEEP_SECONDS="1", STRAY_SECONDS="5")
+            started(self._bench, self._valkey.url, SWEEP_SECONDS="1", ORPHAN_GRACE="5")
         )
 
     def _wait_for_workers(self) -> None:

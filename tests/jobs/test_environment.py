@@ -1,12 +1,15 @@
 """Where settings come from: the environment, and secrets as files."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from api.settings import ApiSettings
-from jobs.environment import read_settings
+from jobs import environment
+from jobs.environment import RENAMED, read_settings
 from jobs.settings import JobSettings
+from worker.settings import WorkerSettings
 
 SECRET = "redis://:canary-password@redis:6379/0"
 
@@ -18,8 +21,10 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRETS_DIR", str(folder))
-    for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "API_KEYS"):
+    ours = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "API_KEYS", "LOG_FORMAT")
+    for name in (*ours, *RENAMED, *RENAMED.values()):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(environment, "_warned", set())
     return folder
 
 
@@ -59,3 +64,89 @@ def test_no_folder_is_no_secret(secrets: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SECRETS_DIR", str(secrets / "missing"))
 
     assert read_settings(JobSettings).celery_broker_url.startswith("redis://127.0.0.1")
+
+
+VALUES = {"TYPES": ("optimized", ("optimized",)), "COPIES_SIZE": ("3GB", 3 * 10**9)}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+@pytest.mark.usefixtures("secrets")
+def test_a_deprecated_name_sets_the_setting_and_warns_once(
+    old: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kind = ApiSettings if old == "SYNCHRONOUS_SECONDS" else WorkerSettings
+    text, value = VALUES.get(old, ("77", 77))
+    monkeypatch.setenv(old, text)
+
+    assert getattr(read_settings(kind), RENAMED[old].lower()) == value
+    assert getattr(read_settings(kind), RENAMED[old].lower()) == value
+
+    assert capfd.readouterr().err == (
+        f"warning: the setting {old} is now called {RENAMED[old]}; "
+        "the next version will ignore the old name\n"
+    )
+
+
+def test_a_deprecated_name_is_read_from_the_env_file_and_from_secrets(secrets: Path) -> None:
+    Path(".env").write_text("WAKE_SECONDS=7\nANNOUNCE_SECONDS=\n")
+    (secrets / "stray_seconds").write_text("8")
+
+    settings = read_settings(WorkerSettings)
+
+    assert (settings.resend_after, settings.orphan_grace) == (7, 8)
+    assert settings.heartbeat_interval == WorkerSettings.model_fields["heartbeat_interval"].default
+
+
+@pytest.mark.usefixtures("secrets")
+def test_the_new_name_wins_over_the_deprecated_one_wherever_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TYPES", "optimized")
+    Path(".env").write_text("JOB_TYPES=standard\n")
+
+    assert read_settings(WorkerSettings).job_types == ("standard",)
+    assert capfd.readouterr().err == (
+        "warning: the setting TYPES is now called JOB_TYPES; both are set, so TYPES is ignored\n"
+    )
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_process_without_the_setting_does_not_warn(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TYPES", "neither")
+
+    read_settings(ApiSettings)
+
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("secrets")
+def test_an_invalid_value_is_reported_under_the_name_that_set_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REMEMBERED_SECONDS", "-1")
+
+    with pytest.raises(SystemExit, match="wrong settings: REMEMBERED_SECONDS='-1': "):
+        read_settings(JobSettings)
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_warning_is_a_json_object_where_the_log_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    monkeypatch.setenv("REMEMBERED_SECONDS", "5")
+
+    read_settings(JobSettings)
+
+    event = json.loads(capfd.readouterr().err)
+    assert event["level"] == "warning"
+    assert "TOMBSTONE_TTL" in event["event"]
+
+
+def test_no_deprecated_name_is_a_setting_and_every_new_one_is() -> None:
+    fields = {*ApiSettings.model_fields, *WorkerSettings.model_fields}
+
+    assert {new.lower() for new in RENAMED.values()} <= fields
+    assert not {old.lower() for old in RENAMED} & fields

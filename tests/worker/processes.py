@@ -16,8 +16,8 @@ SHORT = {
     "LEASE_SECONDS": "2",
     "RENEW_SECONDS": "0.2",
     "REAP_SECONDS": "0.3",
-    "WAKE_SECONDS": "1",
-    "ANNOUNCE_SECONDS": "0.5",
+    "RESEND_AFTER": "1",
+    "HEARTBEAT_INTERVAL": "0.5",
     "SHUTDOWN_GRACE_SECONDS": "0",
 }
 

@@ -13,13 +13,13 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_types_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TYPES", "optimized, standard")
-    assert WorkerSettings().types == ("optimized", "standard")
+    monkeypatch.setenv("JOB_TYPES", "optimized, standard")
+    assert WorkerSettings().job_types == ("optimized", "standard")
 
 
 @pytest.mark.parametrize("types", ["gpu", ",", "standard,gpu"])
 def test_an_unknown_type_is_refused(monkeypatch: pytest.MonkeyPatch, types: str) -> None:
-    monkeypatch.setenv("TYPES", types)
+    monkeypatch.setenv("JOB_TYPES", types)
     with pytest.raises(ValidationError):
         WorkerSettings()
 
