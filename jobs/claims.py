@@ -14,6 +14,7 @@ from redis import Redis
 
 from jobs import claim_steps as steps
 from jobs.connection import reaching_redis
+from jobs.failures import FailureCode
 from jobs.names import JobKind, JobType
 from jobs.record import KEPT_RECENT, REMEMBERED_SECONDS
 from jobs.status import Failure, JobState, Preview, Progress, Result
@@ -200,7 +201,8 @@ class Claims:
     def reap(self) -> tuple[Orphan, ...]:
         """Take every job whose lease has run out from its owner: back to the queue, or ended."""
         died = Failure(
-            code="worker_died", message=f"worker died {self._max_attempts} times running this job"
+            code=FailureCode.WORKER_DIED,
+            message=f"worker died {self._max_attempts} times running this job",
         )
         with reaching_redis():
             found = cast(

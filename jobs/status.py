@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.failures import is_requests_fault
 from jobs.names import JobKind, JobType
 
 
@@ -110,6 +111,11 @@ class Failure(_Fact):
 
     code: str
     message: str
+
+    @property
+    def requests_fault(self) -> bool:
+        """Whether the request is at fault. A code of another version counts as the service's."""
+        return is_requests_fault(self.code)
 
 
 class JobStatus(_Fact):
