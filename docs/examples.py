@@ -25,7 +25,7 @@ PATH_VALUES = {
     "path": "swagger-ui.css",
     "file": "work.js",
 }
-"""A value for each path parameter; {{...}} is a variable. A new path parameter needs a value here."""
+"""A value for each path parameter; {{...}} is a variable. A new parameter needs a value here."""
 OPTIONAL_VALUES = {"images": "false", "Idempotency-Key": "one-of-your-own"}
 """Example values of optional parameters; parameters that are missing here stay empty."""
 

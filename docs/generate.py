@@ -37,7 +37,8 @@ def with_tables(page: str, tables: Mapping[str, Callable[[], str]]) -> str:
     """
     for name, table in tables.items():
         block = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page, found = block.subn(lambda match, text=table(): f"{match[1]}{text}\n{match[2]}", page)
+        text = table()
+        page, found = block.subn(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
         if found != 1:
             raise ValueError(f"expected one table {name!r} in the page, found {found}")
     return page

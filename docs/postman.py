@@ -70,7 +70,9 @@ def _url(example: Example) -> dict[str, Any]:
         "path": path.removeprefix("/").split("/"),
     }
     if example.path_values:
-        url["variable"] = [{"key": name, "value": value} for name, value in example.path_values.items()]
+        url["variable"] = [
+            {"key": name, "value": value} for name, value in example.path_values.items()
+        ]
     if query := _optional(example, "query"):
         url["query"] = query
     return url

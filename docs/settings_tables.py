@@ -41,15 +41,18 @@ class Setting(NamedTuple):
 
 
 def sections() -> Iterator[tuple[str, list[Setting]]]:
-    """Each section's title with its settings; a setting appears in the first section that has it."""
+    """Each section's title with its settings; a setting appears in the first one that has it."""
     seen: set[str] = set()
     for title, model in SECTIONS:
         new = {name: field for name, field in model.model_fields.items() if name not in seen}
         seen |= new.keys()
-        yield title, [
-            Setting(name.upper(), _plain(field.default), field.description or "")
-            for name, field in new.items()
-        ]
+        yield (
+            title,
+            [
+                Setting(name.upper(), _plain(field.default), field.description or "")
+                for name, field in new.items()
+            ],
+        )
     yield (
         "S3 client, for OUTPUTS=s3://bucket/folder",
         [Setting(name, "", description) for name, description in S3_VARIABLES],

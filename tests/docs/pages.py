@@ -15,3 +15,8 @@ PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in a language."""
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def code_spans(page: Path) -> list[str]:
+    """The `inline code` of a page."""
+    return re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))

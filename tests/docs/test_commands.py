@@ -1,4 +1,4 @@
-"""The commands of the pages, pasted into one shell in their order; the Python programs as written."""
+"""The commands of each page, pasted into one shell in their order; Python programs as written."""
 
 import json
 import os

@@ -8,7 +8,7 @@ import pytest
 from docs.examples import openapi
 from docs.settings_tables import sections
 from jobs.failures import FailureCode
-from tests.docs.pages import HTTP_API, PAGES, README, RELIABILITY, ROOT, blocks
+from tests.docs.pages import HTTP_API, PAGES, README, RELIABILITY, ROOT, blocks, code_spans
 
 CHANGELOG = ROOT / "CHANGELOG.md"
 CURRENT = tuple(page for page in PAGES if page != CHANGELOG)
@@ -18,6 +18,13 @@ FOLDERS = (
     "stable_diffusion|templates|tests|training|worker"
 )
 MAX_README_LINES = 180
+NOT_SETTINGS = {
+    *("SECRETS_DIR", "SD_ADDRESS", "SD_API_KEY", "HTTPS_PROXY", "HF_ENDPOINT", "HF_TOKEN"),
+    *("NOISY_SKEW", "Z_RLE"),  # constants of the code
+}
+
+LINK = r"\]\(((?:[^()\s]|(?:\(+[^()\s]*\)+))+)\)"
+"""The target of a Markdown link; file names of images contain parentheses."""
 
 of_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 of_each_current_page = pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
@@ -49,7 +56,7 @@ def test_the_readme_links_to_every_page() -> None:
 @of_each_page
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     prose = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
-    for link in re.findall(r"\]\(((?:[^()\s]|\([^()]*\)|\(\([^()]*\)\)|\(\(\([^()]*\)\)\))+)\)", prose):
+    for link in re.findall(LINK, prose):
         if re.match(r"https?:", link):
             continue
         file, _, anchor = link.partition("#")
@@ -81,21 +88,18 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
 @of_each_page
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    text = page.read_text()
-    shell = "\n".join(blocks(page, "sh") + blocks(page, "bash"))
-    inline = re.findall(r"`(?:[A-Z]+=\S+ )*make ([a-z]+)", text)
-    for target in [*inline, *re.findall(r"^make ([a-z]+)", shell, re.MULTILINE)]:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    commands = [*code_spans(page), *"".join(blocks(page, "sh")).splitlines()]
+    for command in commands:
+        if found := re.match(r"(?:[A-Z]+=\S+ )*make ([a-z]+)", command):
+            assert re.search(rf"^{found[1]}:", makefile, re.MULTILINE), command
 
 
 @of_each_current_page
-def test_every_setting_that_a_page_assigns_exists(page: Path) -> None:
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {setting.name for _, settings in sections() for setting in settings}
-    assigned = re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", page.read_text())
-    elsewhere = {"SECRETS_DIR", "SD_ADDRESS", "SD_API_KEY", "HTTPS_PROXY", "HF_ENDPOINT", "HF_TOKEN"}
-    code = ("SCHEMAS", "RULES", "PATH_VALUES", "INPUT_ROLES")
+    named = [re.match(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(=|$)", span) for span in code_spans(page)]
 
-    assert {name for name in assigned if name not in code} - elsewhere <= known
+    assert {found[1] for found in named if found} - NOT_SETTINGS <= known
 
 
 def test_the_http_page_names_every_endpoint() -> None:
@@ -111,6 +115,4 @@ def test_the_http_page_says_whose_fault_each_failure_code_is() -> None:
     rows = re.findall(r"^\| (`.*?) \| (400|500) \|", HTTP_API.read_text(), re.MULTILINE)
     listed = {code: status for codes, status in rows for code in re.findall(r"`(\w+)`", codes)}
 
-    assert listed == {
-        code.value: "400" if code.requests_fault else "500" for code in FailureCode
-    }
+    assert listed == {code.value: "400" if code.requests_fault else "500" for code in FailureCode}
