@@ -1,4 +1,4 @@
-"""The examples as a `.http` file for VS Code, JetBrains IDEs and Visual Studio."""
+"""The examples as a `.http` file for VS Code (extension REST Client) and JetBrains IDEs."""
 
 import re
 from collections.abc import Iterable

@@ -10,6 +10,7 @@ from docs.settings_tables import sections
 from jobs.failures import FailureCode
 from tests.docs.pages import HTTP_API, PAGES, README, RELIABILITY, ROOT, blocks, code_spans
 
+OPERATIONS = ROOT / "docs" / "operations.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 CURRENT = tuple(page for page in PAGES if page != CHANGELOG)
 """The pages that describe the service as it is; the changelog also names what is gone."""
@@ -100,6 +101,17 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     named = [re.match(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(=|$)", span) for span in code_spans(page)]
 
     assert {found[1] for found in named if found} - NOT_SETTINGS <= known
+
+
+def test_every_metric_that_a_page_names_exists() -> None:
+    sources = [ROOT / "api" / "metrics.py", *(ROOT / "worker").rglob("*.py")]
+    source = "".join(path.read_text() for path in sources)
+    named = {span for span in code_spans(OPERATIONS) if span.startswith("sd_")}
+
+    assert named
+    for name in named:
+        # the Prometheus client appends _total to counters
+        assert f'"{name.removesuffix("_total")}"' in source, name
 
 
 def test_the_http_page_names_every_endpoint() -> None:
