@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from jobs.names import SAMPLERS
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.tiny import PATH
 
 FOLDER = Path(__file__).parents[1] / "readme_examples"
@@ -78,7 +78,7 @@ def main() -> None:
     for name, prompt in ATTENTION.items():
         image_of(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
     prompt = "a red dragon on a beach"
-    compared = [(SAMPLERS[key].label, image_of(model, prompt, sampler=key)) for key in SAMPLERS]
+    compared = [(one.label, image_of(model, prompt, sampler=one.key)) for one in SAMPLERS]
     contact_sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)
 
 
