@@ -1,6 +1,6 @@
 """`make pictures`: generate the images in readme_examples/ with the shipped model.
 
-Prompts, seeds and sizes are fixed, so one commit always produces the same files.
+Prompts, seeds and sizes are fixed: one commit produces the same files on the same processor.
 """
 
 from pathlib import Path
