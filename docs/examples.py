@@ -23,7 +23,7 @@ PATH_VALUES = {
     "number": "0",
     "name": "txt2img-standard",
     "path": "swagger-ui.css",
-    "file": "work.js",
+    "file": "icon.svg",
 }
 """A value for each path parameter; {{...}} is a variable. A new parameter needs a value here."""
 OPTIONAL_VALUES = {"images": "false", "Idempotency-Key": "one-of-your-own"}
