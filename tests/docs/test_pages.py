@@ -72,7 +72,7 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     text = re.sub(r"\]\([^)]*\)", "]", page.read_text())
     for name in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text):
         assert (ROOT / name).exists(), name
-    for module in re.findall(r"python -m ([\w.]+)", text):
+    for module in re.findall(rf"python -m ((?:{FOLDERS})[\w.]*)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
 
