@@ -128,3 +128,9 @@ def test_the_http_page_says_whose_fault_each_failure_code_is() -> None:
     listed = {code: status for codes, status in rows for code in re.findall(r"`(\w+)`", codes)}
 
     assert listed == {code.value: "400" if code.requests_fault else "500" for code in FailureCode}
+
+
+def test_the_http_page_names_every_key_of_the_status() -> None:
+    keys = openapi()["components"]["schemas"]["Status"]["properties"]
+
+    assert set(keys) <= set(code_spans(HTTP_API))
