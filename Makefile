@@ -60,13 +60,13 @@ train: $(APP_STAMP) ## make the shipped models, from nothing (MINUTES=240); resu
 	$(RUN) -m training.train $(if $(MINUTES),--minutes $(MINUTES))
 	$(RUN) -m training.upscaler
 
-pictures: $(APP_STAMP) ## draw the README's pictures with the tiny model
+pictures: $(APP_STAMP) ## generate the images in readme_examples/ with the tiny model
 	@$(RUN) -m docs.pictures
 
-page: $(DEV_STAMP) ## draw the README's picture of the page (needs Chromium)
+page: $(DEV_STAMP) ## take the screenshot of the web page (needs Chromium)
 	@$(RUN) -m docs.page_picture
 
-docs: $(APP_STAMP) ## write the README's tables and .env.example from the code
+docs: $(APP_STAMP) ## write the tables of the pages, .env.example and docs/clients/ from the code
 	$(RUN) -m docs.generate
 
 lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks

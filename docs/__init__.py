@@ -1,1 +1,1 @@
-"""What is written about the service from its own code: `make docs`."""
+"""Generators of the documentation that follows from the code. `make docs` runs `docs.generate`."""

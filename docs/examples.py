@@ -1,7 +1,7 @@
-"""An example of every operation, made from the OpenAPI document; `docs.postman` and
-`docs.http_file` write them down.
+"""An example of every operation, derived from the OpenAPI document.
 
-A body is one of `templates/`, without its key: the header carries it.
+`docs.postman` and `docs.http_file` write the examples down. A body is one of `templates/` without
+its `api_key`; the key goes into a header.
 """
 
 import json
@@ -17,22 +17,22 @@ from api.settings import ApiSettings
 
 ADDRESS = "http://127.0.0.1:5001"
 VARIABLES = {"address": ADDRESS, "api_key": DUMMY_KEY, "job_id": "the-task_id-of-a-job"}
-"""What a user of the examples sets, and what it is until then."""
-IN_THE_PATH = {
+"""The variables of the examples with their initial values."""
+PATH_VALUES = {
     "job_id": "{{job_id}}",
     "number": "0",
     "name": "txt2img-standard",
     "path": "swagger-ui.css",
     "file": "generate.js",
 }
-"""What stands for a part of a path; {{...}} is a variable. A new part needs a value here."""
-BY_THEMSELVES = {"images": "false", "Idempotency-Key": "one-of-your-own"}
-"""What an optional parameter is, where one is shown; others are empty."""
+"""A value for each path parameter; {{...}} is a variable. A new parameter needs a value here."""
+OPTIONAL_VALUES = {"images": "false", "Idempotency-Key": "one-of-your-own"}
+"""Example values of optional parameters; parameters that are missing here stay empty."""
 
 
 @dataclass(frozen=True)
-class Optional:
-    """A parameter that may be left out, and is."""
+class OptionalParameter:
+    """A query parameter or header that the example leaves out."""
 
     name: str
     where: str
@@ -46,15 +46,15 @@ class Example:
 
     Attributes:
         operation: the OpenAPI `operationId`.
-        name: one for each example.
-        summary: a sentence.
+        name: unique among the examples.
+        summary: one sentence.
         method: in capitals.
-        path: as OpenAPI writes it, with {parts}.
-        parts: a value for each part.
-        optional: its optional parameters.
-        body: JSON, if it has one.
-        key: it needs a key.
-        job: its answer names a job.
+        path: as in OpenAPI, with {parameters}.
+        path_values: a value for each path parameter.
+        optional: the optional parameters.
+        body: the JSON body; None if the operation takes none.
+        key: the operation needs an API key.
+        job: the answer contains the `task_id` of a job.
     """
 
     operation: str
@@ -62,8 +62,8 @@ class Example:
     summary: str
     method: str
     path: str
-    parts: dict[str, str]
-    optional: tuple[Optional, ...]
+    path_values: dict[str, str]
+    optional: tuple[OptionalParameter, ...]
     body: dict[str, Any] | None
     key: bool
     job: bool
@@ -75,10 +75,10 @@ class Example:
 
 
 def openapi() -> dict[str, Any]:
-    """The document of a service with the defaults of all settings. Nothing is connected."""
+    """The OpenAPI document of a service with default settings. Opens no connection."""
     settings = ApiSettings(_env_file=None)  # pyright: ignore[reportCallIssue]
     log = logging.getLogger("api")
-    before, log.disabled = log.disabled, True  # it warns of the dummy key
+    before, log.disabled = log.disabled, True  # suppress the warning about the dummy key
     try:
         return document(create_app(settings), settings.limits)
     finally:
@@ -86,7 +86,7 @@ def openapi() -> dict[str, Any]:
 
 
 def examples(described: dict[str, Any]) -> Iterator[Example]:
-    """One for each operation of an OpenAPI document, and one for each template it has."""
+    """One example per operation of an OpenAPI document, or one per template of its body."""
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             yield from _examples(path, method, operation)
@@ -95,23 +95,23 @@ def examples(described: dict[str, Any]) -> Iterator[Example]:
 def _examples(path: str, method: str, operation: dict[str, Any]) -> Iterator[Example]:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     bodies: dict[str, Any] = content.get("examples") or {"": None}
-    for which, example in bodies.items():
+    for template, example in bodies.items():
         yield Example(
             operation=operation["operationId"],
-            name=f"{method.upper()} {path}" + (f" ({which})" if which else ""),
+            name=f"{method.upper()} {path}" + (f" ({template})" if template else ""),
             summary=operation["summary"],
             method=method.upper(),
             path=path,
-            parts={
-                parameter["name"]: IN_THE_PATH[parameter["name"]]
+            path_values={
+                parameter["name"]: PATH_VALUES[parameter["name"]]
                 for parameter in operation["parameters"]
                 if parameter["in"] == "path"
             },
             optional=tuple(
-                Optional(
+                OptionalParameter(
                     parameter["name"],
                     parameter["in"],
-                    BY_THEMSELVES.get(parameter["name"], ""),
+                    OPTIONAL_VALUES.get(parameter["name"], ""),
                     parameter["description"],
                 )
                 for parameter in operation["parameters"]

@@ -1,6 +1,7 @@
-"""`make page`: the README's picture of the page, taken in Chromium of a real service.
+"""`make page`: the screenshot of the web page in docs/clients.md.
 
-The picture that is drawn is the same each time; what the machine took for it is not.
+Starts a real service and drives its page in Chromium. The generated images are the same each time;
+the displayed durations are not.
 """
 
 import os
@@ -24,12 +25,13 @@ from launcher.valkey import free_port
 
 FILE = Path(__file__).parents[1] / "readme_examples" / "page.png"
 PROMPTS = ("a white house at night", "a yellow duck on grass", "a red dragon on a beach")
-PATIENCE = 240
+TIMEOUT = 240
+"""Seconds, for the service to become ready and for each step in the page."""
 
 
 @contextmanager
 def service() -> Iterator[str]:
-    """The URL of a service as `make up` starts it, with a folder of its own."""
+    """The URL of a service started like `make up`, with a temporary data folder."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -45,10 +47,10 @@ def service() -> Iterator[str]:
             process.wait(60)
 
 
-def photograph(browser: Browser, url: str) -> bytes:
-    """The page with a finished picture, as PNG."""
+def screenshot(browser: Browser, url: str) -> bytes:
+    """The page with a finished image, as PNG."""
     page = browser.new_page(viewport={"width": 1280, "height": 960}, color_scheme="light")
-    page.set_default_timeout(PATIENCE * 1000)
+    page.set_default_timeout(TIMEOUT * 1000)
     page.add_init_script(
         f"if (location.protocol === 'http:') sessionStorage.setItem('api-key', '{DUMMY_KEY}')"
     )
@@ -70,18 +72,18 @@ def photograph(browser: Browser, url: str) -> bytes:
 
 
 def main() -> None:
-    """Take it."""
+    """Write the screenshot."""
     with service() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium")
         )
-        taken = Image.open(BytesIO(photograph(browser, url))).convert("RGB")
+        taken = Image.open(BytesIO(screenshot(browser, url))).convert("RGB")
         browser.close()
     taken.save(FILE, optimize=True)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).is_success:
@@ -89,7 +91,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.5)
-    raise SystemExit("the service did not get ready: `make up` says why")
+    raise SystemExit("the service is not ready in time; `make up` shows its logs")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`make pictures`: draws the README's pictures with the shipped model.
+"""`make pictures`: generate the images in readme_examples/ with the shipped model.
 
-The same commit gives the same files: prompts, seeds and sizes stand here.
+Prompts, seeds and sizes are fixed: one commit produces the same files on the same processor.
 """
 
 from pathlib import Path
@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from jobs.names import SAMPLERS
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.tiny import PATH
 
 FOLDER = Path(__file__).parents[1] / "readme_examples"
@@ -32,7 +32,7 @@ GALLERY = (
     "a big purple triangle on a yellow background",
     "an orange ring on a black background",
 )
-# The reference's examples, and the names that it gives their pictures.
+# The reference's file names, each with the prompt of its image.
 ATTENTION = {
     "a-red-scaley-dragon-playing-a-guitar-on-a-beach": (
         "a red scaley dragon playing a guitar on a beach"
@@ -50,36 +50,39 @@ ATTENTION = {
 ATTENTION_SEED = 42
 
 
-def draw(model: Model, prompt: str, **options: object) -> Image.Image:
-    """One picture of 256 pixels, 25 steps."""
+def image_of(model: Model, prompt: str, **options: object) -> Image.Image:
+    """One image of 256 × 256 pixels, 25 steps."""
     recipe = Recipe(prompt=prompt, width=SIDE, height=SIDE, steps=25, **options)  # type: ignore[arg-type]
     return next(iter(generate(model, recipe))).image
 
 
-def sheet(pictures: list[tuple[str, Image.Image]], columns: int) -> Image.Image:
-    """The pictures in rows, each with its words below."""
-    rows = -(-len(pictures) // columns)
-    paper = Image.new("RGB", (columns * SIDE, rows * (SIDE + CAPTION)), "white")
-    pen = ImageDraw.Draw(paper)
-    for index, (words, picture) in enumerate(pictures):
+def contact_sheet(captioned: list[tuple[str, Image.Image]], columns: int) -> Image.Image:
+    """The images in rows, each above its caption."""
+    rows = -(-len(captioned) // columns)
+    sheet = Image.new("RGB", (columns * SIDE, rows * (SIDE + CAPTION)), "white")
+    canvas = ImageDraw.Draw(sheet)
+    for index, (caption, image) in enumerate(captioned):
         x, y = index % columns * SIDE, index // columns * (SIDE + CAPTION)
-        paper.paste(picture, (x, y))
-        pen.text((x + 4, y + SIDE + 2), words[:42], fill="black")
-    return paper
+        sheet.paste(image, (x, y))
+        canvas.text((x + 4, y + SIDE + 2), caption[:42], fill="black")
+    return sheet
 
 
 def main() -> None:
-    """Draw them all."""
+    """Write all files."""
     FOLDER.mkdir(exist_ok=True)
-    torch.set_num_threads(1)  # sums are added in another order by more: the files would differ
+    torch.set_num_threads(1)  # the order of summation, and so the files, depend on the threads
     model = load_model(PATH, name="tiny")
-    gallery = [(prompt, draw(model, prompt, seed=42)) for prompt in GALLERY]
-    sheet(gallery, columns=4).save(FOLDER / "gallery.png", optimize=True)
+    gallery = [(prompt, image_of(model, prompt, seed=42)) for prompt in GALLERY]
+    contact_sheet(gallery, columns=4).save(FOLDER / "gallery.png", optimize=True)
     for name, prompt in ATTENTION.items():
-        draw(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
+        image_of(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
     prompt = "a red dragon on a beach"
-    compared = [(SAMPLERS[key].row.label, draw(model, prompt, sampler=key)) for key in SAMPLERS]
-    sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)
+    compared = [
+        (sampler.row.label, image_of(model, prompt, sampler=key))
+        for key, sampler in SAMPLERS.items()
+    ]
+    contact_sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,32 @@
-"""What is written from the code is what the code says."""
+"""The generated files are what the code would generate."""
 
-from docs.generate import ENV_EXAMPLE, README, readme, requests, settings
+import pytest
+
+from docs.generate import generated, with_tables
 from docs.pictures import ATTENTION, FOLDER
+from tests.docs.pages import PARAMETERS
 
 
-def test_the_tables_of_the_readme_are_up_to_date() -> None:
-    assert readme(README.read_text()) == README.read_text(), "run `make docs`"
+def test_the_generated_files_are_up_to_date() -> None:
+    outdated = [path.name for path, text in generated().items() if path.read_text() != text]
+
+    assert outdated == [], "run `make docs`"
 
 
-def test_the_list_of_settings_is_up_to_date() -> None:
-    assert ENV_EXAMPLE.read_text() == settings(), "run `make docs`"
+def test_a_page_without_the_markers_of_a_table_is_an_error() -> None:
+    with pytest.raises(ValueError, match="one table 'samplers' in the page, found 0"):
+        with_tables("no markers", {"samplers": str})
 
 
-def test_the_requests_for_postman_and_for_editors_are_up_to_date() -> None:
-    for path, text in requests().items():
-        assert path.read_text() == text, "run `make docs`"
+def test_a_table_replaces_what_was_between_its_markers() -> None:
+    page = "before\n<!-- t -->\nold\n<!-- /t -->\nafter\n"
+
+    assert with_tables(page, {"t": lambda: "new"}) == page.replace("old", "new")
 
 
-def test_the_readme_shows_each_prompt_beside_the_picture_drawn_from_it() -> None:
-    text = README.read_text()
+def test_the_attention_examples_show_each_prompt_beside_its_image() -> None:
+    text = PARAMETERS.read_text()
     for name, prompt in ATTENTION.items():
-        assert f"](readme_examples/{name}.png)" in text
+        assert f"](../readme_examples/{name}.png)" in text
         assert f"`{prompt}`" in text
         assert (FOLDER / f"{name}.png").is_file(), "run `make pictures`"

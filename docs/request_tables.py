@@ -1,0 +1,62 @@
+"""The parameters, the samplers and an example request, as docs/parameters.md shows them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.faults import expected_of
+from jobs.names import SAMPLERS
+from jobs.schemas import SCHEMAS, Request
+
+EXAMPLE = Path(__file__).parents[1] / "templates" / "txt2img-optimized.json"
+# Where the JSON schema alone would mislead a reader.
+DEFAULTS = {
+    "type": "`optimized`; if no worker serves it, the served type",
+    "prompt": "required",
+    "from-file": "`false`",
+}
+CHOICES = {
+    "type": "one of: standard, optimized",
+    "sampler": "a key or label of [the samplers](#samplers)",
+}
+
+
+def parameters() -> str:
+    """The parameters of both endpoints and both types as a Markdown table."""
+    text = _properties(SCHEMAS["txt2img"]["standard"])
+    image = _properties(SCHEMAS["img2img"]["standard"])
+    optimized = _properties(SCHEMAS["img2img"]["optimized"])
+    rows = ["| parameter | accepts | default | meaning |", "|---|---|---|---|"]
+    for name, schema in image.items():
+        only = "" if name in text else "img2img: "
+        only += "" if name in optimized else "type standard only: "
+        default = DEFAULTS.get(name) or _default(schema)
+        if name in text and _default(text[name]) != _default(schema):
+            default = f"{_default(text[name])}; img2img {default}"
+        accepts = CHOICES.get(name) or expected_of(schema).replace("|", "\\|")
+        rows.append(f"| `{name}` | {accepts} | {default} | {only}{schema['description']} |")
+    return "\n".join(rows)
+
+
+def samplers() -> str:
+    """The samplers and their keys as a Markdown table."""
+    rows = ["| sampler | keys |", "|---|---|"]
+    for sampler in SAMPLERS:
+        keys = ", ".join(f"`{key}`" for key in (sampler.key, *sampler.aliases))
+        rows.append(f"| {sampler.label} | {keys} |")
+    return "\n".join(rows)
+
+
+def example_request() -> str:
+    """The text-to-image template as a Markdown code block."""
+    return f"```json\n{EXAMPLE.read_text().strip()}\n```"
+
+
+def _properties(schema: type[Request]) -> dict[str, dict[str, Any]]:
+    return schema.model_json_schema(by_alias=True)["properties"]
+
+
+def _default(schema: dict[str, Any]) -> str:
+    if schema.get("default") is None:
+        return "required" if "default" not in schema else "none"
+    return f"`{json.dumps(schema['default'])}`"
