@@ -78,10 +78,7 @@ def main() -> None:
     for name, prompt in ATTENTION.items():
         image_of(model, prompt, seed=ATTENTION_SEED).save(FOLDER / f"{name}.png", optimize=True)
     prompt = "a red dragon on a beach"
-    compared = [
-        (sampler.row.label, image_of(model, prompt, sampler=key))
-        for key, sampler in SAMPLERS.items()
-    ]
+    compared = [(one.label, image_of(model, prompt, sampler=one.key)) for one in SAMPLERS]
     contact_sheet(compared, columns=6).save(FOLDER / "sampler-comparison.jpg", quality=90)
 
 
