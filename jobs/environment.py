@@ -71,7 +71,7 @@ def _deprecated(
         if new.lower() in kind.model_fields
         for name in (old, new)
     }
-    given = create_model("Given", __base__=_AsWritten, **fields)(_secrets_dir=secrets).model_dump()
+    given = create_model("Given", __base__=_AsWritten, **fields)(_secrets_dir=secrets).model_dump()  # pyright: ignore[reportCallIssue]
     values: dict[str, tuple[str, Any]] = {}
     warnings: dict[str, str] = {}
     for old, new in RENAMED.items():

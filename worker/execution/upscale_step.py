@@ -58,7 +58,8 @@ class UpscaleStep:
         image, width, height = inputs["init"], self.request.W, self.request.H
         share = min(1.0, image.width / width, image.height / height)
         size = max(1, round(share * width)), max(1, round(share * height))
-        return inputs | {"init": self._double(ImageOps.fit(image, size, Image.Resampling.LANCZOS))}
+        doubled = self._double(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
+        return {**inputs, "init": doubled}
 
     def after(self, image: Image.Image) -> Image.Image:
         """A generated image, doubled if `post_upscale` was requested."""

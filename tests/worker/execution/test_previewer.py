@@ -113,8 +113,8 @@ def test_no_pending_preview_keeps_a_model_in_memory(bench: Bench) -> None:
     models: list[weakref.ref[Any]] = []
 
     class RecordingEngine(SmallEngine):
-        def load(self, wanted: Any, on_progress: Any) -> Any:
-            model = super().load(wanted, on_progress)
+        def load(self, key: Any, on_progress: Any) -> Any:
+            model = super().load(key, on_progress)
             models.append(weakref.ref(model))
             return model
 

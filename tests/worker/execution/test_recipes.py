@@ -23,9 +23,9 @@ def request(kind: JobKind = "txt2img", **body: Any) -> Request:
     return parsed.settled(model="tiny", seed=parsed.seed or 0)
 
 
-def recipe_for(request: Request, **inputs: Image.Image) -> Recipe:
+def recipe_for(request: Request, init: Image.Image | None = None) -> Recipe:
     (prompt_job,) = prompt_jobs_of(request, [request.prompt])
-    return recipe_of(prompt_job, inputs)
+    return recipe_of(prompt_job, {"init": init} if init else {})
 
 
 def stored(size: tuple[int, int]) -> bytes:
