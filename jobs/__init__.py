@@ -1,3 +1,3 @@
-"""What a job is: the only vocabulary the API and the workers share. No Flask, no torch."""
+"""The jobs: all that the API and the workers share. No Flask, no torch."""
 
 __version__ = "0.1.0"

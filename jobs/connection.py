@@ -14,8 +14,8 @@ from jobs.errors import RecordsUnavailable
 def connect(url: str, *, timeout: float = 2.0) -> Redis:
     """A client that answers or fails within about `timeout` seconds, text in and out.
 
-    Takes Celery's spelling of a socket (`redis+socket:///path`) as well as redis-py's
-    (`unix:///path`). Nothing is sent before the first command.
+    The URL of a socket may be Celery's (`redis+socket:///path`) or redis-py's (`unix:///path`).
+    Nothing is sent before the first command.
     """
     return Redis.from_url(
         url.replace("redis+socket://", "unix://", 1),
@@ -23,15 +23,15 @@ def connect(url: str, *, timeout: float = 2.0) -> Redis:
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         health_check_interval=25,
-        # once more, at once: a connection that a restarted server has closed is found only by use.
-        # A server that does not answer in time is not asked twice.
+        # One retry at once: only use shows that a restarted server has closed the connection.
+        # There is none after a timeout.
         retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     )
 
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Turn whatever the client raises into `RecordsUnavailable`."""
+    """Raise `RecordsUnavailable` for any error of the client."""
     try:
         yield
     except RedisError as error:

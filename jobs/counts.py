@@ -1,4 +1,4 @@
-"""How many jobs wait, run and have ended: what a monitor asks of the records."""
+"""How many jobs wait, run and have ended, for monitoring."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -18,8 +18,8 @@ class Counts:
     Attributes:
         waiting: by type.
         running: claimed and not yet ended.
-        ended: by final state, since the records began. The step that ends a job counts it, so a
-            job is counted once, whoever ended it and however often it was begun.
+        ended: by final state, of all time. The script that ends a job counts it, so a job is
+            counted once, however many attempts it took.
     """
 
     waiting: dict[JobType, int]

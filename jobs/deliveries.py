@@ -67,7 +67,7 @@ class Delivery:
 
 
 class Deliveries:
-    """The messages. Every method raises RecordsUnavailable when Redis does not answer.
+    """The messages to deliver. Every method raises RecordsUnavailable when Redis does not answer.
 
     Args:
         redis: the Redis of the records.

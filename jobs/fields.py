@@ -1,4 +1,4 @@
-"""The types of the request's fields: what each accepts, beyond what its bounds say."""
+"""The types of the request's fields, with their validators and JSON schemas."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
-# Surrogates cannot be encoded, NUL ends a C string; neither is text anybody typed.
+# Surrogates cannot be encoded, and NUL ends a C string.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _URL = re.compile(r"^https?://[!-~]+$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -27,7 +27,7 @@ def _printable(text: str) -> str:
 
 
 def _folder(path: str) -> str:
-    """A relative folder of plain segments: no way up, no absolute path, no URL."""
+    """A relative folder of plain names: no `..`, no absolute path, no URL."""
     if not path:
         return path
     _printable(path)
@@ -38,7 +38,7 @@ def _folder(path: str) -> str:
         raise PydanticCustomError("too_long", "has too many or too long folder names")
     if ".." in segments:
         raise PydanticCustomError("outside_output_root", "leaves the output folder")
-    # A leading dot would hide the folder, and is how unfinished files are told from pictures.
+    # A leading dot would hide the folder, and marks the folder of unfinished files.
     if not all(_SEGMENT.fullmatch(segment) and segment[0] != "." for segment in segments):
         raise PydanticCustomError("not_a_name", "has characters a folder name may not have")
     return "/".join(segments)
@@ -105,7 +105,7 @@ def _config(value: Any) -> Any:
     return value
 
 
-# What the validators above say in code, as far as a JSON schema can say it.
+# The validators above, as far as a JSON schema can express them.
 _TEXT_PATTERN = r"^[^\x00]*$"
 _FOLDER_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _FOLDER_PATTERN = rf"^({_FOLDER_NAME}(/{_FOLDER_NAME}){{0,{_MAX_SEGMENTS - 1}}}/?)?$"

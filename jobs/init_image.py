@@ -1,4 +1,4 @@
-"""From the base64 text of a request to an upright RGB picture, safely."""
+"""Decoding of init images from hostile input: base64 text to an upright RGB PNG."""
 
 import binascii
 import io
@@ -9,10 +9,10 @@ import pybase64
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic_core import PydanticCustomError
 
-# The formats people send. Pillow's rare ones are where its past vulnerabilities were.
+# The common formats only: Pillow's past vulnerabilities were mostly in its rare ones.
 FORMATS = ("PNG", "JPEG", "WEBP")
-# Where Pillow looks in a PNG for which way is up: before its pixels or behind them.
-_TURNED = (
+# The PNG chunks in which Pillow looks for the EXIF orientation, before or after the pixels.
+_ORIENTATION_CHUNKS = (
     b"eXIf",
     *(
         kind + name
@@ -24,11 +24,11 @@ _DATA_URL = re.compile(r"\Adata:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
 
 def read_init_image(text: str, max_pixels: int) -> bytes:
-    """Decode a base64 picture (a `data:` prefix is accepted) and give it back as an RGB PNG.
+    """Decode a base64 picture (a `data:` prefix is accepted) and return it as an RGB PNG.
 
-    The size is read from the header and checked before any pixel is decoded. Of an animation the
-    first frame is taken, EXIF orientation is applied, transparency lies on white. A PNG that is
-    like that already comes back as it is, held against its checksums and not decoded.
+    The size is read from the header and checked before any pixel is decoded. The result is the
+    first frame of an animation, turned by its EXIF orientation, with white behind transparent
+    pixels. A PNG that needs none of this is returned unchanged; only its checksums are verified.
 
     Raises:
         PydanticCustomError: codes not_base64, not_an_image, image_damaged, too_many_pixels.
@@ -51,7 +51,7 @@ def read_init_image(text: str, max_pixels: int) -> bytes:
         raise _too_many_pixels(max_pixels)
     try:
         if _is_plain(image, data):
-            image.verify()  # by its checksums: to decode it takes twenty times as long
+            image.verify()  # its checksums; decoding takes twenty times as long
             return data
         upright = _rgb(ImageOps.exif_transpose(image))
         out = io.BytesIO()
@@ -62,21 +62,21 @@ def read_init_image(text: str, max_pixels: int) -> bytes:
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
-    """Whether an opened picture is an RGB PNG of one frame, with no word of how it is turned."""
+    """Whether an opened picture is an RGB PNG of one frame without an orientation."""
     return (
         image.format == "PNG"
         and image.mode == "RGB"
         and not image.has_transparency_data
         and not getattr(image, "is_animated", False)
-        and not _may_be_turned(data)
+        and not _may_have_orientation(data)
     )
 
 
-def _may_be_turned(png: bytes) -> bool:
-    """Whether a PNG has a chunk that may say which way is up."""
+def _may_have_orientation(png: bytes) -> bool:
+    """Whether a PNG has a chunk that may contain an orientation."""
     at = len(b"\x89PNG\r\n\x1a\n")
     while at < len(png):
-        if png.startswith(_TURNED, at + 4):
+        if png.startswith(_ORIENTATION_CHUNKS, at + 4):
             return True
         at += int.from_bytes(png[at : at + 4]) + 12
     return False

@@ -1,7 +1,7 @@
 """The pictures that a job starts from, by role. A new role is a row here and a field of a schema.
 
-A role's picture comes as base64 in a field of the body, is checked when the request is read, lies
-in the store while the job lives and is deleted when it ends.
+The picture of a role is base64 in a field of the body. It is checked when the request is read, kept
+in the store until the job ends, and then deleted.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ InputRole = Literal["init"]
 
 @dataclass(frozen=True)
 class InputField:
-    """Where a role's picture comes from.
+    """The field of a role's picture.
 
     Attributes:
-        field: the request's field.
-        read: from its base64 text, and the largest number of pixels, to the PNG that is stored.
+        field: its name.
+        read: takes its base64 text and the largest number of pixels, and returns the PNG to store.
             Raises PydanticCustomError.
     """
 

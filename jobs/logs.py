@@ -1,7 +1,7 @@
-"""Logs: one line an event, structured, with the job's id all the way through.
+"""Structured logs, one line per event, each with the id of its job.
 
-What belongs to a job is bound once, with `structlog.contextvars.bound_contextvars(job=...)`, and
-stands in every line of its thread. Prompts are told at debug only, keys never.
+`structlog.contextvars.bound_contextvars(job=...)` binds the id once for all lines of a thread.
+Prompts are logged at debug only, API keys never.
 """
 
 import logging
@@ -17,18 +17,18 @@ log = structlog.get_logger(__name__)
 
 LogFormat = Literal["text", "json"]
 
-# Celery tells each message twice; the worker's own events say it once, with the job's id.
-_CHATTY = ("celery.app.trace", "celery.worker.strategy", "kombu", "celery.redirected")
-# What libraries say at DEBUG is not ours to vouch for: botocore's tells how requests are signed.
-_WORDY = ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "PIL")
+# Celery logs each message twice; the worker's own events log it once, with the job's id.
+_WARNINGS_ONLY = ("celery.app.trace", "celery.worker.strategy", "kombu", "celery.redirected")
+# Debug logs of libraries may contain secrets: botocore logs how requests are signed.
+_NO_DEBUG = ("botocore", "aiobotocore", "s3fs", "fsspec", "urllib3", "asyncio", "PIL")
 
 
 def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> None:
-    """Send structlog's events and everybody else's log records to stderr, in one form.
+    """Write structlog's events and the log records of libraries to stderr, in one format.
 
     Args:
         level: DEBUG, INFO, WARNING or ERROR.
-        log_format: `text` is `key=value` for people, `json` an object a line for machines.
+        log_format: `text` is `key=value`; `json` is one object a line.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -65,25 +65,25 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _CHATTY:
+    for name in _WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in _WORDY:
+    for name in _NO_DEBUG:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
     logging.captureWarnings(True)
-    sys.excepthook = _log_the_end
-    threading.excepthook = _log_the_end_of_a_thread
+    sys.excepthook = _log_process_failure
+    threading.excepthook = _log_thread_failure
 
 
-def _log_the_end(
+def _log_process_failure(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """What nobody caught is one line, too."""
+    """Log an uncaught exception in the same format."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return
     log.critical("the process failed", exc_info=(kind, error, traceback))
 
 
-def _log_the_end_of_a_thread(ended: threading.ExceptHookArgs) -> None:
+def _log_thread_failure(ended: threading.ExceptHookArgs) -> None:
     name = ended.thread.name if ended.thread else ""
     log.error("a thread failed", thread=name, exc_info=ended.exc_value)

@@ -32,7 +32,7 @@ DEFAULT_MODEL = "default"
 
 
 def queue_of(job_type: JobType) -> str:
-    """The Celery queue that wakes the workers of a type: it bears the type's own name."""
+    """The Celery queue of a type, which has the type's name."""
     return job_type
 
 
@@ -74,8 +74,7 @@ _WEIGHT_SUFFIXES = (".safetensors", ".ckpt")
 def model_named(spelling: str) -> str:
     """The canonical name of a model: README and file spellings, with or without a weight suffix.
 
-    A name that is no spelling of a known model stays as it is (less its suffix): it may be a file
-    the owner of the models folder put there.
+    Any other name is returned without its suffix: it may be a custom model in the models folder.
     """
     stem = spelling.strip()
     for suffix in _WEIGHT_SUFFIXES:

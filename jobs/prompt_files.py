@@ -1,4 +1,4 @@
-"""Prompt files: what `from-file` names. One prompt a line, in a folder its owner fills."""
+"""Prompt files, which `from-file` names: one prompt a line, in a folder of the operator."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -33,7 +33,7 @@ class PromptFiles:
         return tuple(
             path.name
             for path in sorted(root.iterdir())
-            # a link may lead to another file of the folder, not out of it
+            # links inside the folder are allowed, links out of it are not
             if not path.name.startswith(".")
             and path.is_file()
             and path.resolve().is_relative_to(root)

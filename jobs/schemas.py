@@ -1,7 +1,7 @@
-"""The request's schemas: every parameter of the README, its bounds, its default and its meaning.
+"""The request's schemas: each parameter of the README with its bounds, default and meaning.
 
-The attribute names are the README's own. What both kinds share comes first, then what one kind has
-alone, then what one type has alone; the four schemas at the end are put together from these.
+The attribute names are the README's own. The parameters of both kinds come first, then those of one
+kind, then those of one type; the four schemas at the end combine them.
 """
 
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -32,17 +32,17 @@ from jobs.fields import (
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
 
-TYPE_MEANS = "which way of running a model, and so which queue"
+TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
 PROMPT_FILE_NAMED: dict[str, JsonValue] = {
     "required": ["from-file"],
     "properties": {"from-file": {"type": "string", "minLength": 1}},
 }
-"""A request needs a prompt or this, as JSON schema; `jobs.rules` says it in code."""
+"""A request needs a prompt or this, as JSON schema; `jobs.rules` checks it."""
 
 
 class GenerationRequest(BaseModel, frozen=True):
-    """What every request has, of either kind and of either type."""
+    """The parameters of both kinds and both types."""
 
     model_config = ConfigDict(
         strict=True,
@@ -53,12 +53,14 @@ class GenerationRequest(BaseModel, frozen=True):
     kind: ClassVar[JobKind]
 
     type: Annotated[JobType, Field(description=TYPE_MEANS)]
-    prompt: Annotated[Text, Field(description="what to draw: (emphasis), [less], blend:0.5")] = ""
-    negative_prompt: Annotated[Text, Field(description="what to keep out of the picture")] = ""
+    prompt: Annotated[
+        Text, Field(description="what to generate: (emphasis), [less], blend:0.5")
+    ] = ""
+    negative_prompt: Annotated[Text, Field(description="what to avoid in the picture")] = ""
     outdir: Annotated[Folder, Field(description="folder below the output root")] = (
         "outputs/txt2img-samples"
     )
-    skip_grid: Annotated[bool, Field(description="false: also one picture of all pictures")] = True
+    skip_grid: Annotated[bool, Field(description="false: also a grid of all pictures")] = True
     skip_save: Annotated[bool, Field(description="do not keep the single pictures")] = False
     return_base64: Annotated[
         bool, Field(description="answer with base64 and facts instead of one image's bytes")
@@ -95,36 +97,37 @@ class GenerationRequest(BaseModel, frozen=True):
         Checkpoint, Field(description="model: a name, `default`, or an object of names")
     ] = "default"
     seed: Annotated[
-        Seed, Field(description="seed of the first picture; null or false draws one")
+        Seed, Field(description="seed of the first picture; null or false: a random one")
     ] = 42
     unet_bs: Annotated[
         Batch,
         Field(
-            description="latents the network sees at once; guidance makes two of a picture, "
-            "which a small model sees together"
+            description="latents in one evaluation of the network; guidance makes two of each "
+            "picture, which a small model evaluates together"
         ),
     ] = 1
-    turbo: Annotated[bool, Field(description="of the type optimized: faster, for more memory")] = (
-        True
-    )
+    turbo: Annotated[bool, Field(description="type optimized: faster, with more memory")] = True
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
-    precision: Annotated[Precision, Field(description="full, or mixed where it helps")] = "autocast"
+    precision: Annotated[Precision, Field(description="full, or mixed where it is faster")] = (
+        "autocast"
+    )
     deterministic: Annotated[
-        bool, Field(description="the same to the bit each time: shares no evaluation with others")
+        bool,
+        Field(description="the same to the bit each time: shares no evaluation with other jobs"),
     ] = False
     priority: Annotated[
         int,
-        Field(ge=0, le=9, description="9 is drawn first, among the jobs of the same key"),
+        Field(ge=0, le=9, description="9 is first among the jobs of the same key"),
         WHOLE,
     ] = 0
     webhook: Annotated[
-        Webhook | None, Field(repr=False, description="URL that is told how the job goes")
+        Webhook | None, Field(repr=False, description="URL that receives messages about the job")
     ] = None
 
     @property
     def image_count(self) -> int:
-        """How many pictures the request asks for."""
+        """How many pictures the request asks for, with one prompt."""
         return self.n_iter * self.n_samples
 
     @property
@@ -136,11 +139,11 @@ class GenerationRequest(BaseModel, frozen=True):
         return {role: data for role, data in found.items() if data is not None}
 
     def settled(self, *, model: str, seed: int) -> Self:
-        """The same request with its model chosen and its seed drawn."""
+        """The same request with the model that was chosen and the seed that was picked."""
         return self.model_copy(update={"ckpt": model, "seed": seed})
 
     def stored(self) -> dict[str, Any]:
-        """The form kept in the record: the README's names, without pixels and addresses."""
+        """The form in the record: the README's names, without pictures and webhook."""
         return self.model_dump(mode="json", by_alias=True, exclude={*INPUT_FIELDS, "webhook"})
 
 
@@ -155,8 +158,8 @@ class TextToImage(GenerationRequest, frozen=True):
 class ImageToImage(GenerationRequest, frozen=True):
     """POST /img2img. Omitted fields take the value of the README's second example.
 
-    `init_img` is base64 in a body; here it is the decoded picture as an RGB PNG, or nothing when
-    the request was read back from a record (the picture itself then lies in the store).
+    `init_img` is base64 in a body; here it is the decoded picture as an RGB PNG, or empty if the
+    request was read back from a record (the picture is in the store).
     """
 
     kind: ClassVar[JobKind] = "img2img"
@@ -165,7 +168,7 @@ class ImageToImage(GenerationRequest, frozen=True):
         InitImage, Field(repr=False, description="base64 of a PNG, JPEG or WebP picture")
     ]
     denoising_strength: Annotated[
-        Strength, Field(description="how much of the picture is drawn anew")
+        Strength, Field(description="how much of the picture is generated anew")
     ] = 0.5
     noise_multiplier: Annotated[
         float, Field(ge=0, le=10, description="scales the noise added to the picture")
@@ -179,7 +182,7 @@ class ImageToImage(GenerationRequest, frozen=True):
 
 
 class Standard(BaseModel, frozen=True):
-    """The type that keeps a model whole on its device."""
+    """The type that keeps the whole model on its device."""
 
     type: Annotated[Literal["standard"], Field(description=TYPE_MEANS)]
     plms: Annotated[bool, Field(description="the plms sampler instead of ddim")] = False
@@ -187,7 +190,7 @@ class Standard(BaseModel, frozen=True):
 
 
 class Optimized(BaseModel, frozen=True):
-    """The type that plans for little memory, and the one of a body that names none."""
+    """The type that needs little memory, and the default."""
 
     type: Annotated[Literal["optimized"], Field(description=TYPE_MEANS)] = "optimized"
 
@@ -216,5 +219,5 @@ SCHEMAS: dict[JobKind, dict[JobType, type[Request]]] = {
 
 
 def fields_of(schema: type[Request]) -> dict[str, str]:
-    """The names by which a body may name the fields of a schema, with each field's attribute."""
+    """The names of a schema's fields in a body, each with the name of its attribute."""
     return {info.alias or name: name for name, info in schema.model_fields.items()}

@@ -78,8 +78,8 @@ class Result(_Fact):
     """The result of a successful job.
 
     Attributes:
-        images: the pictures in order; empty when only a grid was asked for.
-        grid: all pictures in one, when it was asked for and there was more than one.
+        images: the pictures in order; empty if only a grid was requested.
+        grid: all pictures in one, if it was requested and there is more than one.
         saved: False with `skip_save`: the pictures are transient.
         format: `png` or `jpg`.
         model, model_hash: the model's name and the first 10 hex digits of its SHA-256.

@@ -1,7 +1,7 @@
-"""Which URLs a webhook may be: none that would reach into the network this service stands in.
+"""Which webhook URLs are allowed: none that leads into the private network of this service.
 
-A name is resolved once, every address it has is checked, and the message goes to what was checked:
-a name that points elsewhere a moment later changes nothing.
+A name is resolved once, all of its addresses are checked, and the message is sent to a checked
+address, so that a name which resolves to another address later (DNS rebinding) changes nothing.
 """
 
 import socket
@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from jobs.errors import WebhookRefused
 
 _PORTS = {"https": 443, "http": 80}
-# IPv6 addresses that carry an IPv4 address in their last 32 bits, which is where they lead (NAT64).
+# IPv6 addresses with an IPv4 address in their last 32 bits, to which they are routed (NAT64).
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 _TRANSLATED_LOCALLY = IPv6Network("64:ff9b:1::/48")
 
@@ -24,10 +24,10 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookRules:
-    """What is let through.
+    """Which URLs are allowed.
 
     Attributes:
-        on: whether there are webhooks at all: without a secret nothing could be signed.
+        on: whether webhooks are enabled; they need a secret that signs them.
         allow_private: also addresses that are not public.
         allow_http: also http.
         resolve_seconds: how long a name may take to be resolved.
@@ -55,7 +55,7 @@ class WebhookRules:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet, whatever form it comes in."""
+    """Whether an address is public, also if it is an IPv4 address embedded in an IPv6 one."""
     if isinstance(address, IPv6Address):
         if inner := address.ipv4_mapped or address.sixtofour:
             return is_public(inner)
@@ -80,7 +80,7 @@ def _read(url: str) -> tuple[SplitResult, str, int]:
 
 
 def _resolved(host: str, port: int, seconds: float) -> list[Address]:
-    """The addresses of a host. Resolving cannot be interrupted: a thread is left to it."""
+    """The addresses of a host. Resolving cannot be interrupted, so a thread does it."""
     found: Future[Iterable[str]] = Future()
 
     def resolve() -> None:

@@ -1,4 +1,4 @@
-"""The signature of a webhook message, as Standard Webhooks 1.0 has it (standardwebhooks.com)."""
+"""The signature of webhook messages by Standard Webhooks 1.0 (standardwebhooks.com)."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ def secret_bytes(secret: str) -> bytes:
     """The key in a secret of the form `whsec_` and base64.
 
     Raises:
-        ValueError: it is not of that form, or not of 24 to 64 bytes. The secret is not told.
+        ValueError: it is not of that form, or not of 24 to 64 bytes. The message omits it.
     """
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -27,10 +27,10 @@ def secret_bytes(secret: str) -> bytes:
 def signed_headers(
     secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
 ) -> dict[str, str]:
-    """The headers that let a receiver check who sent a message, and when.
+    """The headers that let a receiver verify the sender and the time of a message.
 
     Args:
-        secrets: one signature is made with each, so that one can be replaced by another.
+        secrets: each makes a signature, so that secrets can be rotated.
         message_id: the same at every attempt.
         timestamp: of this attempt, in seconds since the epoch.
         body: exactly as it is sent.

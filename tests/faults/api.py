@@ -1,4 +1,4 @@
-"""The API of a faults test, and a client that writes down what it was told."""
+"""The API of a faults test, and a client that records its answers."""
 
 import random
 import time

@@ -33,7 +33,7 @@ from tests.worker.conftest import bench_on, png
 from tests.worker.processes import WorkerHandle, started
 
 UNSYNCED_SECONDS = 2.0
-"""Redis may defer a write so long behind a slow disk: what it was told then, it may forget."""
+"""For so long Redis may defer a write behind a slow disk, and lose it when it is killed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Storm:
         self._weather = weather
         self._folder = folder
         self._dice = random.Random(weather.seed)
-        self._told: dict[str, float] = {}  # when each job was answered 202
+        self._accepted: dict[str, float] = {}  # when each job was answered 202
         self._ended: dict[str, JobStatus] = {}  # as each was first seen ended
         self._redis_killed: list[float] = []
         self._workers: list[WorkerHandle] = []
@@ -135,9 +135,9 @@ class Storm:
         with client_of(api) as client:
             for _ in range(weather.jobs):
                 job = self._accepted(client, dice)
-                self._told[job] = time.monotonic()
+                self._accepted[job] = time.monotonic()
                 time.sleep(pause)
-        self.outcome.submitted = len(self._told)
+        self.outcome.submitted = len(self._accepted)
 
     def _accepted(self, client: httpx.Client, dice: random.Random) -> str:
         body: dict[str, Any] = BODY | {
@@ -158,7 +158,7 @@ class Storm:
     def _watch(self) -> None:
         """Note what has ended, and whether an end has changed since it was first seen."""
         with suppress(RecordsUnavailable):
-            for job in list(self._told):
+            for job in list(self._accepted):
                 with suppress(NoSuchJob):
                     status = self._bench.status(job)
                     if not status.state.final:
@@ -177,7 +177,7 @@ class Storm:
         deadline = time.monotonic() + self._weather.drain
         while time.monotonic() < deadline:
             self._watch()
-            if self._ended.keys() >= self._told.keys() - self._forgotten():
+            if self._ended.keys() >= self._accepted.keys() - self._forgotten():
                 return
             time.sleep(0.5)
 
@@ -188,15 +188,15 @@ class Storm:
             time.sleep(0.5)
 
     def _forgotten(self) -> set[str]:
-        """Jobs that Redis may have forgotten, and has: told in the second before its death."""
+        """Jobs that Redis has lost, and may lose: accepted in the seconds before it was killed."""
         return {
             job
-            for job, told in self._told.items()
-            if any(0 <= killed - told < UNSYNCED_SECONDS for killed in self._redis_killed)
-            and not self._stands(job)
+            for job, accepted in self._accepted.items()
+            if any(0 <= killed - accepted < UNSYNCED_SECONDS for killed in self._redis_killed)
+            and not self._has_record(job)
         }
 
-    def _stands(self, job: str) -> bool:
+    def _has_record(self, job: str) -> bool:
         with suppress(NoSuchJob):
             return bool(self._bench.status(job))
         return False
@@ -205,8 +205,8 @@ class Storm:
         out, forgotten = self.outcome, self._forgotten()
         wanted: set[str] = set()
         ends: Counter[str] = Counter()
-        for job in self._told.keys() - forgotten:
-            if not self._stands(job):
+        for job in self._accepted.keys() - forgotten:
+            if not self._has_record(job):
                 out.lost += 1
                 continue
             status = self._bench.status(job)
@@ -217,7 +217,7 @@ class Storm:
         out.by_state = dict(sorted(ends.items()))
         counts = count_jobs(self._bench.redis)
         out.leases = counts.running
-        out.doubled = abs(sum(counts.ended.values()) - (len(self._told) - len(forgotten)))
+        out.doubled = abs(sum(counts.ended.values()) - (len(self._accepted) - len(forgotten)))
         self._wait_for_tidiness(wanted)
         stored = set(self._bench.files())
         out.orphan_files = len(stored - wanted)

@@ -1,6 +1,6 @@
 """A worker vanishes: how soon its job is another's, with the settings that a user has.
 
-What a killed, a frozen and a leaving worker leave behind is told in tests/worker/test_process.py.
+tests/worker/test_process.py has what killed, frozen and stopped workers leave behind.
 """
 
 import time

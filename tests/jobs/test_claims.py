@@ -24,7 +24,7 @@ def test_jobs_are_claimed_first_come_first_served(claims: Claims, open_job: Open
     assert claims.claim("standard", "worker") is None
 
 
-def test_a_claim_tells_what_the_job_needs(
+def test_a_claim_has_all_that_the_job_needs(
     claims: Claims, records: JobRecords, open_job: Open
 ) -> None:
     job_id = open_job("a blue duck")
@@ -119,7 +119,7 @@ def test_a_cancelled_job_whose_worker_vanished_is_cancelled(
     assert records.get(job_id).state is JobState.CANCELLED
 
 
-def test_a_job_handed_back_keeps_its_place_and_its_attempts(
+def test_a_job_handed_back_keeps_its_position_and_its_attempts(
     claims: Claims, records: JobRecords, open_job: Open
 ) -> None:
     job_id, later = open_job(), open_job()
@@ -176,7 +176,7 @@ def test_progress_never_goes_back_whatever_is_reported(
     assert records.get(job_id).fraction == 0.6
 
 
-def test_jobs_that_wait_too_long_are_told_to_one_worker_a_period(
+def test_jobs_that_wait_too_long_are_reported_to_one_worker_a_period(
     claims: Claims, open_job: Open, redis: Redis
 ) -> None:
     assert claims.overdue("standard", seconds=60) == 0

@@ -1,4 +1,4 @@
-"""Webhook messages: written down with what they tell of, signed, and not lost."""
+"""Webhook messages: written with the change that they report, signed, and not lost."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def events(deliveries: Deliveries) -> list[str]:
     return [json.loads(delivery.body)["type"] for delivery in due(deliveries)]
 
 
-def test_a_job_tells_of_its_start_and_its_end(
+def test_a_job_sends_messages_at_its_start_and_its_end(
     submit: Callable[[], str],
     claims: Claims,
     records: JobRecords,
@@ -72,7 +72,7 @@ def test_a_job_tells_of_its_start_and_its_end(
     assert events(deliveries) == ["job.cancelled"]
 
 
-def test_a_job_that_is_started_again_tells_of_it_once(
+def test_a_job_that_is_started_again_sends_one_message(
     submit: Callable[[], str], claims: Claims, deliveries: Deliveries, redis: Redis
 ) -> None:
     job_id = submit()
@@ -83,7 +83,7 @@ def test_a_job_that_is_started_again_tells_of_it_once(
     assert events(deliveries) == ["job.started", "job.failed"]
 
 
-def test_a_job_without_a_webhook_tells_nobody(
+def test_a_job_without_a_webhook_sends_no_message(
     open_job: Callable[..., str], claims: Claims, deliveries: Deliveries, result: Result
 ) -> None:
     open_job()

@@ -87,7 +87,7 @@ def aged(redis: Redis, job_id: str, seconds: float) -> None:
             redis.zincrby(kept, -seconds, job_id)
 
 
-def test_a_record_that_has_expired_is_gone_not_unknown(
+def test_a_record_that_has_expired_is_not_unknown(
     draw: Draw, records: JobRecords, redis: Redis
 ) -> None:
     job_id = draw()
@@ -172,7 +172,7 @@ def test_what_a_job_leaves_behind_is_known_whoever_dies(
 ) -> None:
     job_id = draw()
     assert files(outputs) == [f"cats/{job_id}_0.png", f"inputs/{job_id}.init.png"]
-    assert file_cleanup.clean_all() == 1  # whoever finished it died before it could
+    assert file_cleanup.clean_all() == 1  # the process that finished it died before it could
     assert files(outputs) == [f"cats/{job_id}_0.png"]
     assert file_cleanup.clean_all() == 0
 
@@ -193,7 +193,7 @@ def test_pictures_published_before_a_cancellation_are_deleted(
     assert files(outputs) == []
 
 
-def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
+def test_pictures_published_too_late_are_deleted_unless_the_job_has_them(
     records: JobRecords,
     claims: Claims,
     store: PictureStore,
@@ -208,7 +208,7 @@ def test_pictures_published_too_late_are_disowned_unless_the_job_has_them(
     claims.reap()
     names = published(claims, store, late)
     file_cleanup.delete_unpublished(late.job_id, names)
-    assert files(outputs) == list(names)  # it waits: whoever draws it writes the same
+    assert files(outputs) == list(names)  # it waits: the next attempt writes the same files
     claim = claimed(claims)
     published(claims, store, claim)
     claims.finish(claim, result)
@@ -231,7 +231,7 @@ def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
     waiting = submitted(records)
     store.put_input(waiting, "init", b"needed")
     store.put_input(new_job_id(), "init", b"its API died before the record was written")
-    store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record was gone")
+    store.put(f".parts/{new_job_id()}.1.0", b"its worker was frozen until its record had expired")
     assert file_cleanup.delete_orphans(grace=60) == 0
     assert len(files(outputs)) == 3
     seen = cast(list[str], redis.zrange(keys.ORPHANS, 0, -1))

@@ -1,4 +1,4 @@
-"""Who is next: turns between submitters, priorities within one, and the place that is told."""
+"""The fair queue: turns between submitters, priorities within one, and queue positions."""
 
 import itertools
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_two_keys_take_turns_however_they_send(send: Send, claims: Claims) -> No
     assert drawn == [True, False] * 5
 
 
-def test_who_has_paused_has_saved_up_no_turns(send: Send, claims: Claims) -> None:
+def test_a_pause_saves_up_no_turns(send: Send, claims: Claims) -> None:
     for _ in range(20):
         send("anna")
     order(claims, 10)
@@ -92,7 +92,7 @@ def test_in_the_same_turn_the_higher_priority_is_first(send: Send, claims: Claim
     assert order(claims, 2) == [urgent, modest]
 
 
-def test_who_cancels_is_not_set_back(send: Send, claims: Claims, records: JobRecords) -> None:
+def test_cancelled_jobs_cost_no_turns(send: Send, claims: Claims, records: JobRecords) -> None:
     for job_id in [send("anna") for _ in range(50)]:
         records.cancel(job_id)
     other = [send("bert") for _ in range(5)]
@@ -126,7 +126,7 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @settings(max_examples=40)
-def test_the_place_told_is_the_place_taken(
+def test_the_queue_position_is_the_order_in_which_jobs_are_taken(
     steps: list[tuple[str, str, int, int]], connected: Redis
 ) -> None:
     connected.flushdb()
@@ -149,9 +149,9 @@ def test_the_place_told_is_the_place_taken(
                 jobs.append(claim.job_id)
         elif step == "cancel" and jobs:
             records.cancel(jobs.pop(number % len(jobs)))
-    places = {job_id: records.queue_position(job_id) for job_id in jobs}
-    assert order(claims, len(jobs)) == sorted(jobs, key=lambda job_id: places[job_id] or 0)
-    assert sorted(place or 0 for place in places.values()) == list(range(1, len(jobs) + 1))
+    positions = {job_id: records.queue_position(job_id) for job_id in jobs}
+    assert order(claims, len(jobs)) == sorted(jobs, key=lambda job_id: positions[job_id] or 0)
+    assert sorted(position or 0 for position in positions.values()) == list(range(1, len(jobs) + 1))
     assert connected.keys("*queue*") == []
     assert connected.keys("*active*") == []
 

@@ -41,7 +41,7 @@ def test_a_data_url_is_accepted() -> None:
     assert read(text).size == (8, 8)
 
 
-def test_transparency_lies_on_white() -> None:
+def test_white_is_behind_transparency() -> None:
     half = Image.new("RGBA", (1, 1), (0, 0, 0, 0))
     assert read(encoded(half)).getpixel((0, 0)) == (255, 255, 255)
 

@@ -1,7 +1,7 @@
 """A storm of random steps on the records of a few jobs, held against what must never happen.
 
 The steps are the real ones on a real Valkey; only the clock is the test's, which every step reads
-in the one place where it would have read Redis' own.
+where it would have read Redis' own.
 """
 
 import json
@@ -78,7 +78,7 @@ class Life(RuleBasedStateMachine):
         self.published: dict[str, str] = {}
         self.final: dict[str, JobState] = {}
         self.fractions: dict[str, float] = {}
-        self.ends_told: dict[str, int] = {}
+        self.end_messages: dict[str, int] = {}
         self.deleted: set[str] = set()
 
     @rule(seconds=st.sampled_from([0.001, 1, LEASE - 0.001, LEASE, LEASE + 0.001]))
@@ -131,7 +131,7 @@ class Life(RuleBasedStateMachine):
             if step == "hand_back":
                 self.started[claim.job_id] -= 1
             else:
-                self.ends_told[claim.job_id] = self.ends_told.get(claim.job_id, 0) + 1
+                self.end_messages[claim.job_id] = self.end_messages.get(claim.job_id, 0) + 1
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -190,7 +190,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_and_nothing_goes_back(self) -> None:
-        places = []
+        positions = []
         for job_id in self.jobs:
             if job_id in self.deleted:
                 continue
@@ -202,35 +202,35 @@ class Life(RuleBasedStateMachine):
             if status.state.final:
                 self.final[job_id] = status.state
                 self.leases.pop(job_id, None)
-            assert self.ends_told.get(job_id, 0) <= 1
+            assert self.end_messages.get(job_id, 0) <= 1
             assert (status.queue_position is not None) == (status.state is JobState.PENDING)
             assert (job_id in self.leases) == (status.state in RUNNING)
             if status.queue_position is not None:
-                places.append(status.queue_position)
+                positions.append(status.queue_position)
             assert status.state in RUNNING or not self.redis.exists(keys.preview(job_id))
             assert self.records.snapshots({job_id: 0})[job_id].status == status
-        assert sorted(places) == list(range(1, len(places) + 1))
+        assert sorted(positions) == list(range(1, len(positions) + 1))
         self.every_file_of_an_ended_job_is_accounted_for()
-        self.every_end_is_told_once()
-        # a job waits, or is somebody's, or has ended: nothing in between, nothing twice
+        self.every_end_has_one_message()
+        # a job waits, or is leased, or has ended: nothing in between, nothing twice
         waiting = self.redis.zrange(keys.queue("standard"), 0, -1)
         leased = self.redis.zrange(keys.LEASES, 0, -1)
         assert sorted([*waiting, *leased, *self.final]) == sorted(self.jobs)
 
     def every_file_of_an_ended_job_is_accounted_for(self) -> None:
-        remains = self.redis.hgetall(keys.DELETIONS)
+        deletions = self.redis.hgetall(keys.DELETIONS)
         kept = self.redis.hgetall(keys.PICTURE_NAMES)
-        assert remains.keys() == self.final.keys()
+        assert deletions.keys() == self.final.keys()
         for job_id, name in self.published.items():
             stays = self.final.get(job_id) is JobState.SUCCESS and job_id not in self.deleted
             assert kept.get(job_id) == (json.dumps([name]) if stays else None)
             if job_id in self.final and not stays:
-                assert json.loads(remains[job_id]) == [name]
+                assert json.loads(deletions[job_id]) == [name]
         assert int(self.redis.get(keys.PICTURE_BYTES_TOTAL) or 0) == len(kept)
 
-    def every_end_is_told_once(self) -> None:
-        told = cast(list[str], self.redis.zrange(keys.DELIVERIES, 0, -1))
-        ends = [name.split(".")[0] for name in told if not name.endswith(".started")]
+    def every_end_has_one_message(self) -> None:
+        messages = cast(list[str], self.redis.zrange(keys.DELIVERIES, 0, -1))
+        ends = [name.split(".")[0] for name in messages if not name.endswith(".started")]
         assert sorted(ends) == sorted(self.final)
 
     def teardown(self) -> None:

@@ -42,7 +42,7 @@ def test_what_is_not_installed_is_refused_with_what_is(ckpt: str | dict[str, str
     assert fault.expected == "one of: default, sd15, tiny"
 
 
-def test_before_any_worker_has_told_a_name_is_let_through_but_no_path() -> None:
+def test_before_any_worker_has_announced_itself_a_name_is_accepted_but_no_path() -> None:
     assert choose("dreamy", []).name == "dreamy"
     with pytest.raises(InvalidRequest):
         choose("../dreamy", [])

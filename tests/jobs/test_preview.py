@@ -39,7 +39,7 @@ def test_the_latest_preview_is_seen_with_the_status_by_whoever_has_not_seen_it(
     assert (again.previews, again.preview, again.status) == (2, None, seen.status)
 
 
-def test_many_jobs_are_watched_at_once_and_those_that_are_gone_are_left_out(
+def test_snapshots_of_many_jobs_omit_those_without_a_record(
     claims: Claims, records: JobRecords, claim: Claim, open_job: Open, redis: Redis
 ) -> None:
     claims.preview(claim, BLURRED)

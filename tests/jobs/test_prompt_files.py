@@ -1,4 +1,4 @@
-"""Prompts from a file: one a line, from a folder nobody can leave by a request."""
+"""Prompts from a file: one a line, in a folder that no request can leave."""
 
 from pathlib import Path
 

@@ -38,7 +38,7 @@ def test_an_id_is_given_out_once(records: JobRecords, open_job: Open) -> None:
         records.open(again)
 
 
-def test_the_place_is_right_while_others_start_and_cancel(
+def test_the_queue_position_is_right_while_others_start_and_cancel(
     records: JobRecords, claims: Claims, open_job: Open
 ) -> None:
     first, second, third, fourth = (open_job() for _ in range(4))
@@ -66,7 +66,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_claimed(
     assert claims.claim("standard", "worker") is None
 
 
-def test_a_running_job_is_asked_to_stop(
+def test_a_running_job_is_requested_to_stop(
     records: JobRecords, claims: Claims, open_job: Open
 ) -> None:
     job_id = open_job()
@@ -119,7 +119,7 @@ def test_a_finished_record_expires_and_a_waiting_one_does_not(
     assert redis.ttl(f"{keys.JOB}{waiting}") == -1
 
 
-def test_a_redis_that_is_not_there_is_told_in_its_own_word() -> None:
+def test_an_unreachable_redis_has_an_error_of_its_own() -> None:
     records = JobRecords(connect("redis://127.0.0.1:1/0"), result_ttl_seconds=1)
     with pytest.raises(RecordsUnavailable):
         records.get(new_job_id())

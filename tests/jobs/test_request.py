@@ -206,25 +206,25 @@ def test_a_prompt_that_cannot_be_read_is_refused_where_it_is_wrong(
     assert "emphasis" in fault.expected
 
 
-def test_all_faults_are_told_at_once_those_between_fields_too() -> None:
+def test_all_faults_are_reported_at_once_those_between_fields_too() -> None:
     body = {"prompt": "a", "scale": "x", "W": 1024, "plms": True, "skip_save": True, "what": 1}
     assert {fault.field for fault in faults(body)} == {"scale", "W", "plms", "skip_save", "what"}
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "place"),
+    ("field", "value", "owner"),
     [("plms", False, "standard"), ("laion400m", True, "standard"), ("upscale", True, "img2img")],
 )
 def test_a_field_of_another_schema_is_refused_with_where_it_belongs(
-    field: str, value: object, place: str
+    field: str, value: object, owner: str
 ) -> None:
     (fault,) = faults({"prompt": "a", "type": "optimized", field: value})
     assert (fault.field, fault.code) == (field, "not_for_this_type")
-    assert place in fault.problem
-    assert place in fault.expected
+    assert owner in fault.problem
+    assert owner in fault.expected
 
 
-def test_a_body_of_no_known_type_is_told_of_its_other_faults_too() -> None:
+def test_the_other_faults_of_a_body_of_no_known_type_are_reported_too() -> None:
     found = faults({"prompt": "a", "type": "gpu", "plms": True, "W": 63})
     assert {(fault.field, fault.code) for fault in found} == {
         ("type", "enum"),
@@ -259,7 +259,7 @@ def test_a_misspelt_field_is_answered_with_the_nearest_name() -> None:
     assert (missing.field, missing.code) == ("prompt", "missing")
 
 
-def test_of_ten_thousand_unknown_fields_twenty_are_told() -> None:
+def test_of_ten_thousand_unknown_fields_twenty_are_reported() -> None:
     assert len(faults({"prompt": "a", **{f"x{n}": 1 for n in range(10_000)}})) == 20
 
 
@@ -384,7 +384,7 @@ def test_a_valid_body_is_accepted_and_reads_back(body: dict[str, Any]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([*IMAGE_EXAMPLE, "plms", "nonsense"]), ANYTHING)
-def test_whatever_stands_in_a_field_is_accepted_or_named(field: str, value: object) -> None:
+def test_any_value_of_a_field_is_accepted_or_named(field: str, value: object) -> None:
     body = {**IMAGE_EXAMPLE, field: value}
     try:
         parse_request("img2img", body)
@@ -396,9 +396,9 @@ def test_whatever_stands_in_a_field_is_accepted_or_named(field: str, value: obje
 def test_a_choice_that_is_nearly_right_is_answered_with_the_right_one() -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_request("txt2img", {"prompt": "a", "sampler": "k_eulr", "format": "jpgg"})
-    told = {fault.field: fault.expected for fault in refused.value.faults}
-    assert told["sampler"].startswith("did you mean k_euler? one of: ddim, ")
-    assert told["format"] == "did you mean jpg? one of: png, jpg"
+    expected = {fault.field: fault.expected for fault in refused.value.faults}
+    assert expected["sampler"].startswith("did you mean k_euler? one of: ddim, ")
+    assert expected["format"] == "did you mean jpg? one of: png, jpg"
 
 
 def test_a_folder_that_cannot_be_is_answered_with_one_that_can() -> None:

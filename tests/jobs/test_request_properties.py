@@ -113,8 +113,8 @@ def cheap(body: Body) -> Body:
 
 @settings(max_examples=200)
 @given(valid_requests())
-def test_a_valid_body_is_taken_unless_it_costs_too_much(asked: tuple[JobKind, Body]) -> None:
-    kind, body = asked
+def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Body]) -> None:
+    kind, body = sent
     limits = Limits()
     steps = body.get("ddim_steps", 20 if kind == "txt2img" else 50)
     images = body.get("n_iter", 1 if kind == "txt2img" else 2) * body.get("n_samples", 1)
@@ -136,9 +136,9 @@ def test_a_valid_body_is_taken_unless_it_costs_too_much(asked: tuple[JobKind, Bo
 @settings(max_examples=400)
 @given(valid_requests(), st.data())
 def test_of_a_body_with_one_wrong_field_that_field_and_no_other_is_named(
-    asked: tuple[JobKind, Body], data: st.DataObject
+    sent: tuple[JobKind, Body], data: st.DataObject
 ) -> None:
-    kind, body = asked[0], cheap(asked[1])
+    kind, body = sent[0], cheap(sent[1])
     fields = sorted(WRONG.keys() & {*OF_EVERY_REQUEST, *OF_A_KIND[kind], *REQUIRED[kind], *body})
     field = data.draw(st.sampled_from([*fields, "type", "config"]))
     body |= {field: data.draw(WRONG[field])}

@@ -116,13 +116,13 @@ def test_an_init_image_is_kept_until_it_is_deleted(store: PictureStore, files: F
         store.read_input("job", "init")
 
 
-def test_a_place_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
+def test_an_unwritable_store_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("a file, no folder")
     with pytest.raises(StoreError):
         PictureStore(str(tmp_path / "outputs")).put("a.png", b"picture")
 
 
-def test_pictures_can_live_in_any_fsspec_place() -> None:
+def test_pictures_can_be_stored_in_any_fsspec_file_system() -> None:
     store = PictureStore("memory://pictures")
     with store.staging("job", "cats", token=1) as staging:
         name = staging.put(0, b"picture", "png")
@@ -130,7 +130,7 @@ def test_pictures_can_live_in_any_fsspec_place() -> None:
     assert store.read(name) == b"picture"
 
 
-def test_an_unknown_kind_of_place_is_told_as_such() -> None:
+def test_an_unknown_file_system_is_reported_as_such() -> None:
     with pytest.raises(StoreError):
         PictureStore("nowhere://pictures")
 
@@ -140,21 +140,21 @@ def test_a_probe_passes_and_leaves_nothing(store: PictureStore, files: Files) ->
     assert files() == []
 
 
-def test_a_stopped_s3_is_told_as_such_and_its_address_is_not(s3: S3) -> None:
+def test_a_stopped_s3_is_reported_without_its_address(s3: S3) -> None:
     with S3Server() as other:
         store = PictureStore(other.bucket("gone").url)
         store.probe()
-    with pytest.raises(StoreError) as told:
+    with pytest.raises(StoreError) as caught:
         store.probe()
-    assert not isinstance(told.value, NoSuchPicture)
-    assert str(other.port) not in str(told.value)
+    assert not isinstance(caught.value, NoSuchPicture)
+    assert str(other.port) not in str(caught.value)
 
 
 def test_a_bucket_that_is_missing_is_no_missing_picture(s3: S3) -> None:
     store = PictureStore(f"s3://nowhere-{s3.bucket}/outputs")
-    with pytest.raises(StoreError) as told:
+    with pytest.raises(StoreError) as caught:
         store.put("a.png", b"picture")
-    assert not isinstance(told.value, NoSuchPicture)
+    assert not isinstance(caught.value, NoSuchPicture)
 
 
 def test_another_process_sees_at_once_what_was_stored_and_deleted(url: str) -> None:

@@ -22,7 +22,7 @@ Submit = Callable[..., str]
 
 @pytest.fixture
 def submit(redis: Redis) -> Submit:
-    """Submits a job for somebody, where two may wait of each and three in all."""
+    """Submits a job; two may wait of each submitter and three in total."""
     capped = JobRecords(redis, result_ttl_seconds=600, caps=WaitingCaps(per_submitter=2, total=3))
 
     def submit(submitter: str = "anna", job_type: JobType = "standard") -> str:
@@ -71,9 +71,7 @@ def test_a_job_that_no_longer_waits_makes_room(
         submit()
 
 
-def test_a_job_that_waits_again_takes_its_room_again(
-    submit: Submit, claims: Claims, redis: Redis
-) -> None:
+def test_a_job_that_waits_again_counts_again(submit: Submit, claims: Claims, redis: Redis) -> None:
     submit()
     handed_back = claims.claim("standard", "worker")
     assert handed_back

@@ -1,4 +1,4 @@
-"""Where a webhook may lead: nowhere inside the network that the service stands in."""
+"""Which webhook URLs are allowed: none that leads into the private network of the service."""
 
 import socket
 from ipaddress import ip_address
@@ -22,7 +22,7 @@ STRICT = WebhookRules(on=True)
         "2001:0:7f00:1::1",
     ],
 )  # fmt: skip
-def test_an_address_that_is_not_public_is_told_in_every_form(address: str) -> None:
+def test_an_address_that_is_not_public_is_refused_in_every_form(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
@@ -44,7 +44,7 @@ def test_a_public_address_is_let_through(address: str) -> None:
         "https://no-such-host.invalid/", "https://a..b/", "//8.8.8.8/", "8.8.8.8",
     ],
 )  # fmt: skip
-def test_what_leads_astray_is_refused(url: str) -> None:
+def test_a_misleading_url_is_refused(url: str) -> None:
     with pytest.raises(WebhookRefused):
         STRICT.check(url)
 
