@@ -1,63 +1,48 @@
-"""HTTP in and out: JSON to jobs, jobs to pictures. No torch in here."""
+"""The HTTP API: requests to jobs, jobs to pictures. It imports no torch."""
 
 import logging
+from collections.abc import Sequence
 
 from flask import Flask
 
 from api.auth import KeyRing
-from api.desk import Desk
-from api.handlers import register_handlers
-from api.rate import SubmitRate
-from api.routes.cancel import cancel_routes
-from api.routes.capabilities import capability_routes
+from api.backends import Backends
+from api.dialect import Dialect, Services
+from api.dialects import DIALECTS
+from api.dialects.native.error_json import error_response
+from api.http_errors import register_error_handlers
+from api.job_service import JobService
 from api.routes.docs import add_docs
-from api.routes.events import event_routes
-from api.routes.generate import generate_routes
 from api.routes.health import health_routes
-from api.routes.images import image_routes
-from api.routes.models import model_routes
 from api.routes.pages import page_routes
-from api.routes.recent import recent_routes
-from api.routes.status import status_routes
-from api.routes.templates import template_routes
 from api.routes.workers import worker_routes
-from api.settings import NO_LIMIT, ApiSettings
-from api.watcher import Watcher
+from api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
 
-WATCHER = "watcher"
-"""Where the app keeps its watcher, for the server that stops it."""
+JOB_SERVICE = "job_service"
+"""The JobService's name in `app.extensions`, for the server that closes it."""
 
 
-def create_app(settings: ApiSettings) -> Flask:
-    """The WSGI application that the settings describe. Nothing is connected before it is used."""
+def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) -> Flask:
+    """The WSGI application that the settings describe. It connects to nothing before it is used."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue]
-    register_handlers(app)
+    register_error_handlers(app, error_response)
 
-    desk = Desk.of(settings)
     keys = KeyRing(settings.keys, settings.all_admin_keys)
     if keys.has_dummy:
         log.warning(
-            "THE DUMMY API KEY OF THE README IS ACTIVE: whoever reaches this API may use it. "
-            "Set API_KEYS or API_KEYS_FILE to keys of your own."
+            "THE DUMMY API KEY OF THE README IS ACTIVE: everybody who can reach this API may use "
+            "it. Set API_KEYS or API_KEYS_FILE to your own keys."
         )
-    rate = None
-    if settings.rate_limit != NO_LIMIT:
-        rate = SubmitRate(desk.redis, settings.rate_limit)
+    backends = Backends.from_settings(settings)
+    jobs = app.extensions[JOB_SERVICE] = JobService(backends, settings)
+    services = Services(jobs=jobs, keys=keys, settings=settings)
     app.register_blueprint(page_routes())
-    app.register_blueprint(generate_routes(desk, keys, rate, settings))
-    app.register_blueprint(status_routes(desk))
-    watcher = app.extensions[WATCHER] = Watcher(desk.records)
-    app.register_blueprint(event_routes(desk, watcher, settings.event_streams))
-    app.register_blueprint(cancel_routes(desk, keys, settings))
-    app.register_blueprint(image_routes(desk))
-    app.register_blueprint(recent_routes(desk, keys, settings))
-    app.register_blueprint(template_routes())
-    app.register_blueprint(capability_routes(desk))
-    app.register_blueprint(model_routes(desk))
-    app.register_blueprint(health_routes(desk))
-    app.register_blueprint(worker_routes(desk))
+    for dialect in dialects:
+        app.register_blueprint(dialect(services))
+    app.register_blueprint(health_routes(backends, jobs.default_model))
+    app.register_blueprint(worker_routes(backends))
     add_docs(app, settings.limits)
     return app

@@ -1,11 +1,10 @@
-"""Who may start a job: the API's keys, and where a request may carry one."""
+"""The API's keys: who may submit a job, and who may cancel it."""
 
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flask import Request
 
@@ -13,18 +12,18 @@ from api.errors import Unauthorized
 from jobs.record import ANY_SUBMITTER
 
 DUMMY_KEY = "lksalsdfjliadfds"
-"""The key that the README prints. Anybody knows it."""
+"""The key that the README prints. It is public."""
 
 
 class KeyRing:
-    """The keys that are let in, kept as hashes only.
+    """The known keys, kept as hashes only.
 
-    Hashes of equal length are compared, all of them every time, so the time of an answer tells
-    nothing about a key.
+    Every comparison is with hashes of equal length, and with all of them, so that the time of an
+    answer reveals nothing about a key.
 
     Args:
-        keys: those that are let in.
-        admin_keys: those that are let in and may cancel everybody's jobs.
+        keys: may submit jobs, and cancel their own.
+        admin_keys: may cancel all jobs as well.
     """
 
     def __init__(self, keys: Iterable[str], admin_keys: Iterable[str] = ()) -> None:
@@ -33,38 +32,51 @@ class KeyRing:
         if not self._hashes:
             raise ValueError("at least one API key is needed")
 
-    def admits(self, key: object) -> bool:
-        """Whether `key`, as it came out of a header or a JSON body, is one of ours."""
+    def authenticate(self, candidates: Iterable[object]) -> "Caller":
+        """The caller that sent these values as keys; the first known one names the submitter.
+
+        Raises:
+            Unauthorized: none of them is a known key.
+        """
+        known = [key for key in candidates if self.knows(key)]
+        if not known:
+            raise Unauthorized("Unauthorized")
+        submitter = hashlib.sha256(f"submitter:{known[0]}".encode()).hexdigest()[:16]
+        admin = any([self.is_admin(key) for key in known])
+        return Caller(submitter, ANY_SUBMITTER if admin else submitter)
+
+    def knows(self, key: object) -> bool:
+        """Whether `key`, as a header or a JSON body had it, is a known one."""
         return _among(self._hashes, key)
 
     def is_admin(self, key: object) -> bool:
-        """Whether `key` may cancel everybody's jobs."""
+        """Whether `key` may cancel all jobs."""
         return _among(self._admins, key)
 
     @property
     def has_dummy(self) -> bool:
-        """Whether the README's key opens this API."""
-        return self.admits(DUMMY_KEY)
+        """Whether the README's key is a known one."""
+        return self.knows(DUMMY_KEY)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request.
+    """The sender of a request.
 
     Attributes:
-        submitter: a short digest of the key that was let in.
-        may_cancel: whose jobs it may cancel: its own, or everybody's.
+        submitter: a short digest of its key.
+        may_cancel: the submitter whose jobs it may cancel: itself, or ANY_SUBMITTER.
     """
 
     submitter: str
     may_cancel: str
 
 
-def keys_in(path: Path) -> tuple[str, ...]:
-    """The keys of a file: one a line; empty lines and lines that begin with # do not count.
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The keys of a file, one a line; empty lines and lines that begin with # are skipped.
 
     Raises:
-        ValueError: it cannot be read, or holds no key. Nothing of what it holds is told.
+        ValueError: it cannot be read, or holds no key. The message repeats none of its content.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -78,43 +90,24 @@ def keys_in(path: Path) -> tuple[str, ...]:
     return keys
 
 
-def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> Caller:
-    """Let the request in if a header or its body carries a known key.
-
-    Takes `api_key` out of `body`: the key goes no further. What cannot be a key stays, to be told
-    with the other faults of the body, if a header has let the request in.
-
-    Raises:
-        Unauthorized.
-    """
-    carried: list[object] = [*_headers(request)]
-    if isinstance(body.get("api_key"), str):
-        carried.append(body.pop("api_key"))
-    admitted = [key for key in carried if keys.admits(key)]
-    if not admitted:
-        raise Unauthorized("Unauthorized")
-    submitter = hashlib.sha256(f"submitter:{admitted[0]}".encode()).hexdigest()[:16]
-    admin = any([keys.is_admin(key) for key in admitted])
-    return Caller(submitter, ANY_SUBMITTER if admin else submitter)
-
-
-def _headers(request: Request) -> Iterator[str]:
-    yield _text(request.headers.get("X-API-Key", ""))
+def header_keys(request: Request) -> Iterator[str]:
+    """What a request carries in X-API-Key and as a Bearer token."""
+    yield _decoded(request.headers.get("X-API-Key", ""))
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        yield _text(token.strip())
+        yield _decoded(token.strip())
 
 
-def _text(header: str) -> str:
-    """A header's value as its sender wrote it: WSGI hands UTF-8 over as if it were Latin-1."""
+def _decoded(header: str) -> str:
+    """A header's value as UTF-8: WSGI decodes headers as Latin-1."""
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _among(hashes: Iterable[bytes], key: object) -> bool:
     if not isinstance(key, str):
         return False
-    asked = _hash(key)
-    return any([hmac.compare_digest(asked, known) for known in hashes])
+    candidate = _hash(key)
+    return any([hmac.compare_digest(candidate, known) for known in hashes])
 
 
 def _hash(key: str) -> bytes:

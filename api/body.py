@@ -1,8 +1,8 @@
-"""A request's body as one JSON object, read strictly.
+"""A request's body as one JSON object, parsed strictly.
 
-Flask's own reading takes NaN, keeps the last of two equal keys, cuts a chunked body at the limit
-and parses what is left of it, and dies of deep nesting. Here each of these is an error with a
-name.
+Flask accepts NaN, keeps the last of two equal keys, truncates a chunked body at the limit and
+parses the rest, and fails on deep nesting with a RecursionError. Here each of these raises an
+ApiError.
 """
 
 import json
@@ -20,10 +20,10 @@ from api.errors import BodyTooLarge, BodyTooSlow, NotJson, UnreadableBody
 JsonObject = dict[str, Any]
 
 MAX_DEPTH = 8
-"""Levels of objects and lists; the templates need two."""
-DRAINED = 4
-"""How many times the limit is read of a body that is too large, and thrown away."""
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Levels of nested objects and lists; the templates need two."""
+DRAINED_LIMITS = 4
+"""Of a body that is too large, this many times the limit is read and discarded."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_object(request: Request, limit: int) -> JsonObject:
@@ -32,8 +32,8 @@ def read_object(request: Request, limit: int) -> JsonObject:
     Raises NotJson, BodyTooLarge, BodyTooSlow or UnreadableBody.
     """
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        said = request.mimetype or "nothing"
-        raise NotJson(f"the body must be JSON: send Content-Type: application/json, not {said}")
+        sent = request.mimetype or "nothing"
+        raise NotJson(f"the body must be JSON: send Content-Type: application/json, not {sent}")
     return parse_object(_read_all(request, limit))
 
 
@@ -48,8 +48,8 @@ def parse_object(body: bytes) -> JsonObject:
             text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
         )
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise UnreadableBody(f"the body is not valid JSON: {error.msg} at {place}") from error
+        position = f"line {error.lineno}, column {error.colno}"
+        raise UnreadableBody(f"the body is not valid JSON: {error.msg} at {position}") from error
     except RecursionError as error:
         raise UnreadableBody(_too_deep()) from error
     except ValueError as error:  # an integer of thousands of digits
@@ -61,13 +61,13 @@ def parse_object(body: bytes) -> JsonObject:
 
 
 def _read_all(request: Request, limit: int) -> bytes:
-    """All of the body, its length announced or chunked."""
+    """The whole body, with a Content-Length or chunked."""
     try:
         return _read_up_to(request, limit)
     except (ClientDisconnected, OSError) as error:
-        raise BodyTooSlow("the body did not come whole in time") from error
-    except ParseException as error:  # chunks that are none
-        raise UnreadableBody("the body is not sent as HTTP has it") from error
+        raise BodyTooSlow("the body did not arrive in time") from error
+    except ParseException as error:  # invalid chunks
+        raise UnreadableBody("the body is not valid HTTP") from error
 
 
 def _read_up_to(request: Request, limit: int) -> bytes:
@@ -76,23 +76,23 @@ def _read_up_to(request: Request, limit: int) -> bytes:
         body = b"".join(_pieces(stream, limit + 1))
         if len(body) <= limit:
             return body
-    # A client that is still sending hears the answer only after it has sent all it has.
-    for _ in _pieces(stream, DRAINED * limit):
+    # A client that is still sending reads the answer only after it has sent everything.
+    for _ in _pieces(stream, DRAINED_LIMITS * limit):
         pass
     raise BodyTooLarge(f"the body is larger than {limit // 1024**2} MiB")
 
 
-def _pieces(stream: IO[bytes], most: int) -> Iterator[bytes]:
-    """What the stream holds, at most so many bytes of it."""
-    while most > 0 and (piece := stream.read(min(most, 1 << 16))):
-        most -= len(piece)
+def _pieces(stream: IO[bytes], limit: int) -> Iterator[bytes]:
+    """The content of the stream, at most `limit` bytes."""
+    while limit > 0 and (piece := stream.read(min(limit, 1 << 16))):
+        limit -= len(piece)
         yield piece
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:
     found: JsonObject = {}
     for key, value in pairs:
-        if _HALF_A_CHARACTER.search(key):
+        if _LONE_SURROGATE.search(key):
             raise UnreadableBody("the body has a name that is not valid text")
         if key in found:
             raise UnreadableBody(f"the body names {_short(key)} twice")
@@ -101,7 +101,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise UnreadableBody(f"the body is not valid JSON: {name} is no JSON number")
+    raise UnreadableBody(f"the body is not valid JSON: {name} is not a JSON number")
 
 
 def _check_depth(value: object) -> None:

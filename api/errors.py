@@ -1,33 +1,33 @@
-"""What can be wrong with a request, beyond the faults of its fields (jobs.errors).
+"""What can be wrong with a request beyond `jobs.errors`: keys, bodies, rates, missing things.
 
-`api.handlers` alone knows the HTTP codes.
+`api.http_errors` maps them to HTTP status codes.
 """
 
 
 class ApiError(Exception):
-    """The root; its text is the answer's `error`.
+    """The root; its text is the message to the client.
 
     ApiError
-    ├── Unauthorized      no key, or none that is known
+    ├── Unauthorized      no API key, or an unknown one
     ├── UnreadableBody    not one JSON object in UTF-8
-    ├── NotJson           the body says that it is something else
+    ├── NotJson           the Content-Type is not JSON
     ├── BodyTooLarge      over the limit
-    ├── BodyTooSlow       it did not come whole in time
-    ├── TooManyRequests   the key submits more often than it may
-    ├── TooManyStreams    no thread is left for another stream of events
+    ├── BodyTooSlow       the body did not arrive in time
+    ├── TooManyRequests   the key is over its rate limit
+    ├── TooManyStreams    as many event streams are open as may be
     ├── NoSuchImage       the job has no such picture
     ├── NoSuchTemplate    there is no template of this name
     ├── NoSuchPage        the pages have no such file
-    └── NobodyServes      no worker takes this type of job
+    └── NoWorkerForType   no worker serves the job's type
     """
 
 
 class Unauthorized(ApiError):
-    """The request carries no key, or none that is known."""
+    """The request carries no API key, or an unknown one."""
 
 
 class UnreadableBody(ApiError):
-    """The body is not one JSON object in UTF-8, each key once, within the depth."""
+    """The body is not one JSON object in UTF-8 with unique keys and limited depth."""
 
 
 class NotJson(ApiError):
@@ -39,11 +39,11 @@ class BodyTooLarge(ApiError):
 
 
 class BodyTooSlow(ApiError):
-    """The client did not send the whole body in time, or went away before."""
+    """The client did not send the whole body in time, or disconnected."""
 
 
 class TooManyRequests(ApiError):
-    """The key submits more often than it may; in `retry_after` seconds it may again."""
+    """The key is over its rate limit; after `retry_after` seconds it may submit again."""
 
     def __init__(self, rate: str, *, retry_after: int) -> None:
         super().__init__(f"this key may submit {rate}: try again in {retry_after} seconds")
@@ -51,14 +51,14 @@ class TooManyRequests(ApiError):
 
 
 class TooManyStreams(ApiError):
-    """No thread is left for another stream of events."""
+    """As many event streams are open as the settings allow."""
 
-    def __init__(self, streams: int) -> None:
-        super().__init__(f"{streams} streams of events are open, as many as may be: ask /status")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} event streams are open, which is the limit: poll /status")
 
 
 class NoSuchImage(ApiError):
-    """The job is known, but has no such picture, or not yet."""
+    """The job exists, but has no such picture, or not yet."""
 
 
 class NoSuchTemplate(ApiError):
@@ -69,5 +69,5 @@ class NoSuchPage(ApiError):
     """The pages have no file of this name."""
 
 
-class NobodyServes(ApiError):
+class NoWorkerForType(ApiError):
     """No worker serves the type of the job."""

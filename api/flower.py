@@ -1,7 +1,7 @@
-"""`python -m api.flower`: Celery's own monitor on our queue, behind a password.
+"""`python -m api.flower`: Flower, Celery's monitor, for the job queue, behind a password.
 
-A composition root beside the API's: it needs the queue's configuration, and what flower.lock adds
-to the packages of the API. It shows workers that run with CELERY_EVENTS=true.
+A process of its own. It needs the queue's settings and the packages of flower.lock, and shows the
+workers that run with CELERY_EVENTS=true.
 """
 
 from pydantic import Field, field_validator
@@ -23,9 +23,9 @@ class FlowerSettings(JobSettings):
 
     @field_validator("flower_basic_auth")
     @classmethod
-    def _closed(cls, value: str) -> str:
+    def _with_password(cls, value: str) -> str:
         user, _, password = value.partition(":")
-        # Flower takes a comma for the end of one user and the beginning of the next.
+        # Flower splits the value at commas into several users.
         if not user or len(password) < SHORTEST_PASSWORD or "," in value:
             raise ValueError(
                 "Flower can stop workers, so it needs a user and a password: set FLOWER_PASSWORD, "

@@ -1,4 +1,4 @@
-"""The header by which a client says that a request is the same as one it has sent before."""
+"""The Idempotency-Key header, which marks a request as a repetition of an earlier one."""
 
 import re
 
@@ -13,13 +13,13 @@ _KEY = re.compile(r"^[!-~]{1,255}$")
 IDEMPOTENCY_KEY = Parameter(
     name=NAME,
     where="header",
-    means="any text of the client's own: the same key with the same body gives the same job",
+    description="any text: the same key with the same body returns the same job",
     schema={"type": "string", "pattern": _KEY.pattern},
 )
 
 
 def idempotency_key(headers: Headers) -> str | None:
-    """The key of a request; None when it has none. Raises InvalidRequest."""
+    """The key of a request; None if it has none. Raises InvalidRequest."""
     key = headers.get(NAME)
     if key is None or _KEY.fullmatch(key):
         return key
@@ -27,7 +27,7 @@ def idempotency_key(headers: Headers) -> str | None:
         field=NAME,
         code="not_a_key",
         value=safe_value(NAME, key),
-        problem="is no idempotency key",
+        problem="is not an idempotency key",
         expected="1 to 255 printable ASCII characters without spaces",
     )
     raise InvalidRequest((fault,))

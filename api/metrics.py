@@ -1,7 +1,6 @@
-"""What /metrics of the API tells: the queue and the workers, read from Redis at every asking.
+"""The API's /metrics: the queue and the workers, read from Redis at every scrape.
 
-Nothing is counted in this process, so any number of APIs tell the same, and a restart forgets
-nothing.
+This process counts nothing itself, so all APIs report the same, and a restart loses nothing.
 """
 
 from collections.abc import Iterator
@@ -9,27 +8,29 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from redis import Redis
 
-from api.desk import Desk
 from jobs.counts import count_jobs
 from jobs.errors import RecordsUnavailable
 from jobs.names import JOB_TYPES
+from jobs.workers import Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class QueueCollector(Collector):
-    """The jobs of all workers, and the workers."""
+    """Metrics of the queues of all types, and of the workers."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._workers = Workers(redis)
 
     def collect(self) -> Iterator[Metric]:
-        """Without Redis only `sd_redis_up` is told, and it is 0."""
-        up = GaugeMetricFamily("sd_redis_up", "1: the jobs' records can be read")
+        """The metrics now; only `sd_redis_up 0` while Redis does not answer."""
+        up = GaugeMetricFamily("sd_redis_up", "1: the job records can be read")
         try:
-            counts = count_jobs(self._desk.redis)
-            workers = self._desk.workers.alive()
+            counts = count_jobs(self._redis)
+            workers = self._workers.alive()
         except RecordsUnavailable:
             up.add_metric([], 0)
             yield up
@@ -40,15 +41,19 @@ class QueueCollector(Collector):
         for job_type, number in counts.waiting.items():
             waiting.add_metric([job_type], number)
         yield waiting
-        yield GaugeMetricFamily("sd_jobs_running", "claimed by a worker", value=counts.running)
+        yield GaugeMetricFamily(
+            "sd_jobs_running", "jobs that a worker has claimed", value=counts.running
+        )
         ended = CounterMetricFamily(
-            "sd_jobs_ended", "jobs by final state, each counted once", labels=["state"]
+            "sd_jobs_ended", "ended jobs by final state, each counted once", labels=["state"]
         )
         for state, number in counts.ended.items():
             ended.add_metric([state], number)
         yield ended
-        alive = GaugeMetricFamily("sd_workers_alive", "workers that serve a type", labels=["type"])
-        slots = GaugeMetricFamily("sd_worker_slots_alive", "their slots", labels=["type"])
+        alive = GaugeMetricFamily("sd_workers_alive", "live workers of a type", labels=["type"])
+        slots = GaugeMetricFamily(
+            "sd_worker_slots_alive", "job slots of the live workers", labels=["type"]
+        )
         for job_type in JOB_TYPES:
             serving = [worker for worker in workers if job_type in worker.types]
             alive.add_metric([job_type], len(serving))
@@ -57,9 +62,9 @@ class QueueCollector(Collector):
         yield slots
 
 
-def exposition(desk: Desk) -> bytes:
-    """Everything, and this process's own memory and time, in Prometheus' text format."""
+def exposition(redis: Redis) -> bytes:
+    """All metrics, and this process's memory and CPU time, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(QueueCollector(desk))
+    registry.register(QueueCollector(redis))
     ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -1,7 +1,8 @@
-"""The OpenAPI document of an application: made from its routes, so that none can be missing."""
+"""The OpenAPI document of an application, made from its routes, so that none can be missing."""
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -10,20 +11,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from api.operations import ERRORS, Answer, Operation, Parameter, operation_of
-from api.request_bodies import body_schemas, request_body
+from api.dialects.native.error_json import Error
+from api.dialects.native.request_bodies import body_schemas, request_body
+from api.operations import ERRORS, ApiResponse, Operation, Parameter, operation_of
 from jobs.limits import Limits
+from jobs.names import JobKind
 
 VERSION = "0.1.0"
 DESCRIPTION = """\
-JSON in, pictures out. POST a request to `/generate` or `/img2img`, follow `Location`, and fetch
-the pictures when the job is done.
+POST a request to `/generate` or `/img2img`, poll `Location`, and fetch the pictures when the job is
+done.
 
-The key goes into the header `X-API-Key`, into `Authorization: Bearer`, or into the body as
-`api_key`. All faults of a body are told at once, each with its field.
+Send the API key in the header `X-API-Key`, as `Authorization: Bearer`, or in the body as `api_key`.
+An error response lists all faults of the body, each with its field.
 """
 KEY_IN_THE_BODY: dict[str, list[str]] = {}
-"""A security requirement of no header: the body carries the key instead."""
+"""A security requirement without a header: the body carries the key."""
 SECURITY_SCHEMES = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as the token"},
@@ -37,14 +40,14 @@ def document(app: Flask, limits: Limits) -> dict[str, Any]:
     """The document of every route of `app`.
 
     Args:
-        app: with all its routes; a view that says nothing of itself is a KeyError.
+        app: with all its routes; a view without an Operation is a KeyError.
         limits: the caps on one request, which bound some of its fields.
     """
     schemas = _schemas(operation for _, _, operation in _operations(app))
     paths: dict[str, dict[str, Any]] = {}
     for rule, method, operation in _operations(app):
         view = app.view_functions[rule.endpoint]
-        described = _operation(rule, method, operation, view.__doc__ or operation.does)
+        described = _operation(rule, method, operation, view.__doc__ or operation.summary)
         paths.setdefault(path_of(rule), {})[method] = described
     return {
         "openapi": "3.1.0",
@@ -67,7 +70,7 @@ def path_of(rule: Rule) -> str:
 
 
 def methods_of(rule: Rule) -> list[str]:
-    """The methods that a route was written for; HEAD and OPTIONS come with Flask."""
+    """The methods of a route, without HEAD and OPTIONS, which Flask adds."""
     return sorted(method.lower() for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
 
 
@@ -78,18 +81,21 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
 
 
 def _schemas(operations: Iterator[Operation]) -> dict[str, Any]:
-    """The schemas of all answers, by name."""
-    answers = [answer for operation in operations for answer in operation.answers.values()]
-    answers += ERRORS.values()
-    said = {model for answer in answers for model in (answer.body, answer.event) if model}
-    models = sorted(said, key=lambda model: model.__name__)
-    _, found = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
-    return found["$defs"]
+    """The schemas of all responses, and of the bodies that are not native requests, by name."""
+    found: set[type[BaseModel]] = {Error}
+    for operation in operations:
+        found |= {operation.error} if operation.error else set()
+        found |= {operation.body} if isinstance(operation.body, type) else set()
+        for response in operation.responses.values():
+            found |= {model for model in (response.body, response.event) if model}
+    models = sorted(found, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    return schemas["$defs"]
 
 
 def _operation(rule: Rule, method: str, operation: Operation, doc: str) -> dict[str, Any]:
     summary, _, description = doc.partition("\n")
-    wanted = set(rule.arguments)
+    in_path = set(rule.arguments)
     described: dict[str, Any] = {
         "operationId": f"{method}_{path_of(rule).strip('/') or 'root'}".translate(
             str.maketrans({"/": "_", "{": "", "}": "", ".": "_"})
@@ -99,12 +105,12 @@ def _operation(rule: Rule, method: str, operation: Operation, doc: str) -> dict[
         "parameters": [
             _parameter(parameter)
             for parameter in operation.parameters
-            if parameter.where != "path" or parameter.name in wanted
+            if parameter.where != "path" or parameter.name in in_path
         ],
         "responses": _responses(operation),
     }
     if operation.body:
-        described["requestBody"] = request_body(operation.body)
+        described["requestBody"] = _request_body(operation.body)
     if operation.keys:
         described["security"] = [{scheme: []} for scheme in operation.keys]
         if operation.body:
@@ -116,31 +122,38 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "in": parameter.where,
-        "description": parameter.means,
+        "description": parameter.description,
         "required": parameter.where == "path",
         "schema": dict(parameter.schema),
     }
 
 
+def _request_body(body: JobKind | type[BaseModel]) -> dict[str, Any]:
+    if isinstance(body, str):
+        return request_body(body)
+    return {"required": True, "content": {"application/json": {"schema": _reference(body)}}}
+
+
 def _responses(operation: Operation) -> dict[str, Any]:
-    errors = {code: ERRORS[code] for code in (*operation.errors, HTTPStatus.INTERNAL_SERVER_ERROR)}
-    answers: Mapping[int, Answer] = errors | dict(operation.answers)
-    return {str(int(code)): _response(answers[code]) for code in sorted(answers)}
+    codes = (*operation.errors, HTTPStatus.INTERNAL_SERVER_ERROR)
+    errors = {code: replace(ERRORS[code], body=operation.error or Error) for code in codes}
+    responses: Mapping[int, ApiResponse] = errors | dict(operation.responses)
+    return {str(int(code)): _response(responses[code]) for code in sorted(responses)}
 
 
-def _response(answer: Answer) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": answer.means}
-    content: dict[str, Any] = {media: {} for media in answer.media}
-    if answer.body:
-        content["application/json"] = {"schema": _reference(answer.body)}
+def _response(response: ApiResponse) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": response.description}
+    content: dict[str, Any] = {media: {} for media in response.media}
+    if response.body:
+        content["application/json"] = {"schema": _reference(response.body)}
     if content:
         described["content"] = content
-    if answer.headers:
+    if response.headers:
         described["headers"] = {
-            name: {"description": means, "schema": {"type": "string"}}
-            for name, means in answer.headers.items()
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in response.headers.items()
         }
-    if answer.job:
+    if response.job:
         described["links"] = {
             "status": {
                 "operationId": "get_status_job_id",

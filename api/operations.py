@@ -1,4 +1,4 @@
-"""What a route says of itself: an `Operation`, of which the OpenAPI document is made."""
+"""What a route declares about itself. `api.openapi` makes the OpenAPI document of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,15 +6,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from api.answers import Error
 from jobs.names import JobKind
 
 PICTURES = ("image/png", "image/jpeg")
 KEYS = ("header", "bearer")
-"""The security schemes of a header; `api.openapi` says what they are."""
+"""The security schemes of a header; `api.openapi` describes them."""
 
 View = TypeVar("View", bound=Callable[..., Any])
-_KEPT_AS = "operation"
+_ATTRIBUTE = "operation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,24 +22,24 @@ class Parameter:
 
     name: str
     where: Literal["path", "query", "header"]
-    means: str
+    description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What one status code means.
+class ApiResponse:
+    """The response of one status code.
 
     Attributes:
-        means: a sentence.
+        description: a sentence.
         body: the schema of its JSON, if it may be JSON.
-        media: other types that its body may have.
-        event: the schema of the JSON of an event, if it is a stream of them and that of no body.
-        headers: the headers worth knowing, each with what it means.
-        job: it names a job in `task_id`.
+        media: other media types that its body may have.
+        event: the schema of the JSON in a Server-Sent Event that is not the body of another route.
+        headers: the headers worth knowing, each with its meaning.
+        job: its `task_id` names a job.
     """
 
-    means: str
+    description: str
     body: type[BaseModel] | None = None
     media: tuple[str, ...] = ()
     event: type[BaseModel] | None = None
@@ -50,72 +49,73 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A route as a client sees it. The view's docstring says what it does.
+    """A route as a client sees it; used as a decorator. The view's docstring describes it.
 
     Attributes:
-        answers: what it answers when all is well, by status code.
-        errors: the status codes of its errors; 500 goes without saying.
-        parameters: all those of its path and of its query, and the headers it heeds.
-        body: the kind of request it takes as JSON; None for no body.
+        responses: by status code, without errors.
+        errors: the status codes of its errors; 500 is added.
+        error: the schema of its errors; None: the native dialect's.
+        parameters: all those of its path and query, and the headers it reads.
+        body: the schema of its JSON body, or the kind of native request; None for no body.
         keys: the security schemes of which one is needed; empty: no key.
-        does: what it does, if the view has no docstring.
+        summary: used if the view has no docstring.
     """
 
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, ApiResponse]
     errors: tuple[int, ...] = ()
+    error: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
-    body: JobKind | None = None
+    body: JobKind | type[BaseModel] | None = None
     keys: tuple[str, ...] = ()
-    does: str = ""
+    summary: str = ""
 
     def __call__(self, view: View) -> View:
-        """Attach this to a view: an operation is used as a decorator."""
-        view.__dict__[_KEPT_AS] = self
+        """Attach this to a view."""
+        view.__dict__[_ATTRIBUTE] = self
         return view
 
 
 def operation_of(view: Callable[..., Any]) -> Operation:
-    """What a view says of itself. Raises KeyError when it says nothing."""
-    return view.__dict__[_KEPT_AS]
+    """What a view declares. Raises KeyError if it declares nothing."""
+    return view.__dict__[_ATTRIBUTE]
 
 
-JOB_ID = Parameter(name="job_id", where="path", means="the `task_id` of a job")
-PICTURE_ANSWERS: dict[int, Answer] = {
-    200: Answer(
-        means="the picture",
+JOB_ID = Parameter(name="job_id", where="path", description="the `task_id` of a job")
+PICTURE_RESPONSES: dict[int, ApiResponse] = {
+    200: ApiResponse(
+        description="the picture",
         media=PICTURES,
         headers={"ETag": "of this picture", "Link": "the other pictures of the job"},
     ),
-    206: Answer(
-        means="the bytes asked for with `Range`",
+    206: ApiResponse(
+        description="the bytes that `Range` selects",
         media=PICTURES,
-        headers={"Content-Range": "which bytes they are"},
+        headers={"Content-Range": "the position of these bytes"},
     ),
-    304: Answer(means="the client has the picture already"),
+    304: ApiResponse(description="the client's copy is current"),
 }
 _RETRY = {"Retry-After": "seconds after which to try again"}
-ERRORS: dict[int, Answer] = {
-    400: Answer(means="the body, or a field of it, is not as it should be", body=Error),
-    401: Answer(
-        means="no known key", body=Error, headers={"WWW-Authenticate": "how to send a key"}
+ERRORS: dict[int, ApiResponse] = {
+    400: ApiResponse(description="the body, or a field of it, is invalid"),
+    401: ApiResponse(
+        description="no known API key", headers={"WWW-Authenticate": "how to send a key"}
     ),
-    404: Answer(means="there is no such thing", body=Error),
-    408: Answer(means="the body did not come whole in time", body=Error),
-    409: Answer(
-        means="the job has ended already, or the Idempotency-Key belongs to another body",
-        body=Error,
+    404: ApiResponse(description="there is no such thing"),
+    408: ApiResponse(description="the body did not arrive in time"),
+    409: ApiResponse(
+        description="the job has ended already, or the Idempotency-Key belongs to another body"
     ),
-    410: Answer(means="the job has expired, or its picture is no longer stored", body=Error),
-    413: Answer(means="the body is too large", body=Error),
-    415: Answer(means="the body does not say that it is JSON", body=Error),
-    416: Answer(means="the picture has no such range of bytes", body=Error),
-    429: Answer(
-        means="the key submits too often, or has too many jobs waiting", body=Error, headers=_RETRY
+    410: ApiResponse(description="the job has expired, or its picture is no longer stored"),
+    413: ApiResponse(description="the body is too large"),
+    415: ApiResponse(description="the Content-Type is not JSON"),
+    416: ApiResponse(description="the picture has no such range of bytes"),
+    429: ApiResponse(
+        description="the key submits too often, or has too many jobs waiting", headers=_RETRY
     ),
-    500: Answer(means="a fault of the service", body=Error),
-    503: Answer(
-        means="no broker, a full queue, nobody who serves the type, or too many streams",
-        body=Error,
+    500: ApiResponse(description="an internal error"),
+    503: ApiResponse(
+        description="Redis does not answer, the queue is full, no worker serves the type, or too "
+        "many event streams are open",
         headers=_RETRY,
     ),
 }

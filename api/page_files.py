@@ -1,4 +1,4 @@
-"""The pages for people: HTML, CSS and modules as they stand in `api/pages/`, and their headers."""
+"""The web pages: the HTML, CSS and JavaScript files of `api/pages/`, and their headers."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Response, request
 
 FOLDER = Path(__file__).with_name("pages")
-# Not left to the machine's own table, which may have none of them.
+# The operating system's table of MIME types may lack them.
 TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -27,12 +27,12 @@ POLICY = "; ".join(
         "base-uri 'none'",
     )
 )
-"""Nothing from elsewhere, nothing inline, no form that leaves the page."""
+"""No other origins, nothing inline, no form submission."""
 
 
 @dataclass(frozen=True)
 class PageFile:
-    """One file, held in memory."""
+    """A file in memory."""
 
     data: bytes
     mimetype: str
@@ -44,7 +44,7 @@ class PageFile:
 
 @cache
 def page_files() -> dict[str, PageFile]:
-    """All files by name, read once; nothing else in the folder or beside it can be asked for."""
+    """All files by name, read once. No other path can be requested."""
     return {
         path.name: PageFile(path.read_bytes(), TYPES[path.suffix])
         for path in sorted(FOLDER.iterdir())
@@ -52,13 +52,13 @@ def page_files() -> dict[str, PageFile]:
 
 
 def page_response(name: str) -> Response:
-    """A file by its name; 304 for who has it already. Raises KeyError."""
+    """A file by its name; 304 if the browser's copy is current. Raises KeyError."""
     file = page_files()[name]
     response = Response(file.data, mimetype=file.mimetype)
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
-    # Modules name each other without a version: the browser asks each time whether it has changed.
+    # Module URLs have no version: the browser must revalidate them each time.
     response.cache_control.no_cache = True
     response.set_etag(file.etag)
     response.make_conditional(request)

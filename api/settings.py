@@ -7,7 +7,7 @@ from limits import parse
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from api.auth import DUMMY_KEY, keys_in
+from api.auth import DUMMY_KEY, read_keys
 from jobs.limits import WaitingCaps
 from jobs.settings import JobSettings
 
@@ -81,7 +81,7 @@ class ApiSettings(JobSettings):
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
         if path is not None:
-            keys_in(path)
+            read_keys(path)
         return path
 
     @field_validator("rate_limit")
@@ -94,19 +94,19 @@ class ApiSettings(JobSettings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that are let in: those named and those of the file.
+        """The accepted keys: those of API_KEYS and those of the file.
 
-        The dummy key is let in when nobody has given another, or it was named.
+        The dummy key is accepted if API_KEYS names it, or if neither is set.
         """
         if self.api_keys_file is None:
             return self.api_keys
-        named = self.api_keys if "api_keys" in self.model_fields_set else ()
-        return named + keys_in(self.api_keys_file)
+        configured = self.api_keys if "api_keys" in self.model_fields_set else ()
+        return configured + read_keys(self.api_keys_file)
 
     @property
     def all_admin_keys(self) -> tuple[str, ...]:
-        """The keys that may cancel everybody's jobs: those named and those of the file."""
-        return self.admin_keys + (keys_in(self.admin_keys_file) if self.admin_keys_file else ())
+        """The keys that may cancel all jobs: those of ADMIN_KEYS and those of the file."""
+        return self.admin_keys + (read_keys(self.admin_keys_file) if self.admin_keys_file else ())
 
     @property
     def waiting_caps(self) -> WaitingCaps:
@@ -120,10 +120,10 @@ class ApiSettings(JobSettings):
 
     @property
     def threads(self) -> int:
-        """Those that requests are answered in, and those that streams of events hold."""
+        """The threads for requests and for event streams."""
         return self.api_threads + self.event_streams
 
     @property
     def synchronous_slots(self) -> int:
-        """How many requests may wait for their pictures: the other half of the threads is free."""
+        """How many synchronous requests may wait; the other half of the threads stays free."""
         return self.api_threads // 2

@@ -1,6 +1,6 @@
 """GET /workers and /metrics: what the workers are doing, for people and for Prometheus.
 
-Neither needs a key, so neither names a job: whoever knows a job's id sees its pictures.
+Neither needs a key, so neither shows a job's id: the id gives access to the job's pictures.
 """
 
 import time
@@ -9,52 +9,53 @@ from collections.abc import Iterator
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
-from api.desk import Desk
-from api.health_answers import RunningJob, Worker, WorkerList
+from api.backends import Backends
+from api.health_models import RunningJob, Worker, WorkerList
 from api.metrics import CONTENT_TYPE, exposition
-from api.operations import Answer, Operation
+from api.operations import ApiResponse, Operation
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.status import JobState, JobStatus
 from jobs.workers import AnnouncedWorker
 
 
-def worker_routes(desk: Desk) -> Blueprint:
-    """The routes that tell of the workers."""
+def worker_routes(backends: Backends) -> Blueprint:
+    """The routes for monitoring."""
     routes = Blueprint("workers", __name__)
 
     @routes.get("/workers")
     @Operation(
-        answers={200: Answer(means="every worker that is alive", body=WorkerList)}, errors=(503,)
+        responses={200: ApiResponse(description="every live worker", body=WorkerList)},
+        errors=(503,),
     )
     def workers() -> ResponseReturnValue:
-        """Each worker's heartbeat, types, models, jobs and memory."""
+        """Each live worker's heartbeat, types, models, jobs and memory."""
         now = time.time()
-        heard = desk.workers.announced()
-        told = [
-            _described(worker, [_running(job, now) for job in _jobs_of(desk, worker)])
-            for worker in heard
-        ]
-        return WorkerList(workers=told).model_dump()
+        return WorkerList(
+            workers=[
+                _described(worker, [_running(job, now) for job in _jobs_of(backends, worker)])
+                for worker in backends.workers.announced()
+            ]
+        ).model_dump()
 
     @routes.get("/metrics")
     @Operation(
-        answers={200: Answer(means="in Prometheus' text format", media=("text/plain",))},
+        responses={200: ApiResponse(description="Prometheus' text format", media=("text/plain",))},
     )
-    def metrics() -> ResponseReturnValue:
+    def metrics() -> Response:
         """Jobs by type and state, and workers, for Prometheus."""
-        return Response(exposition(desk), content_type=CONTENT_TYPE)
+        return Response(exposition(backends.redis), content_type=CONTENT_TYPE)
 
     return routes
 
 
-def _jobs_of(desk: Desk, worker: AnnouncedWorker) -> Iterator[JobStatus]:
-    """What it ran when it was last heard of, and has not ended since."""
+def _jobs_of(backends: Backends, worker: AnnouncedWorker) -> Iterator[JobStatus]:
+    """The jobs of its last heartbeat that still run."""
     for job_id in worker.facts.jobs:
         try:
-            status = desk.records.get(job_id)
+            status = backends.records.get(job_id)
         except RecordsUnavailable:
             raise
-        except JobsError:  # ended and forgotten meanwhile
+        except JobsError:  # ended and deleted meanwhile
             continue
         if status.state in (JobState.LOADING, JobState.PROGRESS):
             yield status

@@ -150,7 +150,7 @@ TABLE: tuple[Row, ...] = (
     Row(13, b'{"prompt":"a","scale":Infinity}', says="not valid JSON"),
     Row(13, b'{"prompt":"a","scale":-Infinity}', says="not valid JSON"),
     Row(14, b'{"prompt":"a","scale":1e400}', faults={"scale": "not_finite"}),
-    # -- the key, before anything else is told
+    # -- the key, before anything else is answered
     Row(15, {"api_key": MISSING, "W": -1}, 401, says="Unauthorized"),
     Row(15, {"api_key": "", "W": -1}, 401, says="Unauthorized"),
     Row(15, {"api_key": "wrong", "W": -1}, 401, says="Unauthorized"),

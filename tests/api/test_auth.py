@@ -1,4 +1,4 @@
-"""The key: where it may be, and that nothing is told without it."""
+"""The API key: where it may be, and that without it nothing is revealed."""
 
 import pytest
 from flask.testing import FlaskClient

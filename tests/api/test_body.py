@@ -34,8 +34,8 @@ def post(client: FlaskClient, body: bytes, content_type: str | None = "applicati
         (b"\xff\xfe", "not UTF-8"),
         ('{"prompt":"a"}'.encode("utf-16"), "not UTF-8"),
         (b'{"\\ud800":1,"prompt":"a"}', "not valid text"),
-        (b'{"scale":NaN}', "NaN is no JSON number"),
-        (b'{"scale":-Infinity}', "-Infinity is no JSON number"),
+        (b'{"scale":NaN}', "NaN is not a JSON number"),
+        (b'{"scale":-Infinity}', "-Infinity is not a JSON number"),
         (b'{"seed":' + b"9" * 5000 + b"}", "number too long"),
     ],
 )

@@ -76,7 +76,7 @@ def test_nothing_stays_of_a_cancelled_job(
     client: FlaskClient, worker: HandWorker, settings: ApiSettings, way: str
 ) -> None:
     job_id = submit(client, "/img2img", init_img=picture())
-    assert stored(settings) == [f"{job_id}.png"]
+    assert stored(settings) == [f"{job_id}.init.png"]
 
     ended(client, way, job_id)
 

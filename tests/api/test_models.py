@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
+from api import create_app
 from api.auth import DUMMY_KEY
+from api.settings import ApiSettings
 from jobs.workers import ModelFacts, WorkerFacts
 from tests.api.conftest import HandWorker
 
@@ -25,7 +28,14 @@ def announce(worker: HandWorker, worker_id: str, *models: ModelFacts, **more: An
     worker.workers.announce(facts, ttl_seconds=60)
 
 
-TINY = ModelFacts(name="tiny", kind="tiny", bytes=15_900_000, hash="0123456789", resident=True)
+TINY = ModelFacts(
+    name="tiny",
+    kind="tiny",
+    native_size=256,
+    bytes=15_900_000,
+    hash="0123456789",
+    resident=True,
+)
 SD15 = ModelFacts(name="sd15", bytes=4_265_146_304)
 
 
@@ -41,6 +51,7 @@ def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
             {
                 "name": "sd15",
                 "kind": "sd1",
+                "native_size": 512,
                 "size": 4_265_146_304,
                 "hash": "abcdef0123",
                 "resident": True,
@@ -49,6 +60,7 @@ def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
             {
                 "name": "tiny",
                 "kind": "tiny",
+                "native_size": 256,
                 "size": 15_900_000,
                 "hash": "0123456789",
                 "resident": True,
@@ -61,6 +73,29 @@ def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
     }
     capable: Any = client.get("/capabilities").json
     assert (capable["loras"], capable["embeddings"]) == (["ink", "oil"], ["shiny"])
+    assert capable["native_sizes"] == {"sd15": 512, "tiny": 256}
+    assert capable["max_sides"] == {"sd15": 512, "tiny": 512}
+
+
+@pytest.mark.parametrize("ckpt", ["big", "default", {"absent": "a.ckpt", "big": "b.ckpt"}])
+def test_a_size_may_be_asked_of_the_model_whose_native_size_it_is(
+    settings: ApiSettings, worker: HandWorker, ckpt: Any
+) -> None:
+    client = create_app(settings.model_copy(update={"default_model": "big"})).test_client()
+    big = ModelFacts(name="big", kind="sd2-v", native_size=768)
+    announce(worker, "by-hand", TINY, big)
+    announced: Any = client.get("/capabilities").json
+    side = announced["max_sides"]["big"]
+    body = {"prompt": "a", "ckpt": ckpt, "H": side, "W": side}
+
+    assert side == announced["native_sizes"]["big"] == 768
+    assert client.post("/generate", json=body, headers=KEY).status_code == 202
+    answer = client.post("/generate", json={**body, "ckpt": "tiny"}, headers=KEY)
+    details: Any = (answer.json or {})["details"]
+    assert {(d["field"], d["expected"]) for d in details} == {
+        ("H", "a multiple of 8 from 64 up to 512"),
+        ("W", "a multiple of 8 from 64 up to 512"),
+    }
 
 
 def test_without_workers_nothing_is_resident(client: FlaskClient, worker: HandWorker) -> None:

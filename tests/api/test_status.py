@@ -171,6 +171,28 @@ def test_a_failed_job_says_why(client: FlaskClient, worker: HandWorker) -> None:
     assert answer.status_code == 200
     assert answer.get_json()["State"] == "FAILURE"
     assert answer.get_json()["Status"] == "out of memory"
+    assert answer.get_json()["failure"] == {"code": "out_of_memory", "message": "out of memory"}
+
+
+def test_the_deprecated_keys_repeat_those_that_replace_them(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    location = submit(client, n_iter=2)
+    claim, request = worker.claim()
+    worker.report(claim, 5, 20)
+    running = client.get(location).get_json()
+    worker.finish(claim, request)
+    finished = client.get(f"{location}?images=false").get_json()
+    location = submit(client)
+    worker.fail("no memory left")
+    failed = client.get(location).get_json()
+
+    assert (running["image_index"], running["image_count"]) == (1, 1)
+    assert (running["image"], running["images"]) == (1, 1)
+    assert [url.rsplit("/", 1)[1] for url in finished["image_urls"]] == ["0", "1"]
+    assert finished["Images"] == finished["image_urls"]
+    assert failed["failure"] == {"code": failed["code"], "message": failed["error"]}
+    assert failed["failure"] == {"code": "out_of_memory", "message": "no memory left"}
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from api.answers import Capabilities as ApiCapabilities
-from api.answers import InstalledModel
-from api.answers import Models as ApiModels
-from api.answers import Status as ApiStatus
 from api.auth import DUMMY_KEY
+from api.dialects.native.response_models import Capabilities as ApiCapabilities
+from api.dialects.native.response_models import InstalledModel
+from api.dialects.native.response_models import Models as ApiModels
+from api.dialects.native.response_models import Status as ApiStatus
 from jobs.fields import PictureFormat, Precision
 from jobs.names import JOB_TYPES
 from jobs.schemas import SCHEMAS

@@ -32,4 +32,4 @@ def test_a_stream_outlives_a_redis_that_is_away_and_goes_on_when_it_is_back(
             bench.claims.fail(claim, Failure(code="x", message="x"))
             assert [event.name for event in stream] == ["failed"]
         assert "Traceback" not in api.said
-        assert api.said.count("watched jobs cannot be seen") == 1
+        assert api.said.count("polling jobs failed; retrying") == 1

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.settings import ApiSettings
+from jobs.connection import connect
 from launcher.valkey import free_port
 from tests.deploy.test_monitoring import metrics_of, queries
 from tests.worker.conftest import Bench
@@ -22,13 +22,12 @@ def test_every_metric_of_the_dashboard_is_told_by_the_api_or_a_worker(
     bench: Bench, redis_url: str
 ) -> None:
     metrics = pytest.importorskip("api.metrics", reason="this API tells no metrics yet")
-    from api.desk import Desk
 
     with worker(bench, redis_url, METRICS_PORT=str(free_port())) as handle:
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
         port = int(served.rpartition("port=")[2])
         of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
-        of_api = metrics.exposition(Desk.of(ApiSettings(celery_broker_url=redis_url))).decode()
+        of_api = metrics.exposition(connect(redis_url)).decode()
 
     told = {
         family.name

@@ -1,4 +1,4 @@
-"""The templates: for each kind and type a complete request, kept as JSON files."""
+"""The templates: a complete request for each kind and type, stored as JSON files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from api.body import parse_object
 from jobs.names import JobKind, JobType
 from jobs.schemas import SCHEMAS
 
-FOLDER = Path(__file__).resolve().parent.parent / "templates"
+FOLDER = Path(__file__).resolve().parents[3] / "templates"
 ENDPOINTS: dict[JobKind, str] = {"txt2img": "/generate", "img2img": "/img2img"}
 
 
 @dataclass(frozen=True)
 class TemplateFile:
-    """One template, by what it is for."""
+    """The template of a kind and type."""
 
     kind: JobKind
     type: JobType
 
     @property
     def name(self) -> str:
-        """Its name in an address."""
+        """Its name in URLs."""
         return f"{self.kind}-{self.type}"
 
     @property
@@ -36,7 +36,7 @@ class TemplateFile:
 
 
 def templates() -> Iterator[TemplateFile]:
-    """All of them, in the order of the schemas."""
+    """All templates, in the order of the schemas."""
     for kind, of_types in SCHEMAS.items():
         for job_type in of_types:
             yield TemplateFile(kind, job_type)

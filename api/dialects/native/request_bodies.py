@@ -1,8 +1,8 @@
-"""The request bodies in the OpenAPI document: the four schemas, as this deployment bounds them."""
+"""The request bodies in the OpenAPI document: the four schemas with this deployment's limits."""
 
 from typing import Any
 
-from api.templates import templates
+from api.dialects.native.template_files import templates
 from jobs.limits import Limits
 from jobs.names import JobKind
 from jobs.schemas import SCHEMAS
@@ -14,10 +14,9 @@ _API_KEY = {
 
 
 def body_schemas(limits: Limits) -> dict[str, Any]:
-    """The schemas of all requests, by name, with the caps that bound a single field.
+    """The schemas of all requests, by name, with the limits of single fields.
 
-    What bounds several fields together (`max_work`, a model's own side) cannot be said here: such
-    a fault is told in the answer.
+    OpenAPI cannot express limits of several fields together (`max_work`, the sides of a model).
     """
     side = max(limits.max_side, limits.max_side_768)
     caps = {"H": side, "W": side, "n_iter": limits.max_images, "n_samples": limits.max_images}
@@ -34,7 +33,7 @@ def body_schemas(limits: Limits) -> dict[str, Any]:
 
 
 def request_body(kind: JobKind) -> dict[str, Any]:
-    """The body of the endpoint of a kind: one schema a type, told apart by `type`."""
+    """The body for a kind: one schema for each job type, discriminated by `type`."""
     references = {
         job_type: f"#/components/schemas/{schema.__name__}"
         for job_type, schema in SCHEMAS[kind].items()

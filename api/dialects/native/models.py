@@ -1,33 +1,34 @@
-"""GET /models: which models there are, and what prompts may add to them."""
+"""GET /models: the installed models, LoRAs and embeddings."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.answers import InstalledModel, Models
-from api.desk import Desk
-from api.operations import Answer, Operation
+from api.dialects.native.response_models import InstalledModel, Models
+from api.job_service import JobService
+from api.operations import ApiResponse, Operation
 
 
-def model_routes(desk: Desk) -> Blueprint:
+def model_routes(jobs: JobService) -> Blueprint:
     """The route that lists the models. It needs no key."""
     routes = Blueprint("models", __name__)
 
     @routes.get("/models")
     @Operation(
-        answers={200: Answer(means="the models of all workers together", body=Models)},
+        responses={200: ApiResponse(description="the models of all workers together", body=Models)},
         errors=(503,),
     )
     def models() -> ResponseReturnValue:
         """The models that workers serve, the LoRAs and the embeddings.
 
-        When no worker is alive, what the last ones served.
+        While no worker is alive, those of the last ones.
         """
-        served = desk.workers.served()
+        served = jobs.served()
         return Models(
             models=[
                 InstalledModel(
                     name=facts.name,
                     kind=facts.kind,
+                    native_size=facts.native_size,
                     size=facts.bytes,
                     hash=facts.hash,
                     resident=facts.resident,
@@ -35,7 +36,7 @@ def model_routes(desk: Desk) -> Blueprint:
                 )
                 for facts in served.model_facts
             ],
-            default_model=desk.reading.default_model,
+            default_model=jobs.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
         ).model_dump()

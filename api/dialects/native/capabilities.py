@@ -1,4 +1,4 @@
-"""GET /capabilities: what a client may ask this service for."""
+"""GET /capabilities: what a request may contain."""
 
 from dataclasses import asdict
 from typing import Any, get_args
@@ -6,30 +6,32 @@ from typing import Any, get_args
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.answers import Capabilities, LimitsOfARequest, SamplerChoice
-from api.desk import Desk
-from api.operations import Answer, Operation
+from api.dialects.native.response_models import Capabilities, RequestLimits, SamplerChoice
+from api.job_service import JobService
+from api.operations import ApiResponse, Operation
 from jobs.fields import PictureFormat, Precision
 from jobs.names import CONFIGS, SAMPLERS
 from jobs.schemas import SCHEMAS, Request
 
 
-def capability_routes(desk: Desk) -> Blueprint:
-    """The route that tells what can be asked for. It needs no key."""
+def capability_routes(jobs: JobService) -> Blueprint:
+    """The route that lists the choices, limits and defaults. It needs no key."""
     routes = Blueprint("capabilities", __name__)
 
     @routes.get("/capabilities")
     @Operation(
-        answers={200: Answer(means="what this service can do now", body=Capabilities)},
+        responses={200: ApiResponse(description="what a request may contain", body=Capabilities)},
         errors=(503,),
     )
     def capabilities() -> ResponseReturnValue:
         """Types, models, samplers, limits and defaults."""
-        served = desk.workers.served()
+        served = jobs.served()
         return Capabilities(
             types=list(served.types),
             models=list(served.models),
-            default_model=desk.reading.default_model,
+            native_sizes=served.native_sizes,
+            max_sides={name: jobs.limits.side(size) for name, size in served.native_sizes.items()},
+            default_model=jobs.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
             samplers=[
@@ -39,7 +41,7 @@ def capability_routes(desk: Desk) -> Blueprint:
             precisions=list(get_args(Precision)),
             formats=list(get_args(PictureFormat)),
             configs=list(CONFIGS),
-            limits=LimitsOfARequest(**asdict(desk.reading.limits)),
+            limits=RequestLimits(**asdict(jobs.limits)),
             defaults={
                 job_type: {
                     kind: _defaults(of_types[job_type]) for kind, of_types in SCHEMAS.items()
@@ -52,7 +54,7 @@ def capability_routes(desk: Desk) -> Blueprint:
 
 
 def _defaults(schema: type[Request]) -> dict[str, Any]:
-    """The fields that a body may leave out, with what they then stand for."""
+    """The optional fields with their defaults."""
     return {
         info.alias or name: info.default
         for name, info in schema.model_fields.items()

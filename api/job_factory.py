@@ -1,18 +1,20 @@
-"""Reads the body of a request against what this service has: its limits, models and workers."""
+"""Turns the body of a request into a job: validated, its model chosen, its seed drawn."""
 
 import posixpath
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from api.errors import NobodyServes
+from api.backends import Backends
+from api.errors import NoWorkerForType
+from api.settings import ApiSettings
 from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.faults import safe_value
 from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
 from jobs.models import InstalledModels, ModelChoice
-from jobs.names import JobKind, JobType
+from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_files import PromptFiles
 from jobs.request import Request, parse_request
@@ -22,12 +24,15 @@ from jobs.workers import Served, Workers
 
 DEFAULT_TYPE: JobType = "optimized"
 SEEDS = 2**32
-"""Drawn seeds stay below; every tool can read them."""
+"""Drawn seeds are below it, so that every tool can read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What a body is held against. The schemas and rules of a request itself are in `jobs`."""
+class JobFactory:
+    """Validates requests against the limits, models and workers of this service.
+
+    The rules that need nothing but the request are in `jobs`.
+    """
 
     workers: Workers
     store: PictureStore
@@ -36,6 +41,18 @@ class Reading:
     prompt_files: PromptFiles
     webhooks: WebhookRules
 
+    @classmethod
+    def from_settings(cls, settings: ApiSettings, backends: Backends) -> Self:
+        """The factory that the settings describe."""
+        return cls(
+            workers=backends.workers,
+            store=backends.store,
+            limits=settings.limits,
+            default_model=model_named(settings.default_model),
+            prompt_files=PromptFiles(settings.prompts_dir),
+            webhooks=settings.webhook_rules,
+        )
+
     def new_job(
         self,
         kind: JobKind,
@@ -43,22 +60,22 @@ class Reading:
         submitter: str,
         idempotent: IdempotentRequest | None,
     ) -> NewJob:
-        """The job that a body asks for, settled: its model chosen, its seed drawn.
+        """The job that a body asks for.
 
         Args:
-            kind: which endpoint the body came to.
-            body: the JSON object, less its key.
-            submitter, idempotent: as in NewJob.
+            kind: txt2img or img2img.
+            body: the request by the field names of `jobs.schemas`, without the API key.
+            submitter, idempotent: as of NewJob.
 
         Raises:
             InvalidRequest: with every fault of the body.
-            NobodyServes: no worker takes its type.
+            NoWorkerForType: no worker serves its type.
         """
         served = self.workers.served()
-        request, choice = self._read(kind, body, served)
+        request, choice = self._parse(kind, body, served)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
-            raise NobodyServes(f"no worker serves the type {request.type!r}; served: {choices}")
+            raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
         return NewJob(
             job_id=new_job_id(),
@@ -70,16 +87,17 @@ class Reading:
             idempotent=idempotent,
         )
 
-    def _read(
+    def _parse(
         self, kind: JobKind, body: dict[str, Any], served: Served
     ) -> tuple[Request, ModelChoice]:
-        """The request and its model; the faults of both are told together."""
+        """The request and its model. Raises InvalidRequest with the faults of both."""
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
         models = InstalledModels(
             default=self.default_model, names=served.models, native_sizes=served.native_sizes
         )
+        additions = InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
         faults: list[Fault] = []
         request = choice = None
         try:
@@ -90,9 +108,7 @@ class Reading:
                 default_type=default_type,
                 prompt_files=self.prompt_files,
                 models=models,
-                additions=InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
-                if served.types
-                else None,
+                additions=additions if served.types else None,
             )
         except InvalidRequest as error:
             faults += error.faults
@@ -102,16 +118,16 @@ class Reading:
                 choice = models.choose(ckpt)
             except InvalidRequest as error:
                 faults += error.faults
-        if request and (fault := self._leads_out(request.outdir)):
+        if request and (fault := self._outdir_fault(request.outdir)):
             faults.append(fault)
-        if request and (fault := self._leads_in(request.webhook)):
+        if request and (fault := self._webhook_fault(request.webhook)):
             faults.append(fault)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice
 
-    def _leads_out(self, outdir: str) -> Fault | None:
-        """What only the store can find wrong with a folder: that a link on its way leads out."""
+    def _outdir_fault(self, outdir: str) -> Fault | None:
+        """Whether the folder leaves the output root, through a symbolic link as well."""
         try:
             self.store.check(posixpath.join(outdir, "picture"))
         except UnsafeName:
@@ -124,8 +140,8 @@ class Reading:
             )
         return None
 
-    def _leads_in(self, webhook: str | None) -> Fault | None:
-        """What only a resolver can find wrong with a webhook: that it leads into this network."""
+    def _webhook_fault(self, webhook: str | None) -> Fault | None:
+        """Whether the webhook's host resolves to an address of the internal network."""
         if webhook is None:
             return None
         try:

@@ -1,6 +1,6 @@
-"""How often a key may submit, counted beside the records, so by every API on the same Redis.
+"""How often a key may submit, counted in Redis, so for all API processes together.
 
-Without Redis each process counts by itself: a limit that depends on nothing else still holds.
+While Redis does not answer, each process counts by itself.
 """
 
 import math
@@ -16,8 +16,8 @@ from api.errors import TooManyRequests
 PREFIX = "sdapi:rate"
 
 
-class SubmitRate:
-    """Counts submissions of each key, over a moving window.
+class SubmitRateLimit:
+    """Counts the submissions of each key over a moving window.
 
     Args:
         redis: where the counts are kept.
@@ -26,17 +26,17 @@ class SubmitRate:
 
     def __init__(self, redis: Redis, rate: str) -> None:
         shared = RedisStorage(
-            "redis://",  # which one: the pool says
+            "redis://",  # required, but the pool decides
             connection_pool=redis.connection_pool,
             key_prefix=PREFIX,
         )
         self._shared = MovingWindowRateLimiter(shared)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._local = MovingWindowRateLimiter(MemoryStorage())
         self._limit = parse(rate)
         self._rate = rate
 
     def count(self, submitter: str) -> None:
-        """Count one more submission. Raises TooManyRequests when it is one too many.
+        """Count a submission. Raises TooManyRequests when it exceeds the rate.
 
         Args:
             submitter: the digest of a key, never the key.
@@ -44,13 +44,13 @@ class SubmitRate:
         try:
             wait = self._wait_seconds(self._shared, submitter)
         except RedisError:
-            wait = self._wait_seconds(self._own, submitter)
+            wait = self._wait_seconds(self._local, submitter)
         if wait:
             raise TooManyRequests(self._rate, retry_after=wait)
 
     def _wait_seconds(self, limiter: MovingWindowRateLimiter, submitter: str) -> int:
-        """Count one more; 0, or after how many seconds it would fit."""
+        """Count a submission; 0, or the seconds until it would be allowed."""
         if limiter.hit(self._limit, submitter):
             return 0
-        fits_at = limiter.get_window_stats(self._limit, submitter).reset_time
-        return max(1, math.ceil(fits_at - time.time()))
+        allowed_at = limiter.get_window_stats(self._limit, submitter).reset_time
+        return max(1, math.ceil(allowed_at - time.time()))

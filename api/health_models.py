@@ -1,4 +1,4 @@
-"""The JSON that tells whoever watches over the service how it is doing, as schemas."""
+"""The JSON of /healthz, /readyz and /workers, as schemas."""
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """A job would be drawn."""
+    """A job would be run."""
 
     status: str
     workers: int = Field(description="how many are alive")
@@ -24,16 +24,16 @@ class Ready(BaseModel):
 
 
 class NotReady(Ready):
-    """A job would not be drawn, and why. The other facts are as far as they are known."""
+    """A job would not be run, and why. The other facts are given as far as they are known."""
 
-    problem: str = Field(description="all of it in a sentence")
+    problem: str = Field(description="every problem, in a sentence")
     missing: list[str] = Field(
         description="for programs: records, store, workers, workers:standard, workers:optimized"
     )
 
 
 class RunningJob(BaseModel):
-    """A job in a worker's hands. Which one, is not told: who knows its id sees its pictures."""
+    """A job that a worker runs. Its id is not shown, since the id gives access to its pictures."""
 
     kind: JobKind
     active_model: str
@@ -44,22 +44,22 @@ class RunningJob(BaseModel):
 
 
 class Worker(BaseModel):
-    """A worker that is alive."""
+    """A live worker."""
 
     worker: str = Field(description="host, process and a random part; new at every start")
-    heard_seconds_ago: float = Field(ge=0, description="the age of its last announcement")
-    types: list[JobType] = Field(description="served by it")
-    models: list[str] = Field(description="installed there")
-    loaded: list[str] = Field(description="in its memory")
+    heard_seconds_ago: float = Field(ge=0, description="the age of its last heartbeat")
+    types: list[JobType] = Field(description="job types it serves")
+    models: list[str] = Field(description="installed models")
+    loaded: list[str] = Field(description="models in its memory")
     device: str
     slots: int = Field(description="jobs it can run at once")
     busy: int = Field(description="jobs it runs now")
-    jobs: list[RunningJob] = Field(description="those jobs, as far as they still run")
-    memory_bytes: int | None = Field(description="of the process; null: cannot be told")
-    gpu_memory_bytes: int | None = Field(description="taken of its GPU; null: it has none")
+    jobs: list[RunningJob] = Field(description="the running jobs")
+    memory_bytes: int | None = Field(description="of the process; null: unknown")
+    gpu_memory_bytes: int | None = Field(description="allocated on its GPU; null: it has none")
 
 
 class WorkerList(BaseModel):
-    """The workers that are alive."""
+    """The live workers."""
 
     workers: list[Worker]

@@ -1,0 +1,271 @@
+"""The JSON of the native dialect's answers, as schemas. Keys that may be absent have a default.
+
+The keys with a capital are the reference's, which its clients read. Some that this service added
+later have a capital or an ambiguous name as well; they are deprecated, and their descriptions name
+the keys that replace them.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic.json_schema import SkipJsonSchema
+
+from jobs.names import JobKind, JobType
+from jobs.status import JobState
+
+Absent = SkipJsonSchema[None]
+"""Beside a type: the key may be absent; it is never null."""
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+
+
+def _without_null_defaults(schema: dict[str, Any]) -> None:
+    """Drop the default null of keys that are absent instead of null."""
+    for described in schema["properties"].values():
+        if described.get("default", ...) is None:
+            del described["default"]
+
+
+def _replaced_by(key: str) -> Any:
+    """A deprecated key; `key` is the one to read instead."""
+    return Field(
+        default=None,
+        description=f"deprecated: read `{key}`",
+        json_schema_extra={"deprecated": True},
+    )
+
+
+class JobAnswer(BaseModel):
+    """Base of the answers with deprecated keys.
+
+    Attributes:
+        FORMER_KEYS: deprecated key → the key whose value it repeats.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+    FORMER_KEYS: ClassVar[dict[str, str]] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that were set, and the deprecated keys that repeat them."""
+        answer = self.model_dump(mode="json", exclude_unset=True)
+        return answer | {
+            former: answer[key] for former, key in self.FORMER_KEYS.items() if key in answer
+        }
+
+
+class AcceptedJob(BaseModel):
+    """A job that was accepted."""
+
+    task_id: str
+    Location: str = Field(description="the address of its status")
+    active_model: str = Field(description="the model that it will use")
+    Warnings: list[str] = Field(description="parts of the request that could not be followed")
+
+
+class JobFailure(BaseModel):
+    """Why a job failed."""
+
+    code: str = Field(description="for programs: a value of `FailureCode")
+    message: str
+
+
+class Metadata(BaseModel):
+    """How the pictures of a job were made."""
+
+    model: str
+    model_hash: str = Field(description="the first ten hex digits of the weights' SHA-256")
+    sampler: str
+    steps: int
+    executed_steps: int = Field(description="as run; img2img runs fewer than requested")
+    prompt: dict[str, Any] = Field(description="both prompts as they were parsed")
+    timings: dict[str, float] = Field(description="seconds by phase")
+    request: dict[str, Any] = Field(description="the request, without key and picture")
+
+
+class Status(JobAnswer):
+    """The status of a job, and its result."""
+
+    FORMER_KEYS: ClassVar[dict[str, str]] = {
+        "image": "image_index",
+        "images": "image_count",
+        "Images": "image_urls",
+    }
+
+    State: JobState
+    Status: str = Field(description="the state in a sentence; of a failed job, the reason")
+    Progress: float = Field(ge=0, le=1, description="over all pictures; never decreases")
+    Warnings: list[str] = Field(description="parts of the request that could not be followed")
+    task_id: str
+    type: JobType
+    active_model: str
+    Loading: float | Absent = Field(
+        default=None, ge=0, le=1, description="while the model is loaded: the loaded share"
+    )
+    queue_place: int | Absent = Field(default=None, description="while it waits: 1 is next")
+    step: int | Absent = Field(default=None, description="network evaluations done")
+    steps: int | Absent = Field(default=None, description="network evaluations planned")
+    image_index: int | Absent = Field(
+        default=None, description="the picture that is being generated, from 1"
+    )
+    image_count: int | Absent = Field(default=None, description="how many pictures")
+    ETA: float | None = Field(
+        default=None, description="seconds left; null before the first measurement"
+    )
+    failure: JobFailure | Absent = None
+    Size: list[int] | Absent = Field(
+        default=None, min_length=2, max_length=2, description="width and height in pixels"
+    )
+    Format: str | Absent = Field(default=None, description="png or jpg")
+    image_urls: list[str] | Absent = Field(
+        default=None, description="the address of each picture, the grid last"
+    )
+    Image: list[Base64] | Absent = Field(
+        default=None, description="with return_base64: every picture, the grid last"
+    )
+    seeds: list[int] | Absent = Field(default=None, description="the seed of each picture")
+    metadata: Metadata | Absent = None
+    image: int | Absent = _replaced_by("image_index")
+    images: int | Absent = _replaced_by("image_count")
+    Images: list[str] | Absent = _replaced_by("image_urls")
+    error: str | Absent = _replaced_by("failure.message")
+    code: str | Absent = _replaced_by("failure.code")
+
+    def to_json(self) -> dict[str, Any]:
+        """As of JobAnswer; `error` and `code` repeat the failure."""
+        answer = super().to_json()
+        if self.failure is not None:
+            answer |= {"error": self.failure.message, "code": self.failure.code}
+        return answer
+
+
+class JobPreview(JobAnswer):
+    """The data of a `preview` event: how the first picture of a batch looks so far."""
+
+    FORMER_KEYS: ClassVar[dict[str, str]] = {"image": "image_index"}
+
+    task_id: str
+    step: int = Field(description="network evaluations done")
+    steps: int = Field(description="network evaluations planned")
+    image_index: int = Field(description="the picture that is being generated, from 1")
+    width: int = Field(description="of the preview, in pixels: an eighth of the picture's")
+    height: int
+    Preview: str = Field(description="a `data:image/jpeg;base64,...` URL")
+    image: int | Absent = _replaced_by("image_index")
+
+
+class EndedJob(BaseModel):
+    """The result of cancelling or deleting a job."""
+
+    task_id: str
+    State: JobState = Field(description="CANCELLED, or the state in which the job was found")
+    Status: Literal["cancelled", "stopping", "deleted"]
+
+
+class ListedJob(Status):
+    """A job in a list: its status, its request and its times."""
+
+    Location: str = Field(description="the address of its status")
+    kind: JobKind
+    submitted: float = Field(description="seconds since 1970, like the other times")
+    started: float | None = Field(description="null while it waits")
+    finished: float | None = Field(description="null before it has ended")
+    request: dict[str, Any] = Field(description="the request, without key and picture")
+
+
+class RecentJobs(BaseModel):
+    """The latest successful jobs."""
+
+    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+
+    Recent_finished_images: list[str] = Field(max_length=10, description="newest first")
+    Under_way: list[ListedJob] | Absent = Field(
+        default=None,
+        description="with `facts`: the waiting and running jobs of this key, the next to end first",
+    )
+    Finished: list[ListedJob] | Absent = Field(
+        default=None,
+        description="with `facts`: the last ten of all keys and the other ones of this key, newest "
+        "first",
+    )
+
+
+class Template(BaseModel):
+    """A complete request, and where to post it."""
+
+    name: str
+    kind: JobKind
+    type: JobType
+    href: str = Field(description="its address")
+    post_to: str
+
+
+class Templates(BaseModel):
+    """The templates: one for each kind and type."""
+
+    templates: list[Template]
+
+
+class RequestBody(RootModel[dict[str, Any]]):
+    """The JSON of a request, ready to be posted."""
+
+
+class SamplerChoice(BaseModel):
+    """A sampler, and the names that a request may use for it."""
+
+    key: str
+    label: str
+    aliases: list[str]
+
+
+class RequestLimits(BaseModel):
+    """Caps on one request."""
+
+    max_side: int = Field(description="pixels of H and W")
+    max_side_768: int = Field(description="the same for a model whose native_size is 768")
+    max_images: int = Field(description="n_iter · n_samples")
+    max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
+    max_init_pixels: int = Field(description="width · height of an init image")
+
+
+class InstalledModel(BaseModel):
+    """A model that a request may name."""
+
+    name: str = Field(description="the request's ckpt")
+    kind: str = Field(description="such as sd1, sd2 or sd2-v; empty while unknown")
+    native_size: int = Field(description="pixels a side at which it was trained and works best")
+    size: int = Field(description="bytes of its weight files")
+    hash: str = Field(description="as in results; empty while unknown")
+    resident: bool = Field(description="a worker holds it in memory")
+    problem: str = Field(description="why it cannot be used; else empty")
+
+
+class Models(BaseModel):
+    """The models, and what prompts may add to them."""
+
+    models: list[InstalledModel]
+    default_model: str = Field(description="the model of the ckpt `default")
+    loras: list[str] = Field(description="`<lora:name:0.8>` in a prompt")
+    embeddings: list[str] = Field(description="by name in a prompt")
+
+
+class Capabilities(BaseModel):
+    """What a request may contain now."""
+
+    types: list[JobType] = Field(description="job types that a worker serves")
+    models: list[str] = Field(description="models installed on a worker")
+    native_sizes: dict[str, int] = Field(
+        description="by model: pixels a side at which it was trained and works best"
+    )
+    max_sides: dict[str, int] = Field(
+        description="by model: the largest H and W of a request, in pixels"
+    )
+    default_model: str = Field(description="the model of the ckpt `default")
+    loras: list[str] = Field(description="installed on a worker: `<lora:name:0.8>` in a prompt")
+    embeddings: list[str] = Field(description="installed on a worker: by name in a prompt")
+    samplers: list[SamplerChoice]
+    precisions: list[str]
+    formats: list[str]
+    configs: list[str]
+    limits: RequestLimits
+    defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(
+        description="the values of fields that a body leaves out, by type and kind"
+    )

@@ -1,0 +1,109 @@
+"""Which exception has which HTTP status and message. A dialect only gives them its own JSON."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Blueprint, Flask
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from api import errors as api_errors
+from jobs import errors as jobs_errors
+
+log = logging.getLogger(__name__)
+
+HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
+    api_errors.UnreadableBody: HTTPStatus.BAD_REQUEST,
+    jobs_errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    api_errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    jobs_errors.NoSuchJob: HTTPStatus.NOT_FOUND,
+    api_errors.NoSuchImage: HTTPStatus.NOT_FOUND,
+    api_errors.NoSuchPage: HTTPStatus.NOT_FOUND,
+    api_errors.NoSuchTemplate: HTTPStatus.NOT_FOUND,
+    jobs_errors.NoSuchPicture: HTTPStatus.GONE,
+    jobs_errors.JobExpired: HTTPStatus.GONE,
+    jobs_errors.JobAlreadyFinal: HTTPStatus.CONFLICT,
+    jobs_errors.IdempotencyKeyReused: HTTPStatus.CONFLICT,
+    api_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    api_errors.BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    api_errors.NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    api_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    jobs_errors.TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
+    api_errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    jobs_errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    jobs_errors.RecordsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    api_errors.NoWorkerForType: HTTPStatus.SERVICE_UNAVAILABLE,
+    jobs_errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+RETRY_SECONDS = 5
+"""`Retry-After` of a 503, and of a 429 that has no better value."""
+
+
+@dataclass(frozen=True)
+class HttpError:
+    """An error as any dialect may answer it.
+
+    Attributes:
+        status: the HTTP status code.
+        message: a sentence for the client.
+        faults: every fault of the request's fields; else empty.
+        headers: such as Retry-After.
+    """
+
+    status: int
+    message: str
+    faults: tuple[jobs_errors.Fault, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def register_error_handlers(
+    target: Flask | Blueprint, respond: Callable[[HttpError], ResponseReturnValue]
+) -> None:
+    """Answer every exception in the views of an app or a blueprint by `respond`."""
+
+    def handle(error: Exception) -> ResponseReturnValue:
+        return respond(http_error(error))
+
+    for kind in (api_errors.ApiError, jobs_errors.JobsError, HTTPException, Exception):
+        target.register_error_handler(kind, handle)
+
+
+def http_error(error: Exception) -> HttpError:
+    """What to answer; logs what the operator should know."""
+    if isinstance(error, HTTPException):
+        kept = tuple(header for header in error.get_headers() if header[0] != "Content-Type")
+        return HttpError(error.code or 500, error.description or error.name, headers=kept)
+    status = next((HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS), None)
+    if status is None:
+        log.exception("a request failed", exc_info=error)
+        return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+    headers: dict[str, str] = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        log.warning("%s", error)
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_SECONDS))
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    faults = error.faults if isinstance(error, jobs_errors.InvalidRequest) else ()
+    return HttpError(status, _message(error), faults, tuple(headers.items()))
+
+
+def _message(error: Exception) -> str:
+    match error:
+        case jobs_errors.InvalidRequest(faults=faults):
+            subject = f"{len(faults)} fields are" if len(faults) > 1 else "a field is"
+            return f"{subject} invalid: {error}"
+        case jobs_errors.RecordsUnavailable():
+            return "the queue cannot be reached; nothing was accepted"
+        case jobs_errors.NoSuchJob():
+            return "no such job, or another key's"
+        case jobs_errors.JobExpired():
+            return "the job has expired: its record and pictures are deleted"
+        case jobs_errors.NoSuchPicture():
+            return "the picture is no longer stored"
+        case jobs_errors.StoreError():
+            return "the picture store cannot be used now"
+        case _:
+            return str(error)

@@ -1,0 +1,277 @@
+"""What every dialect of the API calls: submit a job, wait for it, follow it, cancel it.
+
+Nothing here knows HTTP or the JSON of a dialect. A dialect translates its request into the fields
+of `jobs.schemas`, calls `JobService`, and translates the returned values and raised errors.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import Any, Literal
+
+import structlog
+
+from api.backends import Backends
+from api.errors import NoSuchImage, TooManyStreams
+from api.job_events import JobEvents
+from api.job_factory import JobFactory
+from api.job_pictures import default_picture, pictures_by_name
+from api.rate_limit import SubmitRateLimit
+from api.settings import NO_LIMIT, ApiSettings
+from api.status_poller import StatusPoller
+from jobs.errors import JobsError, RecordsUnavailable
+from jobs.idempotency import IdempotentRequest, SubmittedJob
+from jobs.limits import Limits
+from jobs.names import JobKind, model_named
+from jobs.new_job import NewJob
+from jobs.queue import wake_worker
+from jobs.status import JobState, JobStatus
+from jobs.workers import Served
+
+log = structlog.get_logger(__name__)
+
+SHORTEST_PAUSE = 0.01
+LONGEST_PAUSE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitResult:
+    """How waiting for a job ended.
+
+    Attributes:
+        job: the accepted job.
+        status: the status of the ended job; None if the wait ended before the job did.
+        reason: `ended`; `unfinished`: the time is up, or Redis does not answer; `no_slot`: as many
+            callers wait already as may; `abandoned`: the caller went away, the job is cancelled.
+    """
+
+    job: SubmittedJob
+    status: JobStatus | None = None
+    reason: Literal["ended", "unfinished", "no_slot", "abandoned"]
+
+
+class JobService:
+    """Submits, follows and ends jobs. Safe to share between threads.
+
+    Every method raises RecordsUnavailable when Redis does not answer. Methods that take a job's id
+    raise NoSuchJob for an unknown id and JobExpired for one whose record is deleted.
+
+    Args:
+        backends: the connections.
+        settings: limits, timeouts and the default model.
+    """
+
+    def __init__(self, backends: Backends, settings: ApiSettings) -> None:
+        self._records = backends.records
+        self._overview = backends.overview
+        self._workers = backends.workers
+        self._store = backends.store
+        self._celery = backends.celery
+        self._file_cleanup = backends.file_cleanup
+        self._factory = JobFactory.from_settings(settings, backends)
+        self._poller = StatusPoller(backends.records)
+        self._rate_limit = None
+        if settings.rate_limit != NO_LIMIT:
+            self._rate_limit = SubmitRateLimit(backends.redis, settings.rate_limit)
+        self._wait_seconds = settings.sync_timeout
+        self._wait_slots = BoundedSemaphore(settings.synchronous_slots)
+        self._event_streams = settings.event_streams
+        self._event_slots = BoundedSemaphore(settings.event_streams)
+        self.limits: Limits = settings.limits
+        self.default_model = model_named(settings.default_model)
+
+    def submit(
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        *,
+        submitter: str,
+        idempotency_key: str | None = None,
+    ) -> SubmittedJob:
+        """Validate a request, write its job's record and wake a worker.
+
+        The job exists from the moment its record is written. If this process dies before that,
+        nothing was accepted; if it dies after, a worker runs the job, and the idempotency key
+        finds it.
+
+        Args:
+            kind: txt2img or img2img.
+            body: the request by the field names of `jobs.schemas`, without the API key.
+            submitter: a digest of the API key.
+            idempotency_key: the same key with the same body returns the first job again; None:
+                every request is a new job.
+
+        Returns:
+            The new job, or the one that the same request has created before.
+
+        Raises:
+            TooManyRequests: the submitter is over its rate limit.
+            InvalidRequest: with every fault of the body.
+            IdempotencyKeyReused: the idempotency key belongs to another body.
+            NoWorkerForType: no worker serves the job's type.
+            TooManyWaiting, QueueFull: too many jobs are waiting.
+            StoreError: the input images could not be stored; nothing was accepted.
+        """
+        if self._rate_limit is not None:
+            self._rate_limit.count(submitter)
+        idempotent = None
+        if idempotency_key:
+            idempotent = IdempotentRequest.of(idempotency_key, kind, body, submitter=submitter)
+            if known := self._records.submitted_before(idempotent):
+                # The API that wrote the record may have died before it sent the message.
+                wake_worker(self._celery, known.job_id, known.type)
+                return known
+        job = self._factory.new_job(kind, body, submitter, idempotent)
+        accepted = self._open(job)
+        wake_worker(self._celery, accepted.job_id, accepted.type)
+        if accepted.job_id == job.job_id:  # logged last, so that no worker waits for it
+            log.info(
+                "job accepted",
+                job=job.job_id,
+                kind=kind,
+                type=job.request.type,
+                model=job.model,
+                images=job.request.image_count,
+            )
+        return accepted
+
+    def submit_and_wait(
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        *,
+        submitter: str,
+        idempotency_key: str | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> WaitResult:
+        """Submit a job and wait for its end, at the cost of the calling thread.
+
+        Without `abandoned` the job does not depend on the caller: it runs on after a timeout.
+
+        Args:
+            kind, body, submitter, idempotency_key: as of `submit`.
+            abandoned: checked while waiting; once it returns True the job is cancelled.
+
+        Raises:
+            What `submit` raises; JobExpired if the job was deleted meanwhile.
+        """
+        job = self.submit(kind, body, submitter=submitter, idempotency_key=idempotency_key)
+        if not self._wait_slots.acquire(blocking=False):
+            return WaitResult(job=job, reason="no_slot")
+        try:
+            return self._wait(job, submitter, abandoned)
+        finally:
+            self._wait_slots.release()
+
+    def status(self, job_id: str) -> JobStatus:
+        """The job's status now, with its position in the queue."""
+        return self._records.get(job_id)
+
+    def events(self, job_id: str) -> JobEvents:
+        """The job's snapshots and previews as they change. The caller must close it.
+
+        Raises:
+            TooManyStreams: as many are open as the settings allow.
+        """
+        if not self._event_slots.acquire(blocking=False):
+            raise TooManyStreams(self._event_streams)
+        return JobEvents(self._poller, job_id, on_close=self._event_slots.release)
+
+    def cancel(self, job_id: str, *, by: str) -> JobState:
+        """Cancel a job and delete its files. Arguments, result and errors as JobRecords.cancel."""
+        state = self._records.cancel(job_id, by=by)
+        log.info("job cancelled", job=job_id, was=state)
+        self._delete_files(job_id)
+        return state
+
+    def delete(self, job_id: str, *, by: str) -> JobState:
+        """Cancel a job, or delete an ended one. As JobRecords.delete; deletes the files too."""
+        state = self._records.delete(job_id, by=by)
+        log.info("job deleted", job=job_id, was=state)
+        self._delete_files(job_id)
+        return state
+
+    def recent(self, count: int) -> tuple[str, ...]:
+        """The ids of the latest successful jobs of all keys, newest first."""
+        return self._records.recent(count)
+
+    def unfinished(self, *, of: str) -> tuple[JobStatus, ...]:
+        """The waiting and running jobs of a submitter, in the order in which they will end."""
+        return self._overview.under_way(of=of)
+
+    def finished(self, *, of: str, of_all: int) -> tuple[JobStatus, ...]:
+        """The last `of_all` successful jobs of all keys and all those of a submitter."""
+        return self._overview.finished(of=of, of_all=of_all)
+
+    def picture(self, status: JobStatus, name: str | None = None) -> bytes:
+        """One encoded picture of a finished job.
+
+        Args:
+            status: the job.
+            name: as of `pictures_by_name`; None: the grid if there is one, else the first.
+
+        Raises:
+            NoSuchImage: the job has no such picture, or none yet.
+            StoreError: it cannot be read; NoSuchPicture: it was deleted.
+        """
+        pictures = pictures_by_name(status)
+        if not pictures:
+            raise NoSuchImage(f"the job has no pictures: it is {status.state}")
+        name = name or default_picture(status)
+        if name not in pictures:
+            raise NoSuchImage(f"the job has no picture {name!r}; it has: {', '.join(pictures)}")
+        return self._store.read(pictures[name].name)
+
+    def pictures(self, status: JobStatus) -> list[bytes]:
+        """All encoded pictures of a finished job in order, the grid last. Raises StoreError."""
+        return [self._store.read(picture.name) for picture in pictures_by_name(status).values()]
+
+    def served(self) -> Served:
+        """Types, models, LoRAs and embeddings of the live workers, else of the last ones."""
+        return self._workers.served()
+
+    def close(self) -> None:
+        """End all event streams, now and from now on. A signal handler may call it."""
+        self._poller.stop()
+
+    def _wait(self, job: SubmittedJob, submitter: str, abandoned: Callable[[], bool]) -> WaitResult:
+        deadline = time.monotonic() + self._wait_seconds
+        pause = SHORTEST_PAUSE
+        try:
+            while not (status := self._records.get(job.job_id)).state.final:
+                if abandoned():
+                    with suppress(JobsError):
+                        self.cancel(job.job_id, by=submitter)
+                    return WaitResult(job=job, reason="abandoned")
+                if time.monotonic() > deadline:
+                    return WaitResult(job=job, reason="unfinished")
+                time.sleep(pause)
+                pause = min(pause * 1.2, LONGEST_PAUSE)
+        except RecordsUnavailable:
+            return WaitResult(job=job, reason="unfinished")
+        return WaitResult(job=job, status=status, reason="ended")
+
+    def _delete_files(self, job_id: str) -> None:
+        """Delete an ended job's files. If that fails, a worker's sweeper deletes them later."""
+        with suppress(JobsError):
+            self._file_cleanup.clean(job_id)
+
+    def _open(self, job: NewJob) -> SubmittedJob:
+        """Store the inputs, then the record: a worker that sees the record finds the inputs."""
+        for role, data in job.request.inputs.items():
+            self._store.put_input(job.job_id, role, data)
+        try:
+            accepted = self._records.open(job)
+        except JobsError:
+            self._delete_inputs(job)
+            raise
+        if accepted.job_id != job.job_id:  # the same request was faster
+            self._delete_inputs(job)
+        return accepted
+
+    def _delete_inputs(self, job: NewJob) -> None:
+        if job.request.inputs:
+            with suppress(JobsError):
+                self._store.delete_inputs(job.job_id)
