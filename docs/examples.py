@@ -23,7 +23,7 @@ IN_THE_PATH = {
     "number": "0",
     "name": "txt2img-standard",
     "path": "swagger-ui.css",
-    "file": "work.js",
+    "file": "generate.js",
 }
 """What stands for a part of a path; {{...}} is a variable. A new part needs a value here."""
 BY_THEMSELVES = {"images": "false", "Idempotency-Key": "one-of-your-own"}

@@ -1,28 +1,28 @@
-/* Asking the server. */
+/* Requests to the API. */
 
 import { askForKey, keyHeader } from "./key.js";
 
-/** An answer that is none: `status` is the HTTP code (0: nobody answered), `faults` one a field. */
-export class Refused extends Error {
+/** A failed request. `status` is the HTTP status (0: no answer), `faults` the invalid fields. */
+export class ApiError extends Error {
   constructor(status, message, faults = []) {
     super(message);
     this.status = status;
     this.faults = faults;
   }
 
-  /** Whether the job that was asked for is not, or no longer, known. */
+  /** Whether the requested job does not exist (any more). */
   get gone() {
     return this.status === 404 || this.status === 410;
   }
 }
 
-/** The JSON of an address that needs no key. */
+/** GET JSON without a key. */
 export const get = (path) => send(path, {});
 
-/** The same, of one that needs a key. */
+/** GET JSON with the key. */
 export const getWithKey = (path) => withKey(path, {});
 
-/** Post JSON, or nothing, with the key. */
+/** POST JSON, or no body, with the key. */
 export function post(path, body) {
   if (body === undefined) return withKey(path, { method: "POST" });
   const headers = { "Content-Type": "application/json" };
@@ -34,9 +34,9 @@ async function withKey(path, options) {
     const headers = { ...options.headers, ...keyHeader() };
     try {
       return await send(path, { ...options, headers });
-    } catch (refused) {
-      if (refused.status !== 401) throw refused;
-      if (!(await askForKey())) throw new Refused(401, "Without a key the server does nothing.");
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      if (!(await askForKey())) throw new ApiError(401, "The server requires an API key.");
     }
   }
 }
@@ -47,13 +47,13 @@ async function send(path, options) {
   try {
     answer = await fetch(path, { ...options, headers });
   } catch {
-    throw new Refused(0, "The server cannot be reached.");
+    throw new ApiError(0, "The server cannot be reached.");
   }
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
   const wait = answer.headers.get("Retry-After");
   const message = body.error ?? `The server answered ${answer.status}.`;
-  throw new Refused(
+  throw new ApiError(
     answer.status,
     wait && !/try again/i.test(message) ? `${message}. Try again in ${wait} seconds.` : message,
     body.details ?? [],

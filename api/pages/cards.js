@@ -1,20 +1,20 @@
-/* The pictures of the gallery as thumbnails with their prompts. */
+/* The gallery's thumbnails with their prompts. */
 
 import { find, make } from "./dom.js";
 import { requestOf } from "./recipe.js";
 
-/** `open(place)` is called for a click on the picture of that place. */
+/** `open(index)` is called for a click on the picture of that index. */
 export class Cards {
   constructor(open) {
     this.open = open;
-    this.made = new Map();
+    this.cards = new Map();
   }
 
-  /** Show these pictures, each {status, picture}; cards that were there stay the same elements. */
+  /** Show these pictures, each {status, picture}; existing cards are reused. */
   show(pictures) {
     const cards = pictures.map(({ status, picture }) => {
-      const card = this.made.get(picture.source) ?? this.#card(status, picture);
-      this.made.set(picture.source, card);
+      const card = this.cards.get(picture.source) ?? this.#card(status, picture);
+      this.cards.set(picture.source, card);
       find("time", card).textContent = ago(status.finished);
       return card;
     });
@@ -42,7 +42,7 @@ export class Cards {
 const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** How long ago a time was, in words; times are in seconds since 1970. */
+/** The age of a time, in words. `time` is in seconds since 1970. */
 function ago(time) {
   const seconds = Date.now() / 1000 - time;
   const [unit, length] = STEPS.find(([, each]) => seconds >= each) ?? [];

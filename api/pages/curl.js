@@ -1,18 +1,18 @@
-/* A request as a curl command. The key is never in it: the shell has it in API_KEY. */
+/* A request as a curl command. It reads the key from the shell variable API_KEY. */
 
 import { make } from "./dom.js";
 import { fromPicture } from "./recipe.js";
 
-// said otherwise in the command, or of no meaning to who pastes it
+// expressed otherwise in the command, or useless in a shell
 const LEFT_OUT = ["prompts", "from-file", "synchronous_request", "return_base64", "device"];
 
-/** The command that draws a request again. `defaults` are those of the request's type. */
+/** The command that repeats a request. `defaults` are those of /capabilities. */
 export function curlCommand(request, defaults, origin, file) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
-  const usual = defaults?.[request.type]?.[kind] ?? {};
+  const defaultsOfKind = defaults?.[request.type]?.[kind] ?? {};
   const body = { prompt: request.prompt };
   for (const [name, value] of Object.entries(request)) {
-    const same = JSON.stringify(value) === JSON.stringify(usual[name]);
+    const same = JSON.stringify(value) === JSON.stringify(defaultsOfKind[name]);
     if (!LEFT_OUT.includes(name) && !same) body[name] = value;
   }
   body.synchronous_request = true;
@@ -21,13 +21,13 @@ export function curlCommand(request, defaults, origin, file) {
   if (kind === "txt2img") {
     return `curl -sS --fail-with-body ${origin}/generate ${headers} -o ${quoted(file)} -d ${json}`;
   }
-  // curl takes the body from a pipe: a picture is too long for a command line
+  // The body comes through a pipe: a picture is too long for a command line.
   const opened = quoted(JSON.stringify(body, null, 2).replace(/\n\}$/, ',\n  "init_img": "'));
   return `{ printf %s ${opened}; base64 < picture.png | tr -d '\\n'; printf '"}'; } |\n`
     + `  curl -sS --fail-with-body ${origin}/img2img ${headers} -o ${quoted(file)} -d @-`;
 }
 
-/** The command to look at, and a button that copies it. */
+/** The command, with a button that copies it. */
 export function curlBlock(command) {
   const shown = make("pre", { tabIndex: 0, className: "command" }, command);
   const button = make("button", { type: "button", className: "quiet copy" }, "Copy");
@@ -39,7 +39,7 @@ export function curlBlock(command) {
     make("summary", {}, "As a curl command"), shown, button);
 }
 
-/** Browsers give the clipboard to safe origins only; elsewhere the text is marked, to be copied. */
+/** Browsers allow the clipboard on secure origins only; elsewhere the text is selected. */
 async function copied(text, shown) {
   try {
     await navigator.clipboard.writeText(text);

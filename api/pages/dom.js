@@ -1,8 +1,8 @@
-/* Elements. Text is only ever set as text: what people write never becomes HTML. */
+/* DOM helpers. They set text as text only, so that user input never becomes HTML. */
 
 export const find = (selector, root = document) => root.querySelector(selector);
 
-/** A new element with properties (or attributes, where there is no such property) and children. */
+/** A new element with children. `properties` without a DOM property become attributes. */
 export function make(name, properties = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -14,8 +14,8 @@ export function make(name, properties = {}, ...children) {
   return element;
 }
 
-/** Show a text in an element that is hidden while there is none. */
-export function say(element, text) {
+/** Set an element's text; hide the element if the text is empty. */
+export function setText(element, text) {
   element.textContent = text;
   element.hidden = !text;
 }

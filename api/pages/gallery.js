@@ -1,42 +1,42 @@
-/* The gallery: what is under way, and the finished pictures, newest first. */
+/* The gallery: the unfinished jobs, and the finished pictures, newest first. */
 
-import { get, getWithKey, post, Refused } from "./api.js";
+import { get, getWithKey, post, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
-import { find, make, say } from "./dom.js";
-import { keepKeyOfAddress } from "./key.js";
-import { Large } from "./large.js";
+import { find, make, setText } from "./dom.js";
+import { takeKeyFromAddress } from "./key.js";
+import { PictureDialog } from "./picture_dialog.js";
 import { picturesOf } from "./recipe.js";
 
 const PAUSE_BUSY = 1500;
 const PAUSE_IDLE = 8000;
 
-const large = new Large();
-const cards = new Cards((place) => large.open(place));
+const dialog = new PictureDialog();
+const cards = new Cards((index) => dialog.open(index));
 let timer;
 
-async function look() {
+async function refresh() {
   clearTimeout(timer);
   let busy = false;
   try {
-    const { Under_way: under_way, Finished: finished } = await getWithKey("/recent?facts=true");
-    busy = under_way.length > 0;
-    showJobs(under_way);
+    const { Under_way: unfinished, Finished: finished } = await getWithKey("/recent?facts=true");
+    busy = unfinished.length > 0;
+    showJobs(unfinished);
     showPictures(finished);
-    say(find("#refusal"), "");
-  } catch (refused) {
-    if (!(refused instanceof Refused)) throw refused;
-    say(find("#refusal"), refused.message);
-    if (refused.status === 401) {
-      find("#refusal").append(" ", again());
+    setText(find("#refusal"), "");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    setText(find("#refusal"), error.message);
+    if (error.status === 401) {
+      find("#refusal").append(" ", retryButton());
       return;
     }
   }
-  if (!document.hidden) timer = setTimeout(look, busy ? PAUSE_BUSY : PAUSE_IDLE);
+  if (!document.hidden) timer = setTimeout(refresh, busy ? PAUSE_BUSY : PAUSE_IDLE);
 }
 
-function again() {
+function retryButton() {
   const button = make("button", { type: "button" }, "Give a key");
-  button.addEventListener("click", look);
+  button.addEventListener("click", refresh);
   return button;
 }
 
@@ -45,7 +45,7 @@ function showPictures(finished) {
     picturesOf(status).map((picture) => ({ status, picture })));
   find("#nothing").hidden = pictures.length > 0;
   cards.show(pictures);
-  large.know(pictures);
+  dialog.setPictures(pictures);
 }
 
 function showJobs(jobs) {
@@ -58,7 +58,7 @@ function showJobs(jobs) {
     find(".status", item).textContent = job.Status;
     return item;
   });
-  // what stays in its place keeps the focus
+  // elements that stay in place keep the focus
   if (items.length !== list.children.length || items.some((item, at) => item !== list.children[at])) {
     list.replaceChildren(...items);
   }
@@ -68,11 +68,11 @@ function newItem(job) {
   const cancel = make("button", { type: "button", className: "quiet" }, "Cancel");
   cancel.addEventListener("click", async () => {
     cancel.disabled = true;
-    const refused = await post(`/cancel/${encodeURIComponent(job.task_id)}`).catch((why) => why);
-    await look();
-    cancel.disabled = !(refused instanceof Refused);
-    // 409: it has ended already, which is what was wanted
-    if (refused instanceof Refused && refused.status !== 409) say(find("#refusal"), refused.message);
+    const error = await post(`/cancel/${encodeURIComponent(job.task_id)}`).catch((why) => why);
+    await refresh();
+    cancel.disabled = !(error instanceof ApiError);
+    // 409: it has ended already
+    if (error instanceof ApiError && error.status !== 409) setText(find("#refusal"), error.message);
   });
   const item = make("li", {},
     make("a", { className: "words", href: `/#job=${job.task_id}` }, job.request.prompt || "prompts of a file"),
@@ -83,11 +83,11 @@ function newItem(job) {
   return item;
 }
 
-keepKeyOfAddress();
-document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
-get("/capabilities").then((capabilities) => large.knowDefaults(capabilities.defaults), () => {});
-window.addEventListener("hashchange", () => large.openFromAddress());
-look().then(() => {
-  large.openFromAddress();
+takeKeyFromAddress();
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+get("/capabilities").then((capabilities) => dialog.setDefaults(capabilities.defaults), () => {});
+window.addEventListener("hashchange", () => dialog.openFromAddress());
+refresh().then(() => {
+  dialog.openFromAddress();
   document.body.dataset.ready = "";
 });

@@ -1,15 +1,15 @@
-/* The picture to start from: dropped, pasted, chosen, or one that was drawn before. */
+/* The init image of img2img: dropped, pasted, chosen, or generated before. */
 
-import { find, say } from "./dom.js";
+import { find, setText } from "./dom.js";
 
-const SENT_AS_THEY_ARE = ["image/png", "image/jpeg", "image/webp"];
+const ACCEPTED_TYPES = ["image/png", "image/jpeg", "image/webp"];
 
-/** What the form starts from. `changed(picture)` is called with {blob, width, height} or null. */
+/** The form's init image. `changed(picture)` is called with {blob, width, height} or null. */
 export class InitPicture {
   constructor(changed) {
     this.changed = changed;
     this.picture = null;
-    this.most = Infinity; // pixels that the server takes
+    this.maxPixels = Infinity; // the server's limit
     const drop = find("#drop");
     const input = find("#init_img");
     input.addEventListener("change", () => this.take(input.files[0]));
@@ -17,7 +17,7 @@ export class InitPicture {
       this.clear();
       input.focus();
     });
-    // anywhere on the page: whoever misses the place must not lose the page to the picture
+    // On the whole page: a picture dropped beside the field would replace the page.
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
       drop.classList.add("over");
@@ -36,19 +36,19 @@ export class InitPicture {
     });
   }
 
-  /** Start from a file or blob; what is no picture is said, and changes nothing. */
+  /** Use a file or blob; shows a message if it is not a picture. */
   async take(blob) {
     if (!blob) return;
     let bitmap;
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
-      say(find("#refusal"), "This file is no picture that the browser can read.");
+      setText(find("#refusal"), "The browser cannot read this file as a picture.");
       return;
     }
     const { width, height } = bitmap;
-    const fits = width * height <= this.most && SENT_AS_THEY_ARE.includes(blob.type);
-    this.set({ blob: fits ? blob : await redrawn(bitmap, this.most), width, height });
+    const fits = width * height <= this.maxPixels && ACCEPTED_TYPES.includes(blob.type);
+    this.set({ blob: fits ? blob : await resized(bitmap, this.maxPixels), width, height });
     bitmap.close();
   }
 
@@ -72,7 +72,7 @@ export class InitPicture {
   }
 }
 
-/** The base64 of a picture, as a request has it. */
+/** A picture as base64 without the data: prefix. */
 export function base64(blob) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
@@ -82,20 +82,20 @@ export function base64(blob) {
   });
 }
 
-/** Width and height nearest to a picture's shape: multiples of 8, at most `side` long. */
-export function sizeFor({ width, height }, side) {
-  const shrunk = side / Math.max(width, height);
-  const fitted = (length) => Math.max(64, Math.round((length * shrunk) / 8) * 8);
+/** The size with a picture's aspect ratio: multiples of 8, the longer side `side`. */
+export function fittedSize({ width, height }, side) {
+  const scale = side / Math.max(width, height);
+  const fitted = (length) => Math.max(64, Math.round((length * scale) / 8) * 8);
   return { W: fitted(width), H: fitted(height) };
 }
 
 const isPicture = (file) => file.type.startsWith("image/");
 
-function redrawn(bitmap, most) {
-  const shrunk = Math.min(1, Math.sqrt(most / (bitmap.width * bitmap.height)));
+function resized(bitmap, maxPixels) {
+  const scale = Math.min(1, Math.sqrt(maxPixels / (bitmap.width * bitmap.height)));
   const canvas = document.createElement("canvas");
-  canvas.width = Math.floor(bitmap.width * shrunk);
-  canvas.height = Math.floor(bitmap.height * shrunk);
+  canvas.width = Math.floor(bitmap.width * scale);
+  canvas.height = Math.floor(bitmap.height * scale);
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }

@@ -1,8 +1,8 @@
-/* The jobs of this session: submitted, followed to their ends, remembered. */
+/* The jobs of this session: submitted, updated until they end, remembered. */
 
 import { post } from "./api.js";
 import { rememberedJobs, rememberJobs } from "./session.js";
-import { isFinal, Watch } from "./watch.js";
+import { isFinal, JobUpdates } from "./job_updates.js";
 
 /** A list of {id, request, picture, status, preview, lost}, newest first; one of them is shown. */
 export class Jobs {
@@ -12,13 +12,13 @@ export class Jobs {
     this.shown = null;
   }
 
-  /** Take up the jobs from before a reload. */
+  /** Restore the jobs from before a reload. */
   restore() {
     for (const job of rememberedJobs().reverse()) this.#add(job);
     this.show(this.list[0] ?? null);
   }
 
-  /** Show a job by its id, whoever has submitted it. */
+  /** Show a job by its id, also one of another session. */
   follow(id) {
     this.show(this.find(id) ?? this.#add({ id, request: {} }));
   }
@@ -27,7 +27,7 @@ export class Jobs {
     return this.list.find((job) => job.id === id);
   }
 
-  /** Submit a body, with the picture it starts from if there is one. */
+  /** Submit a request; `picture` and `init_img` are its init image, if it has one. */
   async submit(body, picture, init_img) {
     const path = picture ? "/img2img" : "/generate";
     const { task_id: id } = await post(path, init_img ? { ...body, init_img } : body);
@@ -38,36 +38,36 @@ export class Jobs {
 
   show(job) {
     this.shown = job;
-    for (const each of this.list) if (each.watch) each.watch.events = each === job;
+    for (const each of this.list) if (each.updates) each.updates.events = each === job;
     this.changed();
   }
 
-  /** Cancel a job that has not ended; the end is told by whoever watches it. */
+  /** Cancel an unfinished job; its end arrives as an update. */
   async cancel(job) {
     job.stopping = true;
     this.changed(job);
     try {
       await post(`/cancel/${encodeURIComponent(job.id)}`);
-    } catch (refused) {
+    } catch (error) {
       job.stopping = false;
       this.changed(job);
-      if (refused.status !== 409) throw refused; // 409: it was quicker
+      if (error.status !== 409) throw error; // 409: it has ended already
     }
   }
 
   #add(job) {
     this.list.unshift(job);
-    job.watch = new Watch(job.id, {
-      status: (status) => this.#tell(job, { status, preview: isFinal(status) ? null : job.preview }),
-      preview: (preview) => this.#tell(job, { preview }),
-      lost: (lost) => { if (job.lost !== lost) this.#tell(job, { lost }); },
+    job.updates = new JobUpdates(job.id, {
+      status: (status) => this.#update(job, { status, preview: isFinal(status) ? null : job.preview }),
+      preview: (preview) => this.#update(job, { preview }),
+      lost: (lost) => { if (job.lost !== lost) this.#update(job, { lost }); },
       gone: () => this.#drop(job),
     }, { events: false });
     return job;
   }
 
-  #tell(job, news) {
-    Object.assign(job, news);
+  #update(job, changes) {
+    Object.assign(job, changes);
     this.changed(job);
   }
 
@@ -83,4 +83,4 @@ export class Jobs {
   }
 }
 
-export const isUnderWay = (job) => !job?.status || !isFinal(job.status);
+export const isUnfinished = (job) => !job?.status || !isFinal(job.status);

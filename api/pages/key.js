@@ -1,11 +1,11 @@
-/* The API key: asked for when the server wants one, kept for this session of the browser. */
+/* The API key: requested in a dialog, kept in the session storage of this tab. */
 
 import { make } from "./dom.js";
 
 const KEPT_AS = "api-key";
 
-/** A key in the address, as programs may send it, is kept, and taken out of the address. */
-export function keepKeyOfAddress() {
+/** Store the key of the `api_key` parameter, and remove it from the address. */
+export function takeKeyFromAddress() {
   const address = new URL(location.href);
   const key = address.searchParams.get("api_key");
   if (!key) return;
@@ -14,33 +14,33 @@ export function keepKeyOfAddress() {
   history.replaceState(history.state, "", address);
 }
 
-/** The header that carries the key; none while no key is known. */
+/** The header with the key; empty while no key is known. */
 export function keyHeader() {
   const key = sessionStorage.getItem(KEPT_AS);
   if (!key) return {};
-  // fetch wants one byte a character; the server reads these bytes as UTF-8
+  // fetch allows one byte per character; the server decodes these bytes as UTF-8
   const bytes = new TextEncoder().encode(key);
   return { "X-API-Key": String.fromCharCode(...bytes) };
 }
 
 let asking = null;
 
-/** Ask for the key; false when nobody gives one. Two that ask at once are answered by one. */
+/** Ask for the key; false if the dialog is cancelled. Concurrent calls share one dialog. */
 export function askForKey() {
   asking ??= ask().finally(() => { asking = null; });
   return asking;
 }
 
 function ask() {
-  const refused = sessionStorage.getItem(KEPT_AS) !== null;
+  const rejected = sessionStorage.getItem(KEPT_AS) !== null;
   const input = make("input", {
     id: "key", type: "password", autocomplete: "off", required: true,
     "aria-describedby": "key-why",
   });
   const form = make("form", {},
     make("label", { htmlFor: "key" }, "API key"),
-    make("p", { id: "key-why", className: refused ? "fault" : "hint" },
-      refused ? "The server does not know this key." : "The server asks for one. It is kept until this tab is closed."),
+    make("p", { id: "key-why", className: rejected ? "fault" : "hint" },
+      rejected ? "The server does not know this key." : "The server requires one. It is kept until this tab is closed."),
     input,
     make("div", { className: "buttons" },
       make("button", { type: "submit", className: "main" }, "Go on"),

@@ -1,42 +1,43 @@
-/* What can be chosen, from /capabilities and /models. */
+/* The form's choices, from /capabilities and /models. */
 
 import { get } from "./api.js";
 import { find, make } from "./dom.js";
 
-// what a kind of model was trained at, in pixels a side: there it draws best
-const TRAINED_AT = { tiny: 256, "sd2-v": 768 };
-
-/** What the server offers, and the models with their facts. */
+/** The capabilities of the server; `facts` describes each of its models. */
 export async function loadOptions() {
   const [capabilities, { models }] = await Promise.all([get("/capabilities"), get("/models")]);
   return { ...capabilities, facts: models };
 }
 
 /** Fill the lists of the form. */
-export function offer(form, options) {
+export function fillChoices(form, options) {
   fill(form.ckpt, options.models.map((name) => [name, modelLabel(name, options)]));
   fill(form.sampler, options.samplers.map(({ key, label }) => [key, label]));
   find('[data-field="type"]').hidden = options.types.length < 2;
   fill(form.type, options.types.map((type) => [type, type]));
   fill(form.format, options.formats.map((format) => [format, format]));
-  const side = Math.max(options.limits.max_side, options.limits.max_side_768);
-  for (const input of [form.W, form.H]) input.max = side;
   form.n_iter.max = options.limits.max_images;
 }
 
-/** The request with which the form begins. */
+/** The request that the form starts with. */
 export function defaultRequest(options) {
   const type = options.types[0] ?? "optimized";
   const defaults = options.defaults[type].txt2img;
   const ckpt = options.default_model;
-  const side = bestSide(ckpt, options) ?? defaults.W;
+  const side = nativeSide(ckpt, options) ?? defaults.W;
   return { ...defaults, type, ckpt, seed: null, W: side, H: side };
 }
 
-/** The side at which a model draws best, as far as a request may go; undefined: not known. */
-export function bestSide(name, options) {
-  const side = TRAINED_AT[options.facts.find((model) => model.name === name)?.kind];
-  return side && Math.min(side, Math.max(options.limits.max_side, options.limits.max_side_768));
+/** The model's native size, within the limit of a request; undefined if it is unknown. */
+export function nativeSide(name, options) {
+  const side = options.native_sizes[name];
+  return side && Math.min(side, options.max_sides[name]);
+}
+
+/** Set the largest width and height that a request may have with the form's model. */
+export function limitSize(form, options) {
+  const side = options.max_sides[form.ckpt.value];
+  for (const input of [form.W, form.H]) input.max = side ?? "";
 }
 
 function modelLabel(name, options) {

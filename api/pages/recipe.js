@@ -1,17 +1,17 @@
-/* How a picture came about, from the status of its finished job. */
+/* The parameters of a picture, from the status of its job. */
 
 import { make } from "./dom.js";
 
-/** The pictures of a finished job: where each is, with its number and seed (a grid has none). */
+/** The pictures of a finished job: address, number and seed of each (a grid has no seed). */
 export function picturesOf(status) {
-  return (status.Images ?? []).map((source, place) => ({
+  return (status.image_urls ?? []).map((source, index) => ({
     source,
     number: source.split("/").pop(),
-    seed: source.endsWith("/grid") ? undefined : status.seeds[place],
+    seed: source.endsWith("/grid") ? undefined : status.seeds[index],
   }));
 }
 
-/** The request that draws this one picture again. */
+/** The request that generates this one picture again. */
 export function requestOf(status, picture) {
   const { request, model, sampler } = status.metadata;
   const of_a_file = request.prompts?.[Number(picture.number) % request.prompts.length];
@@ -25,17 +25,17 @@ export function requestOf(status, picture) {
   };
 }
 
-/** Whether it was drawn from another picture. */
+/** Whether it is an img2img request. */
 export const fromPicture = (request) => request.denoising_strength !== undefined;
 
-/** A name for the file of a picture. */
+/** A file name for a picture. */
 export function fileName(status, picture) {
   const words = requestOf(status, picture).prompt.match(/[\p{L}\p{N}]+/gu) ?? ["picture"];
   const name = words.join("-").toLowerCase().slice(0, 48);
   return `${name}-${picture.seed ?? picture.number}.${status.Format}`;
 }
 
-/** All its parameters, as a list of terms. */
+/** All parameters, as a description list. */
 export function recipeList(status, picture) {
   const request = requestOf(status, picture);
   const facts = status.metadata;

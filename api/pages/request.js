@@ -6,7 +6,7 @@ const WORDS = ["prompt", "negative_prompt"];
 const CHOICES = ["ckpt", "sampler", "type", "format"];
 const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
 const STRENGTH = "denoising_strength";
-// what the form has no field for, and changes the picture: a recipe brings it along
+// parameters without a field that change the picture; a recipe may set them
 const EXTRAS = [
   "ddim_eta", "fixed_code", "precision", "config", "noise_multiplier", "upscale", "post_upscale",
 ];
@@ -14,8 +14,8 @@ const EXTRAS = [
 let extras = {};
 
 /**
- * The body that the form stands for, without the picture to start from. A number that is none goes
- * as it is: the server says what is wrong with it.
+ * The request body of the form, without the init image. Invalid numbers are sent, so that the
+ * server reports them.
  */
 export function bodyOf(form, { fromPicture }) {
   const body = {};
@@ -42,7 +42,7 @@ function numberIn(input) {
   return input.value === "" ? null : Number(input.value);
 }
 
-/** Put a request into the form; what it leaves out stays. `defaults` are those of its kind. */
+/** Put a request into the form; absent fields are unchanged. `defaults` are those of its kind. */
 export function fillForm(form, request, defaults = {}) {
   for (const name of WORDS) form[name].value = request[name] ?? form[name].value;
   for (const name of CHOICES) {
@@ -52,9 +52,9 @@ export function fillForm(form, request, defaults = {}) {
   for (const name of NUMBERS) form[name].value = request[name] ?? form[name].value;
   if ("seed" in request) form.seed.value = request.seed ?? "";
   if (request[STRENGTH] !== undefined) form[STRENGTH].value = request[STRENGTH];
-  const usual = (name) => JSON.stringify(request[name]) === JSON.stringify(defaults[name]);
+  const isDefault = (name) => JSON.stringify(request[name]) === JSON.stringify(defaults[name]);
   extras = Object.fromEntries(
-    EXTRAS.filter((name) => request[name] !== undefined && request[name] !== null && !usual(name))
+    EXTRAS.filter((name) => request[name] !== undefined && request[name] !== null && !isDefault(name))
       .map((name) => [name, request[name]]),
   );
   const said = Object.entries(extras).map(([name, value]) => `${name} ${value}`).join(", ");
@@ -63,5 +63,5 @@ export function fillForm(form, request, defaults = {}) {
   shown.textContent = said && `Also from the recipe: ${said}`;
 }
 
-/** What the form holds, to be found again after a reload. */
+/** The content of the form, to be restored after a reload. */
 export const draftOf = (form, options) => ({ ...bodyOf(form, options), ...extras });

@@ -1,35 +1,41 @@
-"""GET / and /pages/<file>: the page to work in, and the files of all pages."""
+"""GET / and /pages/<file>: the page with the form, and the files of all pages."""
 
 from flask import Blueprint, Response
 
 from api.errors import NoSuchPage
-from api.operations import Answer, Operation, Parameter
+from api.operations import ApiResponse, Operation, Parameter
 from api.page_files import TYPES, page_files, page_response
 
-FILE = Parameter(name="file", where="path", means="a file of the pages")
-UNCHANGED = Answer(means="the browser has the file already")
+FILE = Parameter(name="file", where="path", description="a file of the pages")
+NOT_MODIFIED = ApiResponse(description="the browser's copy is current")
 
 
 def page_routes() -> Blueprint:
-    """The routes of what people look at. They need no key: what they show does."""
+    """The routes of the pages. They need no key; the requests that the pages make do."""
     routes = Blueprint("pages", __name__)
 
     @routes.get("/")
     @Operation(
-        answers={200: Answer(means="the page", media=("text/html",)), 304: UNCHANGED},
+        responses={
+            200: ApiResponse(description="the page", media=("text/html",)),
+            304: NOT_MODIFIED,
+        },
     )
-    def work() -> Response:
-        """The page to work in."""
-        return page_response("work.html")
+    def form_page() -> Response:
+        """The page with the form."""
+        return page_response("generate.html")
 
     @routes.get("/pages/<file>")
     @Operation(
-        answers={200: Answer(means="the file", media=tuple(TYPES.values())), 304: UNCHANGED},
+        responses={
+            200: ApiResponse(description="the file", media=tuple(TYPES.values())),
+            304: NOT_MODIFIED,
+        },
         errors=(404,),
         parameters=(FILE,),
     )
-    def part(file: str) -> Response:
-        """A style sheet, module or drawing of the pages."""
+    def page_file(file: str) -> Response:
+        """A style sheet, script or icon of the pages."""
         if file not in page_files():
             raise NoSuchPage("the pages have no file of this name")
         return page_response(file)

@@ -119,7 +119,7 @@ def test_a_cancelled_job_is_no_longer_under_way(client: FlaskClient, worker: Han
 
 
 def test_only_the_pages_own_files_are_served(client: FlaskClient) -> None:
-    assert client.get("/pages/work.js").status_code == 200
+    assert client.get("/pages/generate.js").status_code == 200
     for name in ("none.js", "../auth.py", "..%2fauth.py", "%2e%2e/auth.py", ""):
         assert client.get(f"/pages/{name}").status_code == 404
 

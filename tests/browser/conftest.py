@@ -1,4 +1,4 @@
-"""A real Chromium before the real service. Every page must keep quiet on its console."""
+"""A real Chromium and the real service. A page must log no error or warning to its console."""
 
 import json
 import os
@@ -52,10 +52,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Studio:
-    """One tab, and what somebody does in it.
+class BrowserTab:
+    """A browser tab, and the actions of a user in it.
 
-    Whatever the browser complains of (errors, refusals of the Content-Security-Policy, requests to
+    Whatever the browser reports (errors, refusals of the Content-Security-Policy, requests to
     elsewhere) is kept in `complaints`; `refusals` holds the status codes that the test expects,
     which the browser notes on its console, too.
     """
@@ -154,9 +154,9 @@ def _evaluated(page: Page, expression: str, argument: object) -> object:
 
 
 @pytest.fixture
-def studio(browser: Browser, service: str) -> Iterator[Studio]:
+def tab(browser: Browser, service: str) -> Iterator[BrowserTab]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    studio = Studio(context, service)
-    yield studio
+    tab = BrowserTab(context, service)
+    yield tab
     context.close()
-    assert studio.complaints == []
+    assert tab.complaints == []

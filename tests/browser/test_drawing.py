@@ -11,7 +11,7 @@ from PIL import Image
 
 from api.auth import DUMMY_KEY
 from tests.api.conftest import painted
-from tests.browser.conftest import Studio
+from tests.browser.conftest import BrowserTab
 
 pytestmark = pytest.mark.service
 
@@ -20,33 +20,33 @@ LONG = {"W": 256, "H": 256, "ddim_steps": 100}
 """Long enough to be looked at while it is drawn."""
 
 
-def shown_picture(studio: Studio) -> Image.Image:
-    source = studio.page.get_attribute("#picture", "src")
+def shown_picture(tab: BrowserTab) -> Image.Image:
+    source = tab.page.get_attribute("#picture", "src")
     assert source and source.startswith("/images/")
-    answer = httpx.get(studio.url + source, trust_env=False)
+    answer = httpx.get(tab.url + source, trust_env=False)
     return Image.open(io.BytesIO(answer.content)).convert("RGB")
 
 
-def drop(studio: Studio, data: bytes, mimetype: str) -> None:
+def drop(tab: BrowserTab, data: bytes, mimetype: str) -> None:
     """Let a file fall on the page, as from the desktop."""
-    transfer = studio.page.evaluate_handle(
+    transfer = tab.page.evaluate_handle(
         "([bytes, type]) => { const transfer = new DataTransfer();"
         " transfer.items.add(new File([new Uint8Array(bytes)], 'dropped', {type}));"
         " return transfer; }",
         [list(data), mimetype],
     )
-    studio.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-    studio.page.wait_for_selector("#init-picture:not([hidden])")
+    tab.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    tab.page.wait_for_selector("#init-picture:not([hidden])")
 
 
-def test_a_prompt_becomes_a_picture_with_its_recipe(studio: Studio) -> None:
-    page = studio.open()
-    studio.screenshot("work-empty")
+def test_a_prompt_becomes_a_picture_with_its_recipe(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.screenshot("work-empty")
 
-    studio.draw("a red circle", seed=7, negative_prompt="blue")
-    studio.finished()
+    tab.draw("a red circle", seed=7, negative_prompt="blue")
+    tab.finished()
 
-    assert shown_picture(studio).size == (128, 128)
+    assert shown_picture(tab).size == (128, 128)
     recipe = page.inner_text("#result .recipe")
     for fact in ("a red circle", "blue", "7", "tiny", "ddim", "6", "7.5", "128 × 128", "sample"):
         assert fact in recipe
@@ -54,51 +54,51 @@ def test_a_prompt_becomes_a_picture_with_its_recipe(studio: Studio) -> None:
         page.click("#result a[download]")
     with Image.open(download.value.path()) as downloaded:
         assert downloaded.size == (128, 128)
-    studio.screenshot("work-finished", whole=True)
+    tab.screenshot("work-finished", whole=True)
 
 
-def test_steps_advance_and_the_preview_changes_while_it_is_drawn(studio: Studio) -> None:
-    page = studio.open()
-    studio.draw("a red dragon on a beach", **LONG)
+def test_steps_advance_and_the_preview_changes_while_it_is_drawn(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.draw("a red dragon on a beach", **LONG)
 
     page.wait_for_selector("#picture.preview")
-    first, step = page.get_attribute("#picture", "src"), studio.step()
-    studio.screenshot("work-preview")
-    studio.until(
+    first, step = page.get_attribute("#picture", "src"), tab.step()
+    tab.screenshot("work-preview")
+    tab.until(
         "first => ![first, undefined].includes(document.querySelector('#picture.preview')?.src)",
         first,
     )
     assert page.locator("#picture").get_attribute("class") == "picture preview"
-    assert studio.step() >= step
+    assert tab.step() >= step
     assert "left" in page.inner_text("#left")
     assert page.locator("#bar").evaluate("bar => bar.value") > 0
-    studio.finished()
+    tab.finished()
 
-    assert shown_picture(studio).size == (256, 256)
+    assert shown_picture(tab).size == (256, 256)
     assert page.locator("#doing").is_hidden()
 
 
-def test_without_events_the_page_asks_and_gets_there(studio: Studio) -> None:
-    studio.refusals = {503}
-    studio.context.route("**/events/*", lambda route: route.fulfill(status=503))
-    studio.open()
+def test_without_events_the_page_asks_and_gets_there(tab: BrowserTab) -> None:
+    tab.refusals = {503}
+    tab.context.route("**/events/*", lambda route: route.fulfill(status=503))
+    tab.open()
 
-    studio.draw("a cat", **LONG | {"ddim_steps": 200})  # it asks once a second
-    studio.says("step")
-    studio.finished()
+    tab.draw("a cat", **LONG | {"ddim_steps": 200})  # it asks once a second
+    tab.says("step")
+    tab.finished()
 
 
-def test_a_waiting_job_knows_its_place_and_is_cancelled_with_escape(studio: Studio) -> None:
-    page = studio.open()
+def test_a_waiting_job_knows_its_place_and_is_cancelled_with_escape(tab: BrowserTab) -> None:
+    page = tab.open()
     body = {"prompt": "a cat", **LONG, "ddim_steps": 500, "n_iter": 4}
-    with httpx.Client(base_url=studio.url, headers=KEY, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=tab.url, headers=KEY, trust_env=False, timeout=60) as client:
         slots = sum(worker["slots"] for worker in client.get("/workers").json()["workers"])
         ahead = [client.post("/generate", json=body).json()["task_id"] for _ in range(slots + 1)]
         try:
-            studio.draw()
-            studio.says("place 2 in the queue")
+            tab.draw()
+            tab.says("place 2 in the queue")
             page.keyboard.press("Escape")
-            studio.says("cancelled")
+            tab.says("cancelled")
         finally:
             for job_id in ahead:
                 client.post(f"/cancel/{job_id}")
@@ -106,97 +106,95 @@ def test_a_waiting_job_knows_its_place_and_is_cancelled_with_escape(studio: Stud
     assert page.inner_text("#news") == "cancelled"
 
 
-def test_a_running_job_is_cancelled_with_the_button(studio: Studio) -> None:
-    page = studio.open()
-    job_id = studio.draw("a cat", **LONG | {"ddim_steps": 900})
-    studio.says("step")
+def test_a_running_job_is_cancelled_with_the_button(tab: BrowserTab) -> None:
+    page = tab.open()
+    job_id = tab.draw("a cat", **LONG | {"ddim_steps": 900})
+    tab.says("step")
 
     page.click("#cancel")
 
-    studio.says("cancelled")
-    status = httpx.get(f"{studio.url}/status/{job_id}", trust_env=False).json()
+    tab.says("cancelled")
+    status = httpx.get(f"{tab.url}/status/{job_id}", trust_env=False).json()
     assert status["State"] == "CANCELLED"
 
 
-def test_a_picture_that_is_dropped_is_drawn_anew(studio: Studio) -> None:
-    page = studio.open()
-    drop(studio, painted((200, 100), "blue", "jpg"), "image/jpeg")
+def test_a_picture_that_is_dropped_is_drawn_anew(tab: BrowserTab) -> None:
+    page = tab.open()
+    drop(tab, painted((200, 100), "blue", "jpg"), "image/jpeg")
     assert (page.input_value("#W"), page.input_value("#H")) == ("256", "128")
     page.locator("#denoising_strength").fill("0.4")
 
-    studio.draw("a blue circle", W=128, H=64, ddim_steps=10)
-    studio.finished()
+    tab.draw("a blue circle", W=128, H=64, ddim_steps=10)
+    tab.finished()
 
-    red, _, blue = shown_picture(studio).resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
+    red, _, blue = shown_picture(tab).resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
     assert blue > red
     recipe = page.inner_text("#result .recipe")
     assert "Strength\n0.4" in recipe
     assert "of 10" in recipe  # fewer steps are run than asked for
-    studio.screenshot("work-img2img")
+    tab.screenshot("work-img2img")
 
 
-def test_what_is_no_picture_is_said_when_it_is_dropped(studio: Studio) -> None:
-    page = studio.open()
+def test_what_is_no_picture_is_said_when_it_is_dropped(tab: BrowserTab) -> None:
+    page = tab.open()
     page.set_input_files(
         "#init_img", files=[{"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}]
     )
 
     page.wait_for_selector("#refusal:not([hidden])")
-    assert "no picture" in page.inner_text("#refusal")
+    assert "cannot read this file as a picture" in page.inner_text("#refusal")
     assert page.locator("#strength").is_hidden()
 
 
-def test_a_picture_is_sent_on_and_its_recipe_used_again(studio: Studio) -> None:
-    page = studio.open()
-    studio.draw("two cats", seed=3, n_iter=2)
-    studio.finished()
+def test_a_picture_is_sent_on_and_its_recipe_used_again(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.draw("two cats", seed=3, n_iter=2)
+    tab.finished()
     page.click("#pictures li:nth-child(2) button")
-    second = shown_picture(studio)
+    second = shown_picture(tab)
     page.fill("#prompt", "something else")
 
     page.click("text=Use this recipe")
     assert page.input_value("#prompt") == "two cats"
     assert (page.input_value("#seed"), page.input_value("#n_iter")) == ("4", "1")
-    with studio.next_job():
+    with tab.next_job():
         page.keyboard.press("Control+Enter")
-    studio.finished()
-    assert shown_picture(studio).tobytes() == second.tobytes()
+    tab.finished()
+    assert shown_picture(tab).tobytes() == second.tobytes()
 
     page.click("text=Start from this picture")
     page.wait_for_selector("#init-picture:not([hidden])")
-    studio.until("document.querySelector('#init-picture').naturalWidth === 128")
+    tab.until("document.querySelector('#init-picture').naturalWidth === 128")
 
 
-def test_a_reload_in_the_middle_finds_the_job_again(studio: Studio) -> None:
-    page = studio.open()
-    job_id = studio.draw("a white duck", **LONG | {"ddim_steps": 150})
-    studio.says("step")
+def test_a_reload_in_the_middle_finds_the_job_again(tab: BrowserTab) -> None:
+    page = tab.open()
+    job_id = tab.draw("a white duck", **LONG | {"ddim_steps": 150})
+    tab.says("step")
     page.fill("#negative_prompt", "not yet sent")
-    before = studio.step()
+    before = tab.step()
 
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    studio.says("step")
+    tab.says("step")
 
     assert page.url.endswith(f"#job={job_id}")
-    assert studio.step() >= before
+    assert tab.step() >= before
     assert page.input_value("#prompt") == "a white duck"
     assert page.input_value("#negative_prompt") == "not yet sent"
-    elsewhere = studio.context.new_page()  # knows nothing but the address
+    elsewhere = tab.context.new_page()  # knows nothing but the address
     elsewhere.goto(page.url)
-    studio.until(
-        "document.querySelector('#sentence')?.textContent.includes('step')", page=elsewhere
-    )
+    tab.until("document.querySelector('#sentence')?.textContent.includes('step')", page=elsewhere)
     elsewhere.close()
     page.keyboard.press("Escape")
-    studio.says("cancelled")
+    tab.says("cancelled")
 
 
-def test_the_curl_command_draws_the_same_picture(studio: Studio, tmp_path: Path) -> None:
-    page = studio.open()
-    studio.draw("""it's a "red" cat at $HOME, `date` \\ 100%""", seed=11)
-    studio.finished()
-    shown = shown_picture(studio)
+def test_the_curl_command_draws_the_same_picture(tab: BrowserTab, tmp_path: Path) -> None:
+    page = tab.open()
+    tab.draw("""it's a "red" cat at $HOME, `date` \\ 100%""", seed=11)
+    tab.finished()
+    shown = shown_picture(tab)
     page.click("#result summary")
     command = page.inner_text("#result .command")
     assert DUMMY_KEY not in page.content()
@@ -214,14 +212,14 @@ def test_the_curl_command_draws_the_same_picture(studio: Studio, tmp_path: Path)
 
 
 def test_the_curl_command_of_a_picture_that_had_a_start_takes_one_too(
-    studio: Studio, tmp_path: Path
+    tab: BrowserTab, tmp_path: Path
 ) -> None:
-    page = studio.open()
+    page = tab.open()
     start = painted((64, 64), "green", "png")
-    drop(studio, start, "image/png")
-    studio.draw("grass", W=64, H=64, ddim_steps=4, seed=1)
-    studio.finished()
-    shown = shown_picture(studio)
+    drop(tab, start, "image/png")
+    tab.draw("grass", W=64, H=64, ddim_steps=4, seed=1)
+    tab.finished()
+    shown = shown_picture(tab)
     page.click("#result summary")
     (tmp_path / "picture.png").write_bytes(start)
 

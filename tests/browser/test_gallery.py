@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from api.auth import DUMMY_KEY
-from tests.browser.conftest import Studio
+from tests.browser.conftest import BrowserTab
 
 pytestmark = pytest.mark.service
 
@@ -12,33 +12,31 @@ KEY = {"X-API-Key": DUMMY_KEY}
 SMALL = {"W": 64, "H": 64, "ddim_steps": 4}
 
 
-def post(studio: Studio, **body: object) -> httpx.Response:
-    answer = httpx.post(
-        f"{studio.url}/generate", json=body, headers=KEY, timeout=240, trust_env=False
-    )
+def post(tab: BrowserTab, **body: object) -> httpx.Response:
+    answer = httpx.post(f"{tab.url}/generate", json=body, headers=KEY, timeout=240, trust_env=False)
     return answer.raise_for_status()
 
 
-def test_the_newest_picture_comes_first_and_opens_large(studio: Studio) -> None:
+def test_the_newest_picture_comes_first_and_opens_large(tab: BrowserTab) -> None:
     for prompt, seed in (("a red cat", 5), ("a blue cat", 6)):
-        post(studio, prompt=prompt, seed=seed, synchronous_request=True, n_iter=2, **SMALL)
-    page = studio.open("/recent")
+        post(tab, prompt=prompt, seed=seed, synchronous_request=True, n_iter=2, **SMALL)
+    page = tab.open("/recent")
 
     cards = page.locator(".cards li").all_inner_texts()
     assert [card.splitlines()[0] for card in cards[:4]] == ["a blue cat"] * 2 + ["a red cat"] * 2
     assert "tiny · 6 · just now" in cards[0]
-    studio.screenshot("gallery")
+    tab.screenshot("gallery")
 
     page.click(".cards li:nth-child(2) button")
     assert "Seed\n7" in page.inner_text("#large .recipe")
     page.keyboard.press("ArrowRight")
     assert "a red cat" in page.inner_text("#large .recipe")
-    studio.screenshot("gallery-large")
+    tab.screenshot("gallery-large")
     address = page.url
     page.keyboard.press("Escape")
     assert page.locator("#large").is_hidden()
     assert page.evaluate("document.activeElement.closest('.cards') !== null")
-    page.wait_for_url(f"{studio.url}/recent")  # the address names no picture any more
+    page.wait_for_url(f"{tab.url}/recent")  # the address names no picture any more
 
     page.goto(address)
     page.wait_for_selector("#large[open]")
@@ -48,12 +46,12 @@ def test_the_newest_picture_comes_first_and_opens_large(studio: Studio) -> None:
     assert download.value.suggested_filename.endswith("_0.png")
 
 
-def test_a_recipe_and_a_picture_go_from_the_gallery_to_the_page(studio: Studio) -> None:
-    post(studio, prompt="a green tree", seed=8, synchronous_request=True, scale=3, **SMALL)
-    page = studio.open("/recent")
+def test_a_recipe_and_a_picture_go_from_the_gallery_to_the_page(tab: BrowserTab) -> None:
+    post(tab, prompt="a green tree", seed=8, synchronous_request=True, scale=3, **SMALL)
+    page = tab.open("/recent")
     page.click(".cards button")
     page.click("text=Use this recipe")
-    studio.until("document.querySelector('#prompt')?.value === 'a green tree'")
+    tab.until("document.querySelector('#prompt')?.value === 'a green tree'")
     page.wait_for_selector("body[data-ready]")
     found = {name: page.input_value(f"#{name}") for name in ("seed", "scale", "W", "ddim_steps")}
     assert found == {"seed": "8", "scale": "3", "W": "64", "ddim_steps": "4"}
@@ -65,21 +63,21 @@ def test_a_recipe_and_a_picture_go_from_the_gallery_to_the_page(studio: Studio) 
     assert page.input_value("#prompt") == "a green tree"
 
 
-def test_jobs_under_way_stand_on_top_and_can_be_cancelled(studio: Studio) -> None:
-    post(studio, prompt="a long way", W=256, H=256, ddim_steps=900)
-    page = studio.open("/recent")
+def test_jobs_under_way_stand_on_top_and_can_be_cancelled(tab: BrowserTab) -> None:
+    post(tab, prompt="a long way", W=256, H=256, ddim_steps=900)
+    page = tab.open("/recent")
     page.wait_for_selector("#jobs li")
     assert "a long way" in page.inner_text("#jobs")
-    studio.until("document.querySelector('#jobs .status').textContent.includes('step')")
-    studio.screenshot("gallery-under-way")
+    tab.until("document.querySelector('#jobs .status').textContent.includes('step')")
+    tab.screenshot("gallery-under-way")
 
     page.click("#jobs button")
     page.wait_for_selector("#under-way", state="hidden")
 
 
-def test_a_key_in_the_address_is_taken_out_of_it(studio: Studio) -> None:
-    post(studio, prompt="a cat", synchronous_request=True, **SMALL)
-    page = studio.open(f"/recent?api_key={DUMMY_KEY}", key=None)
+def test_a_key_in_the_address_is_taken_out_of_it(tab: BrowserTab) -> None:
+    post(tab, prompt="a cat", synchronous_request=True, **SMALL)
+    page = tab.open(f"/recent?api_key={DUMMY_KEY}", key=None)
 
     page.wait_for_selector(".cards li")
     assert DUMMY_KEY not in page.url

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page
 
 from api.auth import DUMMY_KEY
-from tests.browser.conftest import Studio
+from tests.browser.conftest import BrowserTab
 
 pytestmark = pytest.mark.service
 
@@ -17,21 +17,21 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_key_is_asked_for_once_and_kept_for_the_session(studio: Studio) -> None:
-    studio.refusals = {401}
-    page = studio.open(key=None)
-    studio.fill()
+def test_the_key_is_asked_for_once_and_kept_for_the_session(tab: BrowserTab) -> None:
+    tab.refusals = {401}
+    page = tab.open(key=None)
+    tab.fill()
     page.click("#draw")
     page.fill("dialog #key", "wrong")
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog .fault")
     page.fill("dialog #key", DUMMY_KEY)
     page.keyboard.press("Enter")
-    studio.finished()
+    tab.finished()
 
     page.reload()
-    studio.draw()
-    studio.finished()
+    tab.draw()
+    tab.finished()
     page.click("text=Gallery")
     page.wait_for_selector(".cards li")
 
@@ -39,10 +39,10 @@ def test_the_key_is_asked_for_once_and_kept_for_the_session(studio: Studio) -> N
     assert DUMMY_KEY not in page.url
 
 
-def test_without_a_key_nothing_is_drawn_and_the_page_says_why(studio: Studio) -> None:
-    studio.refusals = {401}
-    page = studio.open(key=None)
-    studio.fill()
+def test_without_a_key_nothing_is_drawn_and_the_page_says_why(tab: BrowserTab) -> None:
+    tab.refusals = {401}
+    page = tab.open(key=None)
+    tab.fill()
     page.click("#draw")
     page.wait_for_selector("dialog.key")
     page.keyboard.press("Escape")
@@ -52,10 +52,10 @@ def test_without_a_key_nothing_is_drawn_and_the_page_says_why(studio: Studio) ->
     assert page.locator("#draw").is_enabled()
 
 
-def test_wrong_fields_are_shown_at_the_fields(studio: Studio) -> None:
-    studio.refusals = {400}
-    page = studio.open()
-    studio.fill("a (cat:x)", W=65, ddim_steps=0)
+def test_wrong_fields_are_shown_at_the_fields(tab: BrowserTab) -> None:
+    tab.refusals = {400}
+    page = tab.open()
+    tab.fill("a (cat:x)", W=65, ddim_steps=0)
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".fault")
 
@@ -64,37 +64,37 @@ def test_wrong_fields_are_shown_at_the_fields(studio: Studio) -> None:
     assert "multiple of 8" in page.inner_text("#fault-W")
     assert page.get_attribute("#W", "aria-describedby") == "fault-W"
     assert page.evaluate("document.activeElement.id") == "W"
-    studio.screenshot("work-faults")
+    tab.screenshot("work-faults")
 
-    studio.draw("a cat")
-    studio.finished()
+    tab.draw("a cat")
+    tab.finished()
     assert page.locator(".fault").count() == 0
 
 
-def test_words_that_look_like_html_stay_words(studio: Studio) -> None:
-    page = studio.open()
-    studio.draw(HOSTILE, negative_prompt=HOSTILE)
-    studio.finished()
+def test_words_that_look_like_html_stay_words(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.draw(HOSTILE, negative_prompt=HOSTILE)
+    tab.finished()
     assert HOSTILE in page.inner_text("#result .recipe")
     page.reload()
-    studio.finished()
+    tab.finished()
 
-    page.goto(f"{studio.url}/recent")
+    page.goto(f"{tab.url}/recent")
     page.click(".cards button")
     page.wait_for_selector("#large[open]")
     assert HOSTILE in page.inner_text("#large .recipe")
     assert HOSTILE in page.inner_text(".cards li:first-child")
     page.click("#large summary")
-    studio.screenshot("gallery-hostile")
+    tab.screenshot("gallery-hostile")
     page.click("text=Use this recipe")
-    studio.until("document.querySelector('#prompt')?.value")
+    tab.until("document.querySelector('#prompt')?.value")
     assert page.input_value("#prompt") == HOSTILE
 
     assert page.evaluate("window.hacked") is None
 
 
-def test_scripts_that_were_smuggled_in_would_not_run(studio: Studio) -> None:
-    page = studio.open()
+def test_scripts_that_were_smuggled_in_would_not_run(tab: BrowserTab) -> None:
+    page = tab.open()
     with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
         page.evaluate(
             "html => document.body.insertAdjacentHTML('beforeend', html)",
@@ -102,11 +102,11 @@ def test_scripts_that_were_smuggled_in_would_not_run(studio: Studio) -> None:
         )
 
     assert page.evaluate("window.hacked") is None
-    studio.complaints.clear()
+    tab.complaints.clear()
 
 
-def test_everything_is_done_by_keyboard(studio: Studio) -> None:
-    page = studio.open()
+def test_everything_is_done_by_keyboard(tab: BrowserTab) -> None:
+    page = tab.open()
     reached: list[str] = []
 
     def press_until(selector: str) -> None:
@@ -132,14 +132,14 @@ def test_everything_is_done_by_keyboard(studio: Studio) -> None:
         page.keyboard.press("Control+A")
         page.keyboard.type(value)
     page.keyboard.press("Control+Enter")
-    studio.finished()
+    tab.finished()
     press_until(".actions button")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "prompt"
     press_until("#draw")
     page.keyboard.press("Enter")
-    studio.until("document.querySelectorAll('#strip li').length === 2")
-    studio.finished()
+    tab.until("document.querySelectorAll('#strip li').length === 2")
+    tab.finished()
     press_until("#strip li:nth-child(2) button")
     page.keyboard.press("Enter")
     assert page.get_attribute("#strip li:nth-child(2) button", "aria-current") == "true"
@@ -147,12 +147,12 @@ def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     assert [each for each in reached if each.startswith("unseen")] == []
 
 
-def test_every_control_has_a_name(studio: Studio) -> None:
-    page = studio.open()
-    studio.draw()
-    studio.finished()
+def test_every_control_has_a_name(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.draw()
+    tab.finished()
     for path in ("/", "/recent"):
-        page.goto(studio.url + path)
+        page.goto(tab.url + path)
         page.wait_for_selector("body[data-ready]")
         page.wait_for_selector("#strip li, .cards li")
         nameless = page.evaluate(
@@ -164,27 +164,27 @@ def test_every_control_has_a_name(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_small_screen_needs_no_scrolling_to_the_side(studio: Studio, scheme: str) -> None:
-    studio.page.set_viewport_size({"width": 360, "height": 740})
-    studio.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page = studio.open()
+def test_a_small_screen_needs_no_scrolling_to_the_side(tab: BrowserTab, scheme: str) -> None:
+    tab.page.set_viewport_size({"width": 360, "height": 740})
+    tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page = tab.open()
     assert fits(page)
     page.click("#settings summary")
-    studio.draw(WIDE, n_iter=3)
+    tab.draw(WIDE, n_iter=3)
     assert fits(page)
-    studio.finished()
+    tab.finished()
     page.click("#result summary")
     assert fits(page)
-    studio.screenshot(f"work-360-{scheme}", whole=True)
+    tab.screenshot(f"work-360-{scheme}", whole=True)
 
-    page.goto(f"{studio.url}/recent")
+    page.goto(f"{tab.url}/recent")
     page.wait_for_selector(".cards li")
     assert fits(page)
-    studio.screenshot(f"gallery-360-{scheme}")
+    tab.screenshot(f"gallery-360-{scheme}")
     page.click(".cards button")
     page.wait_for_selector("#large[open]")
     assert fits(page)
-    studio.screenshot(f"large-360-{scheme}")
+    tab.screenshot(f"large-360-{scheme}")
 
 
 def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> None:
@@ -193,7 +193,7 @@ def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> N
         for path, kind in {
             "/": "text/html; charset=utf-8",
             "/recent": "text/html; charset=utf-8",
-            "/pages/work.js": "text/javascript; charset=utf-8",
+            "/pages/generate.js": "text/javascript; charset=utf-8",
             "/pages/base.css": "text/css; charset=utf-8",
             "/pages/icon.svg": "image/svg+xml; charset=utf-8",
         }.items():
@@ -207,8 +207,8 @@ def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> N
             assert client.get(path, headers=again).status_code == 304
 
 
-def test_swagger_s_page_still_works(studio: Studio) -> None:
-    page = studio.page
-    page.goto(f"{studio.url}/docs/")
+def test_swagger_s_page_still_works(tab: BrowserTab) -> None:
+    page = tab.page
+    page.goto(f"{tab.url}/docs/")
     page.wait_for_selector(".opblock")
     assert page.locator(".opblock").count() > 10

@@ -1,14 +1,14 @@
-/* The shown job: the preview while it is drawn, its pictures and their recipe when it is done. */
+/* The shown job: its preview while it runs, then its pictures and their parameters. */
 
 import { find, make } from "./dom.js";
 import { curlBlock, curlCommand } from "./curl.js";
-import { isUnderWay } from "./jobs.js";
+import { isUnfinished } from "./jobs.js";
 import { fileName, picturesOf, recipeList, requestOf } from "./recipe.js";
 
-const SPOKEN_EVERY = 0.25; // of the way: more would talk without end
+const ANNOUNCED_SHARE = 0.25; // progress between two announcements of the screen reader
 
 /** Shows one job at a time; `act.recipe(request, job)` and `act.start(source)` are its buttons. */
-export class Stage {
+export class JobView {
   constructor(act) {
     this.act = act;
     this.job = null;
@@ -19,11 +19,11 @@ export class Stage {
     if (job !== this.job) {
       this.job = job;
       this.number = 0;
-      this.spoken = "";
+      this.announced = "";
       this.finished = null;
     }
-    const running = job && isUnderWay(job);
-    find("#empty").hidden = Boolean(job?.preview || job?.status?.Images);
+    const running = job && isUnfinished(job);
+    find("#empty").hidden = Boolean(job?.preview || job?.status?.image_urls);
     find("#empty").classList.toggle("waiting", Boolean(job));
     find("#stage").setAttribute("aria-busy", Boolean(running));
     this.#progress(job, running);
@@ -36,7 +36,7 @@ export class Stage {
       this.finished = job;
       this.#pictures(job, options);
     }
-    this.#speak(job);
+    this.#announce(job);
   }
 
   #progress(job, running) {
@@ -72,25 +72,25 @@ export class Stage {
     const pictures = picturesOf(job.status);
     const list = find("#pictures");
     list.hidden = pictures.length < 2;
-    list.replaceChildren(...pictures.map((picture, place) => {
-      const words = picture.seed === undefined ? "all in one" : `picture ${place + 1}`;
+    list.replaceChildren(...pictures.map((picture, index) => {
+      const words = picture.seed === undefined ? "all in one" : `picture ${index + 1}`;
       const button = make("button", { type: "button", "aria-label": `Show ${words}` },
         make("img", { src: picture.source, alt: "", loading: "lazy" }));
-      button.addEventListener("click", () => this.#choose(job, place, options));
+      button.addEventListener("click", () => this.#choose(job, index, options));
       return make("li", {}, button);
     }));
     this.#choose(job, Math.min(this.number, pictures.length - 1), options);
   }
 
-  #choose(job, place, options) {
-    this.number = place;
+  #choose(job, index, options) {
+    this.number = index;
     const pictures = picturesOf(job.status);
-    const picture = pictures[place];
+    const picture = pictures[index];
     const [width, height] = picture.seed === undefined && pictures.length > 1
       ? [1, 1] : job.status.Size;
     this.#put(picture.source, width, height, requestOf(job.status, picture).prompt);
     for (const [each, button] of find("#pictures").querySelectorAll("button").entries()) {
-      button.setAttribute("aria-pressed", each === place);
+      button.setAttribute("aria-pressed", each === index);
     }
     find("#result").replaceChildren(...this.#facts(job, picture, options));
     find("#result").hidden = false;
@@ -112,14 +112,14 @@ export class Stage {
     return [actions, recipeList(job.status, picture), curlBlock(command)];
   }
 
-  #speak(job) {
+  #announce(job) {
     const status = job?.status;
     if (!status) return;
-    const share = Math.floor(status.Progress / SPOKEN_EVERY) * SPOKEN_EVERY;
+    const share = Math.floor(status.Progress / ANNOUNCED_SHARE) * ANNOUNCED_SHARE;
     const drawing = status.State === "PROGRESS";
     const key = `${status.State} ${drawing ? share : ""} ${status.queue_place ?? ""}`;
-    if (key === this.spoken) return;
-    this.spoken = key;
+    if (key === this.announced) return;
+    this.announced = key;
     find("#news").textContent = drawing ? `drawing, ${share * 100} percent` : status.Status;
   }
 }

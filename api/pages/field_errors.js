@@ -1,9 +1,9 @@
-/* What the server found wrong, at the fields that it concerns. */
+/* Error messages of the server, shown at the form's fields. */
 
-import { find, make, say } from "./dom.js";
+import { find, make, setText } from "./dom.js";
 
-/** Take all that was said away. */
-export function clearFaults(form) {
+/** Remove all messages. */
+export function clearErrors(form) {
   for (const field of form.querySelectorAll(".field[data-faulty]")) {
     delete field.dataset.faulty;
     find(".fault", field)?.remove();
@@ -11,17 +11,17 @@ export function clearFaults(form) {
     input.removeAttribute("aria-invalid");
     input.removeAttribute("aria-describedby");
   }
-  say(find("#refusal"), "");
+  setText(find("#refusal"), "");
 }
 
-/** Say why a request was refused: at its fields, and above the button what belongs to none. */
-export function showRefusal(form, refused) {
-  clearFaults(form);
-  const elsewhere = refused.faults.filter((fault) => !showAtField(form, fault));
+/** Show why a request failed: at its fields, and above the button what concerns no field. */
+export function showError(form, error) {
+  clearErrors(form);
+  const elsewhere = error.faults.filter((fault) => !showAtField(form, fault));
   const first = find(".field[data-faulty]", form);
   if (first && find("#settings").contains(first)) find("#settings").open = true;
   const rest = elsewhere.map((fault) => `${fault.field}: ${sentence(fault)}`).join(" ");
-  say(find("#refusal"), rest || (first ? "" : refused.message));
+  setText(find("#refusal"), rest || (first ? "" : error.message));
   if (first) inputOf(first).focus();
 }
 

@@ -1,10 +1,10 @@
-/* The jobs of this session in a row, the newest first. */
+/* The jobs of this session as a row of thumbnails, the newest first. */
 
 import { find, make } from "./dom.js";
-import { isUnderWay } from "./jobs.js";
+import { isUnfinished } from "./jobs.js";
 
-/** Draw the row anew, or one job of it. `choose(job)` is called for a click. */
-export function showStrip(jobs, shown, choose, only) {
+/** Render the row, or `only` one job of it. `choose(job)` is called for a click. */
+export function showJobStrip(jobs, shown, choose, only) {
   const list = find("#strip");
   find("#session").hidden = jobs.length === 0;
   if (only && list.querySelector(`[data-job="${CSS.escape(only.id)}"]`)) {
@@ -25,12 +25,12 @@ export function showStrip(jobs, shown, choose, only) {
 
 function paint(button, job, shown) {
   const status = job.status;
-  const source = status?.Images?.[0] ?? job.preview?.Preview;
+  const source = status?.image_urls?.[0] ?? job.preview?.Preview;
   const image = find("img", button);
   if (source && image.getAttribute("src") !== source) image.src = source;
   image.hidden = !source;
   const bar = find("progress", button);
-  bar.hidden = !isUnderWay(job);
+  bar.hidden = !isUnfinished(job);
   bar.value = status?.Progress ?? 0;
   const prompt = job.request.prompt ?? status?.metadata?.request.prompt ?? "a job";
   button.setAttribute("aria-label", `${prompt}: ${status?.Status ?? "sent"}`);

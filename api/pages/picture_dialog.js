@@ -1,11 +1,11 @@
-/* One picture of the gallery, large, with all there is to know of it. */
+/* One picture of the gallery in full size, with its parameters. */
 
 import { curlBlock, curlCommand } from "./curl.js";
 import { find, make } from "./dom.js";
 import { fileName, recipeList, requestOf } from "./recipe.js";
 
-/** A dialog; the address names the picture that it shows. */
-export class Large {
+/** The dialog. The address names the picture that it shows. */
+export class PictureDialog {
   constructor() {
     this.dialog = find("#large");
     this.pictures = [];
@@ -14,7 +14,7 @@ export class Large {
     find("#next").addEventListener("click", () => this.#turn(1));
     find("#close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("click", (event) => {
-      if (event.target === this.dialog) this.dialog.close(); // beside it
+      if (event.target === this.dialog) this.dialog.close(); // a click on the backdrop
     });
     this.dialog.addEventListener("close", () => {
       this.shown = null;
@@ -26,42 +26,42 @@ export class Large {
     });
   }
 
-  /** The pictures as they are now, each {status, picture}. */
-  know(pictures) {
+  /** Set the pictures to page through, each {status, picture}. */
+  setPictures(pictures) {
     this.pictures = pictures;
   }
 
-  knowDefaults(defaults) {
+  setDefaults(defaults) {
     this.defaults = defaults;
   }
 
-  open(place) {
-    const { status, picture } = this.pictures[place];
+  open(index) {
+    const { status, picture } = this.pictures[index];
     this.shown = picture.source;
     const request = requestOf(status, picture);
     const large = find("#large-picture");
     large.src = picture.source;
     large.alt = request.prompt;
     find("#large-facts").replaceChildren(...this.#facts(status, picture, request));
-    find("#previous").disabled = place === 0;
-    find("#next").disabled = place === this.pictures.length - 1;
+    find("#previous").disabled = index === 0;
+    find("#next").disabled = index === this.pictures.length - 1;
     history.replaceState(null, "", `#${status.task_id}/${picture.number}`);
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  /** Open the picture that the address names, if it is among those known. */
+  /** Open the picture that the address names, if it is in the gallery. */
   openFromAddress() {
     const named = `/images/${location.hash.slice(1)}`;
-    const place = this.#place(named);
-    if (place >= 0) this.open(place);
+    const index = this.#indexOf(named);
+    if (index >= 0) this.open(index);
   }
 
   #turn(by) {
-    const place = this.#place(this.shown) + by;
-    if (place >= 0 && place < this.pictures.length) this.open(place);
+    const index = this.#indexOf(this.shown) + by;
+    if (index >= 0 && index < this.pictures.length) this.open(index);
   }
 
-  #place(source) {
+  #indexOf(source) {
     return this.pictures.findIndex(({ picture }) => picture.source === source);
   }
 

@@ -1,16 +1,16 @@
-/* The page to work in: the form, the shown job, the session. */
+/* The page with the form, the shown job and the jobs of the session. */
 
-import { get, Refused } from "./api.js";
+import { get, ApiError } from "./api.js";
 import { find, make } from "./dom.js";
-import { clearFaults, showRefusal } from "./faults.js";
-import { base64, InitPicture, sizeFor } from "./init_picture.js";
-import { isUnderWay, Jobs } from "./jobs.js";
-import { bestSide, defaultRequest, loadOptions, offer } from "./options.js";
+import { clearErrors, showError } from "./field_errors.js";
+import { base64, InitPicture, fittedSize } from "./init_picture.js";
+import { isUnfinished, Jobs } from "./jobs.js";
+import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
 import { fromPicture, picturesOf, requestOf } from "./recipe.js";
 import { bodyOf, draftOf, fillForm } from "./request.js";
-import { nameJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
-import { Stage } from "./stage.js";
-import { showStrip } from "./strip.js";
+import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
+import { JobView } from "./job_view.js";
+import { showJobStrip } from "./job_strip.js";
 
 const IDEAS = ["a red dragon on a beach", "a yellow duck on grass", "a white house at night"];
 const form = find("#request");
@@ -19,39 +19,39 @@ let options = null;
 const init = new InitPicture((picture) => {
   find("#strength").hidden = !picture;
   if (picture) {
-    const side = bestSide(form.ckpt.value, options) ?? Math.max(form.W.value, form.H.value);
-    fillSize(sizeFor(picture, side));
+    const side = nativeSide(form.ckpt.value, options) ?? Math.max(form.W.value, form.H.value);
+    fillSize(fittedSize(picture, side));
   }
   keepDraft();
 });
-const stage = new Stage({ recipe: useRecipe, start: startFrom });
+const jobView = new JobView({ recipe: useRecipe, start: startFrom });
 const jobs = new Jobs((job) => {
-  if (!job) nameJob(jobs.shown?.id);
-  if (!job || job === jobs.shown) stage.show(jobs.shown, options);
-  showStrip(jobs.list, jobs.shown, (chosen) => jobs.show(chosen), job);
+  if (!job) setAddressJob(jobs.shown?.id);
+  if (!job || job === jobs.shown) jobView.show(jobs.shown, options);
+  showJobStrip(jobs.list, jobs.shown, (chosen) => jobs.show(chosen), job);
 });
 
 async function submit() {
   if (find("#draw").disabled) return;
   find("#draw").disabled = true;
-  clearFaults(form);
+  clearErrors(form);
   try {
     const picture = init.picture;
     const body = bodyOf(form, { fromPicture: Boolean(picture) });
     await jobs.submit(body, picture, picture && (await base64(picture.blob)));
     if (matchMedia("(max-width: 60rem)").matches) find("#stage").scrollIntoView();
-  } catch (refused) {
-    refuse(refused);
+  } catch (error) {
+    fail(error);
   } finally {
     find("#draw").disabled = false;
   }
 }
 
 function cancel() {
-  if (isUnderWay(jobs.shown) && jobs.shown) jobs.cancel(jobs.shown).catch(refuse);
+  if (isUnfinished(jobs.shown) && jobs.shown) jobs.cancel(jobs.shown).catch(fail);
 }
 
-/** Fill the form with what has drawn a picture; the job's own start comes along, if it is here. */
+/** Fill the form with the request of a picture, and the job's init image if this tab has it. */
 function useRecipe(request, job) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
   if (kind === "txt2img") init.clear();
@@ -64,11 +64,11 @@ function useRecipe(request, job) {
   find("#prompt").focus();
 }
 
-/** Start from a picture that was drawn, with its prompt. */
+/** Use a generated picture as init image, with its prompt. */
 async function startFrom(source, request) {
   const picture = await fetch(source).catch(() => null);
   if (!picture?.ok) {
-    refuse(new Refused(0, "The picture is no longer there."));
+    fail(new ApiError(0, "The picture is no longer there."));
     return;
   }
   fill({ ...request, seed: null });
@@ -80,6 +80,7 @@ function fill(request) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
   fillForm(form, request, options.defaults[request.type]?.[kind]);
   strength();
+  limitSize(form, options);
 }
 
 function fillSize({ W, H }) {
@@ -87,9 +88,9 @@ function fillSize({ W, H }) {
   form.H.value = H;
 }
 
-function refuse(refused) {
-  if (!(refused instanceof Refused)) throw refused;
-  showRefusal(form, refused);
+function fail(error) {
+  if (!(error instanceof ApiError)) throw error;
+  showError(form, error);
 }
 
 function keepDraft() {
@@ -107,6 +108,7 @@ function listen() {
   });
   form.addEventListener("input", () => {
     strength();
+    if (options) limitSize(form, options);
     keepDraft();
   });
   find("#cancel").addEventListener("click", cancel);
@@ -139,7 +141,7 @@ function showIdeas() {
   }));
 }
 
-/** Do what the address asks for: show a job, take a recipe or a picture over from the gallery. */
+/** Follow the address: show a job, or take a recipe or a picture from the gallery. */
 async function followAddress() {
   const { job, recipe, picture, number } = readAddress();
   if (job) {
@@ -148,16 +150,16 @@ async function followAddress() {
   }
   const id = recipe ?? picture;
   if (!id) return;
-  nameJob(jobs.shown?.id);
+  setAddressJob(jobs.shown?.id);
   try {
     const status = await get(`/status/${encodeURIComponent(id)}?images=false`);
     const found = picturesOf(status).find((each) => each.number === number);
-    if (!found) throw new Refused(404, "There is no such picture.");
+    if (!found) throw new ApiError(404, "There is no such picture.");
     const request = requestOf(status, found);
     if (recipe) useRecipe(request, jobs.find(id));
     else await startFrom(found.source, request);
-  } catch (refused) {
-    refuse(refused);
+  } catch (error) {
+    fail(error);
   }
 }
 
@@ -168,14 +170,14 @@ async function begin() {
   const address = location.hash;
   try {
     options = await loadOptions();
-    init.most = options.limits.max_init_pixels;
-    offer(form, options);
+    init.maxPixels = options.limits.max_init_pixels;
+    fillChoices(form, options);
     fill({ ...defaultRequest(options), ...rememberedDraft() });
     strength();
-  } catch (refused) {
-    refuse(refused);
+  } catch (error) {
+    fail(error);
   }
-  jobs.restore(); // which names a job in the address
+  jobs.restore(); // changes the address
   if (address) history.replaceState(null, "", address);
   await followAddress();
   document.body.dataset.ready = "";
