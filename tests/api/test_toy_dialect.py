@@ -136,7 +136,7 @@ def test_a_toy_dialect_streams_the_states_of_a_job_and_frees_its_slot(
 
     for _ in range(2):  # there is one slot
         with client.get(f"/toy/follow/{job.get_json()['task_id']}") as answer:
-            assert answer.text.splitlines()[-1] == "SUCCESS"
+            assert answer.get_data(as_text=True).splitlines()[-1] == "SUCCESS"
 
 
 def test_its_errors_have_a_shape_of_their_own(client: FlaskClient, worker: HandWorker) -> None:
