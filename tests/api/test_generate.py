@@ -54,6 +54,17 @@ def test_a_body_without_a_type_goes_to_the_type_that_is_served(
     worker.claim("standard")
 
 
+@pytest.mark.parametrize("side", [100, 520, 4096, "large"])
+def test_a_fault_of_a_side_names_the_limit_that_holds(
+    client: FlaskClient, worker: HandWorker, side: object
+) -> None:
+    answer = client.post("/generate", json={"prompt": "a cat", "H": side}, headers=KEY)
+
+    assert answer.status_code == 400
+    (fault,) = answer.get_json()["details"]
+    assert (fault["field"], fault["expected"]) == ("H", "a multiple of 8 from 64 up to 512")
+
+
 @pytest.mark.parametrize("seed", [None, False])
 def test_a_random_seed_is_drawn_and_reported(
     client: FlaskClient, worker: HandWorker, seed: Any
