@@ -17,7 +17,7 @@ from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
 
-# At most so many messages a tick; the next tick sends the rest.
+# The most messages sent at once; a later tick sends more if jobs still wait.
 _MOST_RESENT = 100
 
 
