@@ -39,14 +39,14 @@ class Model:
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
-        device: where it computes; its weights may rest elsewhere, see `memory_plan`.
+        device: where it computes; its weights may be in main memory, see `memory_plan`.
         nbytes: memory that is this model's own; what it shares with another is that one's.
         mapped: whether its weights lie in a mapped file, of a ready copy.
-        graphs: the recordings of its UNet; None: it is always called layer by layer.
-        offload_cache: packs its UNet to be loaded part by part; None: it is loaded whole.
-        step_batcher: those who share evaluations of its UNet; None: everybody draws alone.
-        text_encodings: what its text encoder has answered; one with another encoder needs others.
-        sampling: gives the `with` block in which all evaluations of a batch happen.
+        graphs: CUDA graphs of its UNet; None: it always runs layer by layer.
+        offload_cache: plans to stream its UNet; None: an offloaded UNet is loaded whole.
+        step_batcher: batches evaluations of its UNet for concurrent jobs; None: no batching.
+        text_encodings: the cache of its text encoder.
+        sampling: gives the context in which a batch is sampled, which loads offloaded weights.
     """
 
     name: str
@@ -90,19 +90,18 @@ class Model:
     ) -> Tensor:
         """One evaluation of the UNet.
 
-        On a CPU every latent goes through by itself unless told otherwise: it costs nothing there,
-        and only so is a picture the same to the last bit alone and in a batch, whose kernels add
-        in another order.
+        By default a CPU evaluates the latents one by one: that is as fast, and makes a picture the
+        same to the bit alone and in a batch, where kernels add in another order.
 
         Args:
             x: latents (n, 4, h, w) at unit variance.
             timestep: (n,) in 0..999, fractions allowed.
             conditioning: n rows.
-            at_once: how many latents go through together; None: one on a CPU, all on a GPU.
+            at_once: how many latents are evaluated together; None: one on a CPU, all on a GPU.
 
         Returns:
-            (n, 4, h, w) float32, computed: a GPU is waited for, so that whoever asks after every
-            evaluation whether to go on, or how long one takes, learns it.
+            (n, 4, h, w) float32. A GPU has finished when this returns, so that cancellation and
+            progress between evaluations are in time.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = (self.networks.half if precision != "full" else None) or self.networks.unet
