@@ -5,31 +5,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from jobs.errors import Fault
-from stable_diffusion.prompt import grammar
-from stable_diffusion.prompt.grammar import LoraTag
+from stable_diffusion.prompt.grammar import ParsedPrompt
 
 _MOST_LISTED = 50
-
-
-@dataclass(frozen=True)
-class ParsedPrompt:
-    """A prompt that was parsed.
-
-    Attributes:
-        text: as it was sent.
-        loras: the LoRAs that it names.
-        embeddings: the names in angle brackets.
-    """
-
-    text: str
-    loras: tuple[LoraTag, ...]
-    embeddings: tuple[str, ...]
-
-
-def read_prompt(text: str) -> ParsedPrompt:
-    """Parse a prompt. Raises PromptError; `position` counts from its first character."""
-    grammar.read_prompt(text)
-    return ParsedPrompt(text, grammar.loras_of(text), grammar.tokens_of(text))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.additions import ParsedPrompt, read_prompt
 from jobs.errors import Fault, InvalidRequest
 from jobs.fields import Text
 from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 FIELD = "from-file"
 MAX_BYTES = 1024**2

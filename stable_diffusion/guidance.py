@@ -1,4 +1,4 @@
-"""Classifier-free guidance: away from the negative prompt, towards the prompt.
+"""Classifier-free guidance: predictions moved from the negative prompt towards the prompt.
 
 Source: Ho and Salimans 2022 (arXiv:2207.12598), equation 6 with s = 1 + w: scale 1 is the plain
 conditional prediction here, scale 0 the unconditional one.
@@ -10,7 +10,7 @@ from stable_diffusion.conditioning import Conditioning, Network
 
 
 def guide(negative: Tensor, positive: Tensor, scale: float) -> Tensor:
-    """Two predictions of one shape to `negative + scale·(positive − negative)`."""
+    """`negative + scale·(positive − negative)`, of two predictions of one shape."""
     return negative + scale * (positive - negative)
 
 
@@ -25,7 +25,7 @@ def guided_prediction(
 ) -> Tensor:
     """One evaluation of the network with guidance.
 
-    Both halves go through the network as one batch of 2n, each latent's beside one another; at
+    Both predictions are evaluated as one batch of 2n rows, those of a latent side by side; at
     scale 1 the negative one cancels out and is not computed.
 
     Args:
@@ -37,12 +37,12 @@ def guided_prediction(
         scale: s.
 
     Returns:
-        (n, C, h, w), in the type the network answers in.
+        (n, C, h, w), in the type of the network's predictions.
     """
     n = x.shape[0]
     if scale == 1:
         return network(x, timesteps, positive.expand(n))
     conditioning = negative.expand(n).interleave(positive.expand(n))
     prediction = network(x.repeat_interleave(2, 0), timesteps.repeat_interleave(2), conditioning)
-    away, towards = prediction.unflatten(0, (n, 2)).unbind(1)
-    return guide(away, towards, scale)
+    from_negative, from_positive = prediction.unflatten(0, (n, 2)).unbind(1)
+    return guide(from_negative, from_positive, scale)

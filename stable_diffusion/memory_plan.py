@@ -1,13 +1,13 @@
-"""The plan of the type `optimized`: a model's weights are at hand only while they are worked with.
+"""The memory plan `optimized`: only the weights in use are resident.
 
-Where they rest depends on the device. On a CPU it is the file of a ready copy, of which the kernel
-lends pages: a layer's are given back when it has computed. On a GPU it is main memory: a network is
-on the device only while it works, and a UNet that may not come whole comes part by part (see
-`streaming`). `turbo` keeps what has come until a whole network has done its work, or on a GPU until
-the job has ended. A GPU has a UNet at hand in half precision only, so a job in full precision is
-one of these, too.
+On a CPU the weights are mapped from a file of the weight cache, and the pages of a layer are
+released once it has computed. On a GPU they are in main memory: a network is loaded to the device
+when it is called, and a UNet above its memory limit is streamed part by part, see `offload`.
+`turbo` keeps weights resident longer: on a CPU until a whole network has computed, on a GPU until
+the job ends. A GPU has a resident UNet in half precision only, so it offloads that of a job in full
+precision as well.
 
-Attention needs no plan: PyTorch's never holds the matrix of all pairs that slicing was made for.
+Attention needs no plan: PyTorch's never allocates the matrix of all pairs that slicing avoids.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,102 +21,105 @@ from torch import Tensor, nn
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream
-from stable_diffusion.offload.weight_streamer import Stream
+from stable_diffusion.offload.weight_streamer import WeightStreamer
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights, fill_slots, tensor_slots
 from stable_diffusion.weights.mapped import MappedFiles, release
 
 
 def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
-    """The model as the recipe's memory plan uses it, for one job; both give the same pictures.
+    """The model as one job uses it by its memory plan; all plans give the same pictures.
 
-    It shares all weights with the first, which other jobs may use meanwhile.
+    It shares all weights with the given model, which other jobs may use at the same time.
     """
     resident = model.networks.unet.device == model.device
     if recipe.memory_plan == "standard" and resident:
         return model
     on_cpu = model.device.type == "cpu"
-    alone = replace(model, step_batcher=None, graphs=None)
+    unbatched = replace(model, step_batcher=None, graphs=None)
     if on_cpu and not model.mapped:
-        return alone  # memory that is this process's own cannot be lent
-    planned = replace(alone, networks=model.networks.map(clone_sharing_weights))
+        return unbatched  # only mapped pages can be released
+    planned = replace(unbatched, networks=model.networks.map(clone_sharing_weights))
     if on_cpu:
-        return _lent_by_the_kernel(planned, turbo=recipe.turbo)
+        return _releasing_pages(planned, turbo=recipe.turbo)
     if resident:
-        return alone
+        return unbatched
     return _offloaded(model, planned, recipe)
 
 
-def _lent_by_the_kernel(model: Model, *, turbo: bool) -> Model:
-    """Give mapped pages back: layer by layer, or with `turbo` network by network."""
+def _releasing_pages(model: Model, *, turbo: bool) -> Model:
+    """Release mapped pages after each layer, or with `turbo` after each network."""
     files = MappedFiles()
     unets = model.networks.unet, model.networks.half_unet
     sampling: list[Tensor] = []
-    for worker in _workers(model.networks):
-        for layer in worker.modules():
+    for module in _modules(model.networks):
+        for layer in module.modules():
             weights = layer.parameters(recurse=False)
             mapped: list[Tensor] = [weight for weight in weights if files.holds(weight)]
             if not turbo:
-                _afterwards(layer, partial(_give_back, mapped))
-            elif worker in unets:
+                _after(layer, partial(_release, mapped))
+            elif module in unets:
                 sampling += mapped
             else:
-                _afterwards(worker, partial(_give_back, mapped))
-    return replace(model, sampling=partial(_finally, partial(_give_back, sampling)))
+                _after(module, partial(_release, mapped))
+    return replace(model, sampling=partial(_finally, partial(_release, sampling)))
 
 
 def _offloaded(model: Model, planned: Model, recipe: Recipe) -> Model:
-    """Bring each network to the device when it is called; unless little is wanted, it stays.
+    """Load each network to the device when it is called, and unload it if memory is to be saved.
 
-    The UNet is there from the first evaluation of a batch to the last.
+    The UNet is loaded from the first evaluation of a batch to the last.
 
     Args:
-        model: the one that rests.
-        planned: a clone_sharing_weights of it, for this job.
+        model: its weights are in main memory.
+        planned: the same with networks of its own, which share the weights.
     """
-    stays = recipe.turbo or recipe.memory_plan == "standard"
-    # the autoencoder's numbers are wider than half precision
+    keep = recipe.turbo or recipe.memory_plan == "standard"
+    # only the UNet: the autoencoder's activations exceed the range of float16
     half = None if recipe.precision == "full" else torch.float16
     unet = planned.networks.unet
-    guest: OffloadedModule | Stream
+    offloaded: OffloadedModule | WeightStreamer
     if model.offload_cache:
-        packed = model.offload_cache.packed(model.networks.unet, half)
-        guest = Stream(unet, packed, CudaCopyStream(model.device))
+        plan = model.offload_cache.plan(model.networks.unet, half)
+        offloaded = WeightStreamer(unet, plan, CudaCopyStream(model.device))
     else:
-        guest = OffloadedModule(unet, model.device, half)
-    for worker in _workers(planned.networks):
-        if worker is not unet:
-            other = OffloadedModule(worker, model.device)
-            worker.register_forward_pre_hook(lambda *_, other=other: other.come())
-            if not stays:
-                _afterwards(worker, other.go)
-    return replace(planned, sampling=partial(_resident, guest, stays=stays))
+        offloaded = OffloadedModule(unet, model.device, half)
+    for module in _modules(planned.networks):
+        if module is not unet:
+            other = OffloadedModule(module, model.device)
+            module.register_forward_pre_hook(lambda *_, other=other: other.load())
+            if not keep:
+                _after(module, other.unload)
+    return replace(planned, sampling=partial(_loaded, offloaded, keep=keep))
 
 
 @contextmanager
-def _resident(guest: "OffloadedModule | Stream", *, stays: bool) -> Iterator[None]:
-    guest.come()
+def _loaded(module: "OffloadedModule | WeightStreamer", *, keep: bool) -> Iterator[None]:
+    module.load()
     try:
         yield
     finally:
-        if not stays:
-            guest.go()
+        if not keep:
+            module.unload()
 
 
-def _workers(networks: Networks) -> tuple[nn.Module, ...]:
-    """What is called for a piece of work: of the autoencoder, its halves."""
+def _modules(networks: Networks) -> tuple[nn.Module, ...]:
+    """The modules that a job calls by themselves: of the autoencoder, its encoder and decoder."""
     encoders, vae = networks.text_encoders.values(), networks.vae.children()
     half_unet = (networks.half_unet,) if networks.half_unet else ()
     return *encoders, networks.unet, *vae, *half_unet
 
 
 class OffloadedModule:
-    """A network whose weights rest in main memory, and come to a device as copies.
+    """A network whose weights are in main memory and are copied to a device to compute.
 
     Args:
-        network: nobody else's; its weights may be shared.
-        device: where it works.
-        dtype: the type of its numbers there; None: as they rest.
+        network: used by nothing else; its weights may be shared.
+        device: where it computes.
+        dtype: the type of its floating point weights there; None: their own.
+
+    Attributes:
+        resident: whether its weights are on the device.
     """
 
     def __init__(
@@ -124,31 +127,31 @@ class OffloadedModule:
     ) -> None:
         self._device = device
         self._dtype = dtype
-        self._home = tensor_slots(network)
-        self.here = False
+        self._own = tensor_slots(network)
+        self.resident = False
 
-    def come(self) -> None:
-        """Be on the device. Does nothing the second time."""
-        if self.here:
+    def load(self) -> None:
+        """Copy the weights to the device. No effect if they are loaded."""
+        if self.resident:
             return
-        self.here = True
-        for held, name, tensor in self._home:
+        self.resident = True
+        for held, name, tensor in self._own:
             dtype = self._dtype if tensor.is_floating_point() else None
             copied = tensor.detach().to(self._device, dtype)
             held[name] = nn.Parameter(copied, False) if isinstance(tensor, nn.Parameter) else copied
 
-    def go(self) -> None:
-        """Leave the device."""
-        fill_slots(self._home)
-        self.here = False
+    def unload(self) -> None:
+        """Drop the copies on the device."""
+        fill_slots(self._own)
+        self.resident = False
 
 
-def _afterwards(module: nn.Module, do: Callable[[], None]) -> None:
-    """Do something whenever the module has computed, or failed to."""
+def _after(module: nn.Module, do: Callable[[], None]) -> None:
+    """Call `do` whenever the module has computed, or failed to."""
     module.register_forward_hook(lambda *_: do(), always_call=True)
 
 
-def _give_back(weights: list[Tensor]) -> None:
+def _release(weights: list[Tensor]) -> None:
     for weight in weights:
         release(weight)
 

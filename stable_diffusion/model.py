@@ -14,6 +14,7 @@ from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
 from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -69,7 +70,10 @@ class Model:
         return self.family.schedule
 
     def encode_prompts(
-        self, prompt: str, negative_prompt: str, size: tuple[int, int]
+        self,
+        prompt: str | ParsedPrompt,
+        negative_prompt: str | ParsedPrompt,
+        size: tuple[int, int],
     ) -> tuple[Conditioning, Conditioning]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 

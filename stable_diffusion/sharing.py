@@ -1,4 +1,4 @@
-"""Networks that differ in a few weights and share all the others, and what their modules hold."""
+"""Networks that share weights, and the tensors that modules refer to."""
 
 import copy
 from collections.abc import Mapping
@@ -8,29 +8,30 @@ from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 TensorSlots = list[tuple[dict[str, Any], str, Tensor]]
-"""Who holds a tensor (a module's parameters or buffers), under which name, and the tensor."""
+"""A dictionary of parameters or buffers of a module, a key in it, and the tensor for that key."""
 
 
 def clone_sharing_weights(module: M, changed: Mapping[str, Tensor] | None = None) -> M:
-    """Another module of the same kind, whose weights are the very tensors of the first.
+    """A copy of a module whose weights are the same tensors, without a copy of them.
 
-    Neither knows of the other: what is changed in one by name (`changed`) stays as it is in the
-    other, and both may compute at the same time.
+    Assigning a parameter of one does not change the other, and both may compute at the same time.
 
     Args:
-        module: a network that nobody trains.
-        changed: parameters that shall be others, by name.
+        module: a network that is not trained.
+        changed: parameters of the copy that differ, by name.
     """
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    made = copy.deepcopy(module, memo=shared)
+    clone = copy.deepcopy(module, memo=shared)
     for name, tensor in (changed or {}).items():
         owner, _, parameter = name.rpartition(".")
-        made.get_submodule(owner)._parameters[parameter] = nn.Parameter(tensor, requires_grad=False)
-    return made
+        clone.get_submodule(owner)._parameters[parameter] = nn.Parameter(
+            tensor, requires_grad=False
+        )
+    return clone
 
 
 def tensor_slots(network: nn.Module) -> TensorSlots:
-    """The weights and buffers of a network, as its modules hold them now."""
+    """The parameters and buffers that a network's modules refer to now."""
     return [
         (held, name, tensor)
         for module in network.modules()
@@ -40,7 +41,7 @@ def tensor_slots(network: nn.Module) -> TensorSlots:
     ]
 
 
-def fill_slots(tensors: TensorSlots) -> None:
-    """Have each module hold its tensor, in the place of another."""
-    for held, name, tensor in tensors:
+def fill_slots(slots: TensorSlots) -> None:
+    """Have modules refer to these tensors instead of their present ones."""
+    for held, name, tensor in slots:
         held[name] = tensor

@@ -14,7 +14,7 @@ class Stopwatch:
 
     @contextmanager
     def timing(self, phase: str) -> Iterator[None]:
-        """Count what happens inside to `phase`, also when it fails."""
+        """Add the duration of the `with` block to `phase`, also when it fails."""
         began = time.monotonic()
         try:
             yield

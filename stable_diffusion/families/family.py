@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stable_diffusion.conditioning import Conditioning
+    from stable_diffusion.prompt.grammar import ParsedPrompt
     from stable_diffusion.prompt.tokenizer import ClipTokenizer
     from stable_diffusion.samplers.schedule import NoiseSchedule
 
@@ -108,7 +109,7 @@ class Family(ABC):
 
     @abstractmethod
     def encode(
-        self, model: TextEncoding, prompts: Sequence[str], size: tuple[int, int]
+        self, model: TextEncoding, prompts: "Sequence[str | ParsedPrompt]", size: tuple[int, int]
     ) -> "tuple[Conditioning, ...]":
         """The conditioning of each prompt, one row each, all of one `batch_key`, on the CPU.
 

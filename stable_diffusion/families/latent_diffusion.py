@@ -13,6 +13,7 @@ from stable_diffusion.families.family import Family, Latents, Shape, TextEncodin
 
 if TYPE_CHECKING:
     from stable_diffusion.conditioning import Conditioning
+    from stable_diffusion.prompt.grammar import ParsedPrompt
 
 LATENTS = Latents(channels=4, factor=8, scale=0.18215)
 
@@ -58,7 +59,7 @@ class LatentDiffusion(Family):
     def encode(
         self,
         model: TextEncoding,
-        prompts: Sequence[str],
+        prompts: "Sequence[str | ParsedPrompt]",
         size: tuple[int, int],  # noqa: ARG002
     ) -> "tuple[Conditioning, ...]":
         from stable_diffusion.prompt.conditioning import encode_pair  # noqa: PLC0415 - imports torch

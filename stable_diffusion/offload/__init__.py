@@ -1,6 +1,7 @@
-"""A UNet whose weights come to the device while the layers before them compute.
+"""Offloading of a UNet: weights are copied to the device while earlier layers compute.
 
-The layers are cut into parts. Some parts stay as long as a batch is sampled; the others take turns
-in two places, and while one computes the next is copied: the UNet needs as much memory as it is
-given, and as much time as the copies that computing does not hide.
+The layers are divided into parts. Some parts are resident on the device as long as a batch is
+sampled; the others are streamed through two buffers: while one part computes, the next is copied.
+The UNet takes as much of the device's memory as it may, and as much more time as copies take that
+computing does not hide.
 """

@@ -1,4 +1,4 @@
-"""The way from main memory to a GPU, beside its computing."""
+"""Copies from main memory to a GPU that overlap with its computing."""
 
 from typing import Any, Protocol
 
@@ -6,55 +6,59 @@ import torch
 from torch import Tensor
 
 Event = Any
-"""A point in the work that a device was given, which it passes later: of CUDA, an event."""
+"""A point in the device's queue of work, which it reaches later; a CUDA event."""
 
 
 class CopyStream(Protocol):
-    """Copies to a device while it computes: what is asked for here is done later, in its order.
+    """A queue of copies to a device, executed in order while the device computes.
 
     The device's computing is that of the stream that is current in the calling thread.
     """
 
-    def memory(self, nbytes: int) -> Tensor:
+    def allocate(self, nbytes: int) -> Tensor:
         """Memory of the device, (nbytes,) uint8."""
         ...
 
-    def now(self) -> Event:
-        """The moment at which the device has computed what it was told to so far."""
+    def record_event(self) -> Event:
+        """The point after all computing that was queued so far."""
         ...
 
-    def bring(self, home: Tensor, place: Tensor, after: Event) -> Event:
-        """Copy `home` to the beginning of `place`, not before a moment. The moment it is there."""
+    def copy_async(self, host: Tensor, buffer: Tensor, after: Event) -> Event:
+        """Queue a copy of `host` to the beginning of `buffer`, to start after an event.
+
+        Returns:
+            The point after the copy.
+        """
         ...
 
-    def wait(self, moment: Event) -> None:
-        """Have the device compute nothing more before a moment."""
+    def wait(self, event: Event) -> None:
+        """Have the device's further computing start after an event."""
         ...
 
 
 class CudaCopyStream:
-    """By a CUDA stream of its own. Overlaps with computing if `home` is pinned.
+    """A CUDA stream. Copies overlap with computing if `host` is pinned.
 
     Source: PyTorch's notes on CUDA semantics, "CUDA streams".
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # of the other priority than the one that may be recorded on, see `graphs`: streams of one
-        # are dealt from a pool, and come round again
+        # PyTorch hands streams of one priority out in turns, so another priority than that of the
+        # streams in `graphs` keeps copies off a stream that captures a graph
         self._copies = torch.cuda.Stream(device, priority=-1)
 
-    def memory(self, nbytes: int) -> Tensor:
+    def allocate(self, nbytes: int) -> Tensor:
         return torch.empty(nbytes, dtype=torch.uint8, device=self._device)
 
-    def now(self) -> Event:
+    def record_event(self) -> Event:
         return torch.cuda.current_stream(self._device).record_event()
 
-    def bring(self, home: Tensor, place: Tensor, after: Event) -> Event:
+    def copy_async(self, host: Tensor, buffer: Tensor, after: Event) -> Event:
         with torch.cuda.stream(self._copies):
             self._copies.wait_event(after)
-            place[: len(home)].copy_(home, non_blocking=True)
+            buffer[: len(host)].copy_(host, non_blocking=True)
             return self._copies.record_event()
 
-    def wait(self, moment: Event) -> None:
-        torch.cuda.current_stream(self._device).wait_event(moment)
+    def wait(self, event: Event) -> None:
+        torch.cuda.current_stream(self._device).wait_event(event)

@@ -1,4 +1,4 @@
-"""The weights of some layers side by side in one piece of main memory, to be copied in one go."""
+"""The weights of several layers in one piece of main memory, to be copied in one operation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from stable_diffusion.sharing import TensorSlots
 
 _ALIGNMENT = 256
-"""Bytes: CUDA aligns its own allocations as widely."""
+"""Bytes, as of CUDA's own allocations."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One tensor's place in a parcel."""
+    """Where a tensor is in the buffer, and where in the network."""
 
     module: str
     name: str
@@ -30,18 +30,23 @@ class _Entry:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def view(self, memory: Tensor) -> Tensor:
+        """The tensor in a copy of the buffer."""
         piece = memory[self.offset : self.offset + self.nbytes].view(self.dtype)
         return piece.as_strided(self.shape, self.stride)
 
 
 class PinnedBuffer:
-    """Copies of weights and buffers, each in the layout that it had.
+    """Copies of parameters and buffers, each with its own strides.
 
     Args:
-        network: whose they are.
-        modules: names of the modules whose own tensors they are, not those of modules inside.
-        dtype: the type of their numbers here, unless they are integers; None: as they are.
-        pinned: take memory that a GPU reads by itself while the processor goes on.
+        network: the network they are copied from.
+        modules: names of the modules whose own tensors are copied, without those of submodules.
+        dtype: the type to convert floating point tensors to; None: their own.
+        pinned: allocate page-locked memory, from which a GPU copies asynchronously.
+
+    Attributes:
+        nbytes: its size, here and on a device.
+        host: the memory, (nbytes,) uint8.
     """
 
     def __init__(
@@ -55,35 +60,33 @@ class PinnedBuffer:
         self._entries: list[_Entry] = []
         tensors: list[Tensor] = []
         self.nbytes = 0
-        """Bytes of memory that it takes, here and on a device."""
         for module, name, tensor in _tensors(network, modules):
             entry = _entry(module, name, tensor, dtype, self.nbytes)
             self._entries.append(entry)
             tensors.append(tensor)
             self.nbytes = -(-(entry.offset + entry.nbytes) // _ALIGNMENT) * _ALIGNMENT
-        self.home = torch.empty(self.nbytes, dtype=torch.uint8, pin_memory=pinned)
-        """The memory it lies in, (nbytes,) uint8."""
+        self.host = torch.empty(self.nbytes, dtype=torch.uint8, pin_memory=pinned)
         for entry, tensor in zip(self._entries, tensors, strict=True):
-            entry.view(self.home).copy_(tensor.detach())
+            entry.view(self.host).copy_(tensor.detach())
 
-    def unpacked(self, network: nn.Module, memory: Tensor) -> TensorSlots:
-        """What the modules of a network shall hold when a copy of the parcel lies in `memory`.
+    def slots(self, network: nn.Module, memory: Tensor) -> TensorSlots:
+        """The tensors of a copy of this buffer, and where in a network they belong.
 
         Args:
-            network: the one that was packed, or a clone_sharing_weights of it.
-            memory: uint8, at least `nbytes` of it, on any device.
+            network: the one it was made from, or a `clone_sharing_weights` of it.
+            memory: the copy; (`nbytes` or more,) uint8, on any device.
         """
-        unpacked: TensorSlots = []
+        slots: TensorSlots = []
         for entry in self._entries:
             module = network.get_submodule(entry.module)
             tensor = entry.view(memory)
             if entry.is_parameter:
-                unpacked.append(
+                slots.append(
                     (module._parameters, entry.name, nn.Parameter(tensor, requires_grad=False))
                 )
             else:
-                unpacked.append((module._buffers, entry.name, tensor))
-        return unpacked
+                slots.append((module._buffers, entry.name, tensor))
+        return slots
 
 
 def _tensors(network: nn.Module, modules: Sequence[str]) -> Iterator[tuple[str, str, Tensor]]:
@@ -105,7 +108,7 @@ def _entry(
         isinstance(tensor, nn.Parameter),
         dtype,
         tensor.shape,
-        # as dense as a tensor made like it: "channels last" stays what it is
+        # empty_like drops gaps and keeps the order of dimensions, such as "channels last"
         torch.empty_like(tensor, device="meta").stride(),
         offset,
     )

@@ -1,4 +1,4 @@
-"""A UNet packed for streaming: which of its parts stay on the device, which come in turn."""
+"""Which parts of a UNet are resident on the device, and which are streamed to it."""
 
 import logging
 import threading
@@ -21,115 +21,117 @@ from stable_diffusion.sharing import clone_sharing_weights
 
 log = logging.getLogger(__name__)
 
-PLACES = 2
-"""One to compute from while the next is copied to."""
+STREAM_BUFFERS = 2
+"""While a part computes from one, the next part is copied to the other."""
 _PARTS = ResnetBlock2D, BasicTransformerBlock, Downsample2D, Upsample2D
-"""What a UNet calls one after another; little is left beside them, and that stays."""
+"""The modules that a UNet calls one after another. The rest of it is small, and resident."""
 
 
 @dataclass(frozen=True)
 class OffloadPlan:
-    """A UNet's weights in main memory.
+    """A UNet's weights in main memory, divided for a device.
 
     Attributes:
-        stays: what is on the device as long as the UNet works.
-        comes: the others, by the name of the part, in the order in which an evaluation calls them.
+        resident: what is on the device while a batch is sampled.
+        streamed: the other parts by name, in the order in which an evaluation calls them.
     """
 
-    stays: tuple[PinnedBuffer, ...]
-    comes: dict[str, PinnedBuffer]
+    resident: tuple[PinnedBuffer, ...]
+    streamed: dict[str, PinnedBuffer]
 
     @property
-    def place_nbytes(self) -> int:
-        """Bytes of a place in which those that come take turns."""
-        return max((parcel.nbytes for parcel in self.comes.values()), default=0)
+    def buffer_nbytes(self) -> int:
+        """Bytes of one of the device's buffers for streamed parts."""
+        return max((buffer.nbytes for buffer in self.streamed.values()), default=0)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the device's memory that they take."""
-        return sum(parcel.nbytes for parcel in self.stays) + PLACES * self.place_nbytes
+        """Bytes that the UNet's weights take on the device."""
+        return sum(buffer.nbytes for buffer in self.resident) + STREAM_BUFFERS * self.buffer_nbytes
 
 
 class OffloadCache:
-    """The UNet that was packed last, kept for the next job with it. Safe to share between threads.
+    """The plan of the UNet that was used last, kept for its next job. Thread-safe.
 
-    Only one, since what is pinned is memory that the machine cannot use for anything else.
+    It keeps only one, since pinned memory is lost to the rest of the machine.
 
     Args:
-        most: see `pack`.
-        device: where the weights are wanted.
+        max_bytes: see `make_plan`.
+        device: where the UNet computes.
     """
 
-    def __init__(self, most: int, device: torch.device) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int, device: torch.device) -> None:
+        self._max_bytes = max_bytes
         self._device = device
         self._lock = threading.Lock()
         self._unet: Callable[[], UNet2DConditionModel | None] = lambda: None
         self._dtype: torch.dtype | None = None
-        self._packed: OffloadPlan | None = None
+        self._plan: OffloadPlan | None = None
 
-    def packed(self, unet: UNet2DConditionModel, dtype: torch.dtype | None = None) -> OffloadPlan:
-        """The UNet's weights, packed now unless it was the last one.
+    def plan(self, unet: UNet2DConditionModel, dtype: torch.dtype | None = None) -> OffloadPlan:
+        """The UNet's plan, made now unless its last one is cached.
 
         Args:
-            unet: the model's own, no clone_sharing_weights of it.
-            dtype: the type of its numbers on the device; None: as they rest.
+            unet: the model's own, not a `clone_sharing_weights` of it.
+            dtype: as of `PinnedBuffer`.
         """
         with self._lock:
-            if self._packed is None or self._unet() is not unet or self._dtype != dtype:
-                self._packed = None  # its memory serves for the next one
-                self._packed = pack(unet, self._most, self._device, dtype)
+            if self._plan is None or self._unet() is not unet or self._dtype != dtype:
+                self._plan = None  # free its memory before more is allocated
+                self._plan = make_plan(unet, self._max_bytes, self._device, dtype)
                 self._unet, self._dtype = weakref.ref(unet), dtype
-                comes = sum(parcel.nbytes for parcel in self._packed.comes.values())
+                streamed = sum(buffer.nbytes for buffer in self._plan.streamed.values())
                 log.info(
-                    "of the UNet's weights %d MB are on the device at once, %d MB come in turn",
-                    self._packed.nbytes // 10**6,
-                    comes // 10**6,
+                    "offloading a UNet: its weights take %d MB of the device, %d MB are streamed",
+                    self._plan.nbytes // 10**6,
+                    streamed // 10**6,
                 )
-            return self._packed
+            return self._plan
 
 
-def pack(
+def make_plan(
     unet: UNet2DConditionModel,
-    most: int,
+    max_bytes: int,
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> OffloadPlan:
-    """Pack a UNet: as much of it stays as there is room for, evenly over its parts.
+    """Copy a UNet's weights into buffers: as many resident as fit, evenly over its parts.
 
     Args:
-        most: bytes of its weights on the device at once. They are more if these are too few for
-            what always stays and two of the largest parts.
-        device: a GPU reads pinned memory by itself, while the processor goes on.
+        max_bytes: bytes of its weights on the device at once. The plan takes more if these are too
+            few for what is always resident and two of the largest parts.
+        device: for a GPU the buffers are pinned.
         dtype: as of `PinnedBuffer`.
     """
-    parcel = partial(_parcel, unet, dtype=dtype, device=device)
+    buffer = partial(_buffer, unet, dtype=dtype, device=device)
     parts = {part: _modules(unet, part) for part in parts_in_order(unet)}
     inside = {name for modules in parts.values() for name in modules}
-    always = parcel([name for name, _ in unet.named_modules() if name not in inside])
-    parcels = {part: parcel(modules) for part, modules in parts.items()}
-    sizes = {part: parcel.nbytes for part, parcel in parcels.items()}
-    staying = _spread(sizes, most - always.nbytes)
+    always = buffer([name for name, _ in unet.named_modules() if name not in inside])
+    buffers = {part: buffer(modules) for part, modules in parts.items()}
+    sizes = {part: buffer.nbytes for part, buffer in buffers.items()}
+    resident = _spread(sizes, max_bytes - always.nbytes)
     return OffloadPlan(
-        stays=(always, *(parcels[part] for part in parcels if part in staying)),
-        comes={part: parcel for part, parcel in parcels.items() if part not in staying},
+        resident=(always, *(buffers[part] for part in buffers if part in resident)),
+        streamed={part: buffer for part, buffer in buffers.items() if part not in resident},
     )
 
 
 def parts_in_order(unet: UNet2DConditionModel) -> list[str]:
     """The names of the parts, in the order in which an evaluation calls them.
 
-    Found by an evaluation without numbers, on PyTorch's device `meta`.
+    Found by an evaluation on PyTorch's device `meta`, which computes nothing.
     """
-    ghost = clone_sharing_weights(unet, {name: p.to("meta") for name, p in unet.named_parameters()})
+    on_meta = clone_sharing_weights(
+        unet, {name: p.to("meta") for name, p in unet.named_parameters()}
+    )
     called: list[str] = []
-    for name, module in ghost.named_modules():
+    for name, module in on_meta.named_modules():
         if isinstance(module, _PARTS):
             module.register_forward_pre_hook(lambda *_, name=name: called.append(name))
     side = 2 ** len(unet.config["block_out_channels"])
     with torch.inference_mode(), torch.device("meta"):
         x = torch.empty(1, unet.config["in_channels"], side, side)
-        unet_prediction(ghost, x, torch.empty(1), empty_conditioning(unet))
+        unet_prediction(on_meta, x, torch.empty(1), empty_conditioning(unet))
     return called
 
 
@@ -137,7 +139,7 @@ def _modules(network: nn.Module, part: str) -> list[str]:
     return [f"{part}.{name}".rstrip(".") for name, _ in network.get_submodule(part).named_modules()]
 
 
-def _parcel(
+def _buffer(
     unet: nn.Module, modules: Sequence[str], *, dtype: torch.dtype | None, device: torch.device
 ) -> PinnedBuffer:
     if device.type == "cuda":
@@ -145,24 +147,24 @@ def _parcel(
             with torch.cuda.device(device):
                 return PinnedBuffer(unet, modules, dtype, pinned=True)
         except RuntimeError as error:
-            log.warning("weights are copied while nothing computes: %s", error)
+            log.warning("cannot pin memory, so copies of weights do not overlap: %s", error)
     return PinnedBuffer(unet, modules, dtype)
 
 
-def _spread(sizes: Mapping[str, int], room: int) -> set[str]:
-    """Which of some parts stay in a room, beside the places of those that do not.
+def _spread(sizes: Mapping[str, int], available: int) -> set[str]:
+    """The parts that are resident in the bytes available, beside the buffers of the others.
 
-    Spread evenly, so that between two that come there is time to copy.
+    They are spread evenly, so that a streamed part is copied while resident ones compute.
     """
     total = sum(sizes.values())
-    if room >= total:
+    if available >= total:
         return set(sizes)
-    room -= PLACES * max(sizes.values())
-    staying: set[str] = set()
+    available -= STREAM_BUFFERS * max(sizes.values())
+    resident: set[str] = set()
     seen = kept = 0
     for part, size in sizes.items():
         seen += size
-        if (kept + size) * total <= room * seen:
+        if (kept + size) * total <= available * seen:
             kept += size
-            staying.add(part)
-    return staying
+            resident.add(part)
+    return resident

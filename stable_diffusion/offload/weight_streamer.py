@@ -1,4 +1,4 @@
-"""Has the weights of a packed UNet where they are needed when they are."""
+"""Copies the weights of an offloaded UNet to the device, each part before it computes."""
 
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -6,90 +6,94 @@ from itertools import cycle, islice
 from torch import Tensor, nn
 
 from stable_diffusion.offload.copy_stream import CopyStream, Event
-from stable_diffusion.offload.plan import PLACES, OffloadPlan
+from stable_diffusion.offload.plan import STREAM_BUFFERS, OffloadPlan
 from stable_diffusion.sharing import TensorSlots, fill_slots, tensor_slots
 
 
 @dataclass
-class _Place:
-    """Memory of the device that parts take turns in.
+class _DeviceBuffer:
+    """Memory of the device that streamed parts use in turn.
 
     Attributes:
-        left: when it may be overwritten.
-        name: of the part that lies there, or is on its way.
-        filled: when that part is there.
-        views: that memory as each part sees it.
+        released: the event after which it may be overwritten.
+        part: the name of the part in it, perhaps still being copied.
+        copied: the event after which that part is complete.
+        views: its memory as the tensors of each part.
     """
 
     memory: Tensor
-    left: Event
-    name: str = ""
-    filled: Event = None
+    released: Event
+    part: str = ""
+    copied: Event = None
     views: dict[str, TensorSlots] = field(default_factory=dict)
 
 
-class Stream:
-    """The weights of one UNet for one job, in one thread and on its current stream.
+class WeightStreamer:
+    """Loads the weights of one UNet for one job, in one thread and on its current stream.
 
     Args:
-        unet: nobody else's; a clone_sharing_weights of the one that was packed.
-        packed: its weights.
-        transport: brings them.
+        unet: used by nothing else; a `clone_sharing_weights` of the plan's.
+        plan: its weights.
+        copies: copies them to the device.
     """
 
-    def __init__(self, unet: nn.Module, packed: OffloadPlan, transport: CopyStream) -> None:
+    def __init__(self, unet: nn.Module, plan: OffloadPlan, copies: CopyStream) -> None:
         self._unet = unet
-        self._packed = packed
-        self._transport = transport
-        self._home = tensor_slots(unet)
-        names = list(packed.comes)
-        self._after = dict(zip(names, islice(cycle(names), 1, None), strict=False))
+        self._plan = plan
+        self._copies = copies
+        self._own = tensor_slots(unet)
+        names = list(plan.streamed)
+        self._next = dict(zip(names, islice(cycle(names), 1, None), strict=False))
         for name in names:
             part = unet.get_submodule(name)
-            part.register_forward_pre_hook(lambda *_, name=name: self._needed(name))
-            part.register_forward_hook(lambda *_: self._computed(), always_call=True)
-        self._places: list[_Place] = []  # that of the part in use, then that of the next
+            part.register_forward_pre_hook(lambda *_, name=name: self._before(name))
+            part.register_forward_hook(lambda *_: self._after(), always_call=True)
+        self._buffers: list[_DeviceBuffer] = []  # of the part in use, then of the next part
 
-    def come(self) -> None:
-        """Bring what stays, and the first of the others. Does nothing the second time."""
-        if self._places:
+    def load(self) -> None:
+        """Copy the resident weights and the first streamed part. No effect if they are loaded."""
+        if self._buffers:
             return
-        transport = self._transport
-        for parcel in self._packed.stays:
-            memory = transport.memory(parcel.nbytes)
-            transport.wait(transport.bring(parcel.home, memory, transport.now()))
-            fill_slots(parcel.unpacked(self._unet, memory))
-        size = self._packed.place_nbytes
-        self._places = [_Place(transport.memory(size), transport.now()) for _ in range(PLACES)]
-        for name in islice(self._after, 1):
-            self._send(name)
+        copies = self._copies
+        for resident in self._plan.resident:
+            memory = copies.allocate(resident.nbytes)
+            copies.wait(copies.copy_async(resident.host, memory, copies.record_event()))
+            fill_slots(resident.slots(self._unet, memory))
+        size = self._plan.buffer_nbytes
+        self._buffers = [
+            _DeviceBuffer(copies.allocate(size), copies.record_event())
+            for _ in range(STREAM_BUFFERS)
+        ]
+        for name in islice(self._next, 1):
+            self._copy(name)
 
-    def go(self) -> None:
-        """Leave the device: what computes there next may use the memory."""
-        for place in self._places:
-            if place.name:
-                self._transport.wait(place.filled)
-        self._places = []
-        fill_slots(self._home)
+    def unload(self) -> None:
+        """Free the device's memory, once the copies in progress are done."""
+        for buffer in self._buffers:
+            if buffer.part:
+                self._copies.wait(buffer.copied)
+        self._buffers = []
+        fill_slots(self._own)
 
-    def _needed(self, name: str) -> None:
-        """A part is about to compute: have it here, and send for the one after it."""
-        if self._places[-1].name != name:  # the evaluation before this one ended early
-            self._send(name)
-        place = self._places[-1]
-        self._transport.wait(place.filled)
-        if name not in place.views:
-            place.views[name] = self._packed.comes[name].unpacked(self._unet, place.memory)
-        fill_slots(place.views[name])
-        self._send(self._after[name])
+    def _before(self, name: str) -> None:
+        """Before a part computes: wait for its weights, and start to copy those of the next."""
+        if self._buffers[-1].part != name:  # the previous evaluation was interrupted
+            self._copy(name)
+        buffer = self._buffers[-1]
+        self._copies.wait(buffer.copied)
+        if name not in buffer.views:
+            streamed = self._plan.streamed[name]
+            buffer.views[name] = streamed.slots(self._unet, buffer.memory)
+        fill_slots(buffer.views[name])
+        self._copy(self._next[name])
 
-    def _computed(self) -> None:
-        self._places[0].left = self._transport.now()
+    def _after(self) -> None:
+        self._buffers[0].released = self._copies.record_event()
 
-    def _send(self, name: str) -> None:
-        """Bring a part to the place that was filled first, once that is free."""
-        place = self._places.pop(0)
-        home = self._packed.comes[name].home
-        place.filled = self._transport.bring(home, place.memory, place.left)
-        place.name = name
-        self._places.append(place)
+    def _copy(self, name: str) -> None:
+        """Copy a part to the buffer that was filled first, once that is released."""
+        buffer = self._buffers.pop(0)
+        host = self._plan.streamed[name].host
+        buffer.copied = self._copies.copy_async(host, buffer.memory, buffer.released)
+        buffer.part = name
+        self._buffers.append(buffer)

@@ -21,15 +21,15 @@ def start(schedule: NoiseSchedule, timestep: Tensor, noise: Tensor, image: Tenso
 def ddim(
     denoiser: Denoiser, x: Tensor, timesteps: Tensor, noise: NoiseSource, eta: float
 ) -> Tensor:
-    """Step down along `timesteps`; the last of them, 0, is where the latents end.
+    """Step down along `timesteps` to the last one, 0.
 
     Args:
         denoiser: gives ε(x_t, t).
         x: (n, C, h, w), from `start` at the first timestep.
         timesteps: falling, see `NoiseSchedule.ddim_timesteps`.
-        noise: asked only if eta is above 0.
-        eta: η, how much of the noise is new at every step: 0 is deterministic, 1 is DDPM's
-            ancestral sampling; what would be more than all of it is all of it.
+        noise: drawn only if eta is above 0.
+        eta: η, how much of the noise is fresh at every step: 0 is deterministic, 1 is DDPM's
+            ancestral sampling; the variance is clamped to that of the next level.
 
     Returns:
         (n, C, h, w), scaled by √ᾱ of timestep 0 (0.9996) as CompVis leaves them.

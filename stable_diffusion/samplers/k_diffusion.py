@@ -1,13 +1,13 @@
 """k-diffusion's sample functions, without the rest of k-diffusion.
 
 `import k_diffusion` runs the package's `__init__`, which imports its training and evaluation
-code: CLIP, wandb, kornia, torchvision, clean-fid and more, none of which sampling touches and some
-of which no longer imports at all. The functions themselves stand in `k_diffusion/sampling.py`,
+code: CLIP, wandb, kornia, torchvision, clean-fid and more, none of which sampling needs and some
+of which no longer import. The functions themselves are in `k_diffusion/sampling.py`,
 which needs torch, scipy, torchsde, torchdiffeq, tqdm and one helper of `k_diffusion/utils.py`.
 
-So the installed `sampling.py` is loaded by its path, unchanged, as a module of a package of our
-own name. Its `from . import utils` finds a stand-in with that one helper. The real name
-`k_diffusion` stays untouched in `sys.modules`.
+So the installed `sampling.py` is loaded by its path, unchanged, as a module of a package with
+another name. Its `from . import utils` finds a stub with that one helper. `sys.modules` gets no
+entry for `k_diffusion` itself.
 """
 
 import sys
@@ -25,7 +25,7 @@ _loading = Lock()
 
 
 def sampling() -> Any:
-    """The module `k_diffusion.sampling`, loaded when first asked for (about a second).
+    """The module `k_diffusion.sampling`, loaded at the first call (about a second).
 
     Raises:
         ModuleNotFoundError: k-diffusion is not installed.

@@ -1,8 +1,8 @@
-"""k-diffusion's functions in the shape of our table: each gets its levels and its noise.
+"""k-diffusion's sample functions as `SamplerFunction`s: with our levels and our noise.
 
-Here x = latents + σ·noise and levels are σ, the last one 0. The functions name `eta` too, but
-theirs is their own (1 for those that draw noise); DDIM's does not reach them. A function is
-looked up when it runs, so that listing the samplers does not load k-diffusion.
+Here x = latents + σ·noise and levels are σ, the last one 0. The functions have an `eta` of
+their own (1 for those that draw noise); a recipe's is for DDIM alone. A function is looked up when
+it runs, so that listing the samplers does not load k-diffusion.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
 def start(
-    schedule: NoiseSchedule,  # noqa: ARG001  σ says it all
+    schedule: NoiseSchedule,  # noqa: ARG001  σ is enough
     sigma: Tensor,
     noise: Tensor,
     image: Tensor | None,
 ) -> Tensor:
-    """Put noise on the image, x = image + σ·noise; without one, σ·noise."""
+    """X = image + σ·noise; without an image, σ·noise."""
     x = sigma * noise
     return x if image is None else image + x
 
@@ -61,7 +61,7 @@ def brownian(function: str) -> SamplerFunction:
         denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, _eta: float
     ) -> Tensor:
         if len(sigmas) == 2:
-            # one step to 0 is the denoised image for all of them, but two fall over their memory
+            # a single step to 0 gives the denoised image; two of the functions fail without history
             return denoiser(x, sigmas[0].expand(len(x)))
         path = noise.brownian(denoiser.schedule.sigma_min, denoiser.schedule.sigma_max)
         return _function(function)(denoiser, x, sigmas, noise_sampler=path, disable=True)
@@ -70,13 +70,13 @@ def brownian(function: str) -> SamplerFunction:
 
 
 def fast(denoiser: Denoiser, x: Tensor, sigmas: Tensor, _noise: NoiseSource, _eta: float) -> Tensor:
-    """DPM-Solver-fast: as many evaluations as there are steps, at levels of its own choice.
+    """DPM-Solver-fast: as many evaluations as steps, at levels that it chooses itself.
 
     It ends at the smallest σ of the model, not at 0, as k-diffusion and AUTOMATIC1111 have it.
     """
     ends = denoiser.schedule.sigma_min, sigmas[0].item()
     return _function("dpm_fast")(
-        denoiser, x, *ends, len(sigmas) - 1, noise_sampler=_silence, disable=True
+        denoiser, x, *ends, len(sigmas) - 1, noise_sampler=_no_noise, disable=True
     )
 
 
@@ -85,21 +85,21 @@ def adaptive(
 ) -> Tensor:
     """DPM-Solver-23 with a step size controlled by its error; ends at the smallest σ.
 
-    The error is taken over the whole batch, so each image is sampled by itself: its steps, and
-    with them the picture, must not depend on its step_batcher.
+    It computes the error over the whole batch, so each image is sampled by itself: its steps, and
+    so the picture, must not depend on the other images.
     """
     low, high = denoiser.schedule.sigma_min, sigmas[0].item()
-    if high <= low * (1 + 1e-4):  # the last step of all: nothing is left to divide
+    if high <= low * (1 + 1e-4):  # nothing is left to divide into steps
         return denoiser(x, sigmas[0].expand(len(x)))
 
     def checked(x: Tensor, sigma: Tensor) -> Tensor:
         denoised = denoiser(x, sigma)
-        if not torch.isfinite(denoised).all():  # it would reject such a step for ever
-            raise NumericalError("the network answered with values that are not numbers")
+        if not torch.isfinite(denoised).all():  # it would reject the step forever
+            raise NumericalError("the network predicted NaN or infinity")
         return denoised
 
     images = [
-        _function("dpm_adaptive")(checked, image, low, high, noise_sampler=_silence, disable=True)
+        _function("dpm_adaptive")(checked, image, low, high, noise_sampler=_no_noise, disable=True)
         for image in x.split(1)
     ]
     return torch.cat(images)
@@ -110,6 +110,6 @@ def _function(name: str) -> Callable[..., Tensor]:
     return getattr(k_diffusion.sampling(), f"sample_{name}")
 
 
-def _silence(_sigma: Tensor, _next_sigma: Tensor) -> float:
-    """For functions that multiply noise by 0: none is drawn."""
+def _no_noise(_sigma: Tensor, _next_sigma: Tensor) -> float:
+    """For functions that multiply the noise by 0."""
     return 0.0

@@ -1,4 +1,4 @@
-"""Noise that belongs to a picture, not to its batch or machine."""
+"""Noise that depends on a picture's seed alone, not on its batch or device."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,8 +14,7 @@ StepNoise = Callable[[Tensor, Tensor], Tensor]
 class NoiseSource:
     """All randomness of a batch, drawn image by image on the CPU.
 
-    Image i takes everything from its own seed, so it comes out the same alone or among others,
-    and whatever the device of the network.
+    Image i has a generator of its own, so it is the same alone and in a batch, on any device.
 
     Attributes:
         count: n, how many images.
@@ -32,7 +31,7 @@ class NoiseSource:
         self.count = len(seeds)
         self._shape = shape
         self._generators = [torch.Generator().manual_seed(seed) for seed in self._seeds]
-        # drawn at once: the steps' noise must never repeat it, even if another start is used
+        # drawn first: the noise of the steps must not repeat it, even if another start is used
         self._initial = self.step()
 
     def initial(self) -> Tensor:
@@ -48,19 +47,19 @@ class NoiseSource:
         """Noise as the increments of one Brownian path an image, over σ.
 
         A virtual Brownian tree (Li et al. 2020, arXiv:2001.01328): the path depends on the seed
-        and on these ends alone, not on where it is asked. A step divided in two meets the same
+        and on these ends alone, not on where it is evaluated. A step divided in two sees the same
         noise, so more steps refine a picture instead of changing it.
 
         Args:
-            sigma_min: smallest σ that will be asked for.
+            sigma_min: smallest σ it is evaluated at.
             sigma_max: largest.
 
         Returns:
-            A function of two σ whose values (n, C, h, w) float32 lie on the device of the σ.
+            A function of two σ whose values (n, C, h, w) float32 are on the device of the σ.
         """
         sampler = k_diffusion.sampling().BrownianTreeNoiseSampler(
             self._initial,
-            # some room: σ computed on the way may pass the ends by a rounding error
+            # σ that a sampler computes may exceed the ends by a rounding error
             sigma_min * 0.99,
             sigma_max * 1.01,
             seed=self._seeds,

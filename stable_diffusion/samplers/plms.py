@@ -16,18 +16,18 @@ def plms(
     noise: NoiseSource,  # noqa: ARG001  deterministic
     eta: float,  # noqa: ARG001
 ) -> Tensor:
-    """Step down along `timesteps`, guessing ε between two levels from those met before.
+    """Step down along `timesteps`, extrapolating ε from earlier steps.
 
-    The first step has nothing to look back at: it tries the step, asks again at its end and
-    takes the mean, which is one evaluation more. A first step that is the last one too trusts
-    its own ε: at its end there is no noise left to ask about.
+    The first step has no earlier ones: it makes a trial step, evaluates the network at its end as
+    well and takes the mean of both. A first step that is also the last uses its own ε, since
+    there is no noise at its end.
 
     Args:
         denoiser: gives ε(x_t, t).
         x: (n, C, h, w), from `ddim.start` at the first timestep.
         timesteps: falling, see `NoiseSchedule.ddim_timesteps`.
-        noise: not asked.
-        eta: without effect.
+        noise: not used.
+        eta: not used.
 
     Returns:
         (n, C, h, w), scaled as by `ddim`.
@@ -39,18 +39,18 @@ def plms(
         epsilon = denoiser.epsilon(x, t)
         match past:
             case [] if t_next == 0:
-                guess = epsilon
+                slope = epsilon
             case []:
-                tried = _transfer(x, epsilon, alpha, alpha_next)
-                guess = (epsilon + denoiser.epsilon(tried, t_next)) / 2
+                trial = _transfer(x, epsilon, alpha, alpha_next)
+                slope = (epsilon + denoiser.epsilon(trial, t_next)) / 2
             case [e1]:
-                guess = (3 * epsilon - e1) / 2
+                slope = (3 * epsilon - e1) / 2
             case [e1, e2]:
-                guess = (23 * epsilon - 16 * e1 + 5 * e2) / 12
+                slope = (23 * epsilon - 16 * e1 + 5 * e2) / 12
             case _:
                 e1, e2, e3 = past
-                guess = (55 * epsilon - 59 * e1 + 37 * e2 - 9 * e3) / 24  # equation 12
-        x = _transfer(x, guess, alpha, alpha_next)
+                slope = (55 * epsilon - 59 * e1 + 37 * e2 - 9 * e3) / 24  # equation 12
+        x = _transfer(x, slope, alpha, alpha_next)
         past = [epsilon, *past[:2]]
     return x
 

@@ -29,11 +29,11 @@ def sample(
         sampler: a row of `SAMPLERS`.
         denoiser: its noise levels and its device are those of the sampling.
         noise: all randomness, n images.
-        steps: levels to divide the whole way into, 1 to 1000.
+        steps: into how many steps the whole range of levels is divided, 1 to 1000.
         eta: DDIM's η; the other samplers ignore it.
         init_latents: (n or 1, C, h, w) latents to start from, for image to image.
-        strength: with `init_latents`, how much of the way is gone, above 0 and up to 1; see
-            `executed_steps`. At 1 everything starts from noise and nothing of the image is left.
+        strength: with `init_latents`, the share of the steps that is executed, above 0 and up to 1;
+            see `executed_steps`. At 1 sampling starts from pure noise, without the image.
         noise_multiplier: with `init_latents`, scales the noise that is put on them.
         initial_noise: (n or 1, C, h, w), in place of `noise.initial()`.
 
@@ -42,7 +42,7 @@ def sample(
 
     Raises:
         RecipeError: steps or strength out of range.
-        NumericalError: the result has values that are not numbers.
+        NumericalError: the result contains NaN or infinity.
     """
     executed = executed_steps(steps, strength if init_latents is not None else 1.0)
     levels = sampler.spacing(denoiser.schedule, steps)[steps - executed :].to(denoiser.device)
@@ -56,12 +56,12 @@ def sample(
     x = sampler.start(denoiser.schedule, levels[0], start_noise, image)
     latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
     if not torch.isfinite(latents).all():
-        raise NumericalError("the network answered with values that are not numbers")
+        raise NumericalError("the network predicted NaN or infinity")
     return latents
 
 
 def executed_steps(steps: int, strength: float = 1.0) -> int:
-    """Steps actually gone: ⌊strength·steps⌋, at least 1. Text to image has strength 1.
+    """Steps that are executed: ⌊strength·steps⌋, at least 1. Text to image has strength 1.
 
     Raises:
         RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
@@ -74,8 +74,8 @@ def executed_steps(steps: int, strength: float = 1.0) -> int:
 def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) -> int:
     """Network evaluations of one call of `sample`, for progress.
 
-    Exact for every sampler but DPM adaptive, where it is a guess: that one samples its `images`
-    one after the other and decides on its way how many evaluations each takes.
+    Exact for every sampler but DPM adaptive, where it is an estimate: that one samples its images
+    one after another and chooses the number of evaluations by its error.
     """
     planned = sampler.row.evaluations(executed_steps)
     return planned if sampler.row.exact else planned * images

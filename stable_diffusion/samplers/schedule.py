@@ -1,4 +1,4 @@
-"""Noise levels: which ones the model was trained on, and which ones a sampler visits.
+"""Noise levels: those a model was trained on, and those a sampler visits.
 
 Two scales name the same level. A timestep t counts the model's training levels, 0 (least noise)
 to 999. σ is the standard deviation of the noise on latents that are themselves left unscaled,
@@ -24,7 +24,7 @@ def scaled_linear_alphas_cumprod(
 
 
 class NoiseSchedule:
-    """The levels of noise a model knows.
+    """The noise levels a model was trained on.
 
     Attributes:
         alphas_cumprod: ᾱ, (1000,) float64 on the CPU, falling from nearly 1.
@@ -48,7 +48,7 @@ class NoiseSchedule:
         return logs[low].lerp(logs[timestep.ceil().long()], share).exp()
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The timestep of σ, same shape, float32: the inverse of `sigma`, held within 0 to 999."""
+        """The timestep of σ, same shape, float32: the inverse of `sigma`, clamped to 0 to 999."""
         logs = self._log_sigmas.to(sigma.device)
         log_sigma = sigma.log()
         high = torch.searchsorted(logs, log_sigma).clamp(1, len(logs) - 1)
@@ -72,9 +72,9 @@ class NoiseSchedule:
         """Timesteps 1, 1 + c, 1 + 2c … with c = ⌊1000/steps⌋, from the last to the first, then 0.
 
         This is CompVis's uniform spacing held to `steps` levels (diffusers: "leading", with an
-        offset of 1). Rounding c down leaves the noisiest part of the schedule out, which beyond
-        100 steps can be most of it; there the levels are rounded one by one instead. A single
-        step starts from the top, since nothing can be made of noise taken for a finished picture.
+        offset of 1). Rounding c down omits the noisiest part of the schedule, which above 100
+        steps can be most of it; there each level is rounded by itself. A single step starts at the
+        noisiest level, since at level 1 the network would take noise for a finished picture.
 
         Returns:
             (steps + 1,) int64, falling.
@@ -95,11 +95,11 @@ Spacing = Callable[[NoiseSchedule, int], Tensor]
 
 
 def without_penultimate(spacing: Spacing) -> Spacing:
-    """The same spacing with one step more, whose last level before 0 is then left out.
+    """The same spacing with one more step, without the last level before 0.
 
-    The way to the smallest σ is so long, measured in log σ, that solvers which look far ahead
-    overshoot on it: DPM2 and DPM++ 3M SDE (AUTOMATIC1111's "discard penultimate sigma"), and on
-    the model's own levels, where it is longest, DPM++ 2M SDE.
+    The step to the smallest σ is so long, measured in log σ, that solvers of higher order
+    overshoot: DPM2 and DPM++ 3M SDE (AUTOMATIC1111's "discard penultimate sigma"), and on
+    the model's own levels, where that step is longest, DPM++ 2M SDE.
     """
 
     def levels(schedule: NoiseSchedule, steps: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""`optimized` draws what `standard` draws, and holds of a model what it works with."""
+"""`optimized` gives the pictures of `standard` with fewer weights resident."""
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ TURBO = replace(OPTIMIZED, turbo=True)
 
 @pytest.fixture
 def mapped(tmp_path: Path) -> Model:
-    """The tiny model from its ready copy."""
+    """The tiny model from its file in the weight cache."""
     copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
@@ -39,12 +39,12 @@ def mapped(tmp_path: Path) -> Model:
     return loader.load("tiny", PATH)
 
 
-def drawn(model: Model, recipe: Recipe) -> bytes:
+def picture(model: Model, recipe: Recipe) -> bytes:
     return next(generate(model, recipe)).image.tobytes()
 
 
 def resident_weights() -> int:
-    """The bytes of ready copies that this process holds in memory."""
+    """The bytes of the weight cache that are resident in this process."""
     held, copy = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:
@@ -55,22 +55,22 @@ def resident_weights() -> int:
 
 
 @pytest.mark.parametrize("recipe", [OPTIMIZED, TURBO], ids=["optimized", "turbo"])
-def test_it_draws_the_same_picture(tiny: Model, mapped: Model, recipe: Recipe) -> None:
+def test_it_gives_the_same_picture(tiny: Model, mapped: Model, recipe: Recipe) -> None:
     for model in (tiny, mapped):
-        assert drawn(model, recipe) == drawn(model, STANDARD)
-        assert drawn(model, recipe) == drawn(model, STANDARD)  # nothing was wiped
+        assert picture(model, recipe) == picture(model, STANDARD)
+        assert picture(model, recipe) == picture(model, STANDARD)  # nothing was wiped
     init = {"inputs": {"init": Image.new("RGB", (64, 64), "red")}, "strength": 0.7}
-    assert drawn(mapped, replace(recipe, **init)) == drawn(mapped, replace(STANDARD, **init))
+    assert picture(mapped, replace(recipe, **init)) == picture(mapped, replace(STANDARD, **init))
 
 
-def test_it_holds_only_the_layer_it_computes(mapped: Model) -> None:
+def test_only_the_layer_that_computes_is_resident(mapped: Model) -> None:
     held: list[int] = []
     list(generate(mapped, OPTIMIZED, lambda _: held.append(resident_weights())))
-    # what is left are the ends of weights that share their page with another
+    # the rest are ends of weights that share a page with another weight
     assert max(held) < mapped.nbytes / 4
 
 
-def test_turbo_holds_the_network_that_works(mapped: Model) -> None:
+def test_with_turbo_the_network_that_computes_is_resident(mapped: Model) -> None:
     unet = sum(weight.nbytes for weight in mapped.networks.unet.parameters())
     held: list[int] = []
     pictures = list(generate(mapped, TURBO, lambda _: held.append(resident_weights())))
@@ -79,13 +79,13 @@ def test_turbo_holds_the_network_that_works(mapped: Model) -> None:
     assert resident_weights() < mapped.nbytes / 4
 
 
-def test_standard_holds_it_all(mapped: Model) -> None:
-    drawn(mapped, STANDARD)
+def test_with_standard_the_whole_model_is_resident(mapped: Model) -> None:
+    picture(mapped, STANDARD)
     unet = sum(weight.nbytes for weight in mapped.networks.unet.parameters())
     assert resident_weights() > unet
 
 
-def test_a_job_that_is_stopped_gives_back_what_it_held(mapped: Model) -> None:
+def test_a_cancelled_job_releases_its_weights(mapped: Model) -> None:
     def stop(_: object) -> None:
         raise InterruptedError
 
@@ -95,70 +95,74 @@ def test_a_job_that_is_stopped_gives_back_what_it_held(mapped: Model) -> None:
 
 
 def test_jobs_of_all_plans_share_one_model_at_once(mapped: Model) -> None:
-    expected = drawn(mapped, STANDARD)
+    expected = picture(mapped, STANDARD)
     with ThreadPoolExecutor(3) as pool:
-        drawings = pool.map(lambda recipe: drawn(mapped, recipe), [STANDARD, OPTIMIZED, TURBO] * 3)
-    assert set(drawings) == {expected}
+        pictures = pool.map(
+            lambda recipe: picture(mapped, recipe), [STANDARD, OPTIMIZED, TURBO] * 3
+        )
+    assert set(pictures) == {expected}
 
 
-def test_weights_that_no_file_has_are_never_given_back(mapped: Model) -> None:
-    """As those that a LoRA has changed: their memory would be wiped."""
+def test_weights_that_are_in_no_file_are_not_released(mapped: Model) -> None:
+    """Such as those that a LoRA has changed: their content would be lost."""
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     weight = mapped.networks.unet.get_parameter(name)
     changed = clone_sharing_weights(mapped.networks.unet, {name: weight.detach() * 2})
     model = replace(mapped, networks=mapped.networks.with_parts(unet=changed))
-    expected = drawn(model, STANDARD)
-    assert expected != drawn(mapped, STANDARD)
-    assert drawn(model, OPTIMIZED) == drawn(model, TURBO) == drawn(model, STANDARD) == expected
+    expected = picture(model, STANDARD)
+    assert expected != picture(mapped, STANDARD)
+    assert (
+        picture(model, OPTIMIZED) == picture(model, TURBO) == picture(model, STANDARD) == expected
+    )
 
 
-def test_an_optimized_job_draws_alone(tiny: Model, mapped: Model) -> None:
+def test_an_optimized_job_is_not_batched(tiny: Model, mapped: Model) -> None:
     for model in (tiny, mapped):
         shared = replace(model, step_batcher=StepBatcher())
         assert apply_memory_plan(shared, STANDARD).step_batcher
         assert apply_memory_plan(shared, OPTIMIZED).step_batcher is None
 
 
-def test_the_model_itself_is_left_as_it_was(mapped: Model) -> None:
+def test_the_model_itself_is_unchanged(mapped: Model) -> None:
     before = list(mapped.networks.unet.parameters())
     for recipe in (OPTIMIZED, TURBO):
         planned = apply_memory_plan(mapped, recipe)
         assert planned.networks.unet is not mapped.networks.unet
-        drawn(mapped, recipe)
+        picture(mapped, recipe)
     assert all(a is b for a, b in zip(before, mapped.networks.unet.parameters(), strict=True))
     assert not any(module._forward_hooks for module in mapped.networks.unet.modules())
 
 
-def test_a_guest_comes_in_its_own_type_and_goes_without_a_trace(tiny: Model) -> None:
+def test_an_offloaded_module_is_loaded_in_its_type_and_unloaded(tiny: Model) -> None:
     network = clone_sharing_weights(tiny.networks.text)
-    resting = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    guest = OffloadedModule(network, torch.device("cpu"), torch.float16)
-    guest.come()
+    in_main_memory = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    offloaded = OffloadedModule(network, torch.device("cpu"), torch.float16)
+    offloaded.load()
     assert {weight.dtype for weight in network.parameters()} == {torch.float16}
     assert {buffer.dtype for buffer in network.buffers()} == {torch.int64}
-    brought = list(network.parameters())
-    guest.come()
-    assert all(a is b for a, b in zip(brought, network.parameters(), strict=True))
-    guest.go()
+    loaded = list(network.parameters())
+    offloaded.load()
+    assert all(a is b for a, b in zip(loaded, network.parameters(), strict=True))
+    offloaded.unload()
     back = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    assert all(back[name] is tensor for name, tensor in resting.items())
+    assert all(back[name] is tensor for name, tensor in in_main_memory.items())
 
 
-def test_full_precision_on_a_gpu_comes_for_one_job_and_stays_as_long(tiny: Model) -> None:
-    # what a tensor of the device `meta` lacks is its numbers; nothing here looks at them
+def test_full_precision_on_a_gpu_is_loaded_for_one_job(tiny: Model) -> None:
+    # tensors of the device `meta` have no values, and none are needed here
     gpu = torch.device("meta")
-    resting = replace(tiny, device=gpu)
-    planned = apply_memory_plan(resting, replace(STANDARD, precision="full"))
+    in_main_memory = replace(tiny, device=gpu)
+    planned = apply_memory_plan(in_main_memory, replace(STANDARD, precision="full"))
     text_states(planned.networks.text, torch.zeros(1, 77, dtype=torch.long, device=gpu))
     weights = list(planned.networks.text.parameters())
     assert {(weight.device, weight.dtype) for weight in weights} == {(gpu, torch.float32)}
     assert {weight.device.type for weight in tiny.networks.text.parameters()} == {"cpu"}
-    brought = weakref.ref(weights[0])
+    loaded = weakref.ref(weights[0])
     del planned, weights
-    assert brought() is None
+    assert loaded() is None
 
 
-def test_a_gpu_has_a_unet_at_hand_in_half_precision_only(tmp_path: Path) -> None:
+def test_a_gpu_has_a_resident_unet_in_half_precision_only(tmp_path: Path) -> None:
     parts = dict(parts_of(empty_networks(TINY)))
     sizes = {name: size_of_weights(part) for name, part in parts.items()}
     loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))
@@ -178,14 +182,16 @@ def size_of_weights(module: torch.nn.Module) -> int:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("turbo", [False, True])
-def test_on_a_gpu_networks_come_when_they_are_called(tmp_path: Path, turbo: bool) -> None:
+def test_on_a_gpu_networks_are_loaded_when_they_are_called(tmp_path: Path, turbo: bool) -> None:
     loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))
-    resting = loader.load("tiny", PATH, offloaded=True)
+    in_main_memory = loader.load("tiny", PATH, offloaded=True)
     resident = loader.load("tiny", PATH)
-    assert resting.networks.unet.device.type == "cpu"
+    assert in_main_memory.networks.unet.device.type == "cpu"
     assert resident.networks.unet.dtype == torch.float16
     for precision in ("full", "autocast"):
         recipe = replace(OPTIMIZED, precision=precision, turbo=turbo)
-        other = resting if precision == "full" else resident
-        assert drawn(resting, recipe) == drawn(other, replace(STANDARD, precision=precision))
-        assert resting.networks.unet.device.type == "cpu"
+        other = in_main_memory if precision == "full" else resident
+        assert picture(in_main_memory, recipe) == picture(
+            other, replace(STANDARD, precision=precision)
+        )
+        assert in_main_memory.networks.unet.device.type == "cpu"

@@ -29,6 +29,7 @@ from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.offload.plan import parts_in_order
 from stable_diffusion.preview import fitted
 from stable_diffusion.prompt.conditioning import encode_pair
+from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
@@ -45,7 +46,7 @@ class ToyFamily(Family):
         return foreign.context_width(names, shape) == self.context_width
 
     def encode(
-        self, model: TextEncoding, prompts: Sequence[str], size: tuple[int, int]
+        self, model: TextEncoding, prompts: Sequence[str | ParsedPrompt], size: tuple[int, int]
     ) -> tuple[Conditioning, ...]:
         def both(token_ids: torch.Tensor) -> torch.Tensor:
             return torch.cat([model.encode_text(token_ids, name) for name in WIDTHS], -1)

@@ -1,4 +1,4 @@
-"""Jobs whose networks come to the device are drawn as by a model that is at hand."""
+"""An offloaded model gives the pictures of a resident one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,28 +28,28 @@ CPU = torch.device("cpu")
 
 
 def offloaded(model: Model, recipe: Recipe) -> Model:
-    """The model as a GPU would have it for a job, whose weights this device brings to itself."""
-    planned = memory_plan._offloaded(model, replace(model, networks=twins(model)), recipe)
+    """The model as it is offloaded from a GPU, here from the CPU to itself."""
+    planned = memory_plan._offloaded(model, replace(model, networks=clones(model)), recipe)
     return replace(planned, offload_cache=None)
 
 
-def twins(model: Model) -> Networks:
+def clones(model: Model) -> Networks:
     return model.networks.map(clone_sharing_weights)
 
 
 @pytest.mark.parametrize("turbo", [False, True])
 @pytest.mark.parametrize("precision", ["full", "autocast"])
-@pytest.mark.parametrize("most", [None, 0, 3_000_000])
-def test_a_job_is_drawn_with_weights_that_come(
-    tiny: Model, monkeypatch: pytest.MonkeyPatch, most: int | None, precision: str, turbo: bool
+@pytest.mark.parametrize("max_bytes", [None, 0, 3_000_000])
+def test_a_job_gives_the_same_pictures_offloaded(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch, max_bytes: int | None, precision: str, turbo: bool
 ) -> None:
-    transports: list[LateCopyStream] = []
+    streams: list[LateCopyStream] = []
     monkeypatch.setattr(
         memory_plan,
         "CudaCopyStream",
-        lambda _: transports.append(LateCopyStream()) or transports[-1],
+        lambda _: streams.append(LateCopyStream()) or streams[-1],
     )
-    offload_cache = None if most is None else OffloadCache(most, CPU)
+    offload_cache = None if max_bytes is None else OffloadCache(max_bytes, CPU)
     recipe = replace(RECIPE, memory_plan="optimized", precision=precision, turbo=turbo)
     whole = with_half_unet(tiny.networks, torch.float16)
     planned = offloaded(replace(tiny, offload_cache=offload_cache), recipe)
@@ -57,65 +57,67 @@ def test_a_job_is_drawn_with_weights_that_come(
     expected = [p.image.tobytes() for p in generate(replace(tiny, networks=whole), as_planned)]
     assert [p.image.tobytes() for p in generate(planned, as_planned)] == expected
     weights = sum(weight.nbytes for weight in tiny.networks.unet.parameters())
-    for transport in transports:
-        assert 0 < transport.taken < (1 if turbo else 2) * weights
-    here = planned.networks.unet.conv_in.weight is not tiny.networks.unet.conv_in.weight
-    assert here == turbo, "with turbo it stays for the next batch, else it goes"
+    for stream in streams:
+        assert 0 < stream.allocated < (1 if turbo else 2) * weights
+    resident = planned.networks.unet.conv_in.weight is not tiny.networks.unet.conv_in.weight
+    assert resident == turbo, "turbo keeps the weights for the next batch"
 
 
-def test_a_job_that_is_stopped_takes_its_weights_away(
-    tiny: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_job_unloads_its_weights(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_plan, "CudaCopyStream", lambda _: LateCopyStream())
     recipe = replace(RECIPE, memory_plan="optimized")
     planned = offloaded(replace(tiny, offload_cache=OffloadCache(0, CPU)), recipe)
     with pytest.raises(InterruptedError):
         next(generate(planned, RECIPE, _break))
-    resting = dict(tiny.networks.unet.named_parameters())
-    assert all(resting[name] is w for name, w in planned.networks.unet.named_parameters())
+    in_main_memory = dict(tiny.networks.unet.named_parameters())
+    assert all(in_main_memory[name] is w for name, w in planned.networks.unet.named_parameters())
 
 
-def test_a_lora_comes_with_the_weights(
+def test_a_lora_is_offloaded_with_the_weights(
     tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A changed network is another one, though most of its weights are the same."""
+    """The cache tells a changed network from the one it shares most weights with."""
     monkeypatch.setattr(memory_plan, "CudaCopyStream", lambda _: LateCopyStream())
     layer = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
     width, inside = tiny.networks.unet.get_parameter(f"{layer}.weight").shape
     names = f"unet.{layer}.lora_B.weight", f"unet.{layer}.lora_A.weight"
     tensors = torch.ones(width, 1), torch.ones(1, inside)
     save_file(dict(zip(names, tensors, strict=True)), tmp_path / "style.safetensors")
-    resting = replace(tiny, offload_cache=OffloadCache(0, CPU))
-    changed = with_loras(resting, [(read_lora(tmp_path / "style.safetensors"), 1.0)])
+    tiny_offloaded = replace(tiny, offload_cache=OffloadCache(0, CPU))
+    changed = with_loras(tiny_offloaded, [(read_lora(tmp_path / "style.safetensors"), 1.0)])
     optimized = replace(RECIPE, memory_plan="optimized")
-    drawn = {
+    pictures = {
         name: next(generate(offloaded(model, optimized), RECIPE)).image.tobytes()
-        for name, model in (("plain", resting), ("changed", changed), ("plain again", resting))
+        for name, model in (
+            ("plain", tiny_offloaded),
+            ("changed", changed),
+            ("plain again", tiny_offloaded),
+        )
     }
     resident = replace(changed, offload_cache=None)
-    assert drawn["changed"] == next(generate(resident, RECIPE)).image.tobytes()
-    assert drawn["changed"] != drawn["plain"] == drawn["plain again"]
+    assert pictures["changed"] == next(generate(resident, RECIPE)).image.tobytes()
+    assert pictures["changed"] != pictures["plain"] == pictures["plain again"]
 
 
-class SlowTransport(CudaCopyStream):
-    """A GPU's, with copies that take longer than computing: who does not wait reads garbage."""
+class SlowCopyStream(CudaCopyStream):
+    """Copies that take longer than computing: an evaluation that does not wait reads garbage."""
 
-    def bring(self, home: Tensor, place: Tensor, after: Event) -> Event:
+    def copy_async(self, host: Tensor, buffer: Tensor, after: Event) -> Event:
         with torch.cuda.stream(self._copies):
             torch.cuda._sleep(1_000_000)
-        return super().bring(home, place, after)
+        return super().copy_async(host, buffer, after)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("transport", [CudaCopyStream, SlowTransport])
+@pytest.mark.parametrize("copy_stream", [CudaCopyStream, SlowCopyStream])
 @pytest.mark.parametrize("megabytes", [1, 8, 1000])
-def test_on_a_gpu_it_draws_the_picture_of_the_whole_network(
+def test_on_a_gpu_a_streamed_unet_gives_the_picture_of_a_whole_one(
     tmp_path: Path,
     megabytes: int,
-    transport: type[CudaCopyStream],
+    copy_stream: type[CudaCopyStream],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory_plan, "CudaCopyStream", transport)
+    monkeypatch.setattr(memory_plan, "CudaCopyStream", copy_stream)
     fingerprints = Fingerprints(tmp_path / "fingerprints.json")
     whole = Loader("cuda:0", fingerprints).load("tiny", PATH, offloaded=True)
     loader = Loader("cuda:0", fingerprints, max_unet_bytes=megabytes * 10**6)

@@ -1,4 +1,4 @@
-"""A packed UNet is whole, in little memory, and where its modules look for it."""
+"""A plan covers the whole UNet, keeps to its memory, and keeps layouts."""
 
 import weakref
 
@@ -9,70 +9,80 @@ from torch import nn
 from stable_diffusion.model import Model
 from stable_diffusion.networks import moved
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
-from stable_diffusion.offload.plan import PLACES, OffloadCache, OffloadPlan, pack, parts_in_order
+from stable_diffusion.offload.plan import (
+    STREAM_BUFFERS,
+    OffloadCache,
+    OffloadPlan,
+    make_plan,
+    parts_in_order,
+)
 from stable_diffusion.sharing import clone_sharing_weights, fill_slots
 
 CPU = torch.device("cpu")
 
 
-def size_of(packed: OffloadPlan) -> int:
-    return sum(parcel.nbytes for parcel in (*packed.stays, *packed.comes.values()))
+def size_of(plan: OffloadPlan) -> int:
+    return sum(buffer.nbytes for buffer in (*plan.resident, *plan.streamed.values()))
 
 
-def to_bring(packed: OffloadPlan) -> int:
-    return sum(parcel.nbytes for parcel in packed.comes.values())
+def streamed_bytes(plan: OffloadPlan) -> int:
+    return sum(buffer.nbytes for buffer in plan.streamed.values())
 
 
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.7, 0.9, 1])
-def test_it_takes_the_memory_it_may_take_and_uses_it(
-    tiny: Model, apart: OffloadPlan, share: float
+def test_a_plan_uses_the_memory_it_may_take(
+    tiny: Model, streamed_plan: OffloadPlan, share: float
 ) -> None:
-    most = share * size_of(apart)
-    packed = pack(tiny.networks.unet, int(most), CPU)
-    assert most - (PLACES + 1) * apart.place_nbytes <= packed.nbytes <= most
+    most = share * size_of(streamed_plan)
+    plan = make_plan(tiny.networks.unet, int(most), CPU)
+    assert most - (STREAM_BUFFERS + 1) * streamed_plan.buffer_nbytes <= plan.nbytes <= most
 
 
-def test_more_memory_leaves_less_to_bring(tiny: Model, apart: OffloadPlan) -> None:
-    quarter = -(-size_of(apart) // 4)
-    brought = [to_bring(pack(tiny.networks.unet, share * quarter, CPU)) for share in range(5)]
-    assert brought == sorted(brought, reverse=True)
-    assert brought[0] > brought[2] > brought[4] == 0
+def test_with_more_memory_less_is_streamed(tiny: Model, streamed_plan: OffloadPlan) -> None:
+    quarter = -(-size_of(streamed_plan) // 4)
+    streamed = [
+        streamed_bytes(make_plan(tiny.networks.unet, share * quarter, CPU)) for share in range(5)
+    ]
+    assert streamed == sorted(streamed, reverse=True)
+    assert streamed[0] > streamed[2] > streamed[4] == 0
 
 
-def test_those_that_stay_are_spread_among_those_that_come(tiny: Model, apart: OffloadPlan) -> None:
-    comes = list(pack(tiny.networks.unet, int(0.7 * size_of(apart)), CPU).comes)
+def test_resident_parts_are_spread_among_streamed_ones(
+    tiny: Model, streamed_plan: OffloadPlan
+) -> None:
+    streamed = list(make_plan(tiny.networks.unet, int(0.7 * size_of(streamed_plan)), CPU).streamed)
     order = parts_in_order(tiny.networks.unet)
-    assert comes == sorted(comes, key=order.index)
-    assert order.index(comes[0]) < len(order) / 3
-    assert order.index(comes[-1]) > 2 * len(order) / 3
+    assert streamed == sorted(streamed, key=order.index)
+    assert order.index(streamed[0]) < len(order) / 3
+    assert order.index(streamed[-1]) > 2 * len(order) / 3
 
 
-def test_nothing_of_a_unet_is_left_out(tiny: Model, apart: OffloadPlan) -> None:
+def test_a_plan_covers_the_whole_unet(tiny: Model, streamed_plan: OffloadPlan) -> None:
     weights = sum(weight.nbytes for weight in tiny.networks.unet.parameters())
-    assert weights <= size_of(apart) < 1.1 * weights
-    assert len(apart.comes) == len(parts_in_order(tiny.networks.unet)) > 10
+    assert weights <= size_of(streamed_plan) < 1.1 * weights
+    assert len(streamed_plan.streamed) == len(parts_in_order(tiny.networks.unet)) > 10
 
 
-def test_only_the_last_unet_stays_packed(tiny: Model) -> None:
+def test_the_cache_keeps_the_last_plan_only(tiny: Model) -> None:
     offload_cache = OffloadCache(0, CPU)
     other = clone_sharing_weights(tiny.networks.unet)
-    packed = offload_cache.packed(tiny.networks.unet)
-    assert offload_cache.packed(tiny.networks.unet) is packed
-    in_half = offload_cache.packed(tiny.networks.unet, torch.float16)
-    assert size_of(in_half) < 0.6 * size_of(packed)
-    gone = weakref.ref(packed)
-    del packed
+    plan = offload_cache.plan(tiny.networks.unet)
+    assert offload_cache.plan(tiny.networks.unet) is plan
+    in_half = offload_cache.plan(tiny.networks.unet, torch.float16)
+    assert size_of(in_half) < 0.6 * size_of(plan)
+    gone = weakref.ref(plan)
+    del plan
     assert gone() is None
-    assert offload_cache.packed(other, torch.float16) is not in_half
+    assert offload_cache.plan(other, torch.float16) is not in_half
 
 
-def test_weights_keep_their_layout_and_take_the_type_asked_for() -> None:
+def test_weights_keep_their_layout_and_take_the_given_type() -> None:
     convolution, norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
     network = nn.Sequential(convolution, norm)
     moved(convolution, channels_last=True)
     expected = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    parcel = PinnedBuffer(network, ["0", "1"], torch.float16)
-    fill_slots(parcel.unpacked(network, parcel.home.clone()))
+    buffer = PinnedBuffer(network, ["0", "1"], torch.float16)
+    fill_slots(buffer.slots(network, buffer.host.clone()))
     assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
     assert convolution.weight.dtype == torch.float16
     assert dict(norm.named_buffers())["num_batches_tracked"].dtype == torch.int64

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stable_diffusion.prompt.grammar import loras_of
+from stable_diffusion.prompt.grammar import read_prompt
 from tests.worker.conftest import until
 from tests.worker.small import SmallModel
 from worker.errors import UnknownLora, UnknownModel
@@ -69,7 +69,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 
 def borrow(model_cache: ModelCache, name: str, prompt: str = "") -> Any:
-    with model_cache.borrow(name, loras_of(prompt)) as model:
+    with model_cache.borrow(name, read_prompt(prompt).loras) as model:
         return model
 
 
@@ -247,10 +247,10 @@ def test_a_model_is_cached_with_and_without_loras(catalogue: Catalogue) -> None:
     loader = CountingLoader(budget=4)
     model_cache = ModelCache(catalogue, loader)
     with (
-        model_cache.borrow("one", loras_of("a cat <lora:ink:0.8>")) as inked,
-        model_cache.borrow("one", loras_of("a cat")) as plain,
-        model_cache.borrow("one", loras_of("<lora:ink:0.5> <lora:ink:0.3>")) as same,
-        model_cache.borrow("one", loras_of("<lora:ink:-1>")) as other,
+        model_cache.borrow("one", read_prompt("a cat <lora:ink:0.8>").loras) as inked,
+        model_cache.borrow("one", read_prompt("a cat").loras) as plain,
+        model_cache.borrow("one", read_prompt("<lora:ink:0.5> <lora:ink:0.3>").loras) as same,
+        model_cache.borrow("one", read_prompt("<lora:ink:-1>").loras) as other,
     ):
         assert loras(plain) == ()
         assert loras(inked) == (("ink", pytest.approx(0.8)),)
@@ -301,7 +301,7 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
         rounds = 0
         while time.monotonic() < deadline:
             name, prompt = rng.choice(NAMES), rng.choice(("", "<lora:ink>"))
-            with model_cache.borrow(name, loras_of(prompt)) as model:
+            with model_cache.borrow(name, read_prompt(prompt).loras) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
                 time.sleep(rng.random() / 500)
             rounds += 1
