@@ -28,8 +28,14 @@ demo: $(APP_STAMP) ## start everything, draw one picture with the tiny model, sa
 up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ctrl-C
 	@$(RUN) -m launcher up
 
+# Files side by side: as many processes as there are cores and one more, since much of the suite
+# waits for servers; no more than six. TEST_PROCESSES=0: one after the other, in one process.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+TEST_PROCESSES ?= $(shell expr $(CORES) + 1 \& $(CORES) \< 6 \| 6)
+PYTEST := $(RUN) -m pytest -n $(TEST_PROCESSES)
+
 test: $(DEV_STAMP) ## the whole test suite
-	$(RUN) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, fast tests
 	$(VENV)/bin/ruff format --check .
@@ -37,7 +43,7 @@ check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, f
 	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/hadolint Dockerfile.api Dockerfile.worker
-	$(RUN) -m pytest -m "not slow and not service"
+	$(PYTEST) -m "not slow and not service"
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow

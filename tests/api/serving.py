@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from launcher.stack import API
-from launcher.valkey import free_port
+from tests.ports import free_port
 from tests.processes import eventually
 
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from launcher.up import DUMMY_KEY
-from launcher.valkey import free_port
 from tests.launcher.conftest import Launch
 from tests.launching import Launcher
+from tests.ports import free_port
 from tests.processes import eventually, marked
 
 pytestmark = pytest.mark.service

@@ -167,7 +167,7 @@ def test_a_job_tells_what_its_prompt_meant_and_how_many_steps_ran(tiny: Model) -
         {"strength": 1.5},
         {"init_image": Image.new("RGB", (8, 8))},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_a_recipe_that_cannot_be_made_is_refused(fault: dict[str, object]) -> None:
     with pytest.raises(RecipeError):

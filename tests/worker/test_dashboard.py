@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.settings import ApiSettings
-from launcher.valkey import free_port
 from tests.deploy.test_monitoring import metrics_of, queries
+from tests.ports import free_port
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 

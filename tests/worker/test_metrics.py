@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from launcher.valkey import free_port
+from tests.ports import free_port
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker
 from tests.worker.small import SmallModel
