@@ -4,6 +4,7 @@ Files may be run side by side (`make test`): every process of pytest-xdist has a
 an S3 server of its own. Tests that share a costly server go to the same process.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -23,6 +24,16 @@ from tests.scheduling import GroupScheduling, longest_first, side_by_side
 # tries other examples; a run of CI can be repeated.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
+
+# One thread a process: the networks of the tests are small, and threads that wait for one another
+# on cores that others use take seven times as long. Set before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
