@@ -45,7 +45,7 @@ class Network:
     def __call__(self, x: Tensor, timesteps: Tensor, conditioning: Tensor) -> Tensor:
         self.batches.append(len(x))
         self.began.set()
-        assert self.gate.wait(30)
+        assert self.gate.wait(240)
         if len(x) > self.most:
             raise MemoryError("too much at once")
         if self.broken & set(timesteps.tolist()):
@@ -70,7 +70,7 @@ def all_at_once(company: Company, network: Network, count: int) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         first = pool.submit(one, 0)
-        assert network.began.wait(30)
+        assert network.began.wait(240)
         rest = [pool.submit(one, number) for number in range(1, count)]
         until(lambda: len(company._waiting) == count - 1)
         network.gate.set()

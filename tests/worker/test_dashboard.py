@@ -27,7 +27,7 @@ def test_every_metric_of_the_dashboard_is_told_by_the_api_or_a_worker(
     with worker(bench, redis_url, METRICS_PORT=str(free_port())) as handle:
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
         port = int(served.rpartition("port=")[2])
-        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
+        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=120).text
         of_api = metrics.exposition(Desk.of(ApiSettings(celery_broker_url=redis_url))).decode()
 
     told = {

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.service
 
 
 def numbers(port: int) -> dict[str, float]:
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30)
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=120)
     return {
         sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
         for family in text_string_to_metric_families(answer.text)

@@ -28,7 +28,7 @@ def test_a_monitor_hears_of_a_worker_that_shall_tell(
     }
     with Redis.from_url(redis_url) as redis, redis.pubsub() as events:
         events.psubscribe("*celeryev*")
-        assert events.get_message(timeout=5) is not None  # that it listens
+        assert events.get_message(timeout=120) is not None  # that it listens
         process = subprocess.Popen(
             [sys.executable, "-m", "worker"], cwd=REPOSITORY, env=environment
         )

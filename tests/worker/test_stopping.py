@@ -25,7 +25,7 @@ class Underway:
         self.runner = self._context.__enter__()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self.engine.started.wait(30)
+        assert self.engine.started.wait(240)
 
     def _run(self) -> None:
         self.reason = self.runner.run_next("standard")
