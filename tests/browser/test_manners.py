@@ -94,6 +94,7 @@ def test_words_that_look_like_html_stay_words(studio: Studio) -> None:
 
 
 def test_scripts_that_were_smuggled_in_would_not_run(studio: Studio) -> None:
+    studio.refusals = {404}  # of the picture, whenever the browser tells it
     page = studio.open()
     with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
         page.evaluate(
