@@ -121,7 +121,7 @@ def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
 def test_a_waiting_job_outlives_the_kill_of_everything(
     launch: Launch, port: int, mark: str
 ) -> None:
-    first = launch("up", PORT=str(port))
+    first = launch("up", PORT=str(port), PRELOAD="false")
     first.wait_until_it_says("ready at")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
         body = {"prompt": "a cat", "H": 128, "W": 128, "ddim_steps": 20, "api_key": DUMMY_KEY}
