@@ -21,7 +21,7 @@ DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow storm bench containers eval train pictures page docs lock env clean
+.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,10 +44,16 @@ test: $(DEV_STAMP) ## the whole test suite
 check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, fast tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/hadolint Dockerfile.api Dockerfile.worker
-	$(PYTEST) -m "not slow and not service"
+	@$(MAKE) --no-print-directory -j 2 types fast
+
+# The two that take long go side by side.
+types: $(DEV_STAMP)
+	$(VENV)/bin/pyright --pythonpath $(RUN)
+
+fast: $(DEV_STAMP)
+	$(PYTEST) -m "not slow and not service and not heavy"
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow

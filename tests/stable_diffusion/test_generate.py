@@ -19,6 +19,8 @@ from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.stopwatch import Stopwatch
 
+pytestmark = pytest.mark.heavy
+
 SMALL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
 
 

@@ -23,6 +23,8 @@ from stable_diffusion.variants import STABLE_DIFFUSION_1, TINY
 from stable_diffusion.weights.copies import ReadyCopies
 from stable_diffusion.weights.fingerprint import Fingerprints
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 FULL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
 FULL = replace(FULL, precision="full")

@@ -24,6 +24,8 @@ from stable_diffusion.weights.filling import empty_networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.reading import read_weights
 
+pytestmark = pytest.mark.heavy
+
 STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
 TURBO = replace(OPTIMIZED, turbo=True)

@@ -46,6 +46,8 @@ from tests.stable_diffusion.layouts import (
     safetensors_with_ema,
 )
 
+pytestmark = pytest.mark.heavy
+
 Kind = tuple[str, Variant, Prediction]
 KINDS: tuple[Kind, ...] = (
     ("sd15", STABLE_DIFFUSION_1, "epsilon"),

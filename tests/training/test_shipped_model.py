@@ -15,6 +15,8 @@ from training.examiner import Examiner, Figure
 from training.judge import background_right, half, main_colour, object_count
 from training.wishes import wishes
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
 def path(request: pytest.FixtureRequest) -> Path:

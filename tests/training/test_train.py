@@ -25,6 +25,8 @@ from training.tokens import CaptionTokens
 from training.train import Workshop, make_model, make_unet, opened
 from training.translation import learn_to_say_the_same
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 SHORT = Lesson("short", 0.05, 1e-3, {(64, 64): (1.0, 4)})
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 WAITING = "from worker.cores import sleep_soon; sleep_soon(); import torch"
 
 

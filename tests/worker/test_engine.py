@@ -22,6 +22,8 @@ from tests.worker.processes import worker
 from worker.catalogue import Catalogue
 from worker.diffusion import StableDiffusion
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

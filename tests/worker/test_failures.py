@@ -12,6 +12,8 @@ from tests.worker.conftest import Bench
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
 from worker.studio import MEMORY_RAN_OUT
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize(
     ("error", "code"),

@@ -19,6 +19,8 @@ from worker.errors import UnknownLora, UnknownModel
 from worker.shelf import Shelf
 from worker.wanted import Wanted
 
+pytestmark = pytest.mark.heavy
+
 NAMES = ("one", "two", "three", "four")
 
 
