@@ -16,8 +16,12 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
 APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock client/pyproject.toml | cksum | cut -d' ' -f1)
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
+# What is compiled once need not be again by each of the processes that are started: importing the
+# engine takes 5 s with byte code at hand, and 11 s without.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check slow storm bench containers eval train pictures page docs lock env clean
+.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,16 +32,28 @@ demo: $(APP_STAMP) ## start everything, draw one picture with the tiny model, sa
 up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ctrl-C
 	@$(RUN) -m launcher up
 
+# Files side by side: as many processes as there are cores and one more, since much of the suite
+# waits for servers; no more than six. TEST_PROCESSES=0: one after the other, in one process.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+TEST_PROCESSES ?= $(shell expr $(CORES) + 1 \& $(CORES) \< 6 \| 6)
+PYTEST := $(RUN) -m pytest -n $(TEST_PROCESSES)
+
 test: $(DEV_STAMP) ## the whole test suite
-	$(RUN) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, container files, fast tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/hadolint Dockerfile.api Dockerfile.worker
-	$(RUN) -m pytest -m "not slow and not service"
+	@$(MAKE) --no-print-directory -j 2 types fast
+
+# The two that take long go side by side.
+types: $(DEV_STAMP)
+	$(VENV)/bin/pyright --pythonpath $(RUN)
+
+fast: $(DEV_STAMP)
+	$(PYTEST) -m "not slow and not service and not heavy"
 
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow

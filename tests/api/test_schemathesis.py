@@ -15,6 +15,8 @@ from api.auth import DUMMY_KEY
 from api.settings import NO_LIMIT, ApiSettings
 from tests.api.conftest import HandWorker
 
+pytestmark = pytest.mark.heavy
+
 KEY = {"X-API-Key": DUMMY_KEY}
 # Faults between fields, in the grammar of a prompt, in what is installed, or inside a picture: no
 # JSON schema can say them, so a body that follows the schema may still have them.

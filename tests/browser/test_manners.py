@@ -94,6 +94,7 @@ def test_words_that_look_like_html_stay_words(tab: BrowserTab) -> None:
 
 
 def test_scripts_that_were_smuggled_in_would_not_run(tab: BrowserTab) -> None:
+    tab.refusals = {404}  # of the picture, whenever the browser reports it
     page = tab.open()
     with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
         page.evaluate(

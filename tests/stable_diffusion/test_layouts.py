@@ -23,6 +23,8 @@ from tests.stable_diffusion.layouts import (
     safetensors,
 )
 
+pytestmark = pytest.mark.heavy
+
 FULL = torch.float32
 
 

@@ -111,7 +111,7 @@ def test_two_jobs_at_once_do_not_see_each_others_lora(tiny: Model, kohya: Path) 
     both = threading.Barrier(2)
 
     def job(name: str, model: Model) -> None:
-        both.wait(30)
+        both.wait(240)
         together[name] += [draw(model) for _ in range(3)]
 
     threads = [

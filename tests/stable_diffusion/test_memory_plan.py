@@ -24,6 +24,8 @@ from stable_diffusion.weights.reading import read_weights
 from stable_diffusion.weights.state_dict_loading import empty_networks
 from stable_diffusion.weights.weight_cache import WeightCache
 
+pytestmark = pytest.mark.heavy
+
 STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
 TURBO = replace(OPTIMIZED, turbo=True)

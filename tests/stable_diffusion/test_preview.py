@@ -22,6 +22,8 @@ from stable_diffusion.preview import LatentPreview, colour_chart, fitted
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sharing import clone_sharing_weights
 
+pytestmark = pytest.mark.heavy
+
 PROMPTS = ("a red circle on a blue background", "a green cat on grass", "a dragon on a beach")
 DRAWN = Recipe(prompt=PROMPTS[0], width=128, height=96, steps=20, seed=3)
 

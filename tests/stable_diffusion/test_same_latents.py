@@ -43,6 +43,8 @@ from tests.stable_diffusion.layouts import (
     safetensors_with_ema,
 )
 
+pytestmark = pytest.mark.heavy
+
 Kind = tuple[str, Family, Prediction]
 KINDS: tuple[Kind, ...] = (
     ("sd15", SD1, "epsilon"),

@@ -46,7 +46,7 @@ class Network:
     def __call__(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         self.batches.append(len(x))
         self.began.set()
-        assert self.gate.wait(30)
+        assert self.gate.wait(240)
         if len(x) > self.most:
             raise MemoryError("too much at once")
         if self.broken & set(timesteps.tolist()):
@@ -72,7 +72,7 @@ def concurrently(step_batcher: StepBatcher, network: Network, count: int) -> lis
 
     with ThreadPoolExecutor(count) as pool:
         first = pool.submit(one, 0)
-        assert network.began.wait(30)
+        assert network.began.wait(240)
         rest = [pool.submit(one, number) for number in range(1, count)]
         until(lambda: len(step_batcher._pending) == count - 1)
         network.gate.set()
@@ -215,7 +215,7 @@ def test_a_cancelled_job_leaves_the_others_running(tiny: Model) -> None:
 
 def test_every_tensor_of_a_conditioning_is_batched() -> None:
     def network(x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        assert gate.wait(30)
+        assert gate.wait(240)
         sums = [tensor.flatten(1).sum(1) for tensor in conditioning.tensors]
         return x + torch.stack(sums).sum(0)[:, None, None, None]
 

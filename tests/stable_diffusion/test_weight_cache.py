@@ -19,6 +19,8 @@ from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.layouts import random_networks
 
+pytestmark = pytest.mark.heavy
+
 SMALL = Recipe(prompt="a red circle", width=64, height=64, steps=2, seed=9)
 PLENTY = 2**30
 

@@ -10,10 +10,12 @@ from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATH, PATH_V2, PATHS
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
-from training.examinations import blends, emphasis, pairs, single_objects
+from training.examinations import WEIGHTS, blends, emphasis, pairs, single_objects
 from training.examiner import Examiner, Figure
 from training.judge import background_right, half, main_colour, object_count
 from training.wishes import wishes
+
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
@@ -92,9 +94,13 @@ def test_the_heavier_of_two_blended_prompts_wins(examiner: Examiner) -> None:
     assert wins.value >= 0.75
 
 
-def test_emphasis_makes_the_thing_larger(examiner: Examiner) -> None:
-    shares = [figure.value for figure in emphasis(examiner, 4)][:4]
-    assert shares[-1] > 1.2 * shares[0]
+def test_emphasis_makes_the_thing_larger(
+    examiner: Examiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lightest, heaviest = WEIGHTS[0], WEIGHTS[-1]
+    monkeypatch.setattr("training.examinations.WEIGHTS", (lightest, heaviest))
+    light, heavy, *_ = (figure.value for figure in emphasis(examiner, 4))
+    assert heavy > 1.2 * light
 
 
 def test_words_it_never_saw_change_next_to_nothing(examiner: Examiner) -> None:

@@ -25,14 +25,22 @@ from training.tokens import CaptionTokens
 from training.train import Workshop, make_model, make_unet, opened
 from training.translation import learn_to_say_the_same
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 SHORT = Lesson("short", 0.05, 1e-3, {(64, 64): (1.0, 4)})
 
 
 def workshop(folder: Path, *lessons: Lesson) -> Workshop:
     return Workshop(
-        folder, CPU, 0.5, TINY, lessons=lessons, scenes={(64, 64): (16, 1)}, drawings=16
+        folder, CPU, 0.2, TINY, lessons=lessons, scenes={(64, 64): (16, 1)}, drawings=16
     )
+
+
+def budget_of(steps: int) -> Budget:
+    """A budget that so many steps spend, however long they take."""
+    counted = count()
+    return Budget("text", steps / 60, clock=lambda: float(next(counted)))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +77,7 @@ def test_the_second_text_encoder_comes_to_say_what_the_first_says(trained: Path)
     tokens = CaptionTokens(ClipTokenizer(pad=TINY_V2.pad_token))
     of_base = CaptionTokens(ClipTokenizer())
     text = build_text_encoder(TINY_V2, tokens.known)
-    steps = count()
-    budget = Budget("text", 1.0, clock=lambda: float(next(steps)))  # a second a step
-    translation = learn_to_say_the_same(text, tokens, base.text, of_base, budget, CPU)
+    translation = learn_to_say_the_same(text, tokens, base.text, of_base, budget_of(60), CPU)
     assert translation.shape == (48, 40)
     captions = [[Piece("a red cat on a beach")], [Piece("a blue star and a green tree")]]
     rng = random.Random(1)
@@ -128,7 +134,7 @@ def test_a_training_that_was_killed_goes_on_where_it_stopped(trained: Path) -> N
 def test_words_that_were_never_taught_stay_silent() -> None:
     tokens = CaptionTokens(ClipTokenizer())
     text = build_text_encoder(TINY, tokens.known)
-    warm_up_text_encoder(text, tokens, Budget("text", 0.05), CPU)
+    warm_up_text_encoder(text, tokens, budget_of(10), CPU)
     embedding = text.get_input_embeddings().weight
     assert isinstance(embedding, torch.Tensor)
     silent = [token for token in range(49408) if token not in tokens.known]
@@ -139,7 +145,7 @@ def test_words_that_were_never_taught_stay_silent() -> None:
 def test_the_text_encoder_learns_what_captions_say() -> None:
     torch.manual_seed(0)
     tokens = CaptionTokens(ClipTokenizer())
-    budget = Budget("text", 0.2)
+    budget = budget_of(40)
     text = build_text_encoder(TINY, tokens.known)
     warm_up_text_encoder(text, tokens, budget, CPU)
     assert budget.fraction == 1

@@ -23,6 +23,8 @@ from training.interpolation import interpolator
 from training.textures import clouds, dead_leaves, gradient, texture, waves
 from training.upscaler import SHAPE, make_upscaler, save_upscaler
 
+pytestmark = pytest.mark.heavy
+
 CPU = torch.device("cpu")
 
 

@@ -151,7 +151,7 @@ class SmallEngine:
                 on_evaluation(SmallEvaluation(iteration, iterations, step, steps, fraction))
                 self.started.set()
                 if self._gate is not None:
-                    self._gate.wait(30)
+                    self._gate.wait(240)
             for position in range(request.n_samples):
                 index = iteration * request.n_samples + position
                 seed = (request.seed or 0) + index

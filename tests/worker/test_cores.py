@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 SCRIPT = "from worker.cores import limit_openmp_spinning; limit_openmp_spinning(); import torch"
 
 

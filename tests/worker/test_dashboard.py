@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.connection import connect
-from launcher.valkey import free_port
 from tests.deploy.test_monitoring import metrics_of, queries
+from tests.ports import free_port
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 
@@ -26,7 +26,7 @@ def test_every_metric_of_the_dashboard_is_exported_by_the_api_or_a_worker(
     with worker(bench, redis_url, METRICS_PORT=str(free_port())) as handle:
         served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
         port = int(served.rpartition("port=")[2])
-        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
+        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=120).text
         of_api = metrics.exposition(connect(redis_url)).decode()
 
     exported = {

@@ -28,7 +28,7 @@ def test_celery_events_are_sent_only_if_configured(
     }
     with Redis.from_url(redis_url) as redis, redis.pubsub() as events:
         events.psubscribe("*celeryev*")
-        assert events.get_message(timeout=5) is not None  # the subscription is active
+        assert events.get_message(timeout=120) is not None  # the subscription is active
         process = subprocess.Popen(
             [sys.executable, "-m", "worker"], cwd=REPOSITORY, env=environment
         )

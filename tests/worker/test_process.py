@@ -15,6 +15,7 @@ from jobs.queue import wake_worker
 from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import JobState
+from tests.ports import free_port
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker
 from tests.worker.receiver import SECRET, receiving
@@ -133,7 +134,7 @@ def test_one_worker_runs_as_many_jobs_as_it_has_slots(bench: Bench, redis_url: s
 
 def test_a_job_outlives_a_redis_that_is_killed_and_restarted(bench: Bench, tmp_path: Path) -> None:
     options = {"data_dir": tmp_path / "valkey", "config": {"appendonly": "yes"}}
-    server = ValkeyServer(**options)
+    server = ValkeyServer(port=free_port(), **options)
     server.start()
     port, url = server.port, server.connection_url
     records = JobRecords(connect(url), result_ttl_seconds=600)
@@ -195,7 +196,7 @@ def test_a_message_delivered_ten_times_is_one_job(bench: Bench, redis_url: str) 
 def test_a_worker_that_starts_before_redis_says_so_and_works_once_redis_is_there(
     bench: Bench, redis_url: str
 ) -> None:
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         port = server.port
     with started(bench, f"redis://127.0.0.1:{port}/0") as early:
         until(lambda: "Cannot connect to redis" in early.log.read_text())

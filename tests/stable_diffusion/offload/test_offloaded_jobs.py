@@ -23,6 +23,8 @@ from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 
+pytestmark = pytest.mark.heavy
+
 RECIPE = Recipe(prompt="a red circle", width=64, height=64, steps=3, seed=9, precision="full")
 CPU = torch.device("cpu")
 

@@ -164,6 +164,7 @@ def test_escaping_every_mark_gives_the_text_back(prompt: str):
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "prompt",
     [

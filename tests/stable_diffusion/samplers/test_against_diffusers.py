@@ -42,8 +42,11 @@ from tests.stable_diffusion.samplers.toys import (
     random_unet,
 )
 
-# their NumPy calls are older than NumPy 2
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.heavy,
+    # their NumPy calls are older than NumPy 2
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 COMPVIS = {"steps_offset": 1, "set_alpha_to_one": False}

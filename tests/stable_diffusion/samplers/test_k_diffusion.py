@@ -1,9 +1,12 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from stable_diffusion.samplers import k_diffusion
+
+pytestmark = pytest.mark.heavy
 
 
 def test_the_functions_are_those_of_the_installed_file():

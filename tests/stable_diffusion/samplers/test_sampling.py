@@ -22,6 +22,8 @@ from tests.stable_diffusion.samplers.toys import (
     random_unet,
 )
 
+pytestmark = pytest.mark.heavy
+
 every_sampler = pytest.mark.parametrize("key", SAMPLERS)
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from launcher.valkey import free_port
+from tests.ports import free_port
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker
 from tests.worker.small import SmallModel
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.service
 
 
 def numbers(port: int) -> dict[str, float]:
-    response = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30)
+    response = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=120)
     return {
         sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
         for family in text_string_to_metric_families(response.text)

@@ -24,6 +24,8 @@ from worker.execution.execute_job import execute_job
 from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.models.catalogue import Catalogue
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -53,6 +53,9 @@ def test_every_exception_has_a_failure_code(
     assert FailureCode(failure.code).requests_fault is requests_fault
 
 
+pytestmark = pytest.mark.heavy
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -143,6 +143,6 @@ def test_previews_are_on_unless_the_settings_say_otherwise(
     bench: Bench, redis_url: str, setting: dict[str, str], enabled: bool
 ) -> None:
     with worker(bench, redis_url, **setting):
-        job_id = bench.send(ddim_steps=300)
+        job_id = bench.send(ddim_steps=60)
         assert bench.ended(job_id).state is JobState.SUCCESS
     assert (previews_of(bench, job_id) > 0) is enabled

@@ -26,7 +26,7 @@ class HeldJob:
         self.context = self._threads.__enter__()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self.engine.started.wait(30)
+        assert self.engine.started.wait(240)
 
     def _run(self) -> None:
         self.reason = execute_job(self.context, "standard")

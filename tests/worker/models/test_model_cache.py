@@ -20,6 +20,8 @@ from worker.models.catalogue import Catalogue
 from worker.models.model_cache import ModelCache
 from worker.models.model_key import ModelKey
 
+pytestmark = pytest.mark.heavy
+
 NAMES = ("one", "two", "three", "four")
 
 
@@ -48,7 +50,7 @@ class CountingLoader:
         self.loads.append(key.name)
         on_progress(0.5)
         time.sleep(self._seconds)
-        self.gate.wait(30)
+        self.gate.wait(240)
         self._loading.remove(key)
         if key.name in self.broken:
             raise OSError(f"{key.name} is broken")
@@ -138,7 +140,7 @@ def test_without_free_memory_a_borrower_waits_for_a_loan_to_end(catalogue: Catal
                     return other
 
             two = pool.submit(wait_for_two)
-            assert waiting.wait(30)
+            assert waiting.wait(240)
             assert model_cache.loaded() == ("one",)
             assert model.name == "one"
         assert two.result(30).name == "two"
