@@ -7,7 +7,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 SHARED_SERVERS = {
     "tests/browser/": "service",
-    "tests/docs/test_readme_commands.py": "service",
+    "tests/docs/test_commands.py": "service",
     "tests/api/test_service.py": "service",
     "tests/api/test_events.py": "service",
     "tests/client/": "small_service",
