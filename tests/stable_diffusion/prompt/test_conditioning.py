@@ -30,22 +30,20 @@ def encoder(ids: Tensor) -> Tensor:
     return torch.sin(ids[..., None] * torch.linspace(0.1, 1, WIDTH)) + 0.5
 
 
-def encode_prompt(
-    text: str, tokenizer: ClipTokenizer, encoder: Callable[[Tensor], Tensor]
-) -> Tensor:
+def context_of(text: str, tokenizer: ClipTokenizer, encoder: Callable[[Tensor], Tensor]) -> Tensor:
     """The context of a prompt, as long as it is itself."""
     return encode_pair(text, "", tokenizer, encoder)[0].context
 
 
 def test_a_short_prompt_is_one_chunk(tokenizer: ClipTokenizer):
-    assert encode_prompt("a cat", tokenizer, encoder).shape == (1, 77, WIDTH)
+    assert context_of("a cat", tokenizer, encoder).shape == (1, 77, WIDTH)
 
 
 def test_a_long_prompt_is_several_chunks_side_by_side(tokenizer: ClipTokenizer):
-    both = encode_prompt("cat BREAK dog", tokenizer, encoder)
+    both = context_of("cat BREAK dog", tokenizer, encoder)
     assert both.shape == (1, 154, WIDTH)
-    assert both[:, :77].equal(encode_prompt("cat", tokenizer, encoder))
-    assert both[:, 77:].equal(encode_prompt("dog", tokenizer, encoder))
+    assert both[:, :77].equal(context_of("cat", tokenizer, encoder))
+    assert both[:, 77:].equal(context_of("dog", tokenizer, encoder))
 
 
 @pytest.mark.parametrize(("prompt", "negative"), [("cat " * 100, "dog"), ("cat", "dog " * 200)])
@@ -55,45 +53,43 @@ def test_prompt_and_negative_prompt_get_the_same_length(
     positive, unwanted = (c.context for c in encode_pair(prompt, negative, tokenizer, encoder))
     assert positive.shape == unwanted.shape
     shorter = unwanted if len(prompt) > len(negative) else positive
-    assert shorter[:, -77:].equal(encode_prompt("", tokenizer, encoder))
+    assert shorter[:, -77:].equal(context_of("", tokenizer, encoder))
 
 
 def test_a_blend_is_the_weighted_mean_of_its_parts(tokenizer: ClipTokenizer):
-    blended = encode_prompt("cat:1 (dog:1.4):3", tokenizer, encoder)
-    cat = encode_prompt("cat", tokenizer, encoder)
-    dog = encode_prompt("(dog:1.4)", tokenizer, encoder)
+    blended = context_of("cat:1 (dog:1.4):3", tokenizer, encoder)
+    cat = context_of("cat", tokenizer, encoder)
+    dog = context_of("(dog:1.4)", tokenizer, encoder)
     torch.testing.assert_close(blended, 0.25 * cat + 0.75 * dog)
 
 
 def test_percentages_and_fractions_blend_alike(tokenizer: ClipTokenizer):
-    percent = encode_prompt("cat:25 dog:75", tokenizer, encoder)
-    torch.testing.assert_close(percent, encode_prompt("cat:.25 dog:.75", tokenizer, encoder))
+    percent = context_of("cat:25 dog:75", tokenizer, encoder)
+    torch.testing.assert_close(percent, context_of("cat:.25 dog:.75", tokenizer, encoder))
 
 
 def test_a_single_weighted_part_is_the_plain_prompt(tokenizer: ClipTokenizer):
-    assert encode_prompt("cat:0.3", tokenizer, encoder).equal(
-        encode_prompt("cat", tokenizer, encoder)
-    )
+    assert context_of("cat:0.3", tokenizer, encoder).equal(context_of("cat", tokenizer, encoder))
 
 
 def test_parts_of_different_length_blend_chunk_by_chunk(tokenizer: ClipTokenizer):
-    blended = encode_prompt("cat BREAK cat:1 dog:1", tokenizer, encoder)
-    dog = encode_prompt("dog", tokenizer, encoder)
-    empty = encode_prompt("", tokenizer, encoder)
-    cat = encode_prompt("cat", tokenizer, encoder)
+    blended = context_of("cat BREAK cat:1 dog:1", tokenizer, encoder)
+    dog = context_of("dog", tokenizer, encoder)
+    empty = context_of("", tokenizer, encoder)
+    cat = context_of("cat", tokenizer, encoder)
     torch.testing.assert_close(blended[:, :77], (cat + dog) / 2)
     torch.testing.assert_close(blended[:, 77:], (cat + empty) / 2)
 
 
 def test_the_encoder_decides_the_type_of_the_conditioning(tokenizer: ClipTokenizer):
     for prompt in ("(cat:1.3)", "cat:1 dog:2"):
-        conditioning = encode_prompt(prompt, tokenizer, lambda ids: encoder(ids).bfloat16())
+        conditioning = context_of(prompt, tokenizer, lambda ids: encoder(ids).bfloat16())
         assert conditioning.dtype == torch.bfloat16
 
 
 def test_errors_point_into_the_whole_prompt(tokenizer: ClipTokenizer):
     with pytest.raises(PromptError) as caught:
-        encode_prompt("a duck:0.5  (cat:1.2.3):0.5", tokenizer, encoder)
+        context_of("a duck:0.5  (cat:1.2.3):0.5", tokenizer, encoder)
     assert caught.value.position == 17
 
 
