@@ -1,4 +1,4 @@
-"""From a recipe to pictures: conditioning → latents → sampler → decode, top to bottom."""
+"""From a recipe to pictures, top to bottom: encode, sample, decode."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,16 +25,16 @@ from stable_diffusion.stopwatch import Stopwatch
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Told after every evaluation of the network.
+    """A report of progress, made after every evaluation of the network.
 
     Attributes:
         iteration, iterations: which batch of the job, from 0, of how many.
         evaluation, evaluations: how many evaluations of this batch are done, of how many planned
             (an adaptive sampler may need more or fewer than planned).
         fraction: share of the whole job that is done, 0..1, never falling.
-        denoised: computes latents (n, 4, h, w) of the batch's pictures as they look so far, on the
-            model's device; a sampler that draws its pictures one by one shows one. Costs nothing
-            until it is called, at any time and in any thread.
+        denoised: computes the denoised latents (n, C, h, w) of the batch as now estimated, on the
+            model's device; n is 1 for a sampler that samples the images one by one. It may be
+            called at any time and in any thread, and costs nothing until then.
     """
 
     iteration: int
@@ -63,16 +63,16 @@ def generate(
     """Make the recipe's pictures, a batch at a time.
 
     Args:
-        on_evaluation: called after every evaluation of the network, in the same thread. Whatever
-            it raises ends the job there and comes out here: the way to cancel one.
-        stopwatch: is told the seconds of the phases encode, sample and decode.
+        on_evaluation: called after every evaluation of the network, in the same thread. To cancel
+            the job it raises an exception, which `generate` passes on.
+        stopwatch: times the phases encode, sample and decode.
 
     Yields:
         `recipe.images` pictures of recipe.width x recipe.height, in order.
 
     Raises:
-        PromptError: the prompt or the negative prompt cannot be read.
-        NumericalError: the network lost itself in values that are not numbers.
+        PromptError: the prompt or the negative prompt cannot be parsed.
+        NumericalError: the latents contain NaN or infinity.
     """
     watch = stopwatch or Stopwatch()
     model = apply_memory_plan(model, recipe)
@@ -108,10 +108,10 @@ def generate(
                 noise_multiplier=recipe.noise_multiplier,
                 initial_noise=_shared_noise(recipe, latent_shape) if recipe.fixed_code else None,
             )
-        for place, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
+        for number, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
             with watch.timing("decode"):
                 image = to_image(model.decode(latent))
-            yield Picture(image, iteration * recipe.batch_size + place, seed)
+            yield Picture(image, iteration * recipe.batch_size + number, seed)
 
 
 def seeds_of(recipe: Recipe) -> list[int]:
@@ -120,10 +120,10 @@ def seeds_of(recipe: Recipe) -> list[int]:
 
 
 def describe(model: Model, recipe: Recipe) -> dict[str, object]:
-    """What the recipe means to this model, as plain JSON data: for a finished job's record.
+    """How this model executes the recipe, as plain JSON data for the job's record.
 
     Raises:
-        PromptError: the prompt or the negative prompt cannot be read.
+        PromptError: the prompt or the negative prompt cannot be parsed.
     """
     return {
         "model": model.name,
@@ -137,22 +137,24 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
 
 @contextmanager
 def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterator[Network]:
-    """The model's UNet for one batch of a job, which may share its evaluations with other jobs."""
+    """The model's UNet for one batch of a job, step-batched with other jobs if the model allows."""
     if model.step_batcher is None or recipe.deterministic:
-        alone = replace(model, graphs=None) if recipe.deterministic else model
-        yield partial(alone.predict, precision=recipe.precision, at_once=_at_once(model, recipe))
+        unbatched = replace(model, graphs=None) if recipe.deterministic else model
+        yield partial(
+            unbatched.predict, precision=recipe.precision, at_once=_at_once(model, recipe)
+        )
         return
-    together = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
+    shared = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
     key = (recipe.precision, recipe.size, conditioning.batch_key)
-    with model.step_batcher.batched(together, key) as network:
+    with model.step_batcher.batched(shared, key) as network:
         yield network
 
 
 def _at_once(model: Model, recipe: Recipe) -> int | None:
-    """How many latents go through the UNet together; None leaves it to the device.
+    """How many latents the UNet evaluates together; None leaves it to the device.
 
-    Through a small one on a CPU both of a picture's go together: most of the time passes between
-    its layers. The picture is the same still, alone and in a batch.
+    A small UNet on a CPU takes both rows of a guided picture, since calling its layers costs more
+    than computing them. The picture remains the same alone and in a batch.
     """
     guided = recipe.guidance_scale != 1
     if guided and model.family.small and model.device.type == "cpu":
@@ -176,8 +178,8 @@ class _Progress:
         self._planned = evaluations_planned(
             resolve(recipe.sampler), _executed(recipe), recipe.batch_size
         )
-        # a plan that is a guess must not call a batch done before it is
-        self._most = 1.0 if resolve(recipe.sampler).row.exact else 0.99
+        # an estimated count must not report a batch as finished early
+        self._max_fraction = 1.0 if resolve(recipe.sampler).row.exact else 0.99
         self._report = report
         self._done = 0
         self._current = 0
@@ -186,7 +188,7 @@ class _Progress:
         if iteration != self._current:
             self._current, self._done = iteration, 0
         self._done += 1
-        within = min(self._most, self._done / self._planned)
+        within = min(self._max_fraction, self._done / self._planned)
         fraction = (iteration + within) / self._iterations
         self._report(
             Evaluation(

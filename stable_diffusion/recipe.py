@@ -9,6 +9,7 @@ from PIL.Image import Image
 
 from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import RecipeError
+from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.samplers import resolve
 
 Precision = Literal["autocast", "mixed", "full"]
@@ -22,7 +23,7 @@ class Recipe:
     """One job for the engine: parameters of the images to generate.
 
     Attributes:
-        prompt, negative_prompt: in the grammar of `prompt/`.
+        prompt, negative_prompt: text in the grammar of `prompt/`, or what `read_prompt` made of it.
         height, width: pixels, multiples of 8.
         steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
@@ -49,8 +50,8 @@ class Recipe:
         UnknownSampler: no sampler has that name.
     """
 
-    prompt: str
-    negative_prompt: str = ""
+    prompt: str | ParsedPrompt
+    negative_prompt: str | ParsedPrompt = ""
     height: int = 512
     width: int = 512
     steps: int = 50

@@ -27,7 +27,7 @@ class BlendPart:
     """One prompt of a blend.
 
     Attributes:
-        text: its words, emphasis still unread, white space around it removed.
+        text: its words, emphasis not parsed yet, without white space around them.
         weight: as written, or 1 for text that no number follows; shares are weight / Σ weights.
         start: where the text begins in the whole prompt.
     """
@@ -40,7 +40,7 @@ class BlendPart:
 def parse_blend(text: str) -> tuple[BlendPart, ...]:
     r"""Split a prompt at its weights: `words:number` at top level, then white space or the end.
 
-    A colon without words before it (`:3`) gives no weight to anything and stays text, as does an
+    A colon without words before it (`:3`) is text, and so is an
     escaped one (`16\:9`). A prompt without weights is one part of weight 1.
 
     Raises:
@@ -73,7 +73,7 @@ def _weights(text: str) -> Iterator[tuple[int, int, float]]:
             depth[bracket] += 1
         elif bracket:
             kind = "(" if bracket == ")" else "["
-            depth[kind] = max(0, depth[kind] - 1)  # a stray bracket is a letter
+            depth[kind] = max(0, depth[kind] - 1)  # an unmatched bracket is text
         elif token["weight"] and not any(depth.values()):
             weight, position = float(token["weight"]), token.start("weight")
             if abs(weight) > LARGEST_WEIGHT:

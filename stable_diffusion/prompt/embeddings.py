@@ -1,4 +1,4 @@
-"""Textual inversion in a prompt: a name that stands for vectors instead of words.
+"""Textual inversion in a prompt: names of learned vectors.
 
 Each vector gets a token id of its own beyond CLIP's vocabulary; the text encoder is extended by a
 row for each (`ExtendedEmbedding`). Source: Gal et al. 2022, arXiv:2208.01618.
@@ -18,14 +18,13 @@ VOCABULARY = ClipTokenizer.end + 1
 
 
 class ExtendedTokenizer(ClipTokenizer):
-    """CLIP's tokenizer, and names that stand for vectors.
+    """CLIP's tokenizer, extended by names of vectors.
 
-    A name counts wherever it stands between characters that make no words, in any case, and in
-    angle brackets.
+    A name is found as a whole word, in any case, and in angle brackets.
 
     Args:
         pad: as of ClipTokenizer.
-        vectors: how many vectors each name stands for, in the order of their rows.
+        vectors: how many vectors each name has, in the order of their rows.
     """
 
     def __init__(self, vectors: Mapping[str, int], *, pad: int) -> None:
@@ -53,10 +52,10 @@ def pattern_of(names: Mapping[str, object]) -> re.Pattern[str]:
 
 
 class ExtendedEmbedding(nn.Module):
-    """A token embedding with further rows behind its own.
+    """A token embedding with further rows after its own.
 
     Args:
-        weight: (vocabulary, width), shared with whoever else uses it.
+        weight: (vocabulary, width), may be shared with other models.
         further: (n, width), for the ids from `vocabulary` on.
     """
 

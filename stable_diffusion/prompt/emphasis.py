@@ -1,7 +1,7 @@
 r"""Emphasis: `(more)`, `[less]`, `(exactly:1.3)`, and BREAK.
 
 Source: AUTOMATIC1111's prompt parser, with `\:` as a literal, white space allowed around a
-weight, and BREAK working inside brackets too. Pure text: nothing here knows of tokens or tensors.
+weight, and BREAK working inside brackets too. Pure text: no tokens, no tensors.
 """
 
 import re
@@ -19,7 +19,7 @@ LARGEST_WEIGHT = 1e6
 _TOKEN = re.compile(
     r"""
       \\(?P<literal>[()\[\]\\:])
-    | (?P<escape>\\)                                # before anything else it means nothing
+    | (?P<escape>\\)                                # dropped before any other character
     | (?P<open>[(\[])
     | :\s*(?P<weight>[+-]?[\d.]+)\s*(?P<end>\))     # closes a round bracket, if one is open
     | (?P<close>[)\]])
@@ -32,8 +32,8 @@ _CLOSES = {")": "(", "]": "["}
 
 
 @dataclass(frozen=True)
-class Run:
-    """A stretch of prompt whose tokens share one weight; 1 is neutral, and it may be negative."""
+class EmphasisRun:
+    """Text whose tokens have one weight; 1 is neutral, and it may be negative."""
 
     text: str
     weight: float
@@ -41,11 +41,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Break:
-    """The word BREAK: what follows starts a new chunk."""
+    """The word BREAK: the text after it starts a new chunk."""
 
 
-def parse_emphasis(text: str, *, offset: int = 0) -> tuple[Run | Break, ...]:
-    """Read brackets and weights: each bracket multiplies the weight of all it holds.
+def parse_emphasis(text: str, *, offset: int = 0) -> tuple[EmphasisRun | Break, ...]:
+    """Read brackets and weights: each bracket multiplies the weight of its contents.
 
     Takes time in proportion to the text's length, however deep its brackets.
 
@@ -61,28 +61,32 @@ def parse_emphasis(text: str, *, offset: int = 0) -> tuple[Run | Break, ...]:
         PromptError: a weight that is no number, such as `1.2.3`, or a product of weights beyond
             ±`LARGEST_WEIGHT`.
     """
-    result: list[Run | Break] = []
+    result: list[EmphasisRun | Break] = []
     pieces: list[str] = []
     weight = 1.0
     for piece in _weighted(_marks(text, offset), offset):
-        if isinstance(piece, Run) and pieces and isclose(piece.weight, weight, rel_tol=1e-9):
+        if (
+            isinstance(piece, EmphasisRun)
+            and pieces
+            and isclose(piece.weight, weight, rel_tol=1e-9)
+        ):
             pieces.append(piece.text)
             continue
         if pieces:
-            result.append(Run("".join(pieces), weight))
+            result.append(EmphasisRun("".join(pieces), weight))
             pieces = []
-        if isinstance(piece, Run):
+        if isinstance(piece, EmphasisRun):
             pieces, weight = [piece.text], piece.weight
         else:
             result.append(piece)
     if pieces:
-        result.append(Run("".join(pieces), weight))
-    return tuple(result) or (Run("", 1.0),)
+        result.append(EmphasisRun("".join(pieces), weight))
+    return tuple(result) or (EmphasisRun("", 1.0),)
 
 
 @dataclass
 class _Open:
-    """An opening bracket. Its factor is known once its end is found."""
+    """An opening bracket. A weight at its end replaces its factor."""
 
     kind: str
     factor: float
@@ -103,7 +107,7 @@ _Mark = _Open | _Close | _Text | Break
 
 
 def _marks(text: str, offset: int) -> list[_Mark]:
-    """Find the brackets that belong together; what stays unclosed reaches to the end."""
+    """Match the brackets; an unclosed one extends to the end."""
     marks: list[_Mark] = []
     open_brackets: dict[str, list[_Open]] = {"(": [], "[": []}
     for token in _TOKEN.finditer(text):
@@ -127,7 +131,7 @@ def _marks(text: str, offset: int) -> list[_Mark]:
 
 
 def _words(text: str, position: int) -> Iterator[_Text | Break]:
-    """Split at BREAK, which takes the white space around it along."""
+    """Split at BREAK, and drop the white space around it."""
     found = list(_BREAK.finditer(text))
     ends = [0, *(match.end() for match in found)]
     starts = [*(match.start() for match in found), len(text)]
@@ -142,7 +146,7 @@ def _words(text: str, position: int) -> Iterator[_Text | Break]:
             yield _Text(words, position + start)
 
 
-def _weighted(marks: list[_Mark], offset: int) -> Iterator[Run | Break]:
+def _weighted(marks: list[_Mark], offset: int) -> Iterator[EmphasisRun | Break]:
     """Multiply the factors of all brackets around each text.
 
     Round brackets nest among themselves and so do square ones, but `(a [b) c]` may cross: hence
@@ -165,7 +169,7 @@ def _weighted(marks: list[_Mark], offset: int) -> Iterator[Run | Break]:
                     f"beyond ±{LARGEST_WEIGHT:g}",
                     position,
                 )
-            yield Run(mark.text, weight)
+            yield EmphasisRun(mark.text, weight)
 
 
 def _number(written: str, position: int) -> float:

@@ -1,25 +1,72 @@
-"""A prompt's three grammars together: tags, parts of a blend, and the emphasis within each.
+"""The grammar of a prompt: tags, parts of a blend, and the emphasis within each part.
 
-Light on purpose (no torch, no tokenizer): whoever takes prompts in can refuse one that cannot be
-read before anything heavy has started.
+Free of torch and of tokenizers, so that the API refuses an unreadable prompt without the engine.
 """
 
-from stable_diffusion.prompt.blend import BlendPart, parse_blend
-from stable_diffusion.prompt.emphasis import Break, Run, parse_emphasis
+from dataclasses import dataclass
+
+from stable_diffusion.prompt.blend import parse_blend
+from stable_diffusion.prompt.emphasis import Break, EmphasisRun, parse_emphasis
 from stable_diffusion.prompt.tags import LoraTag, loras_of, tokens_of, without_loras
 
-__all__ = ["LoraTag", "Reading", "loras_of", "read_prompt", "tokens_of"]
-
-Reading = tuple[BlendPart, tuple[Run | Break, ...]]
+__all__ = ["LoraTag", "ParsedPrompt", "PromptPart", "loras_of", "read_prompt", "tokens_of"]
 
 
-def read_prompt(text: str) -> tuple[Reading, ...]:
-    """The prompt's parts, each with its runs; its LoRAs are no part of them.
+@dataclass(frozen=True)
+class PromptPart:
+    """One prompt of a blend.
+
+    Attributes:
+        text: its words as they were written, without white space around them.
+        weight: as it was written, or 1.
+        share: its weight over the sum of all weights.
+        runs: its words without brackets, by weight.
+    """
+
+    text: str
+    weight: float
+    share: float
+    runs: tuple[EmphasisRun | Break, ...]
+
+
+@dataclass(frozen=True)
+class ParsedPrompt:
+    """A prompt that was parsed, to be handed on in place of its text.
+
+    Attributes:
+        text: the prompt as it was sent, tags included; bare names of embeddings are found in it.
+        parts: at least one; LoRAs are no part of them.
+        loras: in order of their names, each once, with its weights added up.
+        embeddings: names in angle brackets, in order of appearance.
+    """
+
+    text: str
+    parts: tuple[PromptPart, ...]
+    loras: tuple[LoraTag, ...]
+    embeddings: tuple[str, ...]
+
+
+def read_prompt(prompt: str | ParsedPrompt) -> ParsedPrompt:
+    """Parse a prompt; one that was parsed is returned as it is.
 
     Raises:
-        PromptError: it cannot be read; `position` counts from the prompt's first character.
+        PromptError: it cannot be parsed; `position` counts from the prompt's first character.
     """
-    return tuple(
-        (part, parse_emphasis(part.text, offset=part.start))
-        for part in parse_blend(without_loras(text))
+    if isinstance(prompt, ParsedPrompt):
+        return prompt
+    blend = parse_blend(without_loras(prompt))
+    total = sum(part.weight for part in blend)
+    return ParsedPrompt(
+        text=prompt,
+        parts=tuple(
+            PromptPart(
+                part.text,
+                part.weight,
+                part.weight / total,
+                parse_emphasis(part.text, offset=part.start),
+            )
+            for part in blend
+        ),
+        loras=loras_of(prompt),
+        embeddings=tokens_of(prompt),
     )

@@ -1,7 +1,7 @@
 r"""Tags: `<lora:name:0.8>` adds a LoRA, `<name>` is the token of an embedding.
 
-An embedding is found by its bare name, too; in angle brackets it cannot be mistaken for a word,
-and one that does not exist can be refused. `\<` is a plain character. Pure text, like the rest of
+An embedding is also found by its bare name; in angle brackets it cannot be mistaken for a word,
+so one that is not installed can be refused. `\<` is a plain character. Pure text, like the rest of
 the grammar.
 """
 
@@ -24,17 +24,17 @@ _TAG = re.compile(
 
 @dataclass(frozen=True)
 class LoraTag:
-    """A LoRA of a prompt, and how much of it is added; negative takes it away."""
+    """A LoRA of a prompt and its weight; a negative one subtracts it."""
 
     name: str
     weight: float = 1.0
 
 
 def loras_of(text: str) -> tuple[LoraTag, ...]:
-    """The LoRAs that a prompt asks for, in order of their names, each once with its whole weight.
+    """The LoRAs that a prompt names, in order of their names, each once with its weights added up.
 
     Raises:
-        PromptError: a tag that cannot be read.
+        PromptError: a tag that cannot be parsed.
     """
     weights: dict[str, float] = {}
     for tag in _TAG.finditer(text):
@@ -53,7 +53,7 @@ def without_loras(text: str) -> str:
     """The prompt with spaces in place of its LoRAs: every other character keeps its position.
 
     Raises:
-        PromptError: a tag that cannot be read.
+        PromptError: a tag that cannot be parsed.
     """
 
     def blank(tag: re.Match[str]) -> str:

@@ -1,6 +1,4 @@
-"""Encodings of prompts that were asked for before: people send the same prompt again and again, and
-the empty negative prompt always.
-"""
+"""A cache of text encodings: clients repeat prompts, the empty negative prompt above all."""
 
 import threading
 from collections import OrderedDict
@@ -10,41 +8,40 @@ from torch import Tensor
 
 from stable_diffusion.prompt.conditioning import TextEncoder
 
-KEPT = 256
-"""Chunks that are remembered; of the widest encoder one takes 315 kB."""
+MAX_CHUNKS = 256
+"""One of the widest encoder takes 315 kB."""
 
 
 class TextEncodingCache:
-    """What one text encoder answered, the latest asked for. Safe to share between threads.
+    """Encodings of one text encoder, least recently used evicted first. Thread-safe.
 
-    A chunk is encoded by itself, so that its encoding does not depend on what was asked with it.
+    Every chunk is encoded by itself, so that its encoding does not depend on other chunks.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    def __init__(self, max_chunks: int = MAX_CHUNKS) -> None:
+        self._max_chunks = max_chunks
         self._lock = threading.Lock()
-        self._known: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._encodings: OrderedDict[bytes, Tensor] = OrderedDict()
 
     def of(self, token_ids: Tensor, encode: TextEncoder, encoder: str = "text") -> Tensor:
-        """Token ids (n, 77) → encoding (n, 77, width), by `encode` where it is not known.
+        """Token ids (n, 77) → encoding (n, 77, width), by `encode` where it is not cached.
 
-        `encoder` is the name of the text encoder that `encode` calls.
-
-        The rows are nobody's to write to.
+        `encoder` is the name of the text encoder that `encode` calls. Callers must not write to
+        the encoding.
         """
         return torch.cat([self._row(row, encode, encoder) for row in token_ids.split(1)])
 
     def _row(self, row: Tensor, encode: TextEncoder, encoder: str) -> Tensor:
-        name = encoder.encode() + row.cpu().numpy().tobytes()
+        key = encoder.encode() + row.cpu().numpy().tobytes()
         with self._lock:
-            known = self._known.get(name)
+            known = self._encodings.get(key)
             if known is not None:
-                self._known.move_to_end(name)
+                self._encodings.move_to_end(key)
                 return known
-        # two who ask at once may both encode: the answers are the same
+        # two threads may encode the same row: the results are equal
         encoded = encode(row)
         with self._lock:
-            self._known[name] = encoded
-            while len(self._known) > self._kept:
-                self._known.popitem(last=False)
+            self._encodings[key] = encoded
+            while len(self._encodings) > self._max_chunks:
+                self._encodings.popitem(last=False)
         return encoded

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer: its own byte-pair vocabulary, with the Hugging Face engine doing the pairing.
+"""CLIP's tokenizer: its own byte-pair vocabulary, applied by Hugging Face's `tokenizers`.
 
 Source: OpenAI CLIP, `simple_tokenizer.py` (Radford et al. 2021, arXiv:2103.00020, section 2.4).
 """
@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
-# The vocabulary travels inside this distribution; reading it as data leaves its code unimported.
+# The vocabulary is a data file of this distribution; its code is not imported.
 _DISTRIBUTION = "clip-anytorch"
 _VOCABULARY = "clip/bpe_simple_vocab_16e6.txt.gz"
 # 49,408 tokens: 256 bytes, the same 256 ending a word, the merges, and the two markers.
@@ -29,8 +29,8 @@ class ClipTokenizer:
 
     Attributes:
         begin: id 49406, opens every sequence of 77.
-        end: id 49407, closes its text.
-        pad: id that fills the rest; `end` for Stable Diffusion 1, 0 for Stable Diffusion 2.
+        end: id 49407, ends its text.
+        pad: id of the padding; `end` for Stable Diffusion 1, 0 for Stable Diffusion 2.
         comma: id of "," as a word of its own, 267.
     """
 
@@ -52,7 +52,7 @@ class ClipTokenizer:
         return [token for group in self.groups(text) for token in group]
 
     def groups(self, text: str) -> Iterator[list[int]]:
-        """The same ids, those together that must not be parted between chunks."""
+        """The same ids, grouped by what must not be split between chunks."""
         for token in self._pairs.encode(_clean(text), add_special_tokens=False).ids:
             yield [token]
 
@@ -66,7 +66,7 @@ def _clean(text: str) -> str:
 
 @cache
 def _byte_pairs() -> Tokenizer:
-    """The pairing engine, loaded once and shared: it keeps no state between texts."""
+    """The byte-pair encoder, loaded once and shared: it has no state."""
     path = Path(str(distribution(_DISTRIBUTION).locate_file(_VOCABULARY)))
     # the first line is the file's version
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[1 : _MERGES + 1]
@@ -87,12 +87,12 @@ def _byte_pairs() -> Tokenizer:
 
 
 def vocabulary_and_merges() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The ids of all tokens and the pairs in their order: what other tokenizers are made of."""
+    """The ids of all tokens, and the merges in their order, as other tokenizers need them."""
     merges = json.loads(_byte_pairs().to_str())["model"]["merges"]
     return _byte_pairs().get_vocab(), [(left, right) for left, right in merges]
 
 
 def _byte_letters() -> list[str]:
-    """The 256 letters that stand for bytes: printable Latin-1 for itself, then U+0100 onwards."""
+    """The 256 letters that encode bytes: printable Latin-1 as itself, then U+0100 onwards."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     return [chr(byte) for byte in printable] + [chr(0x100 + n) for n in range(256 - len(printable))]

@@ -17,7 +17,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import text_states
 from stable_diffusion.prompt.chunks import chunk_runs
 from stable_diffusion.prompt.conditioning import encode_pair
-from stable_diffusion.prompt.emphasis import Run
+from stable_diffusion.prompt.emphasis import EmphasisRun
 from stable_diffusion.recipe import Recipe
 
 WIDTH = 48
@@ -112,7 +112,7 @@ def test_a_name_within_a_word_stays_a_part_of_it(tiny: Model, vectors: Tensor) -
 
 def test_the_vectors_of_an_embedding_stay_in_one_chunk(tiny: Model, vectors: Tensor) -> None:
     tokenizer = with_embeddings(tiny, {"shiny": vectors}).tokenizer
-    first, second = chunk_runs([Run("cat " * 73 + "shiny", 1.5)], tokenizer)
+    first, second = chunk_runs([EmphasisRun("cat " * 73 + "shiny", 1.5)], tokenizer)
     assert 49408 not in first.token_ids
     assert second.token_ids[1:4] == (49408, 49409, 49410)
     assert second.weights[:5] == (1.0, 1.5, 1.5, 1.5, 1.0)

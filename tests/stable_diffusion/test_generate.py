@@ -15,6 +15,7 @@ from stable_diffusion.generate import Evaluation, describe, generate
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_pair
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.noise import NoiseSource
@@ -242,3 +243,15 @@ def test_the_phases_of_a_picture_are_timed_apart(tiny: Model) -> None:
     list(generate(tiny, recipe, stopwatch=watch))
     assert set(watch.seconds) == {"encode", "sample", "decode"}
     assert all(seconds > 0 for seconds in watch.seconds.values())
+
+
+def test_a_parsed_prompt_gives_the_picture_of_its_text(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, prompt="a (red:1.4) circle:3 blue square:1", negative_prompt="green")
+    expected = _pictures(tiny, recipe), describe(tiny, recipe)
+    parsed = replace(
+        recipe, prompt=read_prompt(recipe.prompt), negative_prompt=read_prompt("green")
+    )
+    monkeypatch.setattr("stable_diffusion.prompt.grammar.parse_blend", None)
+    assert (_pictures(tiny, parsed), describe(tiny, parsed)) == expected

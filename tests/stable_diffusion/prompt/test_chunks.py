@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stable_diffusion.prompt.chunks import chunk_runs
-from stable_diffusion.prompt.emphasis import Break, Run, parse_emphasis
+from stable_diffusion.prompt.emphasis import Break, EmphasisRun, parse_emphasis
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 
 BEGIN, END = ClipTokenizer.begin, ClipTokenizer.end
@@ -33,7 +33,7 @@ def test_stable_diffusion_2_pads_with_zero_after_the_end(tokenizer: ClipTokenize
 
 
 def test_tokens_inherit_the_weight_of_their_run(tokenizer: ClipTokenizer):
-    (chunk,) = chunk_runs((Run("cat ", 1.0), Run("a dog", 1.5)), tokenizer)
+    (chunk,) = chunk_runs((EmphasisRun("cat ", 1.0), EmphasisRun("a dog", 1.5)), tokenizer)
     assert chunk.token_ids[:5] == (BEGIN, CAT, 320, DOG, END)
     assert chunk.weights == (1.0, 1.0, 1.5, 1.5, *[1.0] * 73)
 
@@ -69,19 +69,19 @@ def test_break_opens_a_new_chunk(tokenizer: ClipTokenizer):
 
 @given(
     st.lists(
-        st.builds(Run, st.text(alphabet="cat, 9", max_size=80), st.floats(-2, 2))
+        st.builds(EmphasisRun, st.text(alphabet="cat, 9", max_size=80), st.floats(-2, 2))
         | st.builds(Break),
         max_size=8,
     )
 )
-def test_no_word_is_lost_and_every_chunk_has_77_tokens(runs: list[Run | Break]):
+def test_no_word_is_lost_and_every_chunk_has_77_tokens(runs: list[EmphasisRun | Break]):
     tokenizer = ClipTokenizer()
     chunks = chunk_runs(runs, tokenizer)
     assert all(len(chunk.token_ids) == len(chunk.weights) == 77 for chunk in chunks)
     expected = [
         (token, run.weight)
         for run in runs
-        if isinstance(run, Run)
+        if isinstance(run, EmphasisRun)
         for token in tokenizer.encode(run.text)
     ]
     found: list[tuple[int, float]] = []

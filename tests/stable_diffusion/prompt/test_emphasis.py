@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.emphasis import Break, Run, parse_emphasis
+from stable_diffusion.prompt.emphasis import Break, EmphasisRun, parse_emphasis
 
 GRAMMAR = st.text(alphabet=st.sampled_from("ab ,:()[]\\.-+10BREAK\n\u00e9\U0001f409"), max_size=60)
 
 
 def runs(prompt: str) -> list[tuple[str, float] | str]:
     return [
-        (run.text, run.weight) if isinstance(run, Run) else "BREAK"
+        (run.text, run.weight) if isinstance(run, EmphasisRun) else "BREAK"
         for run in parse_emphasis(prompt)
     ]
 
@@ -146,20 +146,20 @@ def test_any_text_is_read_or_refused_with_a_prompt_error(prompt: str):
     assert parsed
     neighbours = itertools.pairwise(parsed)
     for left, right in neighbours:
-        if isinstance(left, Run) and isinstance(right, Run):
+        if isinstance(left, EmphasisRun) and isinstance(right, EmphasisRun):
             assert left.weight != right.weight
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="()[]\\:B"), max_size=60))
 def test_text_without_marks_is_left_as_it_is(prompt: str):
-    assert parse_emphasis(prompt) == (Run(prompt, 1.0),)
+    assert parse_emphasis(prompt) == (EmphasisRun(prompt, 1.0),)
 
 
 @given(st.text(max_size=60))
 def test_escaping_every_mark_gives_the_text_back(prompt: str):
     escaped = "".join("\\" + letter if letter in "()[]\\:" else letter for letter in prompt)
     parsed = parse_emphasis(escaped.replace("BREAK", ""))
-    assert "".join(run.text for run in parsed if isinstance(run, Run)) == prompt.replace(
+    assert "".join(run.text for run in parsed if isinstance(run, EmphasisRun)) == prompt.replace(
         "BREAK", ""
     )
 

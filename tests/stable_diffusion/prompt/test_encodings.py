@@ -91,7 +91,7 @@ def test_the_oldest_is_forgotten_first() -> None:
         asked.append(int(row[0, 0]))
         return row[..., None].float()
 
-    text_encodings = TextEncodingCache(kept=2)
+    text_encodings = TextEncodingCache(max_chunks=2)
     for number in (1, 2, 1, 3, 1, 2):
         found = text_encodings.of(torch.full((1, 77), number), encode)
         assert torch.equal(found, torch.full((1, 77, 1), float(number)))

@@ -1,9 +1,15 @@
 import pytest
 
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.blend import BlendPart
-from stable_diffusion.prompt.emphasis import Run
-from stable_diffusion.prompt.grammar import LoraTag, loras_of, read_prompt, tokens_of
+from stable_diffusion.prompt.emphasis import EmphasisRun
+from stable_diffusion.prompt.grammar import (
+    LoraTag,
+    ParsedPrompt,
+    PromptPart,
+    loras_of,
+    read_prompt,
+    tokens_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,11 +32,13 @@ def test_a_prompt_names_its_loras_with_their_weights(
 
 def test_a_lora_is_no_part_of_what_is_said() -> None:
     with_lora = read_prompt("(a cat:1.2)<lora:ink:0.8> on a mat:0.5 a dog <lora:oil>")
-    assert [(part.text.split(), part.weight) for part, _ in with_lora] == [
+    assert [(part.text.split(), part.weight) for part in with_lora.parts] == [
         (["(a", "cat:1.2)", "on", "a", "mat"], 0.5),
         (["a", "dog"], 1.0),
     ]
-    assert read_prompt("<lora:ink:0.8>") == ((BlendPart("", 1.0), (Run("", 1.0),)),)
+    assert read_prompt("<lora:ink:0.8>").parts == (
+        PromptPart("", 1.0, 1.0, (EmphasisRun("", 1.0),)),
+    )
 
 
 def test_a_fault_behind_a_lora_is_found_where_it_is() -> None:
@@ -60,3 +68,27 @@ def test_an_embedding_in_angle_brackets_is_named() -> None:
         "cat-toy",
         "Easy.Negative",
     )
+
+
+def test_a_parsed_prompt_holds_all_that_was_written() -> None:
+    text = "a <toy> (cat:1.5):1 dog <lora:ink:0.5>:3"
+    assert read_prompt(text) == ParsedPrompt(
+        text=text,
+        parts=(
+            PromptPart(
+                "a <toy> (cat:1.5)",
+                1.0,
+                0.25,
+                (EmphasisRun("a <toy> ", 1.0), EmphasisRun("cat", 1.5)),
+            ),
+            PromptPart("dog", 3.0, 0.75, (EmphasisRun("dog", 1.0),)),
+        ),
+        loras=(LoraTag("ink", 0.5),),
+        embeddings=("toy",),
+    )
+
+
+def test_a_parsed_prompt_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = read_prompt("a cat:1 a dog:3")
+    monkeypatch.setattr("stable_diffusion.prompt.grammar.parse_blend", None)
+    assert read_prompt(parsed) is parsed
