@@ -108,9 +108,8 @@ class StableDiffusion:
         return with_loras(base, [(read_lora(lora.path), lora.weight) for lora in key.loras])
 
     def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:
-        request = prompt_job.request
-        model, config_warnings = with_config(model, request.config)
-        prompts = (request.prompt, request.negative_prompt)
+        model, config_warnings = with_config(model, prompt_job.request.config)
+        prompts = (prompt_job.prompt, prompt_job.negative_prompt)
         model, embedding_warnings = self._embeddings.add_to(model, prompts)
         return model, config_warnings + embedding_warnings
 

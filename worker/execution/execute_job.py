@@ -136,7 +136,7 @@ def _generate_and_publish(
                 with stopwatch.timing("load"):
                     borrowed = context.model_cache.borrow(
                         claim.model,
-                        prompt_job.loras,
+                        prompt_job.prompt.loras,
                         on_loading,
                         offloaded=engine.offloaded(recipe),
                     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jobs.request import Request
-from stable_diffusion.prompt.grammar import LoraTag, loras_of
+from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 
 @dataclass(frozen=True)
@@ -13,24 +13,29 @@ class PromptJob:
 
     Attributes:
         request: the job's request, as if this were its only prompt.
+        prompt, negative_prompt: those of the request. They are parsed here and nowhere else.
     """
 
     request: Request
-
-    @property
-    def loras(self) -> tuple[LoraTag, ...]:
-        """The LoRAs that the prompt names. Raises PromptError."""
-        return loras_of(self.request.prompt)
+    prompt: ParsedPrompt
+    negative_prompt: ParsedPrompt
 
 
 def prompt_jobs_of(request: Request, prompts: Sequence[str]) -> tuple[PromptJob, ...]:
-    """One part for each prompt of a settled request; the seeds continue from part to part."""
+    """One part for each prompt of a settled request; the seeds continue from part to part.
+
+    Raises:
+        PromptError: a prompt cannot be parsed.
+    """
     assert request.seed is not None, "a request is settled before it becomes a job"
+    negative_prompt = read_prompt(request.negative_prompt)
     return tuple(
         PromptJob(
             request.model_copy(
                 update={"prompt": prompt, "seed": request.seed + number * request.image_count}
-            )
+            ),
+            read_prompt(prompt),
+            negative_prompt,
         )
         for number, prompt in enumerate(prompts)
     )

@@ -25,8 +25,8 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
     request = prompt_job.request
     assert request.seed is not None, "a request is settled before it becomes a job"
     recipe = {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
+        "prompt": prompt_job.prompt,
+        "negative_prompt": prompt_job.negative_prompt,
         "height": request.H,
         "width": request.W,
         "steps": request.ddim_steps,

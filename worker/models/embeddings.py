@@ -8,7 +8,7 @@ from torch import Tensor
 from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import pattern_of
-from stable_diffusion.prompt.grammar import tokens_of
+from stable_diffusion.prompt.grammar import ParsedPrompt
 from worker.errors import UnknownEmbedding
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature
@@ -25,7 +25,9 @@ class EmbeddingLoader:
         self._catalogue = catalogue
         self._cached: dict[Path, tuple[FileSignature, Tensor]] = {}
 
-    def add_to(self, model: Model, prompts: Sequence[str]) -> tuple[Model, tuple[str, ...]]:
+    def add_to(
+        self, model: Model, prompts: Sequence[ParsedPrompt]
+    ) -> tuple[Model, tuple[str, ...]]:
         """The model with the embeddings that the prompts name, and warnings.
 
         An embedding of another width than the model's is left out: its name stays a word.
@@ -36,14 +38,14 @@ class EmbeddingLoader:
         """
         installed = self._catalogue.embeddings() if self._catalogue else {}
         known = {name.lower(): name for name in installed}
-        for token in (token for prompt in prompts for token in tokens_of(prompt)):
-            if token.lower() not in known:
-                raise UnknownEmbedding(token, installed)
+        for name in (name for prompt in prompts for name in prompt.embeddings):
+            if name.lower() not in known:
+                raise UnknownEmbedding(name, installed)
         pattern = pattern_of(installed)
         named = {
             known[(match["bare"] or match["tagged"]).lower()]
             for prompt in prompts
-            for match in pattern.finditer(prompt)
+            for match in pattern.finditer(prompt.text)
         }
         vectors = {name: self._read(installed[name]) for name in sorted(named)}
         width = embedding_width(model)
