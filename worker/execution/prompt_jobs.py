@@ -13,7 +13,7 @@ class PromptJob:
 
     Attributes:
         request: the job's request, as if this were its only prompt.
-        prompt, negative_prompt: those of the request, parsed once for everything that reads them.
+        prompt, negative_prompt: those of the request. They are parsed here and nowhere else.
     """
 
     request: Request

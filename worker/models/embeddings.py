@@ -38,9 +38,9 @@ class EmbeddingLoader:
         """
         installed = self._catalogue.embeddings() if self._catalogue else {}
         known = {name.lower(): name for name in installed}
-        for token in (token for prompt in prompts for token in prompt.embeddings):
-            if token.lower() not in known:
-                raise UnknownEmbedding(token, installed)
+        for name in (name for prompt in prompts for name in prompt.embeddings):
+            if name.lower() not in known:
+                raise UnknownEmbedding(name, installed)
         pattern = pattern_of(installed)
         named = {
             known[(match["bare"] or match["tagged"]).lower()]

@@ -15,6 +15,8 @@ from jobs.request import parse_request
 from jobs.status import JobState
 from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.networks import build_networks
+from stable_diffusion.prompt import grammar
+from stable_diffusion.prompt.blend import parse_blend
 from stable_diffusion.weights.saving import original_tensors, save_checkpoint
 from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
@@ -191,6 +193,27 @@ def test_every_prompt_of_a_file_has_its_own_lora(
         execute_job(context, "standard")
         execute_job(context, "standard")
     assert pixels(bench, several, 1) == pixels(bench, single)
+
+
+def test_each_prompt_of_a_job_is_parsed_once(
+    bench: Bench,
+    additions: tuple[StableDiffusion, Catalogue],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, catalogue = additions
+    parsed: list[str] = []
+
+    def counted(text: str) -> object:
+        parsed.append(text)
+        return parse_blend(text)
+
+    prompts = ("a cat <lora:ink:1>", "a <shiny> cat")
+    job_id = bench.submit(model="tiny", ddim_steps=1, prompts=prompts, negative_prompt="blurry")
+    monkeypatch.setattr(grammar, "parse_blend", counted)
+    with bench.context(engine, catalogue) as context:
+        execute_job(context, "standard")
+    assert bench.status(job_id).state is JobState.SUCCESS
+    assert sorted(parsed) == sorted(["blurry", "a cat             ", "a <shiny> cat"])
 
 
 def test_additions_that_do_not_fit_are_warnings_and_missing_ones_failures(

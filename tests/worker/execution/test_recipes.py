@@ -6,6 +6,7 @@ from PIL import Image
 
 from jobs.names import JobKind
 from jobs.request import Request, parse_request
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
 from tests.png_chunks import broken_behind, broken_pixels
 from tests.worker.conftest import png
@@ -52,7 +53,7 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
             turbo=False,
         )
     )
-    assert (recipe.prompt, recipe.negative_prompt) == ("a", "b")
+    assert (recipe.prompt, recipe.negative_prompt) == (read_prompt("a"), read_prompt("b"))
     assert (recipe.height, recipe.width, recipe.steps) == (128, 256, 9)
     assert (recipe.sampler, recipe.guidance_scale, recipe.eta) == ("k_dpmpp_2m_ka", 3, 0.5)
     assert (recipe.seed, recipe.iterations, recipe.batch_size) == (11, 2, 3)
