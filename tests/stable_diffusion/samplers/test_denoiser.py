@@ -111,11 +111,10 @@ def test_denoised_latents_that_were_changed_determine_epsilon(prediction: Predic
 
     image = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(1))
     denoise = denoiser(Gaussian(prediction), prediction=prediction, changes=(replace_by_image,))
-    close = {"rtol": 1e-3, "atol": 1e-3}
-    torch.testing.assert_close(denoise(X, SIGMA), image, **close)
+    torch.testing.assert_close(denoise(X, SIGMA), image, rtol=1e-3, atol=1e-3)
     alpha = SCHEDULE.alphas_cumprod[600].item()
     expected = (X - alpha**0.5 * image) / (1 - alpha) ** 0.5
-    torch.testing.assert_close(denoise.epsilon(X, 600), expected, **close)
+    torch.testing.assert_close(denoise.epsilon(X, 600), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_changes_are_applied_in_their_order():
