@@ -13,6 +13,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.state_dict_loading import empty_networks
@@ -81,7 +82,7 @@ def opened_by_diffusers(
 def draw_with_diffusers(peer: StableDiffusionPipeline, recipe: Recipe, output_type: str) -> None:
     """The recipe's first picture; output_type "latent" leaves the decoding away."""
     peer(
-        recipe.prompt,
+        read_prompt(recipe.prompt).text,
         height=recipe.height,
         width=recipe.width,
         num_inference_steps=recipe.steps,
