@@ -1,4 +1,4 @@
-"""The launcher as a person runs it."""
+"""Runs the launcher from its command line."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.processes import eventually
 
 START_SECONDS = 240
-"""A generous time for importing everything on a busy machine."""
+"""Seconds for importing everything on a busy machine."""
 
 
 class Launcher:
@@ -24,13 +24,13 @@ class Launcher:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # whoever runs the tests under nohup has SIGHUP ignored, and so its children
+                # under nohup pytest ignores SIGHUP, and so would its children
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     @property
     def said(self) -> str:
-        """All it has written."""
+        """Its output so far."""
         return self._log.read_text()
 
     def wait_until_it_says(self, text: str) -> None:
