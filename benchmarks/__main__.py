@@ -1,7 +1,13 @@
-"""`make bench`: run the benchmarks, print their figures, append them to bench.json."""
+"""`make bench`: run the benchmarks, print their figures, append them to bench.json.
+
+A figure is printed and written as soon as it is there. A benchmark that fails says why, and those
+after it are run all the same.
+"""
 
 import argparse
+import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from benchmarks import batching, gpu, loading, memory, progress, service, step
@@ -26,12 +32,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="for large files; default: the system's own")
     chosen = parser.parse_args()
-    print(machine())
-    for name in chosen.names or BENCHMARKS:
-        with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-            for one in BENCHMARKS[name](Workshop(Path(folder), chosen.rounds)):
+    print(machine(), flush=True)
+    failed = [
+        name for name in chosen.names or BENCHMARKS if not _run(name, chosen.folder, chosen.rounds)
+    ]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _run(name: str, folder: Path | None, rounds: int) -> bool:
+    """Whether a benchmark came to its end."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as its_own:
+            for one in BENCHMARKS[name](Workshop(Path(its_own), rounds)):
                 print(one, flush=True)
                 record([one], FILE)
+    except Exception:  # noqa: BLE001 - whatever it is, it says nothing of the other benchmarks
+        traceback.print_exc()
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ class Figure:
 
     Attributes:
         ours, peer: medians; peer is None where there is no other to compare with.
-        ratio: peer / ours of what should be small: above 1 we are better. Without a peer, `ours`.
+        ratio: peer / ours of what should be small: above 1 we are better. Without a peer, `ours`;
+            None where ours is zero beside a peer.
         spread: the widest of the arms' (largest - smallest) / median.
     """
 
@@ -29,12 +30,14 @@ class Figure:
     ours: float
     peer: float | None
     unit: str
-    ratio: float
+    ratio: float | None
     spread: float
     machine: str
 
     def __str__(self) -> str:
-        peer = "" if self.peer is None else f"   peer {self.peer:9.3f}   ratio {self.ratio:6.2f}"
+        peer = "" if self.peer is None else f"   peer {self.peer:9.3f}"
+        if self.peer is not None and self.ratio is not None:
+            peer += f"   ratio {self.ratio:6.2f}"
         return f"{self.name:<44} {self.ours:9.3f} {self.unit}{peer}   spread {self.spread:.0%}"
 
 
@@ -73,16 +76,18 @@ def figure(
         ours=round(middle, 4),
         peer=None if other is None else round(other, 4),
         unit=unit,
-        ratio=round(middle if other is None else other / middle, 3),
+        ratio=_ratio(middle, other),
         spread=round(max(_spread(times) for times in (ours, peer) if times), 3),
         machine=machine(),
     )
 
 
 def record(figures: list[Figure], file: Path) -> None:
-    """Append to `bench.json`."""
+    """Append to `bench.json`. Who is interrupted meanwhile keeps the file as it was."""
     before = json.loads(file.read_text()) if file.is_file() else []
-    file.write_text(json.dumps([*before, *map(asdict, figures)], indent=1) + "\n")
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(json.dumps([*before, *map(asdict, figures)], indent=1, allow_nan=False) + "\n")
+    new.replace(file)
 
 
 def machine() -> str:
@@ -93,5 +98,18 @@ def machine() -> str:
     return f"{next(names, platform.machine())}, {len(os.sched_getaffinity(0))} cores"
 
 
-def _spread(times: list[float]) -> float:
-    return (max(times) - min(times)) / statistics.median(times)
+def _ratio(ours: float, peer: float | None) -> float | None:
+    if peer is None:
+        return round(ours, 3)
+    return round(peer / ours, 3) if ours else None
+
+
+def _spread(values: list[float]) -> float:
+    """Relative to the median; to the largest where the median is zero.
+
+    Not everything that is measured takes time: an error may be zero.
+    """
+    largest = max(values)
+    if largest == min(values):
+        return 0.0
+    return (largest - min(values)) / (statistics.median(values) or largest)

@@ -41,8 +41,8 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
         )
         yield figure(f"time, {plan} beside standard", ours, peer)
     alone = [_held(file, cache, 1) for _ in range(workshop.rounds)]
-    beside = [_held(file, cache, 2) for _ in range(workshop.rounds)]
     yield figure("memory of one worker at work (PSS)", alone, unit="GB")
+    beside = [_held(file, cache, 2) for _ in range(workshop.rounds)]
     yield figure("memory of two workers (PSS)", beside, unit="GB")
 
 
