@@ -1,9 +1,9 @@
-"""Memory and time of one picture: `python -m benchmarks.drawing FILE CACHE PLAN`.
+"""Memory and time of one picture: `python -m benchmarks.generation FILE CACHE PLAN`.
 
-A process of its own, since a peak never falls. PLAN is `standard`, `optimized` or `turbo`. Prints
-the seconds of the sampling and of the decoding, and the process' peak: all that the kernel counts
-as resident (VmHWM), the interpreter, torch and mapped pages included; and what it held in the
-middle of sampling, where pages that several processes share count in parts (PSS).
+It is a separate process because a peak never falls. PLAN is `standard`, `optimized` or `turbo`.
+Prints the seconds of sampling and of decoding; the peak of resident memory (VmHWM), which includes
+the interpreter, torch and mapped pages; and the memory in the middle of sampling (PSS, in which
+each process has its share of shared pages).
 """
 
 import argparse
@@ -22,30 +22,30 @@ PLANS = ("standard", "turbo", "optimized")
 
 
 def main() -> None:
-    """Draw once and print what it took."""
+    """Generate one picture and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--size", type=int, default=512)
-    chosen = parser.parse_args()
-    copies = WeightCache(chosen.cache / "models", 2**40, worth_it=0)
-    loader = Loader("cpu", Fingerprints(chosen.cache / "fingerprints.json"), copies)
-    model = loader.load("model", chosen.file)
+    arguments = parser.parse_args()
+    weight_cache = WeightCache(arguments.cache / "models", 2**40, worth_it=0)
+    loader = Loader("cpu", Fingerprints(arguments.cache / "fingerprints.json"), weight_cache)
+    model = loader.load("model", arguments.file)
     recipe = Recipe(
         prompt="a red dragon",
-        steps=chosen.steps,
-        height=chosen.size,
-        width=chosen.size,
-        memory_plan="standard" if chosen.plan == "standard" else "optimized",
-        turbo=chosen.plan == "turbo",
+        steps=arguments.steps,
+        height=arguments.size,
+        width=arguments.size,
+        memory_plan="standard" if arguments.plan == "standard" else "optimized",
+        turbo=arguments.plan == "turbo",
     )
-    watch = Stopwatch()
-    held: list[int] = []
-    list(generate(model, recipe, lambda _: held.append(proportional()), watch))
-    middle = held[len(held) // 2]
-    print(json.dumps({"peak": resident("VmHWM"), "held": middle, **watch.seconds}))
+    stopwatch = Stopwatch()
+    memory: list[int] = []
+    list(generate(model, recipe, lambda _: memory.append(proportional()), stopwatch))
+    middle = memory[len(memory) // 2]
+    print(json.dumps({"peak": resident("VmHWM"), "memory": middle, **stopwatch.seconds}))
 
 
 if __name__ == "__main__":
