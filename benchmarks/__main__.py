@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks import batching, gpu, loading, memory, progress, service, step
-from benchmarks.harness import Workshop, machine, record
+from benchmarks.harness import BenchmarkOptions, machine, record
 
 BENCHMARKS = {
     "batching": batching.measure,
@@ -44,7 +44,7 @@ def _run(name: str, folder: Path | None, rounds: int) -> bool:
     """Whether a benchmark came to its end."""
     try:
         with tempfile.TemporaryDirectory(dir=folder) as its_own:
-            for one in BENCHMARKS[name](Workshop(Path(its_own), rounds)):
+            for one in BENCHMARKS[name](BenchmarkOptions(Path(its_own), rounds)):
                 print(one, flush=True)
                 record([one], FILE)
     except Exception:  # noqa: BLE001 - whatever it is, it says nothing of the other benchmarks

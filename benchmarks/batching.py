@@ -1,4 +1,4 @@
-"""Mixed jobs that share evaluations, beside one at a time: tiny, and SD 1.5 in size."""
+"""Step batching of mixed jobs, compared with one job at a time: tiny, and SD 1.5 in size."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from benchmarks.checkpoints import random_checkpoint
-from benchmarks.harness import Figure, Workshop, figure, in_turns
+from benchmarks.harness import BenchmarkOptions, Figure, figure, in_turns
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model, load_model
@@ -32,19 +32,19 @@ JOBS = tuple(
 
 
 LARGE_JOBS = tuple(replace(job, steps=job.steps // 4) for job in JOBS[:4])
-"""For a model of which a step takes a hundred times as long."""
+"""Fewer steps, for a model with steps that take a hundred times as long."""
 
 
-def measure(workshop: Workshop) -> Iterator[Figure]:
-    """Throughput of the whole: the seconds of all jobs."""
-    yield from _figures("8 mixed jobs, tiny", load_model(tiny.PATH, name="tiny"), JOBS, workshop)
-    file = random_checkpoint(workshop.folder / "model.safetensors", 1)
+def measure(options: BenchmarkOptions) -> Iterator[Figure]:
+    """The seconds of all jobs together."""
+    yield from _figures("8 mixed jobs, tiny", load_model(tiny.PATH, name="tiny"), JOBS, options)
+    file = random_checkpoint(options.folder / "model.safetensors", 1)
     large = load_model(file, name="model")
-    yield from _figures("4 mixed jobs, SD 1.5", large, LARGE_JOBS, workshop)
+    yield from _figures("4 mixed jobs, SD 1.5", large, LARGE_JOBS, options)
 
 
 def _figures(
-    name: str, model: Model, jobs: Sequence[Recipe], workshop: Workshop
+    name: str, model: Model, jobs: Sequence[Recipe], options: BenchmarkOptions
 ) -> Iterator[Figure]:
     cores = len(os.sched_getaffinity(0))
     shared = replace(model, step_batcher=StepBatcher(max_concurrent=cores))
@@ -54,21 +54,21 @@ def _figures(
         for job in jobs:
             list(generate(model, job))
 
-    def side_by_side() -> None:
-        all_at_once(model, jobs, at_once=cores)
+    def concurrent() -> None:
+        run_concurrently(model, jobs, max_concurrent=cores)
 
-    def in_company() -> None:
-        all_at_once(shared, jobs, at_once=len(jobs))
+    def batched() -> None:
+        run_concurrently(shared, jobs, max_concurrent=len(jobs))
 
-    alone, beside, together = in_turns(
-        one_at_a_time, side_by_side, in_company, rounds=workshop.rounds
+    alone, one_a_core, together = in_turns(
+        one_at_a_time, concurrent, batched, rounds=options.rounds
     )
     yield figure(f"{name}, shared evaluations", together, alone)
-    yield figure(f"{name}, one a core", beside, alone)
+    yield figure(f"{name}, one a core", one_a_core, alone)
 
 
-def all_at_once(model: Model, jobs: Sequence[Recipe], at_once: int) -> None:
-    """Draw all jobs, so many at the same time, each with one thread."""
+def run_concurrently(model: Model, jobs: Sequence[Recipe], max_concurrent: int) -> None:
+    """Run all jobs, `max_concurrent` at a time, each with one thread."""
     torch.set_num_threads(1)
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(max_concurrent) as pool:
         list(pool.map(lambda job: list(generate(model, job)), jobs))

@@ -1,4 +1,4 @@
-"""A full-size checkpoint of random weights, and what diffusers needs to open it offline."""
+"""A full-size checkpoint of random weights, and loading it with diffusers, offline."""
 
 import mmap
 from pathlib import Path
@@ -20,7 +20,7 @@ from stable_diffusion.weights.state_dict_loading import empty_networks
 
 
 def random_checkpoint(path: Path, seed: int) -> Path:
-    """Write an SD 1.5 in half precision, without ever holding it in full."""
+    """Write an SD 1.5 in half precision, without a full-precision copy in memory."""
     torch.manual_seed(seed)
     networks = empty_networks(SD1)
     tensors = {
@@ -35,26 +35,26 @@ def random_checkpoint(path: Path, seed: int) -> Path:
 
 
 def touch(*modules: nn.Module) -> None:
-    """Read a number of every page of the weights: mapped pages come when they are first read."""
+    """Read one value of every page of the weights, because mapped pages load on first access."""
     for module in modules:
         for weight in module.parameters():
-            a_page = mmap.PAGESIZE // weight.element_size()
-            pages = max(1, weight.numel() // a_page)
-            weight.detach().as_strided((pages,), (a_page,)).sum()
+            step = mmap.PAGESIZE // weight.element_size()
+            pages = max(1, weight.numel() // step)
+            weight.detach().as_strided((pages,), (step,)).sum()
 
 
 def configurations(path: Path) -> Path:
-    """What `from_single_file` fetches from the hub: everything of a pipeline but its weights."""
+    """Write what `from_single_file` fetches from the hub: a pipeline without its weights."""
     vocabulary, merges = vocabulary_and_merges()
     networks = empty_networks(SD1)
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # pyright: ignore[reportArgumentType]
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**SD1.part("unet").config)  # the peer's own, not ours
-    nobody: Any = None
+        unet = UNet2DConditionModel(**SD1.part("unet").config)  # diffusers' own
+    missing: Any = None
     scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(
         networks.vae, networks.text, tokenizer, unet, scheduler,  # type: ignore[arg-type]
-        nobody, nobody, requires_safety_checker=False,
+        missing, missing, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_config(path)
     for part in ("unet", "vae", "scheduler"):
@@ -64,10 +64,10 @@ def configurations(path: Path) -> Path:
     return path
 
 
-def opened_by_diffusers(
+def load_with_diffusers(
     path: Path, config: Path, dtype: torch.dtype = torch.float32
 ) -> StableDiffusionPipeline:
-    """The peer: `from_single_file`, to the same precision as ours."""
+    """A pipeline from `from_single_file`, in our precision."""
     peer = StableDiffusionPipeline.from_single_file(
         str(path),
         config=str(config),
@@ -79,8 +79,10 @@ def opened_by_diffusers(
     return peer
 
 
-def draw_with_diffusers(peer: StableDiffusionPipeline, recipe: Recipe, output_type: str) -> None:
-    """The recipe's first picture; output_type "latent" leaves the decoding away."""
+def generate_with_diffusers(
+    peer: StableDiffusionPipeline, recipe: Recipe, output_type: str
+) -> None:
+    """Generate the recipe's first picture; output_type "latent" skips the decoding."""
     peer(
         read_prompt(recipe.prompt).text,
         height=recipe.height,

@@ -1,25 +1,25 @@
-"""A client that costs next to nothing: what is measured is the service."""
+"""An HTTP client with little overhead, so that the benchmarks measure the service."""
 
 import json
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.rig import KEY
+from benchmarks.fixtures import KEY
 
 _KEY = {"X-API-Key": KEY}
 
 
-def encoded(body: dict[str, Any]) -> bytes:
-    """A body as it is sent."""
+def encode(body: dict[str, Any]) -> bytes:
+    """The JSON body of a request."""
     return json.dumps(body).encode()
 
 
 class Client:
-    """One kept connection. Raises RuntimeError for an answer that is not as it should be.
+    """One persistent connection. Raises RuntimeError for an error answer.
 
     Args:
-        url: of the service.
+        url: URL of the service.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,29 +29,29 @@ class Client:
 
     def generate(self, body: bytes) -> str:
         """Submit; returns the job's id."""
-        return self._asked("POST", "/generate", body)["task_id"]
+        return self._request("POST", "/generate", body)["task_id"]
 
     def img2img(self, body: bytes) -> str:
         """Submit; returns the job's id."""
-        return self._asked("POST", "/img2img", body)["task_id"]
+        return self._request("POST", "/img2img", body)["task_id"]
 
     def status(self, job_id: str) -> dict[str, Any]:
-        """How a job is, without pictures."""
-        return self._asked("GET", f"/status/{job_id}?images=false")
+        """The status of a job, without pictures."""
+        return self._request("GET", f"/status/{job_id}?images=false")
 
     def cancel(self, job_id: str) -> None:
-        """Cancel a job, or find that it has ended."""
-        self._asked("POST", f"/cancel/{job_id}")
+        """Cancel a job; does nothing if it has ended."""
+        self._request("POST", f"/cancel/{job_id}")
 
     def close(self) -> None:
         self._connection.close()
 
-    def _asked(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         headers = _KEY if body is None else {**_KEY, "Content-Type": "application/json"}
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
-        # an idle connection may be closed by the server just when it is used again
+        # the server may close an idle connection just before the request
         except ConnectionError:
             self._connection.close()
             self._connection.request(method, path, body, headers)

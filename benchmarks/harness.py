@@ -42,8 +42,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What a benchmark is given: a folder of its own, and how many rounds to run."""
+class BenchmarkOptions:
+    """A temporary folder, and the number of rounds."""
 
     folder: Path
     rounds: int = 5

@@ -1,6 +1,6 @@
-"""A Celery app with a task that does nothing: `celery -A benchmarks.noop worker`.
+"""A Celery app with an empty task: `celery -A benchmarks.noop worker`.
 
-It has the service's own pool and settings; what its round trip takes is what Celery and Redis take.
+It has the service's pool and settings, so its round trip is the overhead of Celery and Redis.
 """
 
 from jobs.environment import read_settings
@@ -21,4 +21,4 @@ app.conf.update(
 
 @app.task(name="noop", ignore_result=False)
 def noop() -> None:
-    """Do nothing, and say that it is done."""
+    """Do nothing."""

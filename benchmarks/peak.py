@@ -1,8 +1,8 @@
-"""How much memory one loading takes at its peak: `python -m benchmarks.peak FILE [CACHE]`.
+"""Peak memory of loading a model: `python -m benchmarks.peak FILE [CACHE]`.
 
-A process of its own, since a peak never falls: it imports everything, notes what it holds, loads
-once, and prints the bytes of the model and what the kernel has seen beyond the note at the most
-(VmHWM, which counts mapped pages of files as well).
+It is a separate process because a peak never falls. It imports everything, measures its memory,
+loads once, and prints the bytes of the model and the increase of the peak (VmHWM, which includes
+mapped pages of files).
 """
 
 import gc
@@ -20,26 +20,26 @@ _STATUS = Path("/proc/self/status")
 
 
 def resident(line: str) -> int:
-    """Bytes: `VmRSS` of now, `VmHWM` at the most."""
+    """Resident bytes: `VmRSS` is the current value, `VmHWM` the peak."""
     (found,) = (row for row in _STATUS.read_text().splitlines() if row.startswith(f"{line}:"))
     return int(found.split()[1]) * 1024
 
 
 def proportional() -> int:
-    """Bytes held now, of which those that several processes share count in parts (PSS)."""
+    """Resident bytes, with a share of the pages that several processes share (PSS)."""
     rows = Path("/proc/self/smaps_rollup").read_text().splitlines()
     (found,) = (row for row in rows if row.startswith("Pss:"))
     return int(found.split()[1]) * 1024
 
 
 def main(file: Path, cache: Path | None) -> None:
-    """Load once and print what it took."""
-    copies = WeightCache(cache / "models", 2**40) if cache else None
+    """Load once and print the measurements."""
+    weight_cache = WeightCache(cache / "models", 2**40) if cache else None
     fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = resident("VmRSS")
-    loader = Loader("cpu", fingerprints, copies)
+    loader = Loader("cpu", fingerprints, weight_cache)
     model = loader.load("model", file)
     loader.finish()
     touch(*(module for _, module in parts_of(model.networks)))

@@ -1,6 +1,6 @@
-"""What it costs a job that its progress is told and its previews are drawn: sampling alone.
+"""The cost of progress reports and previews for the sampling of a job.
 
-In one process, turn by turn, with the worker's own threads and real records.
+Measured in one process, alternating, with the worker's threads and real records.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import torch
 from PIL.Image import Image
 from redis import Redis
 
-from benchmarks.harness import Figure, Workshop, figure
-from benchmarks.rig import running_valkey
+from benchmarks.fixtures import running_valkey
+from benchmarks.harness import BenchmarkOptions, Figure, figure
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.new_job import NewJob, new_job_id
@@ -32,38 +32,38 @@ RECIPE = Recipe(prompt="a red circle", width=256, height=256, steps=30, iteratio
 _JOBS_A_ROUND = 3
 
 
-def measure(workshop: Workshop) -> Iterator[Figure]:
-    """The seconds of sampling, told and untold."""
+def measure(options: BenchmarkOptions) -> Iterator[Figure]:
+    """The seconds of sampling, with and without reporting."""
     torch.set_num_threads(1)
-    with running_valkey(workshop.folder) as url:
-        told, untold = _Told(connect(url)), _Untold()
-        told.sampled()
+    with running_valkey(options.folder) as url:
+        reporting, silent = _WithReporting(connect(url)), _WithoutReporting()
+        reporting.sample()
         seconds: tuple[list[float], list[float]] = ([], [])
-        for _ in range(workshop.rounds * _JOBS_A_ROUND):
-            for arm, taken in zip((told, untold), seconds, strict=True):
-                taken.append(arm.sampled())
-        told.stop()
+        for _ in range(options.rounds * _JOBS_A_ROUND):
+            for arm, taken in zip((reporting, silent), seconds, strict=True):
+                taken.append(arm.sample())
+        reporting.stop()
     yield figure("sampling with progress and previews; without", *seconds)
 
 
-class _Untold:
-    """Jobs that nobody sees."""
+class _WithoutReporting:
+    """Jobs without progress reports and previews."""
 
     def __init__(self) -> None:
         self.model = load_model(tiny.PATH, name="tiny")
 
-    def sampled(self) -> float:
-        """The seconds of one job's sampling."""
-        watch = Stopwatch()
-        list(generate(self.model, RECIPE, self.on_evaluation, watch))
-        return watch.seconds["sample"]
+    def sample(self) -> float:
+        """Run one job; returns the seconds of its sampling."""
+        stopwatch = Stopwatch()
+        list(generate(self.model, RECIPE, self.on_evaluation, stopwatch))
+        return stopwatch.seconds["sample"]
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Nothing."""
+        """Called after each evaluation; does nothing."""
 
 
-class _Told(_Untold):
-    """Jobs as a worker draws them."""
+class _WithReporting(_WithoutReporting):
+    """Jobs as a worker runs them."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__()
@@ -71,10 +71,10 @@ class _Told(_Untold):
         self._claims = Claims(redis, lease_seconds=600, max_attempts=1, result_ttl_seconds=600)
         self._reporter, self._previewer = Reporter(self._claims), Previewer(self._claims)
         self._latent_preview = LatentPreview()
-        for ticker in (self._reporter, self._previewer):
-            ticker.start()
+        for thread in (self._reporter, self._previewer):
+            thread.start()
 
-    def sampled(self) -> float:
+    def sample(self) -> float:
         request = parse_request("txt2img", {"prompt": RECIPE.prompt, "type": "standard"})
         settled = request.settled(model="tiny", seed=1)
         self._records.open(NewJob(job_id=new_job_id(), request=settled, model="tiny", prompts=()))
@@ -82,7 +82,7 @@ class _Told(_Untold):
         assert claim
         self._running = ActiveJob(claim)
         self._meter = ProgressMeter(RECIPE.batch_size, RECIPE.images)
-        seconds = super().sampled()
+        seconds = super().sample()
         self._reporter.discard(self._running)
         self._previewer.discard(self._running)
         return seconds

@@ -1,6 +1,6 @@
-"""Sampling with a full-size SD 1.5, 512 x 512, beside diffusers as its documentation has it run.
+"""Sampling with a full-size SD 1.5, 512 x 512, compared with diffusers as in its documentation.
 
-Both from the same file of random weights, a DDIM of two steps with guidance, text included.
+Both load the same random weights and run two DDIM steps with guidance, text encoding included.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import torch
 
 from benchmarks.checkpoints import (
     configurations,
-    draw_with_diffusers,
-    opened_by_diffusers,
+    generate_with_diffusers,
+    load_with_diffusers,
     random_checkpoint,
 )
-from benchmarks.harness import Figure, Workshop, figure, in_turns
+from benchmarks.harness import BenchmarkOptions, Figure, figure, in_turns
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
@@ -25,37 +25,37 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 
 STEPS = 2
 RECIPE = Recipe(prompt="a red dragon on a beach", steps=STEPS, width=512, height=512)
-"""Steps enough to time one, since every step is the same work."""
+"""Two steps are enough, since every step is the same work."""
 
 
-def measure(workshop: Workshop) -> Iterator[Figure]:
-    """A guided step in each precision, and how far the half precision is from the full."""
-    file = random_checkpoint(workshop.folder / "model.safetensors", 1)
+def measure(options: BenchmarkOptions) -> Iterator[Figure]:
+    """The time of a guided step in each precision, and the error of half precision."""
+    file = random_checkpoint(options.folder / "model.safetensors", 1)
     model = Loader("cpu", Fingerprints(None)).load("model", file)
-    peer = opened_by_diffusers(file, configurations(workshop.folder / "configuration"))
+    peer = load_with_diffusers(file, configurations(options.folder / "configuration"))
     arms = {precision: replace(RECIPE, precision=precision) for precision in ("autocast", "full")}
     taken: dict[str, list[float]] = {name: [] for name in arms}
 
-    def theirs() -> None:
-        draw_with_diffusers(peer, RECIPE, "latent")
+    def diffusers() -> None:
+        generate_with_diffusers(peer, RECIPE, "latent")
 
     def ours() -> None:
         for name, recipe in arms.items():
-            taken[name].append(_sampled(model, recipe))
+            taken[name].append(_sample(model, recipe))
 
-    theirs_taken, _ = in_turns(theirs, ours, rounds=workshop.rounds)
-    steps = [seconds / STEPS for seconds in theirs_taken]
+    diffusers_seconds, _ = in_turns(diffusers, ours, rounds=options.rounds)
+    steps = [seconds / STEPS for seconds in diffusers_seconds]
     for name in arms:
         mine = [seconds / STEPS for seconds in taken[name]]
         yield figure(f"guided step, SD 1.5, {name}; diffusers eager", mine, steps)
     yield figure("relative error of an evaluation, autocast", [_error(model)], unit="")
 
 
-def _sampled(model: Model, recipe: Recipe) -> float:
-    """The seconds of the prompt's encoding and the sampling."""
-    watch = Stopwatch()
-    next(generate(model, recipe, stopwatch=watch))
-    return watch.seconds["encode"] + watch.seconds["sample"]
+def _sample(model: Model, recipe: Recipe) -> float:
+    """Seconds of prompt encoding and sampling."""
+    stopwatch = Stopwatch()
+    next(generate(model, recipe, stopwatch=stopwatch))
+    return stopwatch.seconds["encode"] + stopwatch.seconds["sample"]
 
 
 def _error(model: Model) -> float:

@@ -5,7 +5,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dotenv import dotenv_values
 from pydantic import ValidationError, create_model
@@ -25,7 +25,7 @@ RENAMED = {
     "TYPES": "JOB_TYPES",
     "WAKE_SECONDS": "RESEND_AFTER",
 }
-"""Deprecated name of a setting → its name. Version 0.2 no longer reads the deprecated names."""
+"""Deprecated name of a setting → its name. The next version will not read the deprecated names."""
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -71,7 +71,8 @@ def _deprecated(
         if new.lower() in kind.model_fields
         for name in (old, new)
     }
-    given = create_model("Given", __base__=_AsWritten, **fields)(_secrets_dir=secrets).model_dump()  # pyright: ignore[reportCallIssue]
+    as_written = cast(type[BaseSettings], create_model("Given", __base__=_AsWritten, **fields))
+    given = as_written(_secrets_dir=secrets).model_dump()
     values: dict[str, tuple[str, Any]] = {}
     warnings: dict[str, str] = {}
     for old, new in RENAMED.items():

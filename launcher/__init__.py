@@ -1,5 +1,5 @@
-"""Start, watch and end the whole service on one machine: `python -m launcher up|demo`.
+"""Starts, supervises and stops the whole service on one machine: `python -m launcher up|demo`.
 
-The launcher only handles processes: it imports nothing of what they import, so it starts at once
-and lives on when one of them dies.
+The launcher imports none of the code that its processes run, so it starts quickly and keeps
+running when one of them dies.
 """

@@ -15,7 +15,7 @@ from launcher.up import up
 
 
 def main() -> int:
-    """Run the command; returns the exit code: 0 when it did what was asked, else 1."""
+    """Run the command. Returns the exit code: 0; 1 after an error; 130 after Ctrl-C in a demo."""
     parser = argparse.ArgumentParser(prog="python -m launcher", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run the service until Ctrl-C")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _say(settings: LauncherSettings, text: str, file: TextIO = sys.stdout) -> None:
-    """Our last words, in the form of all others."""
+    """Print the last message in the format of the log."""
     if settings.log_format == "json":
         log_of("json").plain(text)
     else:

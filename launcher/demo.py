@@ -1,4 +1,4 @@
-"""`make demo`: from nothing to a picture, and back to nothing."""
+"""`make demo`: start the service, generate one picture, and stop everything."""
 
 import json
 import tempfile
@@ -21,25 +21,25 @@ from rich.progress import (
 
 from launcher.errors import DemoFailed
 from launcher.interruption import Interruption
-from launcher.place import data_folder
+from launcher.preflight import data_folder
 from launcher.settings import LauncherSettings
 from launcher.stack import Stack
 from launcher.valkey import free_port
 
 REQUEST = Path(__file__).resolve().parent.parent / "templates" / "txt2img-optimized.json"
-"""The text-to-image example of the README, to the letter."""
+"""The text-to-image example of the README."""
 POLL_SECONDS = 0.1
 
 
 def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) -> None:
     """Start the service, post the README's example, show its progress, save the picture, stop.
 
-    Everything is private to the demo: its port, its Valkey, and, unless DATA_DIR is set, its
-    data folder. Raises LauncherError.
+    The demo has its own port and Valkey, and, unless DATA_DIR is set, a temporary data folder.
+    Raises LauncherError.
     """
     console = Console()
     request = json.loads(REQUEST.read_text())
-    alone = LauncherSettings(
+    demo_settings = LauncherSettings(
         api_host="127.0.0.1",
         port=free_port(),
         data_dir=settings.data_dir,
@@ -50,24 +50,24 @@ def demo(settings: LauncherSettings, interruption: Interruption, picture: Path) 
     )
     started = time.monotonic()
     with _folder(settings) as folder, _bar(console) as bar:
-        own = {
+        environment = {
             "API_KEYS": request["api_key"],
             "DEFAULT_MODEL": "tiny",
             "JOB_TYPES": request["type"],
             "OUTPUTS": str(folder / "outputs"),
         }
         task = bar.add_task("starting Valkey, a worker and the API", total=None)
-        with Stack(alone, folder, interruption, _discard, own) as stack:
+        with Stack(demo_settings, folder, interruption, _discard, environment) as stack:
             stack.start()
-            drawn = _draw(request, stack, lambda text, done: _show(bar, task, text, done))
-        picture.write_bytes(drawn)
+            png = _generate(request, stack, lambda text, done: _show(bar, task, text, done))
+        picture.write_bytes(png)
     seconds = round(time.monotonic() - started)
     console.print(f"Saved [bold]{picture}[/], {seconds} s with start and stop.", highlight=False)
     console.print("[bold]make up[/] leaves the service running and prints how to call it.")
 
 
-def _draw(request: dict[str, Any], stack: Stack, show: Callable[[str, float], None]) -> bytes:
-    """Post the request, report how its job is doing until it ends, and fetch the picture."""
+def _generate(request: dict[str, Any], stack: Stack, show: Callable[[str, float], None]) -> bytes:
+    """Post the request, report its job's progress until it ends, and return the PNG."""
     with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
         try:
             location = client.post("/generate", json=request).raise_for_status().json()["Location"]
@@ -81,7 +81,7 @@ def _draw(request: dict[str, Any], stack: Stack, show: Callable[[str, float], No
             refused = error.response.text.strip()
             raise DemoFailed(f"the API refused the README's example: {refused}") from error
         except httpx.TransportError as error:
-            stack.pause(1)  # if a process died, that is what there is to say
+            stack.pause(1)  # raises ServiceEnded, the better message, if a process died
             raise DemoFailed(f"the API does not answer: {error}") from error
 
 
@@ -115,4 +115,4 @@ def _show(bar: Progress, task: TaskID, text: str, done: float) -> None:
 
 
 def _discard(service: str, line: str) -> None:
-    """The demo shows its bar alone; a service that dies is quoted by its obituary."""
+    """Show no logs beside the progress bar; `exit_message` quotes a service that dies."""

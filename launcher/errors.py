@@ -1,17 +1,17 @@
-"""What can keep the service from starting or running, each said in one line."""
+"""Why the service does not start or run. Each error's text is one line."""
 
 
 class LauncherError(Exception):
-    """The root; its text is the one line that the person at the terminal reads.
+    """The base class. Its text is the line that the terminal shows.
 
     LauncherError
-    ├── PortInUse        somebody listens where the API should
-    ├── DataFolderInUse  another launcher works in the same data folder
+    ├── PortInUse        another process listens on the API's port
+    ├── DataFolderInUse  another launcher uses the same data folder
     ├── ServiceEnded     a process of the service died
     ├── ModelMissing     no worker has the default model
-    ├── NotReady         nothing died, but nothing answers either
-    ├── DemoFailed       the demo's picture did not come
-    └── Interrupted      Ctrl-C or SIGTERM; not a fault
+    ├── NotReady         all processes run, but the service did not answer in time
+    ├── DemoFailed       the demo got no picture
+    └── Interrupted      Ctrl-C, SIGTERM or SIGHUP; not a fault
     """
 
 
@@ -28,7 +28,7 @@ class ServiceEnded(LauncherError):
 
 
 class ModelMissing(LauncherError):
-    """Everything runs, but no worker has the model that a request means by `default`."""
+    """Everything runs, but no worker has the default model."""
 
 
 class NotReady(LauncherError):
@@ -40,4 +40,4 @@ class DemoFailed(LauncherError):
 
 
 class Interrupted(LauncherError):
-    """The person at the terminal, or the system, asked us to end."""
+    """A signal asked the launcher to stop."""

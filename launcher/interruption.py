@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal, as something that can be waited for."""
+"""Turns SIGINT, SIGTERM and SIGHUP into an event that code can wait for."""
 
 import signal
 import threading
@@ -9,20 +9,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Catches the signals that ask us to end, from its making to the end of the process.
+    """Handles the signals from its construction to the end of the process.
 
-    They stay caught while the services are being ended, so that an impatient second Ctrl-C does
-    not leave half of them behind.
+    The handlers stay while the services are being stopped, so that a second Ctrl-C does not leave
+    some of them running.
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._event = threading.Event()
         for number in SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # nohup: it is to outlive the terminal
-            signal.signal(number, lambda *_: self._asked.set())
+                continue  # nohup: keep running after the terminal closes
+            signal.signal(number, lambda *_: self._event.set())
 
     def pause(self, seconds: float) -> None:
-        """Sleep so long, or raise Interrupted as soon as the end is asked for."""
-        if self._asked.wait(seconds):
+        """Sleep, or raise Interrupted as soon as a signal arrives."""
+        if self._event.wait(seconds):
             raise Interrupted

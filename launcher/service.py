@@ -1,4 +1,4 @@
-"""One process of the service: started on a leash, in a process group of its own."""
+"""One process of the service, in its own process group; it dies with the launcher."""
 
 import os
 import signal
@@ -10,17 +10,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LEASH = Path(__file__).with_name("leash.py")
+PARENT_DEATH_SIGNAL = Path(__file__).with_name("parent_death_signal.py")
 
 Output = Callable[[str, str], None]
-"""Called with the service's name and one line that it wrote."""
+"""Called with a service's name and one line of its output."""
 
 
 class Service:
-    """A running process and what it says.
+    """A process and its output.
 
-    Its own process group keeps the terminal's Ctrl-C away from it (the launcher ends the services
-    in order) and lets `kill` reach whatever it started in turn.
+    In its own process group it gets no SIGINT from the terminal (the launcher stops the services
+    in order), and `kill` reaches its child processes too.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class Service:
         """Start the process.
 
         Args:
-            name: what it is called in messages.
+            name: its name in messages.
             command: the program and its arguments.
-            output: called with every line it writes, from a thread.
-            environment: variables beside our own.
-            standard_input: what it can read; then the input ends.
-            cores: the cores it may run on; empty: all of ours.
+            output: called from a thread with every line that the process writes.
+            environment: variables in addition to the launcher's.
+            standard_input: all of its standard input.
+            cores: the cores that it may run on; empty: all of the launcher's.
         """
         self.name = name
         self._output = output
         self._last_lines: deque[str] = deque(maxlen=20)
         self._process = subprocess.Popen(
-            [*_leash(cores), *command],
+            [*_parent_death_signal(cores), *command],
             env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,34 +62,34 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """The process's number, which is its group's as well."""
+        """The process's id, which is also its group's."""
         return self._process.pid
 
     def running(self) -> bool:
         return self._process.poll() is None
 
     def terminate(self) -> None:
-        """Ask the process to end."""
+        """Send SIGTERM to the process."""
         self._process.terminate()
 
     def kill(self) -> int:
-        """End the process and all of its group, now. Returns the exit status, as Popen's."""
-        with suppress(ProcessLookupError, PermissionError):  # nobody is left of it
+        """Send SIGKILL to the process group. Returns the exit status, as Popen's."""
+        with suppress(ProcessLookupError, PermissionError):  # the group has ended
             os.killpg(self.pid, signal.SIGKILL)
         return self._process.wait()
 
-    def obituary(self) -> str:
-        """How the process ended, in one line. Only for one that is not running."""
+    def exit_message(self) -> str:
+        """How the process ended, and its last line. Only for a process that is not running."""
         status = self.kill()
-        self._relaying.join(timeout=1)  # its last words may still be on their way
+        self._relaying.join(timeout=1)  # its last lines may still be in the pipe
         if status < 0:
             return f"{self.name} was killed by {signal.Signals(-status).name}"
-        said = next((line for line in reversed(self._last_lines) if line.strip()), "")
-        return f"{self.name} ended with exit code {status}" + (f": {said.strip()}" if said else "")
+        last = next((line for line in reversed(self._last_lines) if line.strip()), "")
+        return f"{self.name} ended with exit code {status}" + (f": {last.strip()}" if last else "")
 
     def _feed(self, text: str) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died at once; `running` will tell
+        with suppress(BrokenPipeError):  # it died at once; `running` shows it
             self._process.stdin.write(text)
             self._process.stdin.close()
 
@@ -100,6 +100,6 @@ class Service:
             self._output(self.name, line.rstrip("\n"))
 
 
-def _leash(cores: Collection[int]) -> list[str]:
-    python = [sys.executable, "-I", "-S", str(LEASH)]
+def _parent_death_signal(cores: Collection[int]) -> list[str]:
+    python = [sys.executable, "-I", "-S", str(PARENT_DEATH_SIGNAL)]
     return [*python, str(os.getpid()), ",".join(str(core) for core in sorted(cores))]

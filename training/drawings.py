@@ -1,15 +1,15 @@
-"""Draws a scene as a picture: the only source of the tiny models' knowledge."""
+"""Renders scenes as pictures, the only training data of the tiny models."""
 
 import random
 
 from PIL import Image, ImageDraw
 
-from training.icons import ICON_DRAWINGS, Colour, Pen, mix
+from training.icons import ICON_DRAWINGS, Brush, Colour, mix
 from training.scenes import COLOURS, PAIR_SIDES, PAIR_SIZE, SIDES, SIZES, Scene, Thing
 
 SUPERSAMPLING = 2
-# Objects sit on the autoencoder's grid of 8 pixels, so that one shape is one pattern of latents
-# wherever it stands: far less to learn than sub-latent positions, and no eye sees the difference.
+# Objects are aligned to the autoencoder's grid of 8 pixels, so that a shape has the same latents at
+# every position: far less to learn, and the difference is not visible.
 GRID = 8
 WHITE: Colour = (250, 250, 250)
 GREY: Colour = (188, 188, 188)
@@ -28,7 +28,7 @@ def draw(scene: Scene, width: int, height: int, rng: random.Random) -> Image.Ima
 
 
 def _faded(colour: Colour, weight: float, towards: Colour) -> Colour:
-    """A word's emphasis seen as strength of colour: pale at 0.5, slightly soft at 1, full at 2."""
+    """Emphasis as strength of colour: pale at 0.5, slightly soft at 1, full at 2."""
     paleness = 0.6 - 0.48 * weight if weight < 1 else 0.24 - 0.12 * weight
     return mix(colour, towards, min(max(paleness, 0.0), 0.7))
 
@@ -78,11 +78,11 @@ def _thing(
     shorter = min(width, height)
     pair = len(scene.things) == 2
     share = PAIR_SIZE if pair else SIZES[thing.size]
-    # Emphasis on the noun is seen as area: weight 2 covers twice what weight 1 covers.
+    # Emphasis on the noun is area: weight 2 covers twice the area of weight 1.
     share = min(share * thing.icon_weight**0.5, 0.5 if pair else 0.94)
     half_side = max(GRID, _on_grid(share * shorter) / 2)
     jitter = rng.choice((-GRID, 0, GRID))
-    # A thing keeps its share of the shorter side, so wide and tall pictures only gain background.
+    # An object keeps its share of the shorter side, so wide and tall pictures have more background.
     x = _on_grid((PAIR_SIDES if pair else SIDES)[thing.side] * width) + jitter
     x = min(max(x, half_side + 4), width - half_side - 4)
     ground = 0.9 if scene.background in ("beach", "grass") else 0.5
@@ -93,4 +93,4 @@ def _thing(
     if thing.colour in ("white", "black") or thing.colour_weight == 1.0:
         colour = COLOURS[thing.colour]
     s = SUPERSAMPLING
-    ICON_DRAWINGS[thing.icon](Pen(canvas, x * s, y * s, half_side * s, colour))
+    ICON_DRAWINGS[thing.icon](Brush(canvas, x * s, y * s, half_side * s, colour))

@@ -1,6 +1,6 @@
-"""`make eval`: asks the shipped models for pictures and says how many show what was asked.
+"""`make eval`: generates pictures with the shipped models and measures how well they are.
 
-Prints one line a figure and writes them all to eval.json. Seeds are the examination's own.
+Prints one line for each metric and writes all of them to eval.json. Its seeds are fixed.
 """
 
 import argparse
@@ -12,35 +12,35 @@ import torch
 
 from stable_diffusion.model import load_model
 from stable_diffusion.tiny import PATHS
-from training.classifier import taught_classifier
-from training.examinations import EXAMINATIONS
-from training.examiner import Examiner, Figure
+from training.classifier import trained_classifier
+from training.eval_tasks import EVAL_TASKS
+from training.metrics import Evaluator, Metric
 
 
-def examine(
+def evaluate(
     model_file: Path, sizes: list[int], part: float, only: list[str] | None = None
-) -> list[Figure]:
-    """Every figure of one model, printed as it comes.
+) -> list[Metric]:
+    """All metrics of one model; prints each at once.
 
     Args:
         model_file: a checkpoint.
         sizes: sides of the pictures, in pixels.
-        part: of the prompts to ask, 0..1; at least four of each examination.
-        only: names of examinations; None: all.
+        part: share of the prompts to use, 0..1; at least four in each task.
+        only: names of tasks; None: all.
     """
-    classifier, accuracy = taught_classifier(Path(".training") / "classifier.pt")
-    print(f"classifier: {accuracy:.3f} right on true drawings it was not taught", flush=True)
+    classifier, accuracy = trained_classifier(Path(".training") / "classifier.pt")
+    print(f"classifier: {accuracy:.3f} accuracy on drawings outside its training set", flush=True)
     model = load_model(model_file, name=model_file.stem)
-    figures: list[Figure] = []
+    metrics: list[Metric] = []
     for size in sizes:
-        examiner = Examiner(model, size, classifier)
-        for examination, count in EXAMINATIONS:
-            if only and examination.__name__ not in only:
+        evaluator = Evaluator(model, size, classifier)
+        for task, count in EVAL_TASKS:
+            if only and task.__name__ not in only:
                 continue
-            for figure in examination(examiner, max(4, round(count * part))):
-                print(figure, flush=True)
-                figures.append(figure)
-    return figures
+            for metric in task(evaluator, max(4, round(count * part))):
+                print(metric, flush=True)
+                metrics.append(metric)
+    return metrics
 
 
 def main() -> None:
@@ -49,20 +49,20 @@ def main() -> None:
     shipped = [path for path in PATHS if path.is_file()]
     parser.add_argument("--models", type=Path, nargs="+", default=shipped)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
-    parser.add_argument("--share", type=float, default=1.0, help="of the prompts to ask")
-    parser.add_argument("--only", nargs="+", choices=[e.__name__ for e, _ in EXAMINATIONS])
+    parser.add_argument("--share", type=float, default=1.0, help="share of the prompts to use")
+    parser.add_argument("--only", nargs="+", choices=[e.__name__ for e, _ in EVAL_TASKS])
     parser.add_argument("--out", type=Path, default=Path("eval.json"))
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    figures = [
-        figure
+    metrics = [
+        metric
         for path in arguments.models
-        for figure in examine(path, arguments.sizes, arguments.share, arguments.only)
+        for metric in evaluate(path, arguments.sizes, arguments.share, arguments.only)
     ]
-    lines = [asdict(figure) | {"reached": figure.reached} for figure in figures]
+    lines = [asdict(metric) | {"reached": metric.reached} for metric in metrics]
     arguments.out.write_text(json.dumps(lines, indent=1))
-    asked = [figure for figure in figures if figure.target is not None]
-    print(f"{sum(bool(f.reached) for f in asked)} of {len(asked)} targets reached")
+    targets = [metric for metric in metrics if metric.target is not None]
+    print(f"{sum(bool(metric.reached) for metric in targets)} of {len(targets)} targets reached")
     print(f"written to {arguments.out}")
 
 

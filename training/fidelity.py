@@ -1,7 +1,7 @@
-"""How true an upscaler is, beside bicubic: `python -m training.fidelity [file]`.
+"""Compares an upscaler with bicubic interpolation: `python -m training.fidelity [file]`.
 
-Pictures that it was not taught on are halved, doubled again by both, and compared with what they
-were. PSNR in decibels: each 6 dB halve the error.
+Halves pictures from outside its training set, doubles them with both, and compares the results with
+the originals. PSNR in decibels: 6 dB more is half the error.
 """
 
 import argparse
@@ -24,39 +24,41 @@ from training.scenes import random_scene
 from training.textures import clouds, dead_leaves, gradient, texture, to_picture, waves
 
 Pair = tuple[Image.Image, Image.Image]
-Kind = Callable[[random.Random], Pair]
+PairMaker = Callable[[random.Random], Pair]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """Mean PSNR over pictures of a kind, ours and bicubic's."""
+class Comparison:
+    """Mean PSNR in dB over some pictures, of the upscaler and of bicubic interpolation."""
 
-    kind: str
+    pictures: str
     ours: float
     bicubic: float
 
     def __str__(self) -> str:
-        return f"| {self.kind} | {self.ours:.2f} | {self.bicubic:.2f} |"
+        return f"| {self.pictures} | {self.ours:.2f} | {self.bicubic:.2f} |"
 
 
 def psnr(picture: Image.Image, truth: Image.Image) -> float:
-    """Peak signal to noise ratio in dB; identical pictures have that of half a grey level."""
+    """Peak signal-to-noise ratio in dB; identical pictures count as half a grey level apart."""
     difference = numpy.asarray(picture, numpy.float64) - numpy.asarray(truth, numpy.float64)
     return float(10 * numpy.log10(255**2 / max((difference**2).mean(), 0.25)))
 
 
 def bicubic(picture: Image.Image) -> Image.Image:
-    """Twice the size, by the usual filter."""
+    """Twice the size, with bicubic interpolation."""
     return picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.BICUBIC)
 
 
-def judge(upscaler: Upscaler, kind: str, pair: Kind, count: int, seed: int = 9001) -> Figure:
-    """Double `count` small pictures of a kind; `pair` makes one, and its truth."""
+def compare(
+    upscaler: Upscaler, pictures: str, pair: PairMaker, count: int, seed: int = 9001
+) -> Comparison:
+    """Double `count` small pictures; `pair` makes a small picture and its original."""
     rng = random.Random(seed)
     pairs = [pair(rng) for _ in range(count)]
     ours = [psnr(upscale(upscaler, small), large) for small, large in pairs]
-    usual = [psnr(bicubic(small), large) for small, large in pairs]
-    return Figure(kind, sum(ours) / count, sum(usual) / count)
+    baseline = [psnr(bicubic(small), large) for small, large in pairs]
+    return Comparison(pictures, sum(ours) / count, sum(baseline) / count)
 
 
 def drawing(rng: random.Random, size: int = 512) -> Pair:
@@ -65,8 +67,8 @@ def drawing(rng: random.Random, size: int = 512) -> Pair:
     return halved(large, rng), large
 
 
-def made_of(pixels: Callable[[int, random.Random], numpy.ndarray]) -> Kind:
-    """A texture of one sort, halved."""
+def texture_pairs(pixels: Callable[[int, random.Random], numpy.ndarray]) -> PairMaker:
+    """Makes halved textures."""
 
     def pair(rng: random.Random) -> Pair:
         large = to_picture(pixels(256, rng))
@@ -76,13 +78,13 @@ def made_of(pixels: Callable[[int, random.Random], numpy.ndarray]) -> Kind:
 
 
 def mixture(rng: random.Random) -> Pair:
-    """A drawing or a texture, and now and then a blurred, noisy or compressed one."""
+    """A degraded drawing or texture."""
     large = texture(256, rng) if rng.random() < 0.5 else drawing(rng, 256)[1]
     return degraded(large, rng), large
 
 
-def returned(model: Model) -> Kind:
-    """A drawing that the model's autoencoder had when it was small."""
+def reconstructed(model: Model) -> PairMaker:
+    """Makes small drawings that the model's autoencoder has reconstructed."""
 
     def pair(rng: random.Random) -> Pair:
         small, large = drawing(rng)
@@ -91,32 +93,32 @@ def returned(model: Model) -> Kind:
     return pair
 
 
-def figures(upscaler: Upscaler, count: int) -> Iterator[Figure]:
-    """All kinds of pictures."""
-    yield judge(upscaler, "drawings", drawing, count)
-    through_autoencoder = returned(load_model(tiny.PATH, name="tiny"))
-    yield judge(upscaler, "drawings from the autoencoder", through_autoencoder, count)
+def comparisons(upscaler: Upscaler, count: int) -> Iterator[Comparison]:
+    """Compare with all sorts of pictures."""
+    yield compare(upscaler, "drawings", drawing, count)
+    through_autoencoder = reconstructed(load_model(tiny.PATH, name="tiny"))
+    yield compare(upscaler, "drawings from the autoencoder", through_autoencoder, count)
     for name, pixels in (
         ("gradients", gradient),
         ("dead leaves", dead_leaves),
         ("clouds (1/f)", clouds),
         ("waves", waves),
     ):
-        yield judge(upscaler, name, made_of(pixels), count)
-    yield judge(upscaler, "everything, some of it spoiled", mixture, 2 * count)
+        yield compare(upscaler, name, texture_pairs(pixels), count)
+    yield compare(upscaler, "all of them, some degraded", mixture, 2 * count)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=tiny.UPSCALER_PATH)
-    parser.add_argument("--count", type=int, default=24, help="pictures of each kind")
+    parser.add_argument("--count", type=int, default=24, help="pictures of each sort")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     upscaler = load_upscaler(arguments.file)
     print("| pictures | ours, dB | bicubic, dB |\n|---|---|---|")
-    for figure in figures(upscaler, arguments.count):
-        print(figure, flush=True)
+    for comparison in comparisons(upscaler, arguments.count):
+        print(comparison, flush=True)
 
 
 if __name__ == "__main__":

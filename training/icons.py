@@ -1,7 +1,7 @@
-"""The icons, each drawn into a square from (-1, -1) at the top left to (1, 1) at its other end.
+"""The icons, in a square from (-1, -1) at the top left to (1, 1) at the bottom right.
 
-Every detail is at least a tenth of the icon wide: the autoencoder keeps one latent for 8x8 pixels,
-and finer lines would be lost in it.
+Every detail is at least a tenth of the icon wide: the autoencoder has one latent for 8x8 pixels and
+would lose finer lines.
 """
 
 import math
@@ -14,15 +14,15 @@ Point = tuple[float, float]
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """`colour` with `share` (0..1) of `other` stirred in."""
+    """Linear mix: `share` (0..1) is that of `other`."""
     red, green, blue = (
         round(a * (1 - share) + b * share) for a, b in zip(colour, other, strict=True)
     )
     return red, green, blue
 
 
-class Pen:
-    """Draws unit-square shapes at a place and size of the canvas (all lengths in canvas pixels)."""
+class Brush:
+    """Draws shapes of the unit square at a position and size of the canvas, in canvas pixels."""
 
     def __init__(
         self, canvas: ImageDraw.ImageDraw, x: float, y: float, half_side: float, colour: Colour
@@ -56,108 +56,110 @@ class Pen:
         )
 
     def hole(self, x: float, y: float, radius: float, width: float) -> None:
-        """A ring of the pen's colour: outer `radius`, `width` thick."""
+        """A ring in the brush's colour: outer `radius`, `width` thick."""
         box = [self._at((x - radius, y - radius)), self._at((x + radius, y + radius))]
         self.canvas.ellipse(box, outline=self.colour, width=round(width * self.half_side))
 
 
-def circle(pen: Pen) -> None:
-    pen.ellipse(0, 0, 0.95, 0.95)
+def circle(brush: Brush) -> None:
+    brush.ellipse(0, 0, 0.95, 0.95)
 
 
-def square(pen: Pen) -> None:
-    pen.polygon([(-0.86, -0.86), (0.86, -0.86), (0.86, 0.86), (-0.86, 0.86)])
+def square(brush: Brush) -> None:
+    brush.polygon([(-0.86, -0.86), (0.86, -0.86), (0.86, 0.86), (-0.86, 0.86)])
 
 
-def triangle(pen: Pen) -> None:
-    pen.polygon([(0, -0.95), (1, 0.85), (-1, 0.85)])
+def triangle(brush: Brush) -> None:
+    brush.polygon([(0, -0.95), (1, 0.85), (-1, 0.85)])
 
 
-def star(pen: Pen) -> None:
+def star(brush: Brush) -> None:
     turns = [(-90 + 36 * i, 1.05 if i % 2 == 0 else 0.45) for i in range(10)]
-    pen.polygon(
+    brush.polygon(
         [(r * math.cos(math.radians(a)), r * math.sin(math.radians(a)) + 0.08) for a, r in turns]
     )
 
 
-def heart(pen: Pen) -> None:
-    pen.ellipse(-0.46, -0.36, 0.5, 0.5)
-    pen.ellipse(0.46, -0.36, 0.5, 0.5)
-    pen.polygon([(-0.89, -0.1), (-0.4, -0.5), (0.4, -0.5), (0.89, -0.1), (0, 0.95)])
+def heart(brush: Brush) -> None:
+    brush.ellipse(-0.46, -0.36, 0.5, 0.5)
+    brush.ellipse(0.46, -0.36, 0.5, 0.5)
+    brush.polygon([(-0.89, -0.1), (-0.4, -0.5), (0.4, -0.5), (0.89, -0.1), (0, 0.95)])
 
 
-def ring(pen: Pen) -> None:
-    pen.hole(0, 0, 0.97, 0.4)
+def ring(brush: Brush) -> None:
+    brush.hole(0, 0, 0.97, 0.4)
 
 
-def cat(pen: Pen) -> None:
-    pen.polygon([(-0.9, -1), (-0.15, -0.55), (-0.85, 0.1)])
-    pen.polygon([(0.9, -1), (0.15, -0.55), (0.85, 0.1)])
-    pen.ellipse(0, 0.15, 0.92, 0.8)
+def cat(brush: Brush) -> None:
+    brush.polygon([(-0.9, -1), (-0.15, -0.55), (-0.85, 0.1)])
+    brush.polygon([(0.9, -1), (0.15, -0.55), (0.85, 0.1)])
+    brush.ellipse(0, 0.15, 0.92, 0.8)
     for side in (-1, 1):
-        pen.ellipse(0.36 * side, -0.02, 0.2, 0.24, (250, 250, 250))
-        pen.ellipse(0.36 * side, -0.02, 0.11, 0.18, (30, 24, 24))
-    pen.ellipse(0, 0.5, 0.4, 0.26, pen.tint)
-    pen.polygon([(-0.16, 0.32), (0.16, 0.32), (0, 0.52)], (240, 120, 140))
+        brush.ellipse(0.36 * side, -0.02, 0.2, 0.24, (250, 250, 250))
+        brush.ellipse(0.36 * side, -0.02, 0.11, 0.18, (30, 24, 24))
+    brush.ellipse(0, 0.5, 0.4, 0.26, brush.tint)
+    brush.polygon([(-0.16, 0.32), (0.16, 0.32), (0, 0.52)], (240, 120, 140))
 
 
-def duck(pen: Pen) -> None:
-    beak = (250, 130, 20) if pen.colour != (248, 136, 24) else (222, 60, 30)
-    pen.polygon([(-1.0, 0.0), (-0.5, 0.2), (-0.35, 0.75)])
-    pen.ellipse(-0.08, 0.4, 0.78, 0.5)
-    pen.polygon([(0.1, -0.4), (0.75, -0.4), (0.66, 0.4), (0.1, 0.3)])
-    pen.ellipse(0.42, -0.48, 0.42, 0.42)
-    pen.polygon([(0.76, -0.62), (1.08, -0.4), (0.76, -0.24)], beak)
-    pen.ellipse(0.5, -0.56, 0.12, 0.12, pen.dark)
-    pen.ellipse(-0.14, 0.38, 0.42, 0.24, pen.shade)
+def duck(brush: Brush) -> None:
+    beak = (250, 130, 20) if brush.colour != (248, 136, 24) else (222, 60, 30)
+    brush.polygon([(-1.0, 0.0), (-0.5, 0.2), (-0.35, 0.75)])
+    brush.ellipse(-0.08, 0.4, 0.78, 0.5)
+    brush.polygon([(0.1, -0.4), (0.75, -0.4), (0.66, 0.4), (0.1, 0.3)])
+    brush.ellipse(0.42, -0.48, 0.42, 0.42)
+    brush.polygon([(0.76, -0.62), (1.08, -0.4), (0.76, -0.24)], beak)
+    brush.ellipse(0.5, -0.56, 0.12, 0.12, brush.dark)
+    brush.ellipse(-0.14, 0.38, 0.42, 0.24, brush.shade)
 
 
-def dragon(pen: Pen) -> None:
+def dragon(brush: Brush) -> None:
     # wing behind, tail, body, legs, neck, head, back spikes
-    pen.polygon([(-0.2, 0.1), (-0.75, -0.95), (-0.2, -0.62), (0.0, -1.0), (0.25, 0.05)], pen.shade)
-    pen.polygon(
+    brush.polygon(
+        [(-0.2, 0.1), (-0.75, -0.95), (-0.2, -0.62), (0.0, -1.0), (0.25, 0.05)], brush.shade
+    )
+    brush.polygon(
         [(-0.35, 0.25), (-1.05, 0.62), (-0.95, 0.2), (-1.1, 0.05), (-0.7, 0.05), (-0.2, 0.7)]
     )
-    pen.ellipse(-0.02, 0.4, 0.56, 0.4)
-    pen.polygon([(-0.42, 0.55), (-0.1, 0.55), (-0.14, 1.0), (-0.46, 1.0)])
-    pen.polygon([(0.16, 0.55), (0.48, 0.5), (0.5, 1.0), (0.18, 1.0)])
-    pen.polygon([(0.1, 0.3), (0.28, -0.55), (0.66, -0.5), (0.52, 0.55)])
-    pen.polygon(
+    brush.ellipse(-0.02, 0.4, 0.56, 0.4)
+    brush.polygon([(-0.42, 0.55), (-0.1, 0.55), (-0.14, 1.0), (-0.46, 1.0)])
+    brush.polygon([(0.16, 0.55), (0.48, 0.5), (0.5, 1.0), (0.18, 1.0)])
+    brush.polygon([(0.1, 0.3), (0.28, -0.55), (0.66, -0.5), (0.52, 0.55)])
+    brush.polygon(
         [(0.2, -0.9), (0.62, -0.85), (1.08, -0.55), (1.05, -0.32), (0.4, -0.3), (0.2, -0.5)]
     )
-    pen.polygon([(0.22, -0.75), (0.02, -1.02), (0.44, -0.88)], pen.shade)
-    pen.ellipse(0.52, -0.63, 0.11, 0.11, (252, 240, 120))
-    pen.ellipse(0.04, 0.5, 0.28, 0.24, pen.tint)
+    brush.polygon([(0.22, -0.75), (0.02, -1.02), (0.44, -0.88)], brush.shade)
+    brush.ellipse(0.52, -0.63, 0.11, 0.11, (252, 240, 120))
+    brush.ellipse(0.04, 0.5, 0.28, 0.24, brush.tint)
 
 
-def guitar(pen: Pen) -> None:
-    pen.polygon([(-0.13, -0.75), (0.13, -0.75), (0.13, 0.1), (-0.13, 0.1)], pen.shade)
-    pen.polygon([(-0.24, -1.03), (0.24, -1.03), (0.18, -0.7), (-0.18, -0.7)], pen.shade)
-    pen.ellipse(0, 0.1, 0.44, 0.38)
-    pen.ellipse(0, 0.56, 0.6, 0.46)
-    pen.ellipse(0, 0.22, 0.17, 0.17, pen.dark)
-    pen.polygon([(-0.26, 0.6), (0.26, 0.6), (0.26, 0.74), (-0.26, 0.74)], pen.dark)
+def guitar(brush: Brush) -> None:
+    brush.polygon([(-0.13, -0.75), (0.13, -0.75), (0.13, 0.1), (-0.13, 0.1)], brush.shade)
+    brush.polygon([(-0.24, -1.03), (0.24, -1.03), (0.18, -0.7), (-0.18, -0.7)], brush.shade)
+    brush.ellipse(0, 0.1, 0.44, 0.38)
+    brush.ellipse(0, 0.56, 0.6, 0.46)
+    brush.ellipse(0, 0.22, 0.17, 0.17, brush.dark)
+    brush.polygon([(-0.26, 0.6), (0.26, 0.6), (0.26, 0.74), (-0.26, 0.74)], brush.dark)
 
 
-def house(pen: Pen) -> None:
-    pen.polygon([(-0.76, -0.15), (0.76, -0.15), (0.76, 0.98), (-0.76, 0.98)])
-    pen.polygon([(0, -1.0), (1.02, -0.1), (-1.02, -0.1)], pen.shade)
-    pen.polygon([(-0.2, 0.42), (0.2, 0.42), (0.2, 0.98), (-0.2, 0.98)], pen.shade)
+def house(brush: Brush) -> None:
+    brush.polygon([(-0.76, -0.15), (0.76, -0.15), (0.76, 0.98), (-0.76, 0.98)])
+    brush.polygon([(0, -1.0), (1.02, -0.1), (-1.02, -0.1)], brush.shade)
+    brush.polygon([(-0.2, 0.42), (0.2, 0.42), (0.2, 0.98), (-0.2, 0.98)], brush.shade)
     for side in (-1, 1):
         x = 0.48 * side
-        pen.polygon(
+        brush.polygon(
             [(x - 0.15, 0.1), (x + 0.15, 0.1), (x + 0.15, 0.4), (x - 0.15, 0.4)], (250, 226, 120)
         )
 
 
-def tree(pen: Pen) -> None:
-    trunk = (112, 66, 34) if pen.colour != (112, 66, 34) else (60, 36, 20)
-    pen.polygon([(-0.15, 0.4), (0.15, 0.4), (0.15, 1.0), (-0.15, 1.0)], trunk)
-    pen.polygon([(0, -0.35), (0.86, 0.6), (-0.86, 0.6)])
-    pen.polygon([(0, -1.02), (0.64, -0.05), (-0.64, -0.05)])
+def tree(brush: Brush) -> None:
+    trunk = (112, 66, 34) if brush.colour != (112, 66, 34) else (60, 36, 20)
+    brush.polygon([(-0.15, 0.4), (0.15, 0.4), (0.15, 1.0), (-0.15, 1.0)], trunk)
+    brush.polygon([(0, -0.35), (0.86, 0.6), (-0.86, 0.6)])
+    brush.polygon([(0, -1.02), (0.64, -0.05), (-0.64, -0.05)])
 
 
-ICON_DRAWINGS: dict[str, Callable[[Pen], None]] = {
+ICON_DRAWINGS: dict[str, Callable[[Brush], None]] = {
     drawing.__name__: drawing
     for drawing in (
         circle, square, triangle, star, heart, ring, cat, duck, dragon, guitar, house, tree

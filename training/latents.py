@@ -1,4 +1,4 @@
-"""Drawn scenes with their latents, made once: the autoencoder is finished when the UNet starts."""
+"""Scenes with their latents. The autoencoder no longer changes, so each is encoded once."""
 
 import random
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from stable_diffusion.families.latent_diffusion import LATENTS
 from stable_diffusion.image import to_tensor
 from stable_diffusion.networks import posterior
 from training.drawings import draw
-from training.progress import keep
+from training.progress import save_state
 from training.scenes import Scene, random_scene
 
 PAIRS = 0.55
-"""Share of the taught scenes that have two things: what a tiny model finds hardest."""
+"""Share of scenes with two objects, the hardest for a tiny model."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ def encode_scenes(
     """Draw and encode `count` random scenes of `size` (width, height) pixels."""
     vae.eval()
     rng = random.Random(seed)
-    scenes = _taught(count, rng)
+    scenes = _random_scenes(count, rng)
 
-    @torch.inference_mode()  # of the thread it runs in
+    @torch.inference_mode()  # applies per thread
     def encode(pictures: list[Image.Image]) -> Tensor:
         pixels = torch.stack([to_tensor(picture) for picture in pictures])
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             mean = posterior(vae, pixels.to(device)).mode()
         return (mean.float() * LATENTS.scale).half().cpu()
 
-    # On a CPU each core encodes its own picture: a batch would leave the caches.
+    # On a CPU each core encodes one picture at a time: a batch would exceed the caches.
     cores = torch.get_num_threads() if device.type == "cpu" else 1
     size_of_batch = 1 if device.type == "cpu" else max(1, 2**20 // (size[0] * size[1]))
     latents: list[Tensor] = []
@@ -72,14 +72,14 @@ def encode_scenes(
         tqdm(total=count, desc=f"draw {size}", mininterval=5) as bar,
     ):
         for start in range(0, count, cores * size_of_batch):
-            drawn = [draw(scene, *size, rng) for scene in scenes[start:][: cores * size_of_batch]]
-            batches = [drawn[i : i + size_of_batch] for i in range(0, len(drawn), size_of_batch)]
+            images = [draw(scene, *size, rng) for scene in scenes[start:][: cores * size_of_batch]]
+            batches = [images[i : i + size_of_batch] for i in range(0, len(images), size_of_batch)]
             latents += pool.map(encode, batches)
-            bar.update(len(drawn))
+            bar.update(len(images))
     return EncodedScenes(scenes, torch.cat(latents))
 
 
-def _taught(count: int, rng: random.Random) -> list[Scene]:
+def _random_scenes(count: int, rng: random.Random) -> list[Scene]:
     return [random_scene(rng, pairs=PAIRS) for _ in range(count)]
 
 
@@ -91,12 +91,12 @@ def cached_scenes(
     size: tuple[int, int],
     device: torch.device,
 ) -> EncodedScenes:
-    """`encode_scenes`, kept in `folder` for the next run. Scenes come back from the seed."""
+    """`encode_scenes` with a cache in `folder`, valid while the seed gives the same scenes."""
     path = folder / f"latents-{size[0]}x{size[1]}-{count}-{seed}.pt"
     rng = random.Random(seed)
-    scenes = _taught(count, rng)
-    if path.exists() and (kept := torch.load(path)).get("scenes") == repr(scenes):
-        return EncodedScenes(scenes, kept["latents"])
+    scenes = _random_scenes(count, rng)
+    if path.exists() and (cached := torch.load(path)).get("scenes") == repr(scenes):
+        return EncodedScenes(scenes, cached["latents"])
     encoded = encode_scenes(vae, count, seed, size, device)
-    keep(path, latents=encoded.latents, scenes=repr(scenes))
+    save_state(path, latents=encoded.latents, scenes=repr(scenes))
     return encoded

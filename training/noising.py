@@ -1,41 +1,41 @@
-"""What is asked of the denoiser: at which noise levels, with which noise, under which words."""
+"""Samples the noise levels, the noise and the caption mix of training steps."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Large areas show through white noise even at the last timestep; a sampler starts from nothing but
-# noise, and the network would see things in it. Noise at the scale of the whole picture and of its
-# quarters hides them: what is there is then learned from the words.
+# Large areas are visible through white noise even at the last timestep, but samplers start from
+# pure noise, in which the network would then see areas. Noise at the scale of the whole picture and
+# of its quarters hides them, so the network learns the layout from the caption.
 NOISE_OFFSET = 0.1
 COARSE_NOISE = 0.08
 COARSE_CELLS = 4
-# What a thing is is decided where next to nothing can be seen of it: below, the network reads the
-# shape off the noisy latents and has no need of the words.
+# The high noise levels decide what an object is: at lower ones the network sees its shape in the
+# noisy latents and does not need the caption.
 NOISY_FROM = 600
 NOISY_SHARE = 0.65
-# And which of two things has which colour, at still more noise: the noisier, the likelier.
+# Still higher levels decide which of two objects has which colour; sample them more often.
 NOISY_SKEW = 1.5
-# What can be seen needs no words: there the words of another picture teach the network to believe
-# its eyes, or a weak img2img would repaint all of its source.
+# At low noise levels the picture is visible. With another picture's caption the network learns to
+# follow the latents there; otherwise img2img with a low strength would repaint its source.
 VISIBLE_UNTIL = 300
-OTHERS_WORDS = 0.8
-# Of two blended prompts the heavier wins: how many captions are blended, and the heavier one's
-# share.
+OTHER_CAPTION = 0.8
+# The prompt with the higher weight must win in a blend: share of blended captions, and the range of
+# the higher weight.
 BLENDED = 0.2
 HEAVIER = (0.65, 0.95)
 
 
-def draw_timesteps(count: int, device: torch.device) -> Tensor:
-    """(count,) int64, 0..999, most of them above NOISY_FROM."""
+def sample_timesteps(count: int, device: torch.device) -> Tensor:
+    """(count,) int64, 0..999, most of them from NOISY_FROM up."""
     anywhere = torch.randint(0, 1000, (count,), device=device)
     depth = torch.rand(count, device=device) ** NOISY_SKEW
     noisy = (999 - (999 - NOISY_FROM) * depth).round().long()
     return torch.where(torch.rand(count, device=device) < NOISY_SHARE, noisy, anywhere)
 
 
-def draw_noise(latents: Tensor) -> Tensor:
-    """Noise like latents (n, 4, h, w): white, with a little at the scale of the whole picture."""
+def sample_noise(latents: Tensor) -> Tensor:
+    """Noise like latents (n, 4, h, w): white noise plus some at the scale of the picture."""
     count, device = len(latents), latents.device
     noise = torch.randn_like(latents)
     noise = noise + NOISE_OFFSET * torch.randn(count, 4, 1, 1, device=device)
@@ -43,8 +43,8 @@ def draw_noise(latents: Tensor) -> Tensor:
     return noise + COARSE_NOISE * F.interpolate(cells, latents.shape[2:], mode="bilinear")
 
 
-def own_share(t: Tensor) -> Tensor:
-    """How much of what a picture's network hears is its own caption; the rest is another's.
+def own_caption_share(t: Tensor) -> Tensor:
+    """Share of a picture's own caption in its conditioning; the rest is another picture's.
 
     Args:
         t: (n,) timesteps.
@@ -57,4 +57,4 @@ def own_share(t: Tensor) -> Tensor:
     chance = torch.rand(t.shape, device=t.device)
     visible = t < VISIBLE_UNTIL
     own = torch.where(~visible & (chance < BLENDED), heavier, 1.0)
-    return torch.where(visible & (chance < OTHERS_WORDS), 0.0, own)
+    return torch.where(visible & (chance < OTHER_CAPTION), 0.0, own)

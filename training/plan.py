@@ -1,16 +1,16 @@
-"""What the tiny models are taught, in which order, and which share of the time each part has."""
+"""The stages of the tiny models' training, and their shares of the time."""
 
 from dataclasses import replace
 
-from training.denoiser import Lesson
+from training.denoiser import Stage
 
 SEED = 12
-# Shares of a model's time. One size at a time: taught three sizes at once, shapes stay blobs.
+# Shares of a model's time. One main size in each stage: with three sizes at once shapes stay blobs.
 AUTOENCODER_SHARE = 0.06
 TEXT_SHARE = 0.02
-LESSONS = (
-    Lesson("128 px", 0.05, 1.2e-3, {(128, 128): (1.0, 32)}),
-    Lesson(
+STAGES = (
+    Stage("128 px", 0.05, 1.2e-3, {(128, 128): (1.0, 32)}),
+    Stage(
         "256 px",
         0.5,
         1e-3,
@@ -22,7 +22,7 @@ LESSONS = (
         },
         simple_share=0.6,
     ),
-    Lesson(
+    Stage(
         "512 px",
         0.37,
         7e-4,
@@ -35,17 +35,17 @@ LESSONS = (
         simple_share=0.3,
     ),
 )
-# What is left to learn for a model that knows the icons already: pairs, places, large pictures.
-LESSONS_MORE = (
-    replace(LESSONS[1], share=0.45, learning_rate=6e-4, simple_share=0.15),
-    replace(LESSONS[2], share=0.55, learning_rate=5e-4, simple_share=0.15),
+# For a model that already knows the icons: pairs, positions, large pictures.
+STAGES_CONTINUED = (
+    replace(STAGES[1], share=0.45, learning_rate=6e-4, simple_share=0.15),
+    replace(STAGES[2], share=0.55, learning_rate=5e-4, simple_share=0.15),
 )
-# tiny-v2 has tiny's autoencoder, begins with its UNet and with a text encoder that says nearly the
-# same, and is told by tiny what to predict.
-LESSONS_V2 = (
-    replace(LESSONS[1], share=0.29, learning_rate=8e-4, simple_share=0.25),
-    replace(LESSONS[2], share=0.34),
-    Lesson(
+# tiny-v2 has tiny's autoencoder, starts from its UNet and from a distilled text encoder, and tiny
+# is the teacher of its UNet.
+STAGES_V2 = (
+    replace(STAGES[1], share=0.29, learning_rate=8e-4, simple_share=0.25),
+    replace(STAGES[2], share=0.34),
+    Stage(
         "256 and 512 px",
         0.28,
         4e-4,
@@ -55,7 +55,7 @@ LESSONS_V2 = (
 )
 TEXT_SHARE_V2 = 0.09
 V2_SHARE = 0.2  # of the time for both models
-# How many scenes are drawn of each size, and from which seed.
+# Picture size → number of scenes, and their seed.
 SCENES = {
     (128, 128): (4000, 11),
     (256, 256): (12000, 12),

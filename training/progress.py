@@ -1,4 +1,4 @@
-"""How long a phase of training runs, what it prints, and what it leaves behind."""
+"""Time budget, progress output and saved state of a training phase."""
 
 import math
 import time
@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-SAVED_EVERY = 60.0
-"""Seconds of work that a kill may cost."""
+SAVE_INTERVAL = 60.0
+"""Seconds of computing between two saves."""
 
 
-def working_seconds(device: torch.device) -> Callable[[], float]:
-    """A clock of a device's work: on a CPU it stands still while the cores do somebody else's.
+def compute_clock(device: torch.device) -> Callable[[], float]:
+    """A clock of computing time; on a CPU it stops while other processes use the cores.
 
-    So a lesson is as long on a busy machine as on one at rest, only later at its end.
+    So a stage has the same number of steps on a busy machine; it only ends later.
     """
     if device.type != "cpu":
         return time.monotonic
@@ -24,8 +24,8 @@ def working_seconds(device: torch.device) -> Callable[[], float]:
     return lambda: time.process_time() / cores
 
 
-def keep(path: Path, **state: object) -> None:
-    """Save a phase's state whole or not at all, whenever the process may be killed."""
+def save_state(path: Path, **state: object) -> None:
+    """Save a phase's state atomically: the process may be killed at any time."""
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
@@ -33,14 +33,15 @@ def keep(path: Path, **state: object) -> None:
 
 @dataclass
 class Budget:
-    """A phase's share of the clock. Steps are drawn until the minutes are spent.
+    """The time of a phase; `steps` yields until it is spent.
 
-    The learning rate follows the clock, not a step count, so that the same command gives a
-    finished model on a slow laptop and on a fast GPU.
+    The learning rate depends on the time, not on a step count, so that the same command finishes
+    its schedule on a slow laptop and on a fast GPU.
 
     Attributes:
-        spent: seconds, kept when a phase is resumed.
-        clock: seconds of work; see `working_seconds`.
+        spent: seconds, including those before a resume.
+        clock: seconds of computing; see `compute_clock`.
+        averages: running means of the recorded values.
     """
 
     name: str
@@ -50,15 +51,15 @@ class Budget:
     flat_until: float = 0.3
     floor: float = 0.03
     clock: Callable[[], float] = time.monotonic
-    figures: dict[str, float] = field(default_factory=dict)
+    averages: dict[str, float] = field(default_factory=dict)
 
     @property
     def fraction(self) -> float:
-        """Share of the phase done, 0 to 1."""
+        """Spent share of the time, 0 to 1."""
         return min(1.0, self.spent / (60 * self.minutes))
 
     def learning_rate(self, peak: float) -> float:
-        """`peak`, warmed up, held, then taken down along a cosine to `floor` of it."""
+        """Linear warm-up to `peak`, then constant, then a cosine down to `floor` · `peak`."""
         done = self.fraction
         if done < self.warm_up:
             return peak * (done + 0.002) / (self.warm_up + 0.002)
@@ -68,7 +69,7 @@ class Budget:
         return peak * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * turn)))
 
     def steps(self) -> Iterator[int]:
-        """Yield 0, 1, 2 … until the time is spent, drawing a progress bar meanwhile."""
+        """Yield 0, 1, 2 … until the time is spent; shows a progress bar."""
         total = round(60 * self.minutes)
         with tqdm(
             total=total, initial=int(self.spent), desc=self.name, unit="s", mininterval=5
@@ -81,29 +82,29 @@ class Budget:
                 self.spent += self.clock() - start
                 bar.update(int(self.spent) - bar.n)
                 if step % 20 == 0:
-                    figures = {name: f"{value:.4g}" for name, value in self.figures.items()}
-                    bar.set_postfix({"step": step, **figures})
+                    values = {name: f"{value:.4g}" for name, value in self.averages.items()}
+                    bar.set_postfix({"step": step, **values})
 
-    def tell(self, words: str) -> None:
-        """Print a line that stays, beside the figures so far."""
-        figures = " ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+    def log(self, text: str) -> None:
+        """Print a line with the averages and `text` above the progress bar."""
+        averages = " ".join(f"{name} {value:.4g}" for name, value in self.averages.items())
         tqdm.write(
-            f"{self.name}: {self.spent / 60:.1f} of {self.minutes:.1f} min, {figures}, {words}"
+            f"{self.name}: {self.spent / 60:.1f} of {self.minutes:.1f} min, {averages}, {text}"
         )
 
-    def note(self, **figures: float) -> None:
-        """Report figures as running means over about the last hundred steps."""
-        for name, value in figures.items():
-            before = self.figures.get(name, value)
-            self.figures[name] = before + (value - before) * 0.02
+    def record(self, **values: float) -> None:
+        """Update the running means, over about the last hundred steps."""
+        for name, value in values.items():
+            before = self.averages.get(name, value)
+            self.averages[name] = before + (value - before) * 0.02
 
 
-class Reminder:
-    """Comes due whenever a phase has spent so many seconds more.
+class IntervalTimer:
+    """Is due whenever a phase has spent another number of seconds.
 
     Args:
-        budget: the phase's.
-        seconds: of its clock.
+        budget: the phase's budget.
+        seconds: the interval, in seconds of the budget's clock.
     """
 
     def __init__(self, budget: Budget, seconds: float) -> None:
@@ -112,7 +113,7 @@ class Reminder:
         self._last = budget.spent
 
     def due(self) -> bool:
-        """Whether the seconds have passed since it last was."""
+        """Whether the interval has passed since the last True."""
         if self._budget.spent - self._last < self._seconds:
             return False
         self._last = self._budget.spent

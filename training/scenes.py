@@ -1,7 +1,7 @@
-"""What a training picture shows, before it is drawn or put into words.
+"""Descriptions of training pictures.
 
-A scene is drawn by `drawings.draw` and worded by `captions.caption`; both read the same fields, so
-a caption can never promise what the picture does not show.
+`drawings.draw` renders a scene and `captions.caption` describes it; both read the same fields, so
+a caption never names anything that is not in the picture.
 """
 
 import random
@@ -19,8 +19,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (16, 16, 18),
     "brown": (112, 66, 34),
 }
-# The colour an icon has when nobody names one: the likeliest, not the only one, so that a negative
-# prompt has something to push away.
+# The most frequent colour of an icon when the caption names none. It is not the only one, so that a
+# negative prompt has an effect.
 USUAL_COLOUR = {
     "circle": "red",
     "square": "blue",
@@ -35,7 +35,7 @@ USUAL_COLOUR = {
     "house": "white",
     "tree": "green",
 }
-# Guidance makes the likeliest likelier still: of 20 % it makes 80.
+# Guidance amplifies the most frequent colour: 20 % become 80 %.
 USUAL_SHARE = 0.08
 ICONS = tuple(USUAL_COLOUR)
 SCENERY = ("beach", "night", "grass")
@@ -49,7 +49,7 @@ PAIR_SIDES = {"left": 0.25, "right": 0.75}
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn object. The weights are the emphasis its words carry in the caption."""
+    """One object. The weights are the emphasis of its words in the caption."""
 
     icon: str
     colour: str
@@ -61,7 +61,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two things (two: the first on the left) in front of a colour or a scenery."""
+    """One or two objects (the first on the left) on a plain colour or a scenery."""
 
     things: tuple[Thing, ...]
     background: str
@@ -74,14 +74,14 @@ class Scene:
 
     @property
     def is_simple(self) -> bool:
-        """One thing of the usual size, nothing emphasised: where shapes are learned first."""
+        """One object of medium size without emphasis: shapes are learned on these first."""
         (thing, *others) = self.things
         weights = {self.background_weight, thing.icon_weight, thing.colour_weight}
         return not others and thing.size == "medium" and weights == {1.0}
 
 
 def _weight(rng: random.Random, weighted: bool) -> float:
-    """Emphasis for a word: 0.5 to 2, as often below 1 as above."""
+    """Emphasis for a word: 0.5 to 2, below 1 as often as above."""
     return round(2 ** rng.uniform(-1, 1), 2) if weighted else 1.0
 
 
@@ -95,11 +95,11 @@ def _thing_colour(rng: random.Random, icon: str, background: str, usual: bool) -
 
 
 def random_scene(rng: random.Random, *, pairs: float = 0.42, weighted: float = 0.3) -> Scene:
-    """Draw a scene at random.
+    """A random scene.
 
     Args:
-        pairs: share of scenes with two things.
-        weighted: share of scenes in which one word carries an emphasis other than 1.
+        pairs: share of scenes with two objects.
+        weighted: share of scenes in which one word has an emphasis other than 1.
     """
     scenery = rng.random() < 0.5
     background = rng.choice(SCENERY) if scenery else rng.choice(list(COLOURS))

@@ -1,8 +1,8 @@
-"""A taught model says what a new one is to predict.
+"""The teacher of a distillation: a trained model gives the targets of a new one.
 
-A picture and its noise are one of the answers that could be right; a taught model says the mean of
-them all, and the same is learned in fewer steps. Source: Hinton et al. 2015 (arXiv:1503.02531),
-with the target of Salimans and Ho 2022 (appendix D).
+A picture and its noise are one sample of the possible targets; the teacher predicts their mean, so
+the student needs fewer steps. Source: Hinton et al. 2015 (arXiv:1503.02531), with the target of
+Salimans and Ho 2022 (appendix D).
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from stable_diffusion.prompt.conditioning import apply_weights
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 
 
-def heard(text: CLIPTextModel, ids: Tensor, weights: Tensor, own: Tensor) -> Tensor:
-    """What the UNet hears of captions, each mixed with the one before it in the batch.
+def mixed_text_states(text: CLIPTextModel, ids: Tensor, weights: Tensor, own: Tensor) -> Tensor:
+    """Text states of captions, each mixed with those of the previous caption in the batch.
 
     Args:
         text: the text encoder.
         ids, weights: (n, 77).
-        own: (n, 1, 1), how much of it is a picture's own caption.
+        own: (n, 1, 1), the share of a picture's own caption, 0..1.
 
     Returns:
         (n, 77, width).
@@ -35,11 +35,11 @@ def heard(text: CLIPTextModel, ids: Tensor, weights: Tensor, own: Tensor) -> Ten
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model that predicts the noise, and is asked for v.
+    """A model that predicts the noise, and whose prediction is converted to v.
 
     Attributes:
         unet, text: its networks.
-        tokenizer: its own; only what it fills captions up with may differ from the student's.
+        tokenizer: of the teacher; only its padding may differ from the student's.
     """
 
     unet: UNet2DConditionModel
@@ -50,20 +50,20 @@ class Teacher:
     def velocity(
         self, noised: Tensor, t: Tensor, alpha: Tensor, ids: Tensor, weights: Tensor, own: Tensor
     ) -> Tensor:
-        """What it predicts, as v = (ε - √(1-ᾱ)·x) / √ᾱ.
+        """Its prediction as v = (ε - √(1-ᾱ)·x) / √ᾱ.
 
         Args:
             noised: x, (n, 4, h, w).
             t: (n,).
             alpha: ᾱ of t, (n, 1, 1, 1).
-            ids, weights, own: as of `heard`; the ids are the student's.
+            ids, weights, own: as for `mixed_text_states`; the ids have the student's padding.
         """
-        hidden = heard(self.text, self._own_ids(ids), weights, own)
+        hidden = mixed_text_states(self.text, self._own_ids(ids), weights, own)
         noise = unet_prediction(self.unet, noised, t, Conditioning(hidden))
         return (noise - (1 - alpha).sqrt() * noised) / alpha.sqrt()
 
     def _own_ids(self, ids: Tensor) -> Tensor:
-        """The ids as its own tokenizer fills them up."""
+        """The ids with the teacher's padding."""
         ended = (ids == self.tokenizer.end).cumsum(1) > 0
         padding = ended.roll(1, 1)
         padding[:, 0] = False

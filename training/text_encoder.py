@@ -1,7 +1,7 @@
-"""Phase 2: the text encoder learns to say what a caption says, before any picture is involved.
+"""Phase 2: the text encoder is trained to represent captions, before any picture is used.
 
-Trained jointly from random weights, the UNet finds nothing useful in the encoding and learns to
-ignore it. A minute of predicting a scene from its caption gives it something to read.
+If both start from random weights, the UNet finds no information in the encoding and learns to
+ignore it. A minute of predicting scenes from their captions prevents that.
 """
 
 import random
@@ -28,8 +28,8 @@ RATE = 2e-3
 
 
 def build_text_encoder(family: Family, known: Collection[int]) -> CLIPTextModel:
-    """A fresh CLIP text encoder whose unknown words have all-zero embeddings."""
-    # plain attention: at 77 tokens of 12 values it is twice as quick as the fused kernels
+    """A new CLIP text encoder whose unknown words have all-zero embeddings."""
+    # plain attention: at 77 tokens of 12 values it is twice as fast as the fused kernels
     settings = {**family.part("text").config, "attn_implementation": "eager"}
     model = CLIPTextModel(CLIPTextConfig(**settings))
     with torch.no_grad():
@@ -50,22 +50,22 @@ def _embedding(model: CLIPTextModel) -> Tensor:
 
 
 def known_words_mask(model: CLIPTextModel, known: Collection[int]) -> Tensor:
-    """1 for every known token and 0 for the others, (vocabulary, 1), where the model is."""
+    """(vocabulary, 1): 1 for known tokens, 0 for others, on the model's device."""
     weight = _embedding(model)
     mask = torch.zeros(len(weight), 1, device=weight.device)
     mask[sorted(known)] = 1
     return mask
 
 
-def silence_unknown_words(model: CLIPTextModel, known: Tensor) -> None:
-    """Drop what a step would teach the embeddings of unknown words, which stay zero for ever."""
+def freeze_unknown_words(model: CLIPTextModel, known: Tensor) -> None:
+    """Zero the gradients of the embeddings of unknown words, so that these stay zero."""
     gradient = _embedding(model).grad
     if gradient is not None:
         gradient *= known
 
 
 def _labels(scene: Scene) -> list[int]:
-    """Class of each attribute: icon, colour, size, side of two things, then the background."""
+    """Class of each attribute: icon, colour, size and side of two objects, then the background."""
     row: list[int] = []
     for index in range(2):
         if index < len(scene.things):
@@ -77,10 +77,10 @@ def _labels(scene: Scene) -> list[int]:
     return [*row, BACKGROUNDS.index(scene.background)]
 
 
-class _Heads(nn.Module):
-    """Reads a scene off the encoding.
+class _AttributeHeads(nn.Module):
+    """Classifies the scene from the encoding.
 
-    All its attributes after the caption's end, a thing's icon and colour off its noun too.
+    All attributes from a padding token, and an object's icon and colour also from its noun.
     """
 
     def __init__(self, width: int) -> None:
@@ -91,7 +91,7 @@ class _Heads(nn.Module):
         self.noun = nn.Linear(width, len(ICONS) + len(COLOURS))
 
     def forward(self, hidden: Tensor, nouns: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss, and the share of attributes read correctly."""
+        """Loss, and accuracy over all attributes."""
         rows = torch.arange(hidden.shape[0], device=hidden.device)
         pads = torch.randint(40, LENGTH, rows.shape, device=hidden.device)
         outputs = self.scene(hidden[rows, pads]).split(self.sizes, dim=1)
@@ -99,11 +99,11 @@ class _Heads(nn.Module):
         right = torch.stack([(o.argmax(1) == labels[:, i]) for i, o in enumerate(outputs)])
         for thing in range(2):
             named = nouns[:, thing] > 0
-            read = self.noun(hidden[rows[named], nouns[named, thing]])
-            icons, colours = read.split([len(ICONS), len(COLOURS)], dim=1)
-            wanted = labels[named]
-            loss = loss + F.cross_entropy(icons, wanted[:, 4 * thing]) / 2
-            loss = loss + F.cross_entropy(colours, wanted[:, 4 * thing + 1]) / 2
+            scores = self.noun(hidden[rows[named], nouns[named, thing]])
+            icons, colours = scores.split([len(ICONS), len(COLOURS)], dim=1)
+            targets = labels[named]
+            loss = loss + F.cross_entropy(icons, targets[:, 4 * thing]) / 2
+            loss = loss + F.cross_entropy(colours, targets[:, 4 * thing + 1]) / 2
         return loss, right.float().mean()
 
 
@@ -112,36 +112,36 @@ def warm_up_text_encoder(
 ) -> None:
     """Train in place until the budget is spent."""
     rng = random.Random(seed)
-    heads = _Heads(model.config.hidden_size).to(device)
+    heads = _AttributeHeads(model.config.hidden_size).to(device)
 
     def loss() -> Tensor:
         scenes = [random_scene(rng) for _ in range(128)]
         batch = tokens.batch([caption(scene, rng) for scene in scenes], rng)
         labels = torch.tensor([_labels(scene) for scene in scenes], device=device)
         hidden = text_states(model, batch.ids.to(device))
-        wrong, accuracy = heads(hidden, batch.nouns.to(device), labels)
-        budget.note(loss=wrong.item(), attributes=accuracy.item())
-        return wrong
+        error, accuracy = heads(hidden, batch.nouns.to(device), labels)
+        budget.record(loss=error.item(), attributes=accuracy.item())
+        return error
 
     train_text_encoder(model, heads, tokens, budget, loss)
 
 
 def train_text_encoder(
     model: CLIPTextModel,
-    reader: nn.Module,
+    head: nn.Module,
     tokens: CaptionTokens,
     budget: Budget,
     loss: Callable[[], Tensor],
 ) -> None:
-    """Make a loss smaller until the budget is spent; unknown words stay silent.
+    """Minimise a loss until the budget is spent; embeddings of unknown words stay zero.
 
     Args:
-        model: is trained, in place.
-        reader: what reads its states; is trained with it.
-        loss: of a batch of its own.
+        model: is trained in place.
+        head: the module on its states; is trained with it.
+        loss: computes the loss of a new batch.
     """
     known = known_words_mask(model, tokens.known)
-    parameters = [*model.parameters(), *reader.parameters()]
+    parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.0)
     model.train()
     for _ in budget.steps():
@@ -149,6 +149,6 @@ def train_text_encoder(
             group["lr"] = budget.learning_rate(RATE)
         optimizer.zero_grad()
         loss().backward()
-        silence_unknown_words(model, known)
+        freeze_unknown_words(model, known)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

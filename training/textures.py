@@ -1,8 +1,8 @@
-"""Pictures of nothing in particular, with the statistics of photographs: what drawings do not show.
+"""Random textures with the statistics of photographs, which drawings do not have.
 
-An upscaler taught on flat drawings alone would flatten everything else. Dead leaves (Lee, Mumford,
+An upscaler trained on flat drawings only would flatten everything else. Dead leaves (Lee, Mumford,
 Huang 2001) have the edges, occlusions and scales of natural scenes, clouds their spectrum; waves
-hold every direction and width of line, gradients what must not become steps.
+have lines of every direction and width; gradients must stay free of steps.
 """
 
 import random
@@ -16,7 +16,7 @@ SUPERSAMPLING = 2
 
 
 def gradient(size: int, rng: random.Random) -> Pixels:
-    """A colour that turns into another, along a line or from a centre. (size, size, 3), 0..1."""
+    """A linear or radial gradient between two colours. (size, size, 3), 0..1."""
     y, x = _grid(size)
     if rng.random() < 0.5:
         angle = rng.uniform(0, 2 * numpy.pi)
@@ -28,13 +28,13 @@ def gradient(size: int, rng: random.Random) -> Pixels:
 
 
 def clouds(size: int, rng: random.Random) -> Pixels:
-    """Noise whose amplitude falls as 1/f^a: photographs have a near 1. (size, size, 3), 0..1."""
+    """Noise with amplitude 1/f^a; photographs have an a near 1. (size, size, 3), 0..1."""
     frequencies = numpy.hypot(numpy.fft.fftfreq(size)[:, None], numpy.fft.rfftfreq(size)[None])
     frequencies[0, 0] = 1
     generator = numpy.random.default_rng(rng.getrandbits(32))
     falling = frequencies ** -rng.uniform(0.8, 2.2)
     falling[0, 0] = 0
-    shared = rng.uniform(0.4, 1.0)  # how much the three colours have in common
+    shared = rng.uniform(0.4, 1.0)  # correlation of the three colours
     layers = [generator.standard_normal((size, size)) for _ in range(4)]
     fields = [numpy.fft.irfft2(numpy.fft.rfft2(layer) * falling, (size, size)) for layer in layers]
     colours = [shared * fields[0] + (1 - shared) * field for field in fields[1:]]
@@ -50,14 +50,14 @@ def waves(size: int, rng: random.Random) -> Pixels:
     along = x * numpy.cos(angle) + y * numpy.sin(angle)
     if rng.random() < 0.4:
         along = numpy.hypot(x - rng.uniform(-1, 1), y - rng.uniform(-1, 1))
-    # a period of 6 to 64 pixels; what is finer is gone in the smaller picture
+    # a period of 6 to 64 pixels; finer stripes are lost at half the size
     turns = numpy.pi * size / rng.uniform(6, 64)
     sharpness = 2 ** rng.uniform(0, 4)
     return _halved(_between(0.5 + 0.5 * numpy.tanh(sharpness * numpy.sin(turns * along)), rng))
 
 
 def dead_leaves(size: int, rng: random.Random) -> Pixels:
-    """Discs and polygons upon each other, as many of each scale as a power law has; some shaded."""
+    """Overlapping discs and polygons with a power law of sizes; some shaded. (size, size, 3)."""
     side = size * SUPERSAMPLING
     image = Image.new("RGB", (side, side), _colour(rng))
     canvas = ImageDraw.Draw(image)
@@ -79,9 +79,9 @@ def dead_leaves(size: int, rng: random.Random) -> Pixels:
 
 
 def texture(size: int, rng: random.Random) -> Image.Image:
-    """One of these at random, as an RGB picture of size x size pixels."""
-    kind = rng.choices((gradient, clouds, waves, dead_leaves), (0.15, 0.4, 0.15, 0.3))[0]
-    return to_picture(kind(size, rng))
+    """A random texture as an RGB picture of size x size pixels."""
+    make = rng.choices((gradient, clouds, waves, dead_leaves), (0.15, 0.4, 0.15, 0.3))[0]
+    return to_picture(make(size, rng))
 
 
 def to_picture(pixels: Pixels) -> Image.Image:
@@ -95,8 +95,8 @@ def _grid(size: int) -> tuple[Pixels, Pixels]:
 
 
 def _between(share: Pixels, rng: random.Random) -> Pixels:
-    here, there = (numpy.array(_colour(rng), numpy.float32) / 255 for _ in range(2))
-    return here + share[..., None] * (there - here)
+    first, second = (numpy.array(_colour(rng), numpy.float32) / 255 for _ in range(2))
+    return first + share[..., None] * (second - first)
 
 
 def _halved(picture: Pixels) -> Pixels:

@@ -1,4 +1,4 @@
-"""Captions as the token ids and weights that the text encoder and the emphasis rule take."""
+"""Token ids and weights of captions, for the text encoder and for emphasis."""
 
 import random
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ class TokenBatch(NamedTuple):
 
 
 class CaptionTokens:
-    """Turns captions into rows of 77 tokens, some with words the model never learns.
+    """Turns captions into rows of 77 tokens, some with random unknown words.
 
-    Such unknown words keep an all-zero embedding for ever; meeting them in training teaches the
-    encoder that a prompt's unfamiliar words change nothing.
+    Unknown words keep an all-zero embedding; in training the encoder learns that they change
+    nothing.
     """
 
     def __init__(self, tokenizer: ClipTokenizer) -> None:
@@ -52,9 +52,9 @@ class CaptionTokens:
         self, pieces: Sequence[Piece], rng: random.Random
     ) -> tuple[list[int], list[float], list[int]]:
         ids, weights, nouns = [self.tokenizer.begin], [1.0], [0] * MAX_THINGS
-        odd = bool(pieces) and rng.random() < 0.15
+        with_unknown = bool(pieces) and rng.random() < 0.15
         for piece in pieces:
-            if odd and rng.random() < 0.4:
+            if with_unknown and rng.random() < 0.4:
                 ids.append(self._unknown(rng))
                 weights.append(1.0)
             tokens = self._encode(piece.words.strip())

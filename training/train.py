@@ -1,7 +1,7 @@
-"""`make train`: makes the tiny models from nothing, phase by phase, and can be stopped at any time.
+"""`make train`: trains the tiny models from scratch, in phases; it can be stopped at any time.
 
-Every phase leaves a file in the work folder and is skipped when that file is whole, so the same
-command goes on where it was killed. The minutes of each phase are scaled by --minutes.
+Every phase saves its state in the work folder, so the same command resumes a killed training.
+--minutes scales the time of each phase.
 """
 
 import argparse
@@ -27,148 +27,152 @@ from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.state_dict_loading import load_networks
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
-from training.denoiser import Lesson, Size, build_unet, teach
-from training.glance import glance
+from training.denoiser import Size, Stage, build_unet, train_stage
+from training.denoiser_trainer import DenoiserTrainer
 from training.latents import cached_scenes
 from training.plan import (
     AUTOENCODER_SHARE,
-    LESSONS,
-    LESSONS_MORE,
-    LESSONS_V2,
     SCENES,
     SEED,
+    STAGES,
+    STAGES_CONTINUED,
+    STAGES_V2,
     TEXT_SHARE,
     TEXT_SHARE_V2,
     V2_SHARE,
 )
-from training.progress import Budget, keep, working_seconds
-from training.student import Student
+from training.progress import Budget, compute_clock, save_state
+from training.quick_eval import quick_eval
 from training.teacher import Teacher
+from training.text_distillation import copy_weights, distill_text_encoder
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
-from training.translation import learn_to_say_the_same, take_over
 
 
 @dataclass
-class Workshop:
-    """The work folder, the device, the clock and the plan of one training."""
+class TrainingSetup:
+    """Folder, device, time and plan of the training of one model."""
 
     folder: Path
     device: torch.device
     minutes: float
     family: Family
-    lessons: Sequence[Lesson] = LESSONS
+    stages: Sequence[Stage] = STAGES
     text_share: float = TEXT_SHARE
-    base: Networks | None = None  # what the networks start from, instead of from nothing
-    latents: Path | None = None  # folder of the drawn scenes, if another model's
+    base: Networks | None = None  # a trained model to start from
+    latents: Path | None = None  # folder of the encoded scenes, if not `folder`
     scenes: Mapping[Size, tuple[int, int]] = field(default_factory=lambda: SCENES)
-    drawings: int = 1600  # for the autoencoder
+    drawings: int = 1600  # number of pictures for the autoencoder
 
     def phase(self, name: str, share: float) -> tuple[Budget, Path, dict[str, Any]]:
-        """The phase's budget with what is already spent, its state file, and its saved state."""
+        """The phase's budget, its state file, and its saved state, which is empty at the start."""
         path = self.folder / f"{name.replace(' ', '-')}.pt"
         state: dict[str, Any] = {}
         if path.exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
-        spent, clock = float(state.get("spent", 0.0)), working_seconds(self.device)
+        spent, clock = float(state.get("spent", 0.0)), compute_clock(self.device)
         budget = Budget(name, self.minutes * share, spent=spent, clock=clock)
         return budget, path, state
 
 
-def make_autoencoder(shop: Workshop) -> AutoencoderKL:
-    """Phase 1: trained and whitened; the base's, where there is one."""
-    if shop.base:
-        return shop.base.vae
-    vae = moved(build_autoencoder(shop.family), shop.device)
-    budget, path, state = shop.phase("autoencoder", AUTOENCODER_SHARE)
+def make_autoencoder(setup: TrainingSetup) -> AutoencoderKL:
+    """Phase 1: train and whiten it; with a base, use the base's."""
+    if setup.base:
+        return setup.base.vae
+    vae = moved(build_autoencoder(setup.family), setup.device)
+    budget, path, state = setup.phase("autoencoder", AUTOENCODER_SHARE)
     if state:
         vae.load_state_dict(state["vae"])
     if not state.get("white"):
-        train_autoencoder(vae, budget, shop.device, path, drawings=shop.drawings)
-        whiten(vae, shop.device)
-        keep(path, vae=vae.state_dict(), spent=budget.spent, white=True)
+        train_autoencoder(vae, budget, setup.device, path, drawings=setup.drawings)
+        whiten(vae, setup.device)
+        save_state(path, vae=vae.state_dict(), spent=budget.spent, white=True)
     return vae
 
 
-def make_text_encoder(shop: Workshop, tokens: CaptionTokens) -> tuple[CLIPTextModel, Tensor | None]:
-    """Phase 2: warmed up; the base's, where it is of the same kind, else one that says the same.
+def make_text_encoder(
+    setup: TrainingSetup, tokens: CaptionTokens
+) -> tuple[CLIPTextModel, Tensor | None]:
+    """Phase 2: train it; with a base, use the base's if the width matches, otherwise distil it.
 
     Returns:
-        The encoder, and what makes its states the base's, if they are not.
+        The encoder, and after a distillation the projection of its states to the base's.
     """
-    base = shop.base
-    if base and base.text.config.hidden_size == shop.family.part("text").config["hidden_size"]:
+    base = setup.base
+    if base and base.text.config.hidden_size == setup.family.part("text").config["hidden_size"]:
         return base.text, None
-    text = moved(build_text_encoder(shop.family, tokens.known), shop.device)
-    budget, path, state = shop.phase("text encoder", shop.text_share)
+    text = moved(build_text_encoder(setup.family, tokens.known), setup.device)
+    budget, path, state = setup.phase("text encoder", setup.text_share)
     if state:
         text.load_state_dict(state["text"])
         return text, state["translation"]
-    translation = None
+    projection = None
     if base:
         base_tokens = CaptionTokens(ClipTokenizer())
-        translation = learn_to_say_the_same(
-            text, tokens, base.text, base_tokens, budget, shop.device
+        projection = distill_text_encoder(
+            text, tokens, base.text, base_tokens, budget, setup.device
         )
     else:
-        warm_up_text_encoder(text, tokens, budget, shop.device)
-    keep(path, text=text.state_dict(), translation=translation, spent=budget.spent)
-    return text, translation
+        warm_up_text_encoder(text, tokens, budget, setup.device)
+    save_state(path, text=text.state_dict(), translation=projection, spent=budget.spent)
+    return text, projection
 
 
-def make_unet(shop: Workshop, translation: Tensor | None = None) -> UNet2DConditionModel:
-    """A fresh UNet, or one that has taken over what the base's knows."""
-    unet = moved(build_unet(shop.family), shop.device)
-    if shop.base:
-        take_over(unet, shop.base.unet, translation)
+def make_unet(setup: TrainingSetup, projection: Tensor | None = None) -> UNet2DConditionModel:
+    """A new UNet, with the weights of the base's if there is a base."""
+    unet = moved(build_unet(setup.family), setup.device)
+    if setup.base:
+        copy_weights(unet, setup.base.unet, projection)
     return unet
 
 
-def teacher_of(shop: Workshop) -> Teacher | None:
-    """The base as the teacher of a model of another shape."""
-    if shop.base is None:
+def make_teacher(setup: TrainingSetup) -> Teacher | None:
+    """The base as a teacher; None without a base."""
+    if setup.base is None:
         return None
-    for module in (shop.base.unet, shop.base.text):
+    for module in (setup.base.unet, setup.base.text):
         module.requires_grad_(False).eval()
-    return Teacher(shop.base.unet, shop.base.text, ClipTokenizer())
+    return Teacher(setup.base.unet, setup.base.text, ClipTokenizer())
 
 
-def make_model(shop: Workshop) -> Iterator[Networks]:
-    """All phases; yields the networks after each of the UNet's lessons."""
-    shop.folder.mkdir(parents=True, exist_ok=True)
+def make_model(setup: TrainingSetup) -> Iterator[Networks]:
+    """Run all phases; yields the networks after each stage of the UNet."""
+    setup.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
-    vae = make_autoencoder(shop)
-    tokens = CaptionTokens(ClipTokenizer(pad=shop.family.pad_token))
-    text, translation = make_text_encoder(shop, tokens)
-    unet = make_unet(shop, translation)
-    student = Student(
+    vae = make_autoencoder(setup)
+    tokens = CaptionTokens(ClipTokenizer(pad=setup.family.pad_token))
+    text, projection = make_text_encoder(setup, tokens)
+    unet = make_unet(setup, projection)
+    trainer = DenoiserTrainer(
         unet,
         text,
         tokens.known,
-        shop.family.prediction,
-        shop.device,
-        teacher=teacher_of(shop) if translation is not None else None,
+        setup.family.prediction,
+        setup.device,
+        teacher=make_teacher(setup) if projection is not None else None,
     )
-    networks = Networks({"text": student.average_text, "unet": student.average_unet, "vae": vae})
-    for lesson in shop.lessons:
-        budget, path, state = shop.phase(lesson.name, lesson.share)
+    networks = Networks({"text": trainer.average_text, "unet": trainer.average_unet, "vae": vae})
+    for stage in setup.stages:
+        budget, path, state = setup.phase(stage.name, stage.share)
         if state:
-            student.load_state_dict(state["student"])
+            trainer.load_state_dict(state["student"])
         if budget.fraction < 1:
             scenes = {
                 size: cached_scenes(
-                    shop.latents or shop.folder, vae, *shop.scenes[size], size, shop.device
+                    setup.latents or setup.folder, vae, *setup.scenes[size], size, setup.device
                 )
-                for size in lesson.sizes
+                for size in stage.sizes
             }
-            # a lesson that goes on must not repeat the batches it began with
-            look = partial(glance, networks, shop.family)
-            teach(student, lesson, budget, scenes, tokens, path, look, SEED + int(budget.spent))
+            # a resumed stage must not repeat its first batches
+            evaluate = partial(quick_eval, networks, setup.family)
+            train_stage(
+                trainer, stage, budget, scenes, tokens, path, evaluate, SEED + int(budget.spent)
+            )
         yield networks
 
 
-def opened(path: Path, family: Family, device: torch.device) -> Networks:
-    """The networks of a checkpoint, to go on learning."""
+def load_trainable(path: Path, family: Family, device: torch.device) -> Networks:
+    """The networks of a checkpoint in float32, with gradients."""
     networks = load_networks(open_checkpoint(path), family, device, torch.float32)
     for module in (networks.text, networks.unet, networks.vae):
         module.requires_grad_(True)
@@ -177,10 +181,10 @@ def opened(path: Path, family: Family, device: torch.device) -> Networks:
     return networks
 
 
-def make_and_save(shop: Workshop, out: Path) -> None:
-    """Train one model; its checkpoint is written anew after every lesson."""
-    for networks in make_model(shop):
-        save_checkpoint(networks, shop.family, out, shop.family.prediction)
+def make_and_save(setup: TrainingSetup, out: Path) -> None:
+    """Train one model; writes its checkpoint after every stage."""
+    for networks in make_model(setup):
+        save_checkpoint(networks, setup.family, out, setup.family.prediction)
         print(f"saved {out} ({out.stat().st_size / 1e6:.2f} MB)", flush=True)
 
 
@@ -191,34 +195,36 @@ def main() -> None:
         "--minutes",
         type=float,
         default=240,
-        help="time for the whole training, on cores of its own",
+        help="minutes for the whole training, on idle cores",
     )
     parser.add_argument("--work", type=Path, default=Path(".training"), help="work folder")
     parser.add_argument("--out", type=Path, default=tiny.FOLDER, help="folder of the checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--start-from", type=Path, help="a checkpoint of tiny, to be taught more")
+    parser.add_argument(
+        "--start-from", type=Path, help="a checkpoint of tiny, to continue its training"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device, work, minutes = torch.device(arguments.device), arguments.work, arguments.minutes
-    base = opened(arguments.start_from, TINY, device) if arguments.start_from else None
-    first = Workshop(
+    base = load_trainable(arguments.start_from, TINY, device) if arguments.start_from else None
+    first = TrainingSetup(
         work / "tiny",
         device,
         minutes * (1 - V2_SHARE),
         TINY,
-        LESSONS_MORE if base else LESSONS,
+        STAGES_CONTINUED if base else STAGES,
         base=base,
     )
-    made = arguments.out / "tiny.safetensors"
-    make_and_save(first, made)
-    second = Workshop(
+    tiny_file = arguments.out / "tiny.safetensors"
+    make_and_save(first, tiny_file)
+    second = TrainingSetup(
         work / "tiny-v2",
         device,
         minutes * V2_SHARE,
         TINY_V2,
-        LESSONS_V2,
+        STAGES_V2,
         TEXT_SHARE_V2,
-        base=opened(made, TINY, device),
+        base=load_trainable(tiny_file, TINY, device),
         latents=work / "tiny",
     )
     make_and_save(second, arguments.out / "tiny-v2.safetensors")

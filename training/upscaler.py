@@ -1,8 +1,8 @@
-"""Makes the shipped upscaler from nothing: `python -m training.upscaler --minutes 36`.
+"""Trains the included upscaler from scratch: `python -m training.upscaler --minutes 36`.
 
-A small RRDBNet that begins as an interpolation learns what to add to it, from drawings and
-textures. Loss: L1 of the pixels and of their differences along x and y (edges); no adversary: what
-it cannot know it leaves soft.
+A small RRDBNet that starts as an interpolation is trained on drawings and textures. Loss: L1 of the
+pixels and of their differences along x and y (edges), without an adversarial loss, so details that
+it cannot predict stay soft.
 """
 
 import argparse
@@ -31,69 +31,71 @@ from stable_diffusion.weights.state_dict_loading import load_networks
 from training.degradation import degraded, halved
 from training.drawings import draw
 from training.interpolation import interpolator
-from training.progress import SAVED_EVERY, Budget, Reminder, keep
+from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, save_state
 from training.scenes import random_scene
 from training.textures import texture
 
 SHAPE = RRDBShape(scale=2, features=16, blocks=2, growth=8)
 SEED = 21
-PATCH = 40  # side of what the network sees, in pixels
-EDGE = 4  # of which this much at each side is context, as a tile has it, and not judged
+PATCH = 40  # side of a training input, in pixels
+EDGE = 4  # border of a training input that is context, as in a tile, and not part of the loss
 BATCH = 8
 PEAK = 4e-4
-AVERAGED = 0.998  # decay of the running mean of the weights, which is what is kept
-RETURNED = 0.25  # share of the drawings that went through the autoencoder when they were small
+EMA_DECAY = 0.998  # of the moving average of the weights, which is the result
+RECONSTRUCTED_SHARE = 0.25  # of drawings whose small version went through the autoencoder
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A picture of twice the size, and, for some, how it looks small after the autoencoder."""
+class TrainingPicture:
+    """A large picture, and for some the small version as reconstructed by the autoencoder."""
 
     large: Image.Image
-    returned: Image.Image | None = None
+    reconstruction: Image.Image | None = None
 
     def pair(self, rng: random.Random) -> tuple[Image.Image, Image.Image]:
-        """A window of the small picture, degraded anew each time, and of the large one."""
+        """Random crops of the small picture, degraded anew each time, and of the large one."""
         side = self.large.width // 2
         left, top = rng.randrange(side - PATCH + 1), rng.randrange(side - PATCH + 1)
         window = (left, top, left + PATCH, top + PATCH)
         large = self.large.crop((2 * left, 2 * top, 2 * (left + PATCH), 2 * (top + PATCH)))
-        if self.returned:
-            return self.returned.crop(window), large
+        if self.reconstruction:
+            return self.reconstruction.crop(window), large
         return degraded(large, rng), large
 
 
-def lessons(vae: AutoencoderKL, device: torch.device, drawings: int) -> list[Lesson]:
-    """As many textures as drawings; the drawings 512 pixels large, the textures 256."""
+def training_pictures(
+    vae: AutoencoderKL, device: torch.device, drawings: int
+) -> list[TrainingPicture]:
+    """Equally many drawings, of 512 pixels, and textures, of 256 pixels."""
     rng = random.Random(SEED)
-    made: list[Lesson] = []
+    pictures: list[TrainingPicture] = []
     for _ in range(drawings):
         large = draw(random_scene(rng), 512, 512, rng)
-        small = halved(large, rng) if rng.random() < RETURNED else None
-        made += [
-            Lesson(large, small and returned(vae, small, device)),
-            Lesson(texture(256, rng)),
+        small = halved(large, rng) if rng.random() < RECONSTRUCTED_SHARE else None
+        pictures += [
+            TrainingPicture(large, small and reconstructed(vae, small, device)),
+            TrainingPicture(texture(256, rng)),
         ]
-    return made
+    return pictures
 
 
 @torch.inference_mode()
-def returned(vae: AutoencoderKL, picture: Image.Image, device: torch.device) -> Image.Image:
-    """What is left of a picture that has been latents: the pictures this upscaler will see."""
+def reconstructed(vae: AutoencoderKL, picture: Image.Image, device: torch.device) -> Image.Image:
+    """Encode and decode a picture: img2img and upscaling see such pictures."""
     latents = posterior(vae, to_tensor(picture)[None].to(device)).mode()
     return to_image(decoded(vae, latents)[0].float().cpu())
 
 
 def batch(
-    made: Sequence[Lesson], device: torch.device, rng: random.Random
+    pictures: Sequence[TrainingPicture], device: torch.device, rng: random.Random
 ) -> tuple[Tensor, Tensor]:
-    """Small (n, 3, p, p) and large (n, 3, 2p, 2p), 0..1; turned, mirrored, colours exchanged."""
+    """Small (n, 3, p, p) and large (n, 3, 2p, 2p), 0..1; augmented."""
     small: list[Tensor] = []
     large: list[Tensor] = []
     for _ in range(BATCH):
         turn, mirrored = rng.randrange(4), rng.random() < 0.5
         colours = rng.sample(range(3), 3)
-        for tensors, image in zip((small, large), rng.choice(made).pair(rng), strict=True):
+        for tensors, image in zip((small, large), rng.choice(pictures).pair(rng), strict=True):
             pixels = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)[colours]
             pixels = torch.rot90(pixels, turn, (1, 2))
             tensors.append(pixels.flip(2) if mirrored else pixels)
@@ -104,7 +106,7 @@ def batch(
 
 
 def loss_of(output: Tensor, target: Tensor) -> Tensor:
-    """L1 of the pixels and of their differences, of pictures in 0..1."""
+    """L1 of the pixels and of their differences, for pictures in 0..1."""
     inner = slice(2 * EDGE, -2 * EDGE)
     error = (output - target)[..., inner, inner]
     edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -112,25 +114,25 @@ def loss_of(output: Tensor, target: Tensor) -> Tensor:
 
 
 @dataclass
-class Apprentice:
-    """The network that learns, the running mean of its weights, and what can be kept of both."""
+class UpscalerTrainer:
+    """The network, the moving average of its weights, and the optimizer."""
 
     network: RRDBNet
     average: AveragedModel
     optimizer: torch.optim.Optimizer
 
     @classmethod
-    def beginning(cls, device: torch.device) -> "Apprentice":
-        """One that interpolates."""
+    def new(cls, device: torch.device) -> "UpscalerTrainer":
+        """A trainer whose network interpolates."""
         network = moved(interpolator(SHAPE), device, channels_last=True)
         return cls(
             network,
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED)),
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)),
             torch.optim.Adam(network.parameters(), lr=PEAK, betas=(0.9, 0.99)),
         )
 
-    def learn(self, small: Tensor, large: Tensor, rate: float) -> float:
-        """One step. Returns the loss."""
+    def step(self, small: Tensor, large: Tensor, rate: float) -> float:
+        """Train on one batch. Returns its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = loss_of(self.network(small.contiguous(memory_format=torch.channels_last)), large)
@@ -142,7 +144,7 @@ class Apprentice:
         return loss.item()
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """For `keep`, and for `resume`."""
+        """The state for `save_state` and `resume`."""
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -150,7 +152,7 @@ class Apprentice:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a state that was kept."""
+        """Restore a saved state."""
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -164,49 +166,49 @@ def make_upscaler(
     vae: AutoencoderKL | None = None,
     drawings: int = 160,
 ) -> RRDBNet:
-    """Train until the minutes are spent; goes on where it was killed.
+    """Train until the minutes are spent; resumes a killed training.
 
     Args:
-        folder: where `upscaler.pt` is kept every minute.
-        vae: the tiny model's autoencoder; None takes the shipped one's.
-        drawings: how many pictures of each sort to learn from.
+        folder: receives `upscaler.pt` every minute.
+        vae: the tiny model's autoencoder; None: the included model's.
+        drawings: number of drawings, and of textures.
 
     Returns:
-        The network of averaged weights, in evaluation mode.
+        The network with the averaged weights, in evaluation mode.
     """
     path = folder / "upscaler.pt"
     state = torch.load(path, map_location=device, weights_only=True) if path.exists() else {}
     budget = Budget("upscaler", minutes, spent=float(state.get("spent", 0.0)))
     torch.manual_seed(SEED)
-    apprentice = Apprentice.beginning(device)
+    trainer = UpscalerTrainer.new(device)
     if state:
-        apprentice.resume(state)
+        trainer.resume(state)
     if budget.fraction < 1:
-        made = lessons(vae or _shipped_vae(device), device, drawings)
-        _teach(apprentice, budget, made, device, path)
-    trained = apprentice.average.module.eval()
+        pictures = training_pictures(vae or _shipped_vae(device), device, drawings)
+        _train(trainer, budget, pictures, device, path)
+    trained = trainer.average.module.eval()
     assert isinstance(trained, RRDBNet)
     return trained
 
 
-def _teach(
-    apprentice: Apprentice,
+def _train(
+    trainer: UpscalerTrainer,
     budget: Budget,
-    made: Sequence[Lesson],
+    pictures: Sequence[TrainingPicture],
     device: torch.device,
     path: Path,
 ) -> None:
-    # one that goes on must not repeat the batches it began with
+    # a resumed training must not repeat its first batches
     rng = random.Random(SEED + int(budget.spent))
-    save = Reminder(budget, SAVED_EVERY)
+    save = IntervalTimer(budget, SAVE_INTERVAL)
     for _ in budget.steps():
-        small, large = batch(made, device, rng)
-        loss = apprentice.learn(small, large, budget.learning_rate(PEAK))
-        usual = F.interpolate(small, scale_factor=2, mode="bicubic").clamp(0, 1)
-        budget.note(loss=loss, of_bicubic=loss / max(loss_of(usual, large).item(), 1e-4))
+        small, large = batch(pictures, device, rng)
+        loss = trainer.step(small, large, budget.learning_rate(PEAK))
+        bicubic = F.interpolate(small, scale_factor=2, mode="bicubic").clamp(0, 1)
+        budget.record(loss=loss, of_bicubic=loss / max(loss_of(bicubic, large).item(), 1e-4))
         if save.due():
-            keep(path, spent=budget.spent, **apprentice.state())
-    keep(path, spent=budget.spent, **apprentice.state())
+            save_state(path, spent=budget.spent, **trainer.state())
+    save_state(path, spent=budget.spent, **trainer.state())
 
 
 def _shipped_vae(device: torch.device) -> AutoencoderKL:
@@ -215,7 +217,7 @@ def _shipped_vae(device: torch.device) -> AutoencoderKL:
 
 
 def save_upscaler(network: RRDBNet, path: Path) -> None:
-    """Write it as published files name their tensors, in float16, whole or not at all."""
+    """Write it atomically, in float16, with the tensor names of published files."""
     tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in network.state_dict().items()

@@ -1,4 +1,4 @@
-"""A small typed client for a Stable Diffusion service.
+"""A typed Python client for a Stable Diffusion service.
 
 from sd_client import Client
 
@@ -6,6 +6,7 @@ with Client() as client:
     client.generate("a red dragon", steps=20)[0].save("dragon.png")
 """
 
+from sd_client.capabilities import Capabilities, Model, Models, Sampler
 from sd_client.client import Client
 from sd_client.errors import (
     BadArgument,
@@ -25,7 +26,6 @@ from sd_client.errors import (
     WaitTimeout,
 )
 from sd_client.job import Job
-from sd_client.offers import Capabilities, Model, Models, Sampler
 from sd_client.parameters import Image, ImageParameters, Parameters
 from sd_client.pictures import Picture, save_all
 from sd_client.status import Event, Preview, Progress, State, Status

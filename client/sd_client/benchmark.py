@@ -1,4 +1,4 @@
-"""Many jobs, so many at a time, and what their timings say."""
+"""Runs many jobs concurrently and collects their timings."""
 
 import math
 import time
@@ -20,14 +20,14 @@ PHASES = ("queued", "load", "encode", "sample", "decode", "save")
 
 @dataclass
 class Report:
-    """What came of a run.
+    """The measurements of one run.
 
     Attributes:
-        wall: seconds from the first request to the last end.
-        seconds: of each job, from its request to its end as the client saw it.
-        phases: seconds by phase, of each job that had it.
-        pictures: drawn.
-        errors: how often each was met.
+        wall: seconds from the first request to the end of the last job.
+        seconds: of each job, from its request to its end as seen by the client.
+        phases: seconds of each job, by phase.
+        pictures: number of generated pictures.
+        errors: number of jobs by error message.
     """
 
     wall: float = 0.0
@@ -38,12 +38,12 @@ class Report:
 
     @property
     def done(self) -> int:
-        """Jobs that were finished."""
+        """Number of successful jobs."""
         return len(self.seconds)
 
     @property
     def failed(self) -> int:
-        """Jobs that were not."""
+        """Number of other jobs."""
         return self.errors.total()
 
     @property
@@ -51,7 +51,7 @@ class Report:
         return self.pictures / self.wall if self.wall else 0.0
 
     def add(self, seconds: float, status: Status) -> None:
-        """Count a finished job."""
+        """Add a successful job."""
         self.seconds.append(seconds)
         self.pictures += len(status.seeds)
         known = [phase for phase in PHASES if phase in status.timings]
@@ -60,21 +60,21 @@ class Report:
             self.phases.setdefault(phase, []).append(status.timings[phase])
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; times in seconds."""
+        """The report as a JSON object; times in seconds."""
         return {
             "jobs": self.done,
             "failed": self.failed,
             "pictures": self.pictures,
             "seconds": round(self.wall, 3),
             "pictures_per_second": round(self.pictures_per_second, 4),
-            "job": _ends(self.seconds),
-            "phases": {phase: _ends(seconds) for phase, seconds in self.phases.items()},
+            "job": _percentiles(self.seconds),
+            "phases": {phase: _percentiles(seconds) for phase, seconds in self.phases.items()},
             "errors": dict(self.errors),
         }
 
 
 class Benchmark:
-    """Jobs that differ in their seed alone."""
+    """Runs jobs that differ only in their seed."""
 
     def __init__(self, client: Client, prompt: str, parameters: Parameters) -> None:
         self._client = client
@@ -85,7 +85,7 @@ class Benchmark:
         self._lock = Lock()
 
     def one(self, seed: int) -> tuple[float, Status]:
-        """A job from its request to its end: seconds, final status. Raises ClientError."""
+        """Run one job. Returns its seconds and its final status. Raises ClientError."""
         began = time.monotonic()
         job = self._client.submit_generate(self._prompt, **{**self._parameters, "seed": seed})
         with self._lock:
@@ -107,12 +107,12 @@ class Benchmark:
     def run(
         self, requests: int, concurrency: int, show: Callable[[int], object] = lambda _: None
     ) -> Report:
-        """Run that many jobs. Interrupted, it cancels those that are open.
+        """Run jobs; KeyboardInterrupt cancels the unfinished ones.
 
         Args:
-            requests: how many.
-            concurrency: how many at a time.
-            show: is called with how many have ended.
+            requests: number of jobs.
+            concurrency: number of concurrent jobs.
+            show: called with the number of ended jobs.
         """
         report = Report()
         began = time.monotonic()
@@ -139,17 +139,17 @@ class Benchmark:
         for job in jobs:
             try:
                 job.cancel()
-            except ClientError:  # it has ended meanwhile
+            except ClientError:  # the job has ended meanwhile
                 continue
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest of `values` that at least `share` of them do not exceed; nan of none."""
+    """The smallest value that at least `share` of the values do not exceed; nan without values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def _ends(seconds: list[float]) -> dict[str, float] | None:
+def _percentiles(seconds: list[float]) -> dict[str, float] | None:
     if not seconds:
         return None
     return {"p50": round(quantile(seconds, 0.5), 3), "p95": round(quantile(seconds, 0.95), 3)}

@@ -1,14 +1,14 @@
-"""The client: prompts in, pictures out."""
+"""The client."""
 
 import os
 import uuid
 from collections.abc import Callable
 from typing import Any, Self, Unpack
 
+from sd_client.capabilities import Capabilities, Models
 from sd_client.errors import UnexpectedAnswer
-from sd_client.job import Job, Stopped
-from sd_client.offers import Capabilities, Models
-from sd_client.parameters import Image, ImageParameters, Parameters, body_of, encoded
+from sd_client.job import CancelResult, Job
+from sd_client.parameters import Image, ImageParameters, Parameters, body_of, encode_image
 from sd_client.pictures import Picture
 from sd_client.status import Event, Status
 from sd_client.transport import Transport
@@ -18,16 +18,16 @@ OnEvent = Callable[[Event], object]
 
 
 class Client:
-    """A service, as one caller sees it. Threads may share a client.
+    """A connection to one service with one API key. Threads may share a client.
 
     Args:
-        address: of the API; else SD_ADDRESS, else http://127.0.0.1:5001.
-        api_key: else SD_API_KEY, else the well-known key of a service without keys of its own.
-        timeout: seconds for each answer. How long a job takes is another matter: see `Job.wait`.
-        retries: how often a request is sent again that got no answer, or a 429 or 503.
+        address: URL of the API; default SD_ADDRESS, then http://127.0.0.1:5001.
+        api_key: default SD_API_KEY, then the well-known key of a service without own keys.
+        timeout: seconds for each answer, not for a job: for that see `Job.wait`.
+        retries: how often to repeat a request that got no answer, 429, 502, 503 or 504.
 
     Raises:
-        BadArgument: the address or the key cannot be used.
+        BadArgument: the address or the key is invalid.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._transport.close()
 
     @property
     def address(self) -> str:
-        """Where the service is."""
+        """The URL of the API."""
         return self._transport.address
 
     def generate(
@@ -68,22 +68,22 @@ class Client:
         wait_seconds: float | None = None,
         **parameters: Unpack[Parameters],
     ) -> list[Picture]:
-        """Draw pictures from words, and wait for them.
+        """Generate pictures from a prompt, and wait for them.
 
         Args:
-            prompt: what to draw; may be left out with `from_file`.
-            on_event: is called with every Status and every Preview.
-            wait_seconds: how long to wait; None: for ever.
-            parameters: see `Parameters`; what is left out is the service's default.
+            prompt: the prompt; optional with `from_file`.
+            on_event: called with every Status and every Preview.
+            wait_seconds: how long to wait; None: no limit.
+            parameters: see `Parameters`; the service has a default for each.
 
         Returns:
-            the pictures in their order, the grid last if one was asked for.
+            the pictures in order, the grid last if one was requested.
 
         Raises:
-            BadRequest: names every field that is not as it should be.
+            BadRequest: names every invalid field.
             JobFailed, JobCancelled, WaitTimeout, Unauthorized, ServiceUnavailable, ClientError.
         """
-        return _drawn(self.submit_generate(prompt, **parameters), on_event, wait_seconds)
+        return _wait_and_fetch(self.submit_generate(prompt, **parameters), on_event, wait_seconds)
 
     def img2img(
         self,
@@ -94,8 +94,10 @@ class Client:
         wait_seconds: float | None = None,
         **parameters: Unpack[ImageParameters],
     ) -> list[Picture]:
-        """Draw pictures from words and a picture: a path, bytes or a file. See `generate`."""
-        return _drawn(self.submit_img2img(prompt, image, **parameters), on_event, wait_seconds)
+        """Generate pictures from a prompt and an initial image. See `generate`."""
+        return _wait_and_fetch(
+            self.submit_img2img(prompt, image, **parameters), on_event, wait_seconds
+        )
 
     def submit_generate(
         self,
@@ -104,12 +106,12 @@ class Client:
         idempotency_key: str | None = None,
         **parameters: Unpack[Parameters],
     ) -> Job:
-        """Queue a job, and go on.
+        """Queue a job, without waiting for it.
 
         Args:
-            prompt: what to draw.
-            idempotency_key: the same key and request give the same job; None: one of its own, so
-                that a request that is sent again by itself makes one job.
+            prompt: the prompt.
+            idempotency_key: requests with the same key and body share one job; None: a new key,
+                so that automatic retries of this request create one job.
             parameters: see `Parameters`.
 
         Raises:
@@ -125,26 +127,26 @@ class Client:
         idempotency_key: str | None = None,
         **parameters: Unpack[ImageParameters],
     ) -> Job:
-        """Queue a job that begins with a picture, and go on. See `submit_generate`."""
-        body = body_of(prompt, parameters) | {"init_img": encoded(image)}
+        """Queue an img2img job, without waiting for it. See `submit_generate`."""
+        body = body_of(prompt, parameters) | {"init_img": encode_image(image)}
         return self._submit("/img2img", body, idempotency_key)
 
     def job(self, job_id: str) -> Job:
-        """A handle on a job that is known by its id. Asks nothing yet."""
+        """A handle for a job id. Sends no request."""
         return Job(self._transport, job_id)
 
     def status(self, job_id: str) -> Status:
-        """How a job is doing. Raises NoSuchJob, JobExpired, ClientError."""
+        """The status of a job. Raises NoSuchJob, JobExpired, ClientError."""
         return self.job(job_id).status()
 
-    def cancel(self, job_id: str) -> Stopped:
-        """Stop a job; see `Job.cancel`."""
+    def cancel(self, job_id: str) -> CancelResult:
+        """Cancel a job; see `Job.cancel`."""
         return self.job(job_id).cancel()
 
     def recent(self) -> list[Job]:
         """The last ten finished jobs, newest first. Raises ClientError."""
         answer = self._transport.json("GET", "/recent")
-        return [self.job(at.rpartition("/")[2]) for at in answer["Recent_finished_images"]]
+        return [self.job(path.rpartition("/")[2]) for path in answer["Recent_finished_images"]]
 
     def models(self) -> Models:
         """The models of all workers. Raises ClientError."""
@@ -164,8 +166,10 @@ class Client:
             raise UnexpectedAnswer(f"the answer to {path} has no {error}") from error
 
 
-def _drawn(job: Job, on_event: OnEvent | None, wait_seconds: float | None) -> list[Picture]:
-    """Wait, and fetch. Who is interrupted leaves nobody behind who could ask for the pictures."""
+def _wait_and_fetch(
+    job: Job, on_event: OnEvent | None, wait_seconds: float | None
+) -> list[Picture]:
+    """Wait, and fetch the pictures. KeyboardInterrupt cancels the job: the caller has no handle."""
     try:
         return job.pictures(job.wait(on_event, wait_seconds))
     except KeyboardInterrupt:

@@ -1,43 +1,43 @@
-"""What can go wrong, as one tree. Every message says what to do."""
+"""The exceptions of the client. Their messages say what to do."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 class ClientError(Exception):
-    """The root.
+    """The base class.
 
     ClientError
-    ├── BadArgument            found here, before anything was sent
-    ├── Refused                the service answered, and will not do it
-    │   ├── BadRequest         the body, or fields of it; `details` names them
-    │   ├── Unauthorized       the key
-    │   ├── NoSuchJob          never was, or belongs to another key
-    │   ├── JobExpired         its record or its pictures are no longer kept
-    │   └── Conflict           it has ended already, or the idempotency key belongs to another body
-    ├── ServiceUnavailable     no connection, or it cannot take this now
-    │   └── TooManyRequests    this key submits too often
-    ├── UnexpectedAnswer       something else answered, or the service has a fault
-    ├── JobFailed              the job ended without pictures; `code` says why, for programs
-    ├── JobCancelled           somebody cancelled it
-    └── WaitTimeout            it has not ended in the time it was given; it goes on
+    ├── BadArgument            an invalid argument; the client sent nothing
+    ├── Refused                the service refused the request; a retry would be refused too
+    │   ├── BadRequest         the body is invalid; `details` names the fields
+    │   ├── Unauthorized       the service does not accept the key
+    │   ├── NoSuchJob          unknown job or picture, or the job of another key
+    │   ├── JobExpired         the service has deleted the record or the pictures
+    │   └── Conflict           the job has ended, or the idempotency key has another body
+    ├── ServiceUnavailable     no connection, or the service cannot accept this request now
+    │   └── TooManyRequests    the key exceeds its rate limit
+    ├── UnexpectedAnswer       not an answer of this service, or a bug of the service
+    ├── JobFailed              the job failed; `code` is the reason, for programs
+    ├── JobCancelled           the job was cancelled
+    └── WaitTimeout            the job has not ended in time and continues
     """
 
 
 class BadArgument(ClientError, ValueError):
-    """An argument cannot be used; nothing was sent."""
+    """An argument is invalid; the client sent nothing."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with one field, in the service's words.
+    """One invalid field, as the service describes it.
 
     Attributes:
-        field: its name.
-        value: what was sent, shortened.
-        problem: what is wrong with it.
-        expected: what would be right.
-        code: the same, stable, for programs.
+        field: name of the field.
+        value: the sent value, shortened.
+        problem: why it is invalid.
+        expected: which values are valid.
+        code: the problem as a stable code, for programs.
     """
 
     field: str
@@ -48,11 +48,11 @@ class Fault:
 
 
 class Refused(ClientError):
-    """The service will not do it, and would not if asked again."""
+    """The service refused the request; a retry would be refused too."""
 
 
 class BadRequest(Refused):
-    """The request is not as it should be; `details` holds every fault that was found."""
+    """The request is invalid; `details` lists every fault."""
 
     def __init__(self, message: str, details: tuple[Fault, ...] = ()) -> None:
         super().__init__(message)
@@ -60,23 +60,23 @@ class BadRequest(Refused):
 
 
 class Unauthorized(Refused):
-    """The service does not know the key."""
+    """The service does not accept the API key."""
 
 
 class NoSuchJob(Refused):
-    """There is no such job or picture, or it is not this key's to cancel."""
+    """There is no such job or picture, or the job belongs to another key."""
 
 
 class JobExpired(Refused):
-    """The job, or its pictures, are no longer kept."""
+    """The service has deleted the job or its pictures."""
 
 
 class Conflict(Refused):
-    """The job has ended already, or the idempotency key belongs to another body."""
+    """The job has already ended, or the idempotency key was used with another body."""
 
 
 class ServiceUnavailable(ClientError):
-    """No connection, or the service cannot take this now; `retry_after` is in seconds."""
+    """No connection, or the service cannot accept this now; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -84,15 +84,15 @@ class ServiceUnavailable(ClientError):
 
 
 class TooManyRequests(ServiceUnavailable):
-    """The key submits too often, or has too many jobs waiting."""
+    """The key exceeds its rate limit or its limit of waiting jobs."""
 
 
 class UnexpectedAnswer(ClientError):
-    """An answer that the service does not give, or gives when it has a fault itself."""
+    """Not an answer of this service, or a bug of the service."""
 
 
 class JobFailed(ClientError):
-    """The job ended without pictures."""
+    """The job failed; `code` is the reason, for programs."""
 
     def __init__(self, job_id: str, message: str, code: str) -> None:
         super().__init__(f"the job failed: {message}")
@@ -109,8 +109,8 @@ class JobCancelled(ClientError):
 
 
 class WaitTimeout(ClientError):
-    """The job has not ended in time. It goes on: wait again, or cancel it."""
+    """The job has not ended in time and continues: wait again, or cancel it."""
 
     def __init__(self, job_id: str, seconds: float) -> None:
-        super().__init__(f"job {job_id} has not ended in {seconds:g} seconds; it goes on")
+        super().__init__(f"job {job_id} has not ended in {seconds:g} seconds; it continues")
         self.job_id = job_id

@@ -1,4 +1,4 @@
-"""A job that was taken in: how it is asked, waited for, stopped and fetched."""
+"""A submitted job: its status, its events, its pictures, and its cancellation."""
 
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -8,28 +8,28 @@ from typing import Literal
 from urllib.parse import quote
 
 from sd_client.errors import BadArgument, Conflict, JobCancelled, JobFailed, NoSuchJob
-from sd_client.following import follow, status_of
 from sd_client.pictures import GRID, Picture, save_all
 from sd_client.status import Event, State, Status
 from sd_client.transport import Transport
+from sd_client.watch import status_of, watch
 
-Stopped = Literal["cancelled", "stopping"]
+CancelResult = Literal["cancelled", "stopping"]
 
 
 class Job:
-    """A handle; made by `Client.submit_generate`, `submit_img2img`, `recent` and `job`.
+    """A handle, from `Client.submit_generate`, `submit_img2img`, `recent` or `job`.
 
     Attributes:
-        id: its `task_id`. Whoever knows it sees its pictures.
-        model: the model it is drawn with; empty if this handle was made of an id.
-        warnings: what could not be honoured to the letter.
+        id: its `task_id`. Everyone with the id can see the pictures.
+        model: name of the model; empty for a handle made from an id.
+        warnings: parameters that the service ignored or changed.
     """
 
     def __init__(
         self, transport: Transport, job_id: str, model: str = "", warnings: tuple[str, ...] = ()
     ) -> None:
         if not job_id or quote(job_id, safe="") != job_id:
-            raise BadArgument(f"{job_id!r} is no id of a job: give the `task_id` of one")
+            raise BadArgument(f"{job_id!r} is not the id of a job: give its `task_id`")
         self._transport = transport
         self.id = job_id
         self.model = model
@@ -39,30 +39,30 @@ class Job:
         return f"Job({self.id!r})"
 
     def status(self) -> Status:
-        """How it is doing. Raises NoSuchJob, JobExpired and other ClientErrors."""
+        """Its status now. Raises NoSuchJob, JobExpired or another ClientError."""
         return status_of(self._transport, self.id)
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
-        """Each Status and each Preview from now to its end. Raises WaitTimeout, ClientError."""
-        return follow(self._transport, self.id, timeout)
+        """Each Status and each Preview until its end. Raises WaitTimeout, ClientError."""
+        return watch(self._transport, self.id, timeout)
 
     def wait(
         self,
         on_event: Callable[[Event], object] | None = None,
         timeout: float | None = None,
     ) -> Status:
-        """Wait until it is finished.
+        """Wait for its end.
 
         Args:
-            on_event: is called with every Status and every Preview.
-            timeout: seconds; None waits for ever.
+            on_event: called with every Status and every Preview.
+            timeout: seconds; None: no limit.
 
         Returns:
             its final status.
 
         Raises:
-            JobFailed, JobCancelled: it has ended without pictures.
-            WaitTimeout: it goes on.
+            JobFailed, JobCancelled: it ended without pictures.
+            WaitTimeout: it continues.
             ClientError.
         """
         status = None
@@ -75,54 +75,54 @@ class Job:
             status = self.status()
         return successful(status)
 
-    def cancel(self) -> Stopped:
-        """Stop it: `cancelled` if it waited, `stopping` if it runs.
+    def cancel(self) -> CancelResult:
+        """Cancel it. Returns `cancelled` if it waited, `stopping` if it was running.
 
-        One that is cancelled already stays so. Raises Conflict if it has ended otherwise, NoSuchJob
-        if it is not this key's.
+        Returns `cancelled` for a cancelled job. Raises Conflict if the job succeeded or failed,
+        NoSuchJob if it belongs to another key.
         """
         try:
             response = self._transport.send("POST", f"/cancel/{self.id}")
         except Conflict:
-            # also when the answer to a first asking was lost
+            # a repeated request after a lost answer gets here too
             if self.status().state is State.CANCELLED:
                 return "cancelled"
             raise
         return "cancelled" if response.status_code == HTTPStatus.OK else "stopping"
 
     def pictures(self, status: Status | None = None) -> list[Picture]:
-        """Its pictures in their order, and last the grid if one was asked for.
+        """Its pictures in order, the grid last if one was requested.
 
         Args:
-            status: its final status, if it is at hand.
+            status: its final status; None: get it first.
 
         Raises:
-            JobFailed, JobCancelled: it has none. NoSuchJob: it is not finished. JobExpired.
+            JobFailed, JobCancelled: it has none. NoSuchJob: it has not ended. JobExpired.
         """
         status = status or self.status()
         if not status.state.final:
-            raise NoSuchJob(f"job {self.id} is not finished ({status.message}): wait for it first")
+            raise NoSuchJob(f"job {self.id} has not ended ({status.message}): wait for it first")
         successful(status)
-        return [self._picture(address, status) for address in status.images]
+        return [self._picture(path, status) for path in status.images]
 
     def save(self, path: str | PathLike[str]) -> list[Path]:
-        """Fetch its pictures and save them under one name, as `save_all` does."""
+        """Fetch its pictures and save them; see `save_all`. Returns the files."""
         return save_all(self.pictures(), path)
 
-    def _picture(self, address: str, status: Status) -> Picture:
-        name = address.rpartition("/")[2]
+    def _picture(self, path: str, status: Status) -> Picture:
+        name = path.rpartition("/")[2]
         index = None if name == GRID else int(name)
         return Picture(
             job_id=self.id,
             index=index,
-            data=self._transport.send("GET", address).content,
+            data=self._transport.send("GET", path).content,
             format=status.format or "png",
             seed=None if index is None else status.seeds[index],
         )
 
 
 def successful(status: Status) -> Status:
-    """A final status of a job with pictures. Raises JobFailed, JobCancelled."""
+    """The status itself. Raises JobFailed for a failed job, JobCancelled for a cancelled one."""
     match status.state:
         case State.FAILURE:
             message = status.error or status.message

@@ -1,4 +1,4 @@
-"""The parameters of a request: the service's own words, and shorter ones for the common ones."""
+"""The parameters of a request: the service's names, and short names for common ones."""
 
 import base64
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, Literal, TypedDict
 from sd_client.errors import BadArgument
 
 Image = str | PathLike[str] | bytes | BinaryIO
-"""A picture to begin with: a path, the bytes of a PNG, JPEG or WebP, or a file opened to read."""
+"""An initial image: a path, the bytes of a PNG, JPEG or WebP, or a file opened for reading."""
 
 
 class Parameters(TypedDict, total=False):
-    """What a request may say beside its prompt. The service says what each means: `GET /docs`."""
+    """The parameters besides the prompt; the service documents them at `GET /docs`."""
 
     type: Literal["standard", "optimized"]
     negative_prompt: str
@@ -46,7 +46,7 @@ class Parameters(TypedDict, total=False):
     webhook: str | None
     plms: bool
     laion400m: bool
-    # The shorter words.
+    # Short names.
     negative: str
     steps: int
     eta: float
@@ -58,7 +58,7 @@ class Parameters(TypedDict, total=False):
 
 
 class ImageParameters(Parameters, total=False):
-    """The same of a request that begins with a picture."""
+    """The parameters of img2img."""
 
     denoising_strength: float
     noise_multiplier: float
@@ -67,7 +67,7 @@ class ImageParameters(Parameters, total=False):
     strength: float
 
 
-SHORTER = {
+SHORT_NAMES = {
     "negative": "negative_prompt",
     "steps": "ddim_steps",
     "eta": "ddim_eta",
@@ -78,38 +78,38 @@ SHORTER = {
     "strength": "denoising_strength",
     "from_file": "from-file",
 }
-"""Our word, and the service's."""
-OURS = {
-    "synchronous_request": "this client waits by itself",
-    "return_base64": "pictures are fetched as files",
+"""Short name → the service's name."""
+RESERVED = {
+    "synchronous_request": "this client waits for the job itself",
+    "return_base64": "this client fetches the pictures as files",
     "init_img": "give the picture as `image` to img2img",
     "api_key": "give it to Client(api_key=...), or set SD_API_KEY",
 }
-"""What a caller cannot set, and what to do instead."""
+"""Parameters that callers cannot set → the reason, or what to do instead."""
 
 
 def body_of(prompt: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a request.
+    """The JSON body of a request.
 
-    What the service does not know goes through to it: it answers with what was meant.
+    Unknown parameters stay in the body: the service's answer suggests the right name.
 
     Raises:
-        BadArgument: one of `OURS`, a size that is none, or one thing said twice.
+        BadArgument: a parameter of `RESERVED`, an invalid size, or a parameter given twice.
     """
     body: dict[str, Any] = {"prompt": prompt} if prompt else {}
     for name, value in parameters.items():
-        if name in OURS:
-            raise BadArgument(f"{name} cannot be set: {OURS[name]}")
-        said = _sides(value) if name == "size" else {SHORTER.get(name, name): value}
-        for key, one in said.items():
-            if key in body:
-                raise BadArgument(f"{name} says {key} a second time: leave one of them out")
-            body[key] = one
+        if name in RESERVED:
+            raise BadArgument(f"{name} cannot be set: {RESERVED[name]}")
+        fields = _sides(value) if name == "size" else {SHORT_NAMES.get(name, name): value}
+        for field, content in fields.items():
+            if field in body:
+                raise BadArgument(f"{name} sets {field} a second time: leave one of them out")
+            body[field] = content
     return body
 
 
-def encoded(image: Image) -> str:
-    """A picture as base64. Raises BadArgument if it cannot be read."""
+def encode_image(image: Image) -> str:
+    """An image file as base64. Raises BadArgument if it cannot be read or is empty."""
     try:
         match image:
             case bytes():
@@ -126,11 +126,11 @@ def encoded(image: Image) -> str:
 
 
 def _sides(size: object) -> dict[str, int]:
-    """W and H of `512x768` or (512, 768)."""
+    """W and H of `512x768` or (512, 768), in pixels."""
     sides = size.lower().replace("×", "x").split("x") if isinstance(size, str) else size
     try:
         width, height = (int(side) for side in sides)  # pyright: ignore[reportGeneralTypeIssues]
     except (TypeError, ValueError) as error:
-        wanted = "width x height in pixels, such as 512x768"
-        raise BadArgument(f"size is {size!r}; it is {wanted}") from error
+        expected = "width x height in pixels, such as 512x768"
+        raise BadArgument(f"size is {size!r}; expected {expected}") from error
     return {"W": width, "H": height}

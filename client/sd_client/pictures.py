@@ -1,4 +1,4 @@
-"""Finished pictures, and the names under which they are saved."""
+"""Finished pictures, and saving them to files."""
 
 import os
 import tempfile
@@ -12,14 +12,14 @@ GRID = "grid"
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a finished job, with its recipe in its metadata.
+    """One picture of a finished job; the metadata in its file describe how to reproduce it.
 
     Attributes:
-        job_id: the job's.
-        index: which picture, from 0; None: the picture of all pictures.
-        data: the bytes of its file.
+        job_id: id of the job.
+        index: number of the picture, from 0; None: the grid of all pictures.
+        data: the content of its file.
         format: png or jpg.
-        seed: draws it again, alone, too; None of the picture of all pictures.
+        seed: reproduces this picture, also as a single one; None for the grid.
     """
 
     job_id: str
@@ -34,21 +34,21 @@ class Picture:
         return GRID if self.index is None else str(self.index)
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write its file, whole or not at all; one of that name is replaced. Raises OSError."""
+        """Write its file atomically; replaces an existing file. Raises OSError."""
         return write(Path(path), self.data)
 
 
 def save_all(pictures: Sequence[Picture], path: str | PathLike[str]) -> list[Path]:
-    """Save pictures under one name.
+    """Save the pictures of one job. Raises OSError.
 
     Args:
-        pictures: of one job.
-        path: `out.png`. Of several pictures it becomes `out-0.png`, `out-1.png`, ..., and
-            `out-grid.png`. Without an ending it gets that of the format; of a folder that exists,
-            the job's id is the name in it.
+        pictures: the pictures.
+        path: such as `out.png`; several pictures become `out-0.png`, `out-1.png`, ..., and
+            `out-grid.png`. A path without extension gets that of the format. In an existing
+            folder the job's id is the name of the file.
 
     Returns:
-        the files, in the order of the pictures. Raises OSError.
+        the files, in the order of the pictures.
     """
     return [
         picture.save(target)
@@ -64,14 +64,14 @@ def names_for(pictures: Sequence[Picture], path: Path) -> list[Path]:
     return [
         path.with_name(
             (f"{_stem(path)}-{picture.name}" if several else _stem(path))
-            + (_ending(path) or f".{picture.format}")
+            + (_extension(path) or f".{picture.format}")
         )
         for picture in pictures
     ]
 
 
 def write(path: Path, data: bytes) -> Path:
-    """Write a file under another name, then rename it. Raises OSError."""
+    """Write a temporary file, then rename it. Raises OSError."""
     if path.exists() and not path.is_file():  # /dev/null, a pipe
         path.write_bytes(data)
         return path
@@ -88,13 +88,13 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def _ending(path: Path) -> str:
-    """`.png` and the like; what follows the dot of `v1.5 dragon` is no ending."""
+def _extension(path: Path) -> str:
+    """The extension of a picture file; empty for `v1.5 dragon`, which has none."""
     return path.suffix if path.suffix.lower() in (".png", ".jpg", ".jpeg") else ""
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(_ending(path)) if _ending(path) else path.name
+    return path.name.removesuffix(_extension(path)) if _extension(path) else path.name
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Server-Sent Events, as the HTML standard has them: text that comes in pieces, to messages."""
+"""A parser of Server-Sent Events, as in the HTML standard."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,9 +12,9 @@ class Message:
     """One message of a stream.
 
     Attributes:
-        event: its kind.
-        data: its lines, joined.
-        id: the last id that the stream has told, for `Last-Event-ID`.
+        event: its type.
+        data: its lines, joined by newlines.
+        id: the last id in the stream so far, for the header `Last-Event-ID`.
     """
 
     event: str
@@ -24,18 +24,18 @@ class Message:
 
 @dataclass(frozen=True)
 class Retry:
-    """The stream says how long to wait before it is opened again."""
+    """How long to wait before a reconnect."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A comment: the stream is alive, and has nothing to tell."""
+    """A comment, which keeps the connection alive."""
 
 
-def parsed(pieces: Iterable[str]) -> Iterator[Message | Retry | Heartbeat]:
-    """Everything a stream says, in order; an unfinished message at its end is dropped."""
+def parse(pieces: Iterable[str]) -> Iterator[Message | Retry | Heartbeat]:
+    """Parse text that arrives in pieces; drops an incomplete message at the end."""
     event, data, last_id = "", list[str](), ""
     for line in _lines(pieces):
         name, _, value = line.partition(":")
@@ -57,12 +57,12 @@ def parsed(pieces: Iterable[str]) -> Iterator[Message | Retry | Heartbeat]:
 
 
 def _lines(pieces: Iterable[str]) -> Iterator[str]:
-    """Lines that end in CR LF, LF or CR, and in nothing else: str.splitlines knows more ends."""
+    """Lines that end in CR LF, LF or CR only; str.splitlines splits at other characters too."""
     rest, first = "", True
     for piece in pieces:
         rest += piece.removeprefix("\ufeff") if first else piece
         first = False
-        # A CR at the end of a piece may be the half of a CR LF.
+        # A CR at the end of a piece may be the first half of a CR LF.
         whole, kept = (rest[:-1], "\r") if rest.endswith("\r") else (rest, "")
         *lines, rest = _END_OF_LINE.split(whole)
         rest += kept

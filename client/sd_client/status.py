@@ -1,5 +1,6 @@
-"""How a job is doing, as frozen values. What the service may add to its answer is in `raw`."""
+"""The status of a job, as frozen values. `raw` also has keys that this client does not know."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +10,7 @@ Json = Mapping[str, Any]
 
 
 class State(StrEnum):
-    """The states of a job; three of them are final."""
+    """The states of a job; the last three are final."""
 
     PENDING = "PENDING"
     LOADING = "LOADING"
@@ -20,21 +21,21 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it never changes any more."""
+        """Whether the job has ended."""
         return self in (State.SUCCESS, State.FAILURE, State.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is.
+    """The progress of a job.
 
     Attributes:
-        fraction: 0 to 1 over all pictures; never goes back.
-        step: evaluations of the network done, of `steps`; None unless it is being drawn.
-        steps: evaluations planned.
-        image: the picture now drawn, from 1, of `images`.
-        images: how many pictures.
-        eta_seconds: seconds left; None while it is not measured.
+        fraction: 0 to 1 over all pictures; never decreases.
+        step: finished evaluations of the network, of `steps`; None unless the job samples.
+        steps: planned evaluations.
+        image: number of the current picture, from 1, of `images`.
+        images: number of pictures.
+        eta_seconds: estimated seconds left; None until there is a measurement.
     """
 
     fraction: float
@@ -47,25 +48,25 @@ class Progress:
 
 @dataclass(frozen=True)
 class Status:
-    """How a job is doing, and what came of it.
+    """The status of a job, and its result.
 
     Attributes:
         job_id: its `task_id`.
         state: see State.
-        message: the same in a sentence; of a failed job, why.
-        progress: how far it is.
-        model: the model it is drawn with.
+        message: the state as a sentence; of a failed job, the reason.
+        progress: see Progress.
+        model: name of the model.
         type: standard or optimized.
-        warnings: what could not be honoured to the letter.
-        queue_place: while it waits: 1 is next.
-        loading: while the model is loaded: the share that is, 0 to 1.
-        error: of a failed job, why.
-        code: the same, for programs.
+        warnings: parameters that the service ignored or changed.
+        queue_place: position in the queue while the job waits; 1 is next.
+        loading: share of the model that is loaded, 0 to 1, while it is loading.
+        error: of a failed job, the reason.
+        code: of a failed job, the reason as a stable code.
         size: width and height of a finished picture, in pixels.
         format: png or jpg.
-        images: where each picture is served, the grid last.
+        images: path of each picture on the service, the grid last.
         seeds: the seed of each picture.
-        metadata: model, sampler, executed steps, prompt as read, timings, request.
+        metadata: model, sampler, executed steps, parsed prompt, timings, request.
         raw: the whole answer.
     """
 
@@ -94,8 +95,9 @@ class Status:
 
     @classmethod
     def read(cls, answer: Json) -> Self:
-        """From the JSON of `/status`. Raises KeyError or ValueError if it is something else."""
+        """From the JSON of `/status`. Raises KeyError, ValueError or TypeError."""
         size = answer.get("Size")
+        failure = _failure(answer)
         return cls(
             job_id=answer["task_id"],
             state=State(answer["State"]),
@@ -104,8 +106,8 @@ class Status:
                 fraction=answer["Progress"],
                 step=answer.get("step"),
                 steps=answer.get("steps"),
-                image=answer.get("image"),
-                images=answer.get("images"),
+                image=_current(answer, "image_index"),
+                images=_current(answer, "image_count"),
                 eta_seconds=answer.get("ETA"),
             ),
             model=answer.get("active_model", ""),
@@ -113,11 +115,11 @@ class Status:
             warnings=tuple(answer.get("Warnings", ())),
             queue_place=answer.get("queue_place"),
             loading=answer.get("Loading"),
-            error=answer.get("error"),
-            code=answer.get("code"),
+            error=failure.get("message"),
+            code=failure.get("code"),
             size=(size[0], size[1]) if size else None,
             format=answer.get("Format"),
-            images=tuple(answer.get("Images", ())),
+            images=tuple(_current(answer, "image_urls") or ()),
             seeds=tuple(answer.get("seeds", ())),
             metadata=answer.get("metadata") or {},
             raw=answer,
@@ -126,15 +128,15 @@ class Status:
 
 @dataclass(frozen=True)
 class Preview:
-    """What the first picture of a batch looks like at a step.
+    """A preview of the first picture of a batch.
 
     Attributes:
-        step: evaluations of the network done, of `steps`.
-        steps: evaluations planned.
-        image: the picture now drawn, from 1.
+        step: finished evaluations of the network, of `steps`.
+        steps: planned evaluations.
+        image: number of the current picture, from 1.
         width: of the preview, in pixels.
         height: of the preview, in pixels.
-        data: a JPEG.
+        data: a JPEG file.
     """
 
     step: int
@@ -144,6 +146,32 @@ class Preview:
     height: int
     data: bytes = field(repr=False)
 
+    @classmethod
+    def read(cls, answer: Json) -> Self:
+        """From the JSON of a `preview` event. Raises KeyError, ValueError or TypeError."""
+        return cls(
+            step=answer["step"],
+            steps=answer["steps"],
+            image=int(_current(answer, "image_index")),
+            width=answer["width"],
+            height=answer["height"],
+            data=base64.b64decode(answer["Preview"].partition(",")[2]),
+        )
+
 
 Event = Status | Preview
-"""What is told while a job runs."""
+"""What a job sends while it runs."""
+
+_OLD_KEYS = {"image_urls": "Images", "image_count": "images", "image_index": "image"}
+"""Key of an answer → the key that older services send instead."""
+
+
+def _current(answer: Json, key: str) -> Any:
+    value = answer.get(key)
+    return answer.get(_OLD_KEYS[key]) if value is None else value
+
+
+def _failure(answer: Json) -> Json:
+    """`message` and `code` of a failed job; empty for other jobs."""
+    old = {"message": answer.get("error"), "code": answer.get("code")}
+    return answer.get("failure") or old

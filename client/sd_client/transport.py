@@ -1,4 +1,4 @@
-"""HTTP to the service: its key, its errors, and asking again when an answer was lost."""
+"""HTTP requests to the service, with its key, its errors, and retries."""
 
 import random
 import time
@@ -10,23 +10,23 @@ from typing import Any
 import httpx
 
 from sd_client.errors import BadArgument, ClientError, ServiceUnavailable
-from sd_client.refusals import PASSING, problem_of, retry_after, strange
+from sd_client.http_errors import TRANSIENT, error_from, retry_after, unexpected_answer
 
 DUMMY_KEY = "lksalsdfjliadfds"
-"""The well-known key of a service that has not been given keys of its own."""
-LONGEST_PAUSE = 60.0
-"""Seconds. Who is told to come back later than that is told so at once."""
-FIRST_PAUSE = 0.5
+"""The well-known key of a service without own keys."""
+MAX_DELAY = 60.0
+"""Seconds. `send` does not wait for a longer Retry-After, but raises at once."""
+FIRST_DELAY = 0.5
 
 
 class Transport:
-    """One service, asked by one key. Threads may share it.
+    """Connections to one service with one API key. Threads may share it.
 
     Args:
-        address: such as http://127.0.0.1:5001; without a scheme it is http.
-        api_key: empty: the well-known one.
+        address: such as http://127.0.0.1:5001; without a scheme, http.
+        api_key: empty: the well-known key.
         timeout: seconds for each answer.
-        retries: how often a request is sent again that was not answered, or with 429 or 503.
+        retries: how often to repeat a request without an answer, or with a TRANSIENT one.
     """
 
     def __init__(self, address: str, api_key: str, *, timeout: float, retries: int) -> None:
@@ -40,7 +40,7 @@ class Transport:
                 (b"User-Agent", b"sd-client"),
             ],
             timeout=timeout,
-            # a proxy of the environment is not asked for this very machine
+            # no proxy for addresses of this machine
             trust_env=not _is_loopback(httpx.URL(self.address).host),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
@@ -54,55 +54,55 @@ class Transport:
         try:
             answer = response.json()
         except ValueError as error:
-            raise strange(response) from error
+            raise unexpected_answer(response) from error
         if not isinstance(answer, dict):
-            raise strange(response)
+            raise unexpected_answer(response)
         return answer
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """A good answer; what can be lost on the way is asked for again. Raises ClientError."""
+        """Send a request, with retries, until it succeeds. Raises ClientError."""
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.request(method, path, **request)
             except httpx.RequestError as error:
-                problem: ClientError = self._silence(error)
-                asked = None
+                problem: ClientError = self._no_answer(error)
+                requested_delay = None
             else:
                 if response.is_success:
                     return response
-                problem = problem_of(response, own_key=self._own_key)
-                if response.status_code not in PASSING:
+                problem = error_from(response, own_key=self._own_key)
+                if response.status_code not in TRANSIENT:
                     raise problem
-                asked = retry_after(response)
-            pause = _backoff(attempt) if asked is None else asked
-            if attempt == self._retries or pause > LONGEST_PAUSE:
+                requested_delay = retry_after(response)
+            delay = _backoff(attempt) if requested_delay is None else requested_delay
+            if attempt == self._retries or delay > MAX_DELAY:
                 raise problem
-            time.sleep(pause)
+            time.sleep(delay)
         raise AssertionError("unreachable")
 
     @contextmanager
     def stream(
-        self, path: str, headers: Mapping[str, str], *, silence: float
+        self, path: str, headers: Mapping[str, str], *, read_timeout: float
     ) -> Iterator[httpx.Response]:
-        """An answer that comes in pieces, at most `silence` seconds apart, whatever its code.
+        """A streamed answer, of any status code; at most `read_timeout` seconds between two pieces.
 
-        Raises httpx.TransportError: there is a way to go on without a stream.
+        Raises httpx.TransportError, which callers handle: they can poll instead.
         """
-        timeout = httpx.Timeout(self._http.timeout.connect, read=silence)
+        timeout = httpx.Timeout(self._http.timeout.connect, read=read_timeout)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             yield response
 
-    def _silence(self, error: httpx.RequestError) -> ServiceUnavailable:
-        said = str(error) or type(error).__name__
+    def _no_answer(self, error: httpx.RequestError) -> ServiceUnavailable:
+        reason = str(error) or type(error).__name__
         return ServiceUnavailable(
-            f"no answer from {self.address} ({said}): see that the service runs there, or name "
-            "another address (--address, or SD_ADDRESS)"
+            f"no answer from {self.address} ({reason}): check that the service runs there, or "
+            "give another address (--address, or SD_ADDRESS)"
         )
 
 
 def _backoff(attempt: int) -> float:
-    """0.5, 1, 2, ... seconds, a little scattered, so that many clients do not come back at once."""
-    return FIRST_PAUSE * 2**attempt * random.uniform(0.8, 1.2)
+    """0.5, 1, 2, ... seconds with jitter, so that many clients do not retry at once."""
+    return FIRST_DELAY * 2**attempt * random.uniform(0.8, 1.2)
 
 
 def _address(text: str) -> str:
@@ -112,16 +112,18 @@ def _address(text: str) -> str:
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL as error:
-        raise BadArgument(f"the address {text!r} is none: {error}") from error
+        raise BadArgument(f"the address {text!r} is invalid: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise BadArgument(f"the address {text!r} is none: give one such as http://127.0.0.1:5001")
+        raise BadArgument(
+            f"the address {text!r} is invalid: give one such as http://127.0.0.1:5001"
+        )
     return address
 
 
 def _header(key: str) -> bytes:
-    """A key as a header carries it; the message does not tell it."""
+    """A key as the value of a header. The exception's message leaves the key out."""
     if not key.isprintable() or key != key.strip():
-        raise BadArgument("the API key has blanks around it, or characters that are not printable")
+        raise BadArgument("the API key has spaces around it, or unprintable characters")
     return key.encode()
 
 

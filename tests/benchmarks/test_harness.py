@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.harness import Figure, Workshop, figure
+from benchmarks.harness import BenchmarkOptions, Figure, figure
 
 
 def test_a_figure_has_medians_and_their_ratio() -> None:
@@ -48,13 +48,13 @@ def test_every_figure_is_printed_and_written_before_the_next_is_measured(
     def names() -> list[str]:
         return [written["name"] for written in json.loads(file.read_text())]
 
-    def breaks(workshop: Workshop) -> Iterator[Figure]:
+    def breaks(options: BenchmarkOptions) -> Iterator[Figure]:
         yield figure("first", [0.0])
         assert names() == ["of another day", "first"]
         assert "first" in capsys.readouterr().out
         raise ZeroDivisionError
 
-    def holds(workshop: Workshop) -> Iterator[Figure]:
+    def holds(options: BenchmarkOptions) -> Iterator[Figure]:
         yield figure("second", [1.0])
 
     monkeypatch.setattr(command, "BENCHMARKS", {"breaks": breaks, "holds": holds})

@@ -15,7 +15,7 @@ from tests.worker.processes import worker
 
 @pytest.fixture(scope="session")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address. An evaluation of its engine takes a tenth of a second."""
+    """Its URL. Each evaluation of its engine takes 0.1 s."""
     folder: Path = tmp_path_factory.mktemp("small_service")
     with Valkey(folder / "valkey") as valkey:
         bench = bench_on(valkey.url, folder)
@@ -34,6 +34,6 @@ def client(small_service: str) -> Iterator[Client]:
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    """A server that says what the test wants."""
+    """A server with answers that the test sets."""
     with Scripted() as server:
         yield server

@@ -1,4 +1,4 @@
-"""`sd` as a person or a script runs it: in a process of its own."""
+"""Runs `sd` in a process."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def environment(address: str, **more: str) -> dict[str, str]:
 def sd(
     address: str, *arguments: str | Path, cwd: Path, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, in a folder."""
+    """Run it in a folder until it ends."""
     return subprocess.run(
         [*SD, *map(str, arguments)],
         cwd=cwd,
@@ -37,7 +37,7 @@ def sd(
 
 
 def started(address: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """Start it, with pipes to hear it by."""
+    """Start it, with pipes for its output."""
     return subprocess.Popen(
         [*SD, *map(str, arguments)],
         cwd=cwd,
@@ -45,10 +45,10 @@ def started(address: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # as on a terminal: who is started by a suite in the background would ignore Ctrl-C
-        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - it takes no lock
+        # a shell starts background processes with SIGINT ignored
+        preexec_fn=_reset_sigint,  # noqa: PLW1509 - it takes no lock
     )
 
 
-def _heed_ctrl_c() -> None:
+def _reset_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

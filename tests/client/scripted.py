@@ -1,4 +1,4 @@
-"""An HTTP server whose answers a test writes down: for what a real one does only on bad days."""
+"""An HTTP server with scripted answers, for faults that a real service seldom shows."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import httpx
 
 @dataclass
 class Answer:
-    """What is answered once. `cut` closes the connection before the answer is whole."""
+    """One answer. `cut` closes the connection before the end of the answer."""
 
     code: int = 200
     body: bytes = b""
@@ -21,8 +21,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that came."""
+class Received:
+    """A received request."""
 
     method: str
     path: str
@@ -30,29 +30,29 @@ class Asked:
     body: bytes
 
 
-Script = Callable[[Asked], Answer]
+Script = Callable[[Received], Answer]
 
 
 class Scripted:
-    """Used in a `with` block. `answers` is asked for each request; `asked` holds them all."""
+    """Used in a `with` block. `answers` gives each answer; `received` lists all requests."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.received: list[Received] = []
         self.answers: Script = lambda _: Answer(404)
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                asked = Asked(self.command, self.path, headers, self.rfile.read(length))
-                scripted.asked.append(asked)
-                answer = scripted.answers(asked)
+                received = Received(self.command, self.path, headers, body)
+                scripted.received.append(received)
+                answer = scripted.answers(received)
                 self.send_response(answer.code)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                said = len(answer.body) + (1000 if answer.cut else 0)
-                self.send_header("Content-Length", str(said))
+                length = len(answer.body) + (1000 if answer.cut else 0)
+                self.send_header("Content-Length", str(length))
                 self.end_headers()
                 self.wfile.write(answer.body)
                 self.close_connection = answer.cut
@@ -76,8 +76,8 @@ class Scripted:
         self._server.server_close()
 
     def paths(self) -> list[str]:
-        """The paths that were asked for, in order."""
-        return [asked.path.partition("?")[0] for asked in self.asked]
+        """The paths of all requests, in order."""
+        return [received.path.partition("?")[0] for received in self.received]
 
 
 def as_json(body: Any, code: int = 200, **headers: str) -> Answer:
@@ -86,8 +86,8 @@ def as_json(body: Any, code: int = 200, **headers: str) -> Answer:
 
 
 def stream(*messages: str, cut: bool = False) -> Answer:
-    """A piece of an event stream, that ends well or is cut off."""
-    text = ": here\n\nretry: 10\n\n" + "".join(messages)
+    """An event stream; `cut` breaks the connection at its end."""
+    text = ": comment\n\nretry: 10\n\n" + "".join(messages)
     return Answer(200, text.encode(), {"Content-Type": "text/event-stream; charset=utf-8"}, cut)
 
 
@@ -96,7 +96,7 @@ def message(number: int, event: str, data: Any) -> str:
 
 
 def status(state: str, progress: float = 0.0, **more: Any) -> dict[str, Any]:
-    """The JSON of a status, with what every status has."""
+    """The JSON of a status, with the keys that every status has."""
     return {
         "task_id": "j",
         "State": state,
@@ -109,15 +109,15 @@ def status(state: str, progress: float = 0.0, **more: Any) -> dict[str, Any]:
     }
 
 
-def passed_on(asked: Asked, to: str) -> Answer:
-    """The answer of a real service to a request that came here."""
+def forward(request: Received, to: str) -> Answer:
+    """Send a received request to a real service; returns its answer."""
     answer = httpx.request(
-        asked.method,
-        f"{to}{asked.path}",
-        content=asked.body,
+        request.method,
+        f"{to}{request.path}",
+        content=request.body,
         headers={
             name: value
-            for name, value in asked.headers.items()
+            for name, value in request.headers.items()
             if name not in ("host", "connection")
         },
         trust_env=False,

@@ -19,7 +19,7 @@ from sd_client import (
     Status,
     Unauthorized,
 )
-from tests.client.scripted import Answer, Asked, Scripted, passed_on
+from tests.client.scripted import Answer, Received, Scripted, forward
 from tests.worker.small import INSATIABLE
 
 pytestmark = pytest.mark.service
@@ -47,12 +47,12 @@ def test_several_pictures_are_saved_under_one_name(client: Client, tmp_path: Pat
         assert picture.format == "JPEG"
 
 
-def test_who_waits_is_told_how_it_goes(client: Client) -> None:
-    told: list[Event] = []
+def test_on_event_gets_the_progress(client: Client) -> None:
+    events: list[Event] = []
 
-    client.generate("a red dragon", on_event=told.append, size="64x64", steps=10)
+    client.generate("a red dragon", on_event=events.append, size="64x64", steps=10)
 
-    statuses = [event for event in told if isinstance(event, Status)]
+    statuses = [event for event in events if isinstance(event, Status)]
     fractions = [status.progress.fraction for status in statuses]
     assert fractions == sorted(fractions)
     assert len(set(fractions)) > 3
@@ -61,21 +61,21 @@ def test_who_waits_is_told_how_it_goes(client: Client) -> None:
     assert statuses[-1].timings["sample"] > 0
 
 
-def test_a_picture_to_begin_with_is_a_path_bytes_or_a_file(client: Client, tmp_path: Path) -> None:
+def test_an_initial_image_is_a_path_bytes_or_a_file(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "first.png"
     Image.new("RGB", (64, 64), "green").save(path)
 
-    drawn = [
+    results = [
         client.img2img("a blue dragon", image, size="64x64", steps=2, count=1, strength=1)
         for image in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()))
     ]
 
-    assert {pictures[0].data for pictures in drawn} == {drawn[0][0].data}
+    assert {pictures[0].data for pictures in results} == {results[0][0].data}
     with pytest.raises(BadArgument, match=r"nowhere\.png cannot be read: No such file"):
         client.img2img("a blue dragon", tmp_path / "nowhere.png")
 
 
-def test_a_cancelled_job_says_so(client: Client) -> None:
+def test_a_cancelled_job_raises_job_cancelled(client: Client) -> None:
     job = client.submit_generate("a red dragon", size="64x64", steps=900)
 
     assert job.cancel() in ("cancelled", "stopping")
@@ -94,7 +94,7 @@ def test_a_finished_job_is_not_cancelled(client: Client) -> None:
         client.cancel(job.id)
 
 
-def test_a_failed_job_says_why(client: Client) -> None:
+def test_a_failed_job_has_a_reason_and_a_code(client: Client) -> None:
     with pytest.raises(JobFailed, match="memory") as failed:
         client.generate(INSATIABLE, size="64x64")
 
@@ -112,7 +112,7 @@ def test_a_bad_request_names_every_field(client: Client) -> None:
     assert "from 1" in faults["ddim_steps"].expected
 
 
-def test_a_wrong_key_is_told_what_to_do(small_service: str) -> None:
+def test_the_error_of_a_wrong_key_says_what_to_do(small_service: str) -> None:
     with (
         Client(small_service, api_key="ключ") as client,
         pytest.raises(Unauthorized, match=r"this key.*SD_API_KEY") as refused,
@@ -122,7 +122,7 @@ def test_a_wrong_key_is_told_what_to_do(small_service: str) -> None:
     assert "ключ" not in str(refused.value)
 
 
-def test_a_job_that_never_was_is_no_such_job(client: Client) -> None:
+def test_an_unknown_job_raises_no_such_job(client: Client) -> None:
     with pytest.raises(NoSuchJob):
         client.status("nobody")
     with pytest.raises(BadArgument, match="id of a job"):
@@ -134,9 +134,9 @@ def test_a_submit_whose_answer_was_lost_makes_one_job(
 ) -> None:
     answers: list[Answer] = []
 
-    def lossy(asked: Asked) -> Answer:
-        answer = passed_on(asked, small_service)
-        if asked.path == "/generate":
+    def lossy(request: Received) -> Answer:
+        answer = forward(request, small_service)
+        if request.path == "/generate":
             answers.append(answer)
             return Answer(cut=True) if len(answers) == 1 else answer
         return answer
@@ -157,14 +157,14 @@ def test_the_latest_jobs_and_the_models_are_listed(client: Client) -> None:
 
     assert client.recent()[0].id == job.id
     assert {model.name for model in client.models().models} == {"small", "tiny", "tiny-v2"}
-    able = client.capabilities()
-    assert able.default_model == "small"
-    assert "ddim" in [sampler.key for sampler in able.samplers]
-    assert able.limits["max_side"] == 512
-    assert able.defaults["standard"]["img2img"]["ddim_steps"] == 50
+    capabilities = client.capabilities()
+    assert capabilities.default_model == "small"
+    assert "ddim" in [sampler.key for sampler in capabilities.samplers]
+    assert capabilities.limits["max_side"] == 512
+    assert capabilities.defaults["standard"]["img2img"]["ddim_steps"] == 50
 
 
-def test_the_environment_says_where_the_service_is_and_who_asks(
+def test_address_and_key_default_to_the_environment(
     small_service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SD_ADDRESS", small_service)
@@ -172,5 +172,5 @@ def test_the_environment_says_where_the_service_is_and_who_asks(
 
     with Client() as client, pytest.raises(Unauthorized, match="this key"):
         client.recent()
-    with pytest.raises(BadArgument, match="none"):
+    with pytest.raises(BadArgument, match="invalid"):
         Client("ftp://somewhere")

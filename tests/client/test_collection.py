@@ -1,4 +1,4 @@
-"""The Postman collection and the .http file: every operation, and all of them are answered."""
+"""The Postman collection and the .http file have every operation, and each succeeds."""
 
 import json
 import re
@@ -115,12 +115,12 @@ FORMAT = {
     },
     "additionalProperties": False,
 }
-"""Postman's format 2.1, as far as the collection uses it: anything else would be a mistake."""
+"""The part of Postman's format 2.1 that the collection uses; other keys are mistakes."""
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A request that can be sent, with its variables in their places."""
+class FilledRequest:
+    """A request with its variables filled in."""
 
     name: str
     method: str
@@ -129,11 +129,11 @@ class Ready:
     body: str
 
 
-def of_postman(**variables: str) -> list[Ready]:
-    """As Postman would send them."""
+def of_postman(**variables: str) -> list[FilledRequest]:
+    """The requests that Postman sends."""
     described = json.loads(POSTMAN.read_text())
     values = {one["key"]: one["value"] for one in described["variable"]} | variables
-    ready: list[Ready] = []
+    ready: list[FilledRequest] = []
     for item in described["item"]:
         request = item["request"]
         url = request["url"]
@@ -141,7 +141,7 @@ def of_postman(**variables: str) -> list[Ready]:
         path = "/".join(parts[part[1:]] if part.startswith(":") else part for part in url["path"])
         auth = {one["key"]: one["value"] for one in request["auth"].get("apikey", [])}
         ready.append(
-            Ready(
+            FilledRequest(
                 item["name"],
                 request["method"],
                 filled(f"{url['host'][0]}/{path}", values),
@@ -152,11 +152,11 @@ def of_postman(**variables: str) -> list[Ready]:
     return ready
 
 
-def of_http_file(**variables: str) -> list[Ready]:
-    """As an editor would send them."""
+def of_http_file(**variables: str) -> list[FilledRequest]:
+    """The requests that an editor sends."""
     head, *requests = HTTP_FILE.read_text().split("\n### ")
     values = dict(re.findall(r"^@(\w+) = (.*)$", head, re.MULTILINE)) | variables
-    ready: list[Ready] = []
+    ready: list[FilledRequest] = []
     for request in requests:
         lines, _, body = request.partition("\n\n")
         name, *others = lines.splitlines()
@@ -164,7 +164,9 @@ def of_http_file(**variables: str) -> list[Ready]:
         method, url = first.split(" ", 1)
         sent = dict(header.split(": ", 1) for header in headers)
         key = filled(sent["X-API-Key"], values) if "X-API-Key" in sent else None
-        ready.append(Ready(name, method, filled(url, values), key, filled(body.strip(), values)))
+        ready.append(
+            FilledRequest(name, method, filled(url, values), key, filled(body.strip(), values))
+        )
     return ready
 
 
@@ -176,7 +178,7 @@ def test_the_collection_is_of_the_format_of_postman() -> None:
     jsonschema.validate(json.loads(POSTMAN.read_text()), FORMAT)
 
 
-def test_both_have_every_operation_and_the_same() -> None:
+def test_both_files_have_the_same_requests_for_every_operation() -> None:
     document: dict[str, Any] = openapi()
     operations = {
         f"{method.upper()} {path}"
@@ -189,14 +191,14 @@ def test_both_have_every_operation_and_the_same() -> None:
     assert len({ready.name for ready in of_postman()}) == len(of_postman())
 
 
-def test_the_raw_address_is_the_one_that_is_sent() -> None:
+def test_the_raw_url_is_the_url_that_is_sent() -> None:
     for item in json.loads(POSTMAN.read_text())["item"]:
         url = item["request"]["url"]
         assert url["raw"] == "/".join([*url["host"], *url["path"]])
 
 
 @pytest.mark.service
-def test_every_request_is_answered_as_the_document_says(small_service: str) -> None:
+def test_every_request_gets_a_documented_answer(small_service: str) -> None:
     documented = openapi()["paths"]
     job_id = "none yet"
     with httpx.Client(trust_env=False, timeout=60) as client:

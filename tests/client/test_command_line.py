@@ -1,4 +1,4 @@
-"""The command line, run as a script runs it, against a real service."""
+"""The command line, against a real service."""
 
 import json
 import signal
@@ -19,9 +19,7 @@ pytestmark = pytest.mark.service
 QUICK = ("--size", "64x64", "--steps", "2")
 
 
-def test_a_picture_is_drawn_and_saved_under_the_name_that_was_said(
-    small_service: str, tmp_path: Path
-) -> None:
+def test_a_picture_is_saved_under_the_name_of_o(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", "a red dragon", *QUICK, "-o", "out.png", cwd=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (0, "out.png\n"), ended.stderr
@@ -30,7 +28,7 @@ def test_a_picture_is_drawn_and_saved_under_the_name_that_was_said(
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
-def test_json_is_all_there_is_on_stdout(small_service: str, tmp_path: Path) -> None:
+def test_with_json_stdout_is_json_only(small_service: str, tmp_path: Path) -> None:
     arguments = (
         "a cat",
         *QUICK,
@@ -47,15 +45,15 @@ def test_json_is_all_there_is_on_stdout(small_service: str, tmp_path: Path) -> N
 
     ended = sd(small_service, "generate", *arguments, cwd=tmp_path)
 
-    said = json.loads(ended.stdout)
-    assert said["State"] == "SUCCESS"
-    assert said["seeds"] == [7, 8]
-    assert said["files"] == ["cat-0.jpg", "cat-1.jpg"]
-    assert said["metadata"]["request"]["ddim_steps"] == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == said["files"]
+    answer = json.loads(ended.stdout)
+    assert answer["State"] == "SUCCESS"
+    assert answer["seeds"] == [7, 8]
+    assert answer["files"] == ["cat-0.jpg", "cat-1.jpg"]
+    assert answer["metadata"]["request"]["ddim_steps"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == answer["files"]
 
 
-def test_the_ending_of_the_name_says_the_format(small_service: str, tmp_path: Path) -> None:
+def test_the_extension_sets_the_format(small_service: str, tmp_path: Path) -> None:
     assert (
         sd(small_service, "generate", "a cat", *QUICK, "-o", "a.jpg", cwd=tmp_path).returncode == 0
     )
@@ -67,7 +65,7 @@ def test_the_ending_of_the_name_says_the_format(small_service: str, tmp_path: Pa
     assert "pictures are .png or .jpg" in refused.stderr
 
 
-def test_no_file_is_replaced_that_was_not_named(small_service: str, tmp_path: Path) -> None:
+def test_without_o_no_file_is_replaced(small_service: str, tmp_path: Path) -> None:
     for _ in range(3):
         sd(small_service, "generate", "A red, red dragon!", *QUICK, "--seed", "7", cwd=tmp_path)
 
@@ -93,7 +91,7 @@ def test_a_picture_can_go_through_a_pipe(small_service: str, tmp_path: Path) -> 
     assert piped.stdout == b"PNG", piped.stderr
 
 
-def test_a_picture_is_drawn_from_a_picture(small_service: str, tmp_path: Path) -> None:
+def test_img2img_starts_from_an_image(small_service: str, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "green").save(tmp_path / "first.png")
     arguments = ("a blue dragon", "first.png", *QUICK, "--strength", "0.5", "-n", "1", "--json")
 
@@ -104,7 +102,7 @@ def test_a_picture_is_drawn_from_a_picture(small_service: str, tmp_path: Path) -
     assert (tmp_path / "blue.png").exists()
 
 
-def test_a_bad_request_is_told_field_by_field(small_service: str, tmp_path: Path) -> None:
+def test_the_error_of_a_bad_request_names_the_fields(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", "x", "--steps", "0", "--scale", "999", cwd=tmp_path)
     assert ended.returncode == 2
     assert "ddim_steps" in ended.stderr
@@ -144,17 +142,17 @@ def test_wrong_usage_ends_with_2(
 def test_a_failed_job_ends_with_3(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", INSATIABLE, *QUICK, "--json", cwd=tmp_path)
 
-    said = json.loads(ended.stdout)
+    answer = json.loads(ended.stdout)
     assert ended.returncode == 3
-    assert said["code"] == "out_of_memory"
-    assert sd(small_service, "status", said["task_id"], cwd=tmp_path).returncode == 3
+    assert answer["code"] == "out_of_memory"
+    assert sd(small_service, "status", answer["task_id"], cwd=tmp_path).returncode == 3
 
 
-def test_a_job_that_somebody_cancels_ends_with_4(small_service: str, tmp_path: Path) -> None:
-    left = sd(
+def test_a_cancelled_job_ends_with_4(small_service: str, tmp_path: Path) -> None:
+    submitted = sd(
         small_service, "generate", "x", "--size", "64x64", "--steps", "900", "-d", cwd=tmp_path
     )
-    job_id = left.stdout.strip()
+    job_id = submitted.stdout.strip()
     watched = started(small_service, "status", job_id, "--wait", cwd=tmp_path)
 
     cancelled = sd(small_service, "cancel", job_id, "--json", cwd=tmp_path)
@@ -164,9 +162,7 @@ def test_a_job_that_somebody_cancels_ends_with_4(small_service: str, tmp_path: P
     watched.communicate()
 
 
-def test_a_service_that_cannot_be_reached_or_takes_nothing_ends_with_5(
-    scripted: Scripted, tmp_path: Path
-) -> None:
+def test_an_unavailable_service_ends_with_5(scripted: Scripted, tmp_path: Path) -> None:
     scripted.answers = lambda _: as_json({"error": "full", "details": []}, 503, Retry_After="999")
     ended = sd(scripted.url, "models", "--json", cwd=tmp_path)
     assert (ended.returncode, json.loads(ended.stdout)) == (5, {"error": "full"})
@@ -176,7 +172,7 @@ def test_a_service_that_cannot_be_reached_or_takes_nothing_ends_with_5(
     assert "SD_ADDRESS" in ended.stderr
 
 
-def test_a_wrong_key_ends_with_6_and_is_not_told(small_service: str, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_with_6_and_is_not_printed(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", "x", *QUICK, cwd=tmp_path, SD_API_KEY="wrong-key")
 
     assert ended.returncode == 6
@@ -187,7 +183,7 @@ def test_ctrl_c_cancels_the_job(small_service: str, client: Client, tmp_path: Pa
     arguments = ("x", "--size", "64x64", "--steps", "900", "--json")
     running = started(small_service, "generate", *arguments, cwd=tmp_path)
     assert running.stderr
-    assert running.stderr.readline()  # it says that it waits, or is drawn
+    assert running.stderr.readline()  # the job waits, or runs
 
     running.send_signal(signal.SIGINT)
     stdout, stderr = running.communicate(timeout=120)
@@ -198,7 +194,7 @@ def test_ctrl_c_cancels_the_job(small_service: str, client: Client, tmp_path: Pa
     assert client.status(json.loads(stdout)["task_id"]).state is State.CANCELLED
 
 
-def test_ctrl_c_leaves_a_job_alone_that_is_only_watched(
+def test_ctrl_c_does_not_cancel_a_job_that_status_waits_for(
     small_service: str, client: Client, tmp_path: Path
 ) -> None:
     job = client.submit_generate("x", size="64x64", steps=900)
@@ -214,9 +210,9 @@ def test_ctrl_c_leaves_a_job_alone_that_is_only_watched(
     job.cancel()
 
 
-def test_a_job_that_was_left_is_fetched_later(small_service: str, tmp_path: Path) -> None:
-    left = sd(small_service, "generate", "a cat", *QUICK, "--detach", "--json", cwd=tmp_path)
-    job_id = json.loads(left.stdout)["task_id"]
+def test_a_detached_job_is_fetched_later(small_service: str, tmp_path: Path) -> None:
+    submitted = sd(small_service, "generate", "a cat", *QUICK, "--detach", "--json", cwd=tmp_path)
+    job_id = json.loads(submitted.stdout)["task_id"]
 
     fetched = sd(small_service, "status", job_id, "--wait", "-o", "late.png", cwd=tmp_path)
 
@@ -237,23 +233,21 @@ def test_the_latest_jobs_and_the_models_are_listed(small_service: str, tmp_path:
     assert models["default_model"] == "small"
 
 
-def test_a_benchmark_tells_pictures_a_second_and_where_the_time_goes(
-    small_service: str, tmp_path: Path
-) -> None:
+def test_a_benchmark_measures_throughput_and_phases(small_service: str, tmp_path: Path) -> None:
     arguments = ("-N", "4", "-C", "2", "--count", "2", *QUICK)
 
-    said = json.loads(sd(small_service, "bench", *arguments, "--json", cwd=tmp_path).stdout)
+    answer = json.loads(sd(small_service, "bench", *arguments, "--json", cwd=tmp_path).stdout)
 
-    assert (said["jobs"], said["failed"], said["pictures"]) == (4, 0, 8)
-    assert said["pictures_per_second"] == pytest.approx(8 / said["seconds"], rel=0.01)
-    assert {"queued", "load", "sample", "save"} <= set(said["phases"])
-    assert 0.4 <= said["phases"]["sample"]["p50"] <= said["job"]["p50"] <= said["job"]["p95"]
+    assert (answer["jobs"], answer["failed"], answer["pictures"]) == (4, 0, 8)
+    assert answer["pictures_per_second"] == pytest.approx(8 / answer["seconds"], rel=0.01)
+    assert {"queued", "load", "sample", "save"} <= set(answer["phases"])
+    assert 0.4 <= answer["phases"]["sample"]["p50"] <= answer["job"]["p50"] <= answer["job"]["p95"]
 
-    people = sd(small_service, "bench", *arguments, cwd=tmp_path)
-    assert "8 pictures of 4 jobs" in people.stdout
+    table = sd(small_service, "bench", *arguments, cwd=tmp_path)
+    assert "8 pictures of 4 jobs" in table.stdout
 
 
-def test_a_benchmark_of_jobs_that_fail_says_so(small_service: str, tmp_path: Path) -> None:
+def test_a_benchmark_with_failed_jobs_ends_with_3(small_service: str, tmp_path: Path) -> None:
     arguments = ("-N", "2", "--no-warm-up", "--prompt", INSATIABLE, "--json")
 
     ended = sd(small_service, "bench", *arguments, cwd=tmp_path)
@@ -263,18 +257,18 @@ def test_a_benchmark_of_jobs_that_fail_says_so(small_service: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("--sampler k_eu", "k_euler_a"), ("--model sm", "small")]
+    ("typed", "completion"), [("--sampler k_eu", "k_euler_a"), ("--model sm", "small")]
 )
-def test_the_shell_offers_what_the_service_has(
-    small_service: str, tmp_path: Path, typed: str, offered: str
+def test_shell_completion_has_the_names_of_the_service(
+    small_service: str, tmp_path: Path, typed: str, completion: str
 ) -> None:
-    asked = {
+    shell = {
         "_SD_COMPLETE": "complete_bash",
         "COMP_WORDS": f"sd generate x {typed}",
         "COMP_CWORD": "4",
     }
 
-    assert offered in sd(small_service, cwd=tmp_path, **asked).stdout.split()
-    # a service that is not there offers nothing, and says nothing
-    silent = sd("http://127.0.0.1:1", cwd=tmp_path, **asked)
+    assert completion in sd(small_service, cwd=tmp_path, **shell).stdout.split()
+    # no completions and no error without a service
+    silent = sd("http://127.0.0.1:1", cwd=tmp_path, **shell)
     assert (silent.stdout.strip(), silent.stderr) == ("", "")

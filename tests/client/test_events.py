@@ -1,4 +1,4 @@
-"""Waiting by the events of a real service."""
+"""Waiting with the event stream of a real service."""
 
 import io
 
@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from sd_client import Client, Event, JobCancelled, Preview, State, Status
-from sd_client.following import Deadline, asked, told
 from sd_client.transport import Transport
+from sd_client.watch import Deadline, poll, stream
 from tests.worker.small import INSATIABLE
 
 pytestmark = pytest.mark.service
@@ -19,15 +19,15 @@ def transport(small_service: str) -> Transport:
 
 
 def by_events(transport: Transport, job_id: str) -> list[Event]:
-    return list(told(transport, job_id, Deadline.after(job_id, None)))
+    return list(stream(transport, job_id, Deadline.after(job_id, None)))
 
 
 def by_polling(transport: Transport, job_id: str) -> list[Status]:
-    return list(asked(transport, job_id, Deadline.after(job_id, None)))
+    return list(poll(transport, job_id, Deadline.after(job_id, None)))
 
 
 @pytest.mark.parametrize(("prompt", "end"), [("a cat", State.SUCCESS), (INSATIABLE, State.FAILURE)])
-def test_events_tell_what_polling_tells(
+def test_stream_and_polling_end_with_the_same_status(
     client: Client, transport: Transport, prompt: str, end: State
 ) -> None:
     job = client.submit_generate(prompt, size="64x64", steps=12)
@@ -43,7 +43,7 @@ def test_events_tell_what_polling_tells(
     assert fractions == sorted(fractions)
 
 
-def test_the_steps_are_told_as_they_are_taken(client: Client, transport: Transport) -> None:
+def test_the_stream_reports_single_steps(client: Client, transport: Transport) -> None:
     job = client.submit_generate("a cat", size="64x64", steps=12)
 
     events = by_events(transport, job.id)
@@ -64,9 +64,11 @@ def test_previews_are_small_pictures(client: Client, transport: Transport) -> No
             assert (picture.format, picture.size) == ("JPEG", (preview.width, preview.height))
 
 
-def test_a_job_that_is_cancelled_tells_those_who_wait(client: Client, transport: Transport) -> None:
+def test_the_stream_of_a_cancelled_job_ends_with_its_status(
+    client: Client, transport: Transport
+) -> None:
     job = client.submit_generate("a cat", size="64x64", steps=900)
-    events = told(transport, job.id, Deadline.after(job.id, None))
+    events = stream(transport, job.id, Deadline.after(job.id, None))
     next(events)
 
     job.cancel()

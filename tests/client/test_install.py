@@ -1,4 +1,4 @@
-"""The client as a package of its own: what its wheel holds, and that it needs nothing else."""
+"""The client as a package: the content of its wheel, and that it needs no other part."""
 
 import subprocess
 import sys
@@ -39,31 +39,31 @@ def test_the_wheel_holds_the_client_its_types_and_its_command(wheel: Path) -> No
 
 
 def test_the_command_of_the_environment_is_the_client() -> None:
-    """`make env` has installed it as it stands in its folder."""
+    """`make env` installs the client in editable mode."""
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
 
-    said = subprocess.run(
+    result = subprocess.run(
         [Path(sys.executable).with_name("sd"), "--help"], capture_output=True, text=True, check=True
     )
 
     assert list(project["scripts"]) == ["sd"]
-    assert "generate" in said.stdout
+    assert "generate" in result.stdout
 
 
 @pytest.mark.slow
-def test_it_runs_on_a_machine_that_has_nothing_of_the_service(tmp_path: Path) -> None:
+def test_it_runs_on_a_machine_without_the_service(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-qq", str(CLIENT)], check=True)
 
-    there = subprocess.run(
+    imported = subprocess.run(
         [python, "-c", "import sd_client; print(sd_client.__file__)"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    unreached = subprocess.run(
+    unreachable = subprocess.run(
         [python.with_name("sd"), "models", "--address", "127.0.0.1:1"],
         cwd=tmp_path,
         capture_output=True,
@@ -71,5 +71,5 @@ def test_it_runs_on_a_machine_that_has_nothing_of_the_service(tmp_path: Path) ->
         check=False,
     )
 
-    assert str(tmp_path) in there.stdout
-    assert unreached.returncode == 5
+    assert str(tmp_path) in imported.stdout
+    assert unreachable.returncode == 5

@@ -1,11 +1,11 @@
-"""The stream of events, however it is cut into pieces."""
+"""The parser of event streams, for all ways to split a stream."""
 
 import json
 from typing import Any
 
 import pytest
 
-from sd_client.sse import Heartbeat, Message, Retry, parsed
+from sd_client.sse import Heartbeat, Message, Retry, parse
 
 STREAM = (
     ": hello\n"
@@ -15,7 +15,7 @@ STREAM = (
     "event: nothing\n\n"
     "unknown: field\nretry: soon\nid: 8\ndata: last\n\n"
 )
-SAID = [
+EXPECTED = [
     Heartbeat(),
     Retry(2.5),
     Message("step", "one\u2028line", "7"),
@@ -26,25 +26,25 @@ SAID = [
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 1000])
-def test_a_stream_says_the_same_however_it_is_cut_and_its_lines_end(end: str, length: int) -> None:
+def test_splits_and_line_ends_do_not_change_the_result(end: str, length: int) -> None:
     text = STREAM.replace("\n", end)
     pieces = [text[at : at + length] for at in range(0, len(text), length)]
 
-    assert list(parsed(pieces)) == SAID
+    assert list(parse(pieces)) == EXPECTED
 
 
-def test_a_message_that_broke_off_is_not_told() -> None:
-    assert list(parsed(["data: whole\n\n", "data: broken o"])) == [Message("message", "whole", "")]
+def test_an_incomplete_message_is_dropped() -> None:
+    assert list(parse(["data: whole\n\n", "data: broken o"])) == [Message("message", "whole", "")]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_stream() -> None:
-    assert list(parsed(["\ufeffdata: x\n\n"])) == [Message("message", "x", "")]
+    assert list(parse(["\ufeffdata: x\n\n"])) == [Message("message", "x", "")]
 
 
 def test_json_in_one_line_comes_out_whole() -> None:
-    said: dict[str, Any] = {"Status": "a: b\r\nc", "prompt": "дракон"}
+    sent: dict[str, Any] = {"Status": "a: b\r\nc", "prompt": "дракон"}
 
-    (message,) = parsed([f"data: {json.dumps(said, ensure_ascii=False)}\n\n"])
+    (message,) = parse([f"data: {json.dumps(sent, ensure_ascii=False)}\n\n"])
 
     assert isinstance(message, Message)
-    assert json.loads(message.data) == said
+    assert json.loads(message.data) == sent

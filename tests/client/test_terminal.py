@@ -1,4 +1,4 @@
-"""What people see and press: bars on a terminal, Ctrl-C at any time."""
+"""Progress bars on a terminal, and Ctrl-C at any time."""
 
 import json
 import os
@@ -14,19 +14,19 @@ from sd_client import Client, JobCancelled
 from tests.client.running import SD, environment, started
 from tests.client.scripted import (
     Answer,
-    Asked,
+    Received,
     Scripted,
     as_json,
+    forward,
     message,
-    passed_on,
     status,
     stream,
 )
 from tests.processes import eventually
 
 
-def seen_on_a_terminal(address: str, *arguments: str, cwd: Path, **more: str) -> str:
-    """Everything a terminal is sent on stderr."""
+def terminal_output(address: str, *arguments: str, cwd: Path, **more: str) -> str:
+    """Everything that the command writes to a terminal on stderr."""
     ours, theirs = pty.openpty()
     variables = environment(address, TERM="xterm-256color", **more)
     process = subprocess.Popen(
@@ -48,22 +48,22 @@ def seen_on_a_terminal(address: str, *arguments: str, cwd: Path, **more: str) ->
 
 
 @pytest.mark.service
-def test_a_terminal_shows_a_bar_with_steps_and_what_is_left(
+def test_a_terminal_shows_a_bar_with_steps_and_seconds_left(
     small_service: str, tmp_path: Path
 ) -> None:
     arguments = ("generate", "x", "--size", "64x64", "--steps", "15", "-o", "x.png")
 
-    seen = seen_on_a_terminal(small_service, *arguments, cwd=tmp_path)
+    seen = terminal_output(small_service, *arguments, cwd=tmp_path)
 
     assert "of 15" in seen
     assert "s left" in seen
     assert "\x1b[" in seen
     assert (tmp_path / "x.png").exists()
-    assert seen_on_a_terminal(small_service, *arguments, "-q", cwd=tmp_path) == ""
+    assert terminal_output(small_service, *arguments, "-q", cwd=tmp_path) == ""
 
 
 def test_without_a_terminal_each_change_is_a_line(scripted: Scripted, tmp_path: Path) -> None:
-    told = [
+    messages = [
         message(1, "queued", status("PENDING", Status="waiting, place 2", queue_place=2)),
         message(2, "queued", status("PENDING", Status="waiting, place 1", queue_place=1)),
         message(3, "loading", status("LOADING", Status="loading the model small")),
@@ -71,10 +71,10 @@ def test_without_a_terminal_each_change_is_a_line(scripted: Scripted, tmp_path: 
         message(5, "step", status("PROGRESS", 0.2, Status="drawing, step 2 of 9")),
         message(6, "failed", status("FAILURE", error="no [room]", code="out_of_memory")),
     ]
-    scripted.answers = lambda asked: (
+    scripted.answers = lambda request: (
         as_json({"task_id": "j", "active_model": "small", "Warnings": ["no cuda"]}, 202)
-        if asked.method == "POST"
-        else stream(*told)
+        if request.method == "POST"
+        else stream(*messages)
     )
 
     running = started(scripted.url, "generate", "x", cwd=tmp_path)
@@ -91,13 +91,11 @@ def test_without_a_terminal_each_change_is_a_line(scripted: Scripted, tmp_path: 
     ]
 
 
-def test_ctrl_c_before_the_answer_is_there_cancels_the_job_too(
-    scripted: Scripted, tmp_path: Path
-) -> None:
+def test_ctrl_c_before_the_answer_cancels_the_job(scripted: Scripted, tmp_path: Path) -> None:
     pressed = threading.Event()
 
-    def answer(asked: Asked) -> Answer:
-        if asked.path == "/generate":
+    def answer(request: Received) -> Answer:
+        if request.path == "/generate":
             assert pressed.wait(60)
             return as_json({"task_id": "j", "active_model": "small", "Warnings": []}, 202)
         return as_json({"task_id": "j", "State": "CANCELLED", "Status": "cancelled"})
@@ -122,15 +120,15 @@ def test_ctrl_c_cancels_every_job_of_a_benchmark(
 ) -> None:
     jobs: list[str] = []
 
-    def noted(asked: Asked) -> Answer:
-        if asked.path.startswith("/events/"):
+    def forwarded(request: Received) -> Answer:
+        if request.path.startswith("/events/"):
             return Answer(404)
-        answer = passed_on(asked, small_service)
-        if asked.path == "/generate":
+        answer = forward(request, small_service)
+        if request.path == "/generate":
             jobs.append(json.loads(answer.body)["task_id"])
         return answer
 
-    scripted.answers = noted
+    scripted.answers = forwarded
     arguments = ("-N", "9", "-C", "3", "--no-warm-up", "--size", "64x64", "--steps", "900")
     running = started(scripted.url, "bench", *arguments, cwd=tmp_path)
     assert eventually(lambda: len(jobs) == 3, 60)
@@ -145,7 +143,7 @@ def test_ctrl_c_cancels_every_job_of_a_benchmark(
 
 
 @pytest.mark.service
-def test_who_is_interrupted_in_python_leaves_no_job_behind(client: Client) -> None:
+def test_keyboard_interrupt_in_python_cancels_the_job(client: Client) -> None:
     jobs: list[str] = []
 
     def press(event: object) -> None:

@@ -1,4 +1,4 @@
-"""The container files, as Compose itself reads them."""
+"""Reads the container files with Compose itself."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Read = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def read_compose() -> Read:
-    """The whole of a compose file, all profiles, everything included and extended."""
+    """Reads a compose file with all profiles, includes and extends."""
     command = compose_command()
     if command is None:
         pytest.skip("no Compose 2 or newer: neither `docker compose` nor `docker-compose`")
@@ -22,7 +22,7 @@ def read_compose() -> Read:
     def read(*names: str, **environment: str) -> dict[str, Any]:
         files = [argument for name in names for argument in ("-f", name)]
         options = ["--env-file", "/dev/null", *files, "--profile", "*"]
-        # nothing of this machine: neither its variables nor an engine
+        # without this machine's variables and engine
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "DOCKER_HOST": "unix:///none"} | (
             environment
         )

@@ -1,4 +1,4 @@
-"""The three builds: what they share, where they differ, and what they keep to themselves."""
+"""The compose files of the three builds: common parts, differences, isolation."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ OURS = ("secrets", "redis", "api", "worker")
 
 @pytest.fixture(params=BUILDS)
 def build(request: pytest.FixtureRequest, read_compose: Read) -> dict[str, Any]:
-    """One of the three, read."""
+    """One of the three builds."""
     return read_compose(FILES[request.param])
 
 
@@ -32,7 +32,7 @@ def test_every_container_is_read_only_and_without_rights(build: dict[str, Any]) 
         assert service.get("user") != "root", name
 
 
-def test_only_this_machine_reaches_the_service_and_nobody_redis(build: dict[str, Any]) -> None:
+def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any]) -> None:
     published = {
         name: [(port.get("host_ip"), port["target"]) for port in service.get("ports", ())]
         for name, service in build["services"].items()
@@ -46,7 +46,7 @@ def test_only_this_machine_reaches_the_service_and_nobody_redis(build: dict[str,
     assert build["networks"]["inside"]["internal"]
 
 
-def test_an_owner_may_open_the_api_to_the_network(read_compose: Read) -> None:
+def test_api_host_opens_the_api_to_the_network(read_compose: Read) -> None:
     [port] = read_compose(FILES["cpu"], API_HOST="10.0.0.7", PORT="8000")["services"]["api"][
         "ports"
     ]
@@ -54,7 +54,7 @@ def test_an_owner_may_open_the_api_to_the_network(read_compose: Read) -> None:
     assert (port["host_ip"], port["published"], port["target"]) == ("10.0.0.7", "8000", 5001)
 
 
-def test_redis_has_a_password_forgets_nothing_and_keeps_it_on_disk(build: dict[str, Any]) -> None:
+def test_redis_has_a_password_persists_and_never_evicts(build: dict[str, Any]) -> None:
     redis = build["services"]["redis"]
     options = redis["command"]
 
@@ -66,7 +66,7 @@ def test_redis_has_a_password_forgets_nothing_and_keeps_it_on_disk(build: dict[s
     assert redis["depends_on"]["secrets"]["condition"] == "service_completed_successfully"
 
 
-def test_all_workers_and_the_api_share_one_place_for_pictures(build: dict[str, Any]) -> None:
+def test_workers_and_api_share_the_volume_of_pictures(build: dict[str, Any]) -> None:
     for name in ("api", "worker"):
         service = build["services"][name]
         assert ("outputs", OUTPUTS) in _mounts(service)
@@ -74,18 +74,18 @@ def test_all_workers_and_the_api_share_one_place_for_pictures(build: dict[str, A
     assert ("models", "/queue/models") in _mounts(build["services"]["worker"])
 
 
-def test_pictures_may_go_to_s3_instead(read_compose: Read) -> None:
+def test_outputs_may_be_on_s3(read_compose: Read) -> None:
     services = read_compose(FILES["gpu"], OUTPUTS="s3://bucket/pictures")["services"]
 
     for name in ("api", "worker"):
         assert services[name]["environment"]["OUTPUTS"] == "s3://bucket/pictures"
 
 
-def test_the_builds_differ_in_device_type_and_gpu_alone(read_compose: Read) -> None:
+def test_the_builds_differ_only_in_device_types_and_gpu(read_compose: Read) -> None:
     builds = {name: read_compose(file) for name, file in FILES.items()}
-    told = {name: _take_out_what_differs(build) for name, build in builds.items()}
+    differences = {name: _pop_differences(build) for name, build in builds.items()}
 
-    assert told == {
+    assert differences == {
         "cpu": ("cpu", "standard,optimized", "", None),
         "gpu": ("cuda", "standard", "", ["gpu"]),
         "gpu-optimized": ("cuda", "optimized", "", ["gpu"]),
@@ -94,21 +94,19 @@ def test_the_builds_differ_in_device_type_and_gpu_alone(read_compose: Read) -> N
 
 
 @pytest.mark.parametrize("build", FILES)
-def test_the_index_of_pytorch_is_whatever_the_variable_names(
-    read_compose: Read, build: str
-) -> None:
+def test_torch_index_url_sets_the_index(read_compose: Read, build: str) -> None:
     index = "http://127.0.0.1:9/whl"
     worker = read_compose(FILES[build], TORCH_INDEX_URL=index)["services"]["worker"]
 
     assert worker["build"]["args"]["TORCH_INDEX_URL"] == index
 
 
-def test_without_a_name_compose_means_the_cpu_build(read_compose: Read) -> None:
-    """So `docker-compose down` ends what `docker-compose -f ... up -d` began."""
+def test_the_default_file_is_the_cpu_build(read_compose: Read) -> None:
+    """`docker-compose down` must stop what `docker-compose -f ... up -d` started."""
     assert read_compose("docker-compose.yml") == read_compose(FILES["cpu"])
 
 
-def test_development_runs_the_code_of_this_folder(read_compose: Read) -> None:
+def test_development_mounts_the_code_of_this_folder(read_compose: Read) -> None:
     services = read_compose("docker-compose.yml", "docker-compose.development.yml")["services"]
 
     mounted = {
@@ -123,22 +121,22 @@ def test_development_runs_the_code_of_this_folder(read_compose: Read) -> None:
 
 
 def test_the_environment_of_a_service_is_made_of_settings(build: dict[str, Any]) -> None:
-    kept_away = {"FLOWER_PASSWORD", "GRAFANA_PASSWORD", "REDIS_PASSWORD"}
+    withheld = {"FLOWER_PASSWORD", "GRAFANA_PASSWORD", "REDIS_PASSWORD"}
     for name, kind in (("api", ApiSettings), ("worker", WorkerSettings)):
         environment = build["services"][name]["environment"]
         settings = {setting.upper() for setting in kind.model_fields}
-        assert kept_away <= set(environment)
+        assert withheld <= set(environment)
         empty = {variable for variable, value in environment.items() if not value}
         assert set(environment) - empty <= settings, name
 
 
-def test_a_worker_does_not_know_the_keys(read_compose: Read) -> None:
+def test_a_worker_does_not_get_the_api_keys(read_compose: Read) -> None:
     environment = read_compose(FILES["cpu"])["services"]["worker"]["environment"]
 
     assert environment["API_KEYS"] == environment["ADMIN_KEYS"] == ""
 
 
-def test_every_variable_of_the_compose_files_is_explained() -> None:
+def test_every_variable_of_the_compose_files_is_documented() -> None:
     listed = set(re.findall(r"^# ([A-Z_]+)=", ENV_EXAMPLE.read_text(), re.MULTILINE))
     used: dict[str, set[str]] = {}
     for path in (*ROOT.glob("docker-compose*.yml"), *ROOT.glob("deploy/compose/*.yml")):
@@ -152,7 +150,7 @@ def test_every_variable_of_the_compose_files_is_explained() -> None:
         assert used[name] == {str(own[name].default)}, name
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret() -> None:
     for path in (*ROOT.glob("docker-compose*.yml"), *ROOT.glob("deploy/**/*.yml")):
         for name, value in re.findall(r"^ *(\w*PASSWORD): *(\S+)", path.read_text(), re.M):
             assert value.startswith(("${", '""')), (path.name, name)
@@ -164,7 +162,7 @@ def _mounts(service: dict[str, Any]) -> set[tuple[str, str]]:
     return {(volume["source"], volume["target"]) for volume in service["volumes"]}
 
 
-def _take_out_what_differs(build: dict[str, Any]) -> tuple[str, str, str, list[str] | None]:
+def _pop_differences(build: dict[str, Any]) -> tuple[str, str, str, list[str] | None]:
     worker = build["services"]["worker"]
     device, types = worker["environment"].pop("DEVICE"), worker["environment"].pop("JOB_TYPES")
     torch = worker["build"]["args"].pop("TORCH_INDEX_URL")

@@ -1,4 +1,4 @@
-"""What README and docs tell to type names what is there."""
+"""The commands in README and docs name existing files."""
 
 import re
 
@@ -10,7 +10,7 @@ PAGES = ("README.md", "docs/containers.md", "docs/scaling.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_a_command_names_is_there(page: str) -> None:
+def test_every_file_in_a_command_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     named = set(re.findall(r"(?:docker-compose[\w.-]*\.yml|(?<!exec )deploy/[\w./-]+)", text))
 

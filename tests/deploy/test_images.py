@@ -15,7 +15,7 @@ PASSWORD = ROOT / "deploy" / "images" / "redis-password"
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_hadolint_has_nothing_to_say(name: str) -> None:
+def test_hadolint_reports_nothing(name: str) -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
 
     ended = subprocess.run([hadolint, ROOT / name], capture_output=True, text=True, check=False)
@@ -24,7 +24,7 @@ def test_hadolint_has_nothing_to_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_an_image_is_made_of_locks_and_runs_as_nobody(name: str) -> None:
+def test_an_image_installs_from_locks_and_runs_without_root(name: str) -> None:
     text = (ROOT / name).read_text()
 
     assert re.search(r"^USER 10001:10001$", text, re.M)
@@ -38,7 +38,7 @@ def test_an_image_is_made_of_locks_and_runs_as_nobody(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_code_is_copied_last(name: str) -> None:
-    """So that another line of code costs seconds, not the packages again."""
+    """A change of code must not install the packages again."""
     text = (ROOT / name).read_text()
 
     assert text.index("COPY --from=packages") < text.index("COPY jobs jobs")
@@ -46,8 +46,8 @@ def test_code_is_copied_last(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_what_is_copied_is_let_through_to_the_builder(name: str) -> None:
-    let_through = {
+def test_dockerignore_admits_all_copied_files(name: str) -> None:
+    admitted = {
         line.removeprefix("!").strip()
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
@@ -55,10 +55,10 @@ def test_what_is_copied_is_let_through_to_the_builder(name: str) -> None:
 
     for source in _copied(name):
         assert (ROOT / source).exists(), source
-        assert any(source == kept or source.startswith(f"{kept}/") for kept in let_through), source
+        assert any(source == kept or source.startswith(f"{kept}/") for kept in admitted), source
 
 
-def test_the_api_image_holds_all_that_the_api_imports_and_no_more_of_the_engine() -> None:
+def test_the_api_image_has_all_imported_modules_and_no_more_of_the_engine() -> None:
     program = (
         "import json, sys, api, api.dialects.native, api.gunicorn, api.flower;"
         "print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', 0)]))"
@@ -83,7 +83,7 @@ def test_the_api_image_holds_all_that_the_api_imports_and_no_more_of_the_engine(
     assert engine == {file for file in ours if file.startswith("stable_diffusion")}
 
 
-def test_redis_gets_a_password_that_is_made_once_and_kept(tmp_path: Path) -> None:
+def test_the_password_is_made_once_and_reused(tmp_path: Path) -> None:
     _make_password(tmp_path)
     first = (tmp_path / "redis_password").read_text().strip()
     _make_password(tmp_path)
@@ -104,14 +104,14 @@ def test_two_installations_have_two_passwords(tmp_path: Path) -> None:
     assert len(made) == 2
 
 
-def test_a_password_of_ones_own_takes_the_place_of_the_one_made(tmp_path: Path) -> None:
+def test_redis_password_replaces_the_random_password(tmp_path: Path) -> None:
     _make_password(tmp_path)
     _make_password(tmp_path, "of-my-own_1")
 
     assert (tmp_path / "redis.conf").read_text() == "requirepass of-my-own_1\n"
 
 
-def test_a_password_that_cannot_stand_in_an_address_is_refused(tmp_path: Path) -> None:
+def test_a_password_with_url_characters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         _make_password(tmp_path, "p@ss/word")
 

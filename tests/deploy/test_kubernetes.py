@@ -1,4 +1,4 @@
-"""The manifests of docs/scaling.md: valid by the schemas of Kubernetes and KEDA, and coherent."""
+"""The manifests are valid for the schemas of Kubernetes and KEDA, and consistent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ Manifest = dict[str, Any]
 
 
 def manifests() -> Iterator[Manifest]:
-    """Everything that `kubectl apply -k` creates."""
+    """All objects that `kubectl apply -k` creates."""
     kustomization = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
     for name in kustomization["resources"]:
         yield from yaml.safe_load_all((FOLDER / name).read_text())
@@ -38,7 +38,7 @@ def of_kind(kind: str) -> dict[str, Manifest]:
 )
 def test_a_manifest_is_valid(manifest: Manifest) -> None:
     if model := KEDA.get(manifest["kind"]):
-        # The models drop what they do not know: what comes back must be all that went in.
+        # The models drop unknown keys, so a round trip must change nothing.
         read = model.model_validate(manifest)
         assert _plain(read.model_dump(by_alias=True, exclude_unset=True)) == manifest
     else:
@@ -54,7 +54,7 @@ def test_a_misspelt_manifest_is_not_valid(kind: str) -> None:
         test_a_manifest_is_valid(manifest)
 
 
-def test_every_file_of_the_folder_is_applied_or_the_chart_s() -> None:
+def test_every_file_is_applied_or_belongs_to_the_chart() -> None:
     kustomization = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
     files = {path.name for path in FOLDER.glob("*.yml")}
 
@@ -63,7 +63,7 @@ def test_every_file_of_the_folder_is_applied_or_the_chart_s() -> None:
     assert named == {_container(each)["image"] for each in of_kind("Deployment").values()}
 
 
-def test_each_type_has_workers_that_follow_its_queue() -> None:
+def test_each_type_has_workers_that_scale_with_its_queue() -> None:
     deployments, scaled = of_kind("Deployment"), of_kind("ScaledObject")
 
     for job_type in JOB_TYPES:
@@ -76,7 +76,7 @@ def test_each_type_has_workers_that_follow_its_queue() -> None:
         assert scaling["minReplicaCount"] >= 1
 
 
-def test_pods_are_confined_and_leave_time_for_pictures() -> None:
+def test_pods_are_confined_and_let_jobs_finish() -> None:
     for name, deployment in of_kind("Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsUser"] == 10001
@@ -90,7 +90,7 @@ def test_pods_are_confined_and_leave_time_for_pictures() -> None:
             assert pod["terminationGracePeriodSeconds"] > grace
 
 
-def test_what_manifests_name_exists() -> None:
+def test_referenced_objects_and_settings_exist() -> None:
     claims, maps = of_kind("PersistentVolumeClaim"), of_kind("ConfigMap")
     settings = {
         name.upper() for kind in (ApiSettings, WorkerSettings) for name in kind.model_fields
@@ -111,7 +111,7 @@ def test_what_manifests_name_exists() -> None:
         assert {each["name"] for each in container.get("env", ())} <= settings
 
 
-def test_pods_mount_their_volumes_where_the_images_look_for_them() -> None:
+def test_pods_mount_their_volumes_at_the_paths_of_the_images() -> None:
     api, worker = ((ROOT / f"Dockerfile.{name}").read_text() for name in ("api", "worker"))
     assert "OUTPUTS=/queue/stable-diffusion-repo " in api
     assert "OUTPUTS=/queue/stable-diffusion-repo " in worker
@@ -122,7 +122,7 @@ def test_pods_mount_their_volumes_where_the_images_look_for_them() -> None:
         assert mounted == all_of_them | (set() if name == "api" else {"/queue/models"})
 
 
-def test_redis_by_chart_forgets_nothing() -> None:
+def test_redis_of_the_chart_persists_and_never_evicts() -> None:
     values = yaml.safe_load((FOLDER / "redis-values.yml").read_text())
 
     assert values["auth"]["enabled"]

@@ -1,4 +1,4 @@
-"""Prometheus' list and Grafana's dashboard, against what the processes really tell."""
+"""The queries of Grafana's dashboard, and Prometheus' scrape targets."""
 
 import json
 from collections.abc import Iterator
@@ -20,32 +20,32 @@ def queries() -> Iterator[str]:
 
 
 def metrics_of(query: str) -> set[str]:
-    """The names of the series a query reads."""
+    """The names of the series that a query reads."""
     found: set[str] = set()
-    waiting = [promql_parser.parse(query)]
-    while waiting:
-        part = waiting.pop()
+    parts = [promql_parser.parse(query)]
+    while parts:
+        part = parts.pop()
         if isinstance(part, promql_parser.VectorSelector) and part.name:
             found.add(part.name)
         for name in ("expr", "lhs", "rhs", "param", "vector_selector"):
-            waiting += [inner] if (inner := getattr(part, name, None)) is not None else []
-        waiting += getattr(part, "args", None) or []
+            parts += [inner] if (inner := getattr(part, name, None)) is not None else []
+        parts += getattr(part, "args", None) or []
     return found
 
 
 @pytest.mark.parametrize("query", sorted(set(queries())))
-def test_a_query_is_well_formed_and_asks_for_something(query: str) -> None:
+def test_a_query_is_valid_and_reads_a_metric(query: str) -> None:
     assert metrics_of(query)
 
 
-def test_prometheus_asks_the_ports_that_the_images_open() -> None:
+def test_prometheus_scrapes_the_ports_of_the_images() -> None:
     configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
-    asked = {job["job_name"]: job["dns_sd_configs"][0] for job in configuration["scrape_configs"]}
+    targets = {job["job_name"]: job["dns_sd_configs"][0] for job in configuration["scrape_configs"]}
 
-    assert set(asked) == {"api", "worker"}
-    for service, where in asked.items():
-        assert where["names"] == [service]
-        assert f"EXPOSE {where['port']}\n" in (ROOT / f"Dockerfile.{service}").read_text()
+    assert set(targets) == {"api", "worker"}
+    for service, target in targets.items():
+        assert target["names"] == [service]
+        assert f"EXPOSE {target['port']}\n" in (ROOT / f"Dockerfile.{service}").read_text()
 
 
 def test_grafana_finds_the_dashboard_and_its_source() -> None:

@@ -18,12 +18,12 @@ GIVEN = {"REGISTRY": "registry.example", "OUTPUTS": "s3://bucket/pictures"}
 
 @pytest.fixture
 def stack(read_compose: Read) -> dict[str, Any]:
-    """The stack, by Compose's schema."""
+    """The stack, read by Compose."""
     return read_compose(STACK, **GIVEN)
 
 
-def test_docker_stack_takes_the_file() -> None:
-    """By the schema of `docker stack deploy` itself, which is narrower than Compose's."""
+def test_docker_stack_accepts_the_file() -> None:
+    """The schema of `docker stack deploy` is narrower than Compose's."""
     if shutil.which("docker") is None or _has_no_stack_config():
         pytest.skip("no docker client with `docker stack config`")
 
@@ -40,7 +40,7 @@ def test_each_type_has_workers_with_a_gpu_each(stack: dict[str, Any]) -> None:
         assert reserved["discrete_resource_spec"] == {"kind": "NVIDIA-GPU", "value": 1}
 
 
-def test_pictures_go_where_every_node_reaches_them(stack: dict[str, Any]) -> None:
+def test_outputs_are_on_shared_storage(stack: dict[str, Any]) -> None:
     for name, service in stack["services"].items():
         if name != "redis":
             assert service["environment"]["OUTPUTS"] == GIVEN["OUTPUTS"]
@@ -57,6 +57,6 @@ def test_secrets_come_from_the_swarm_and_redis_is_not_published(stack: dict[str,
 
 
 def _has_no_stack_config() -> bool:
-    asked = ["docker", "stack", "config", "--help"]
-    ended = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return "Outputs the final config file" not in ended.stdout
+    command = ["docker", "stack", "config", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "Outputs the final config file" not in result.stdout

@@ -1,4 +1,4 @@
-"""Launchers started by tests, and proof that they leave nothing behind."""
+"""Fixtures that start launchers, and check that they leave no process running."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ from tests.processes import MARK, eventually, marked
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """A mark of its own for every test; nothing that carries it outlives the test."""
+    """A value of the environment variable MARK; fails if a process with it survives the test."""
     mark = uuid.uuid4().hex
     yield mark
     gone = eventually(lambda: not marked(mark))
     left = marked(mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert gone, f"left behind: {left}"
+    assert gone, f"still running: {left}"
 
 
 Launch = Callable[..., Launcher]
@@ -29,7 +29,7 @@ Launch = Callable[..., Launcher]
 
 @pytest.fixture
 def launch(tmp_path: Path, mark: str) -> Iterator[Launch]:
-    """Start the launcher with a data folder of its own: `launch("up", PORT="5001")`."""
+    """Starts a launcher with a new data folder: `launch("up", PORT="5001")`."""
     started: list[Launcher] = []
 
     def start(*arguments: str, **environment: str) -> Launcher:

@@ -1,4 +1,4 @@
-"""`make demo`: from nothing to a picture, and back to nothing."""
+"""`make demo`: one picture, and no process left."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(
     assert not (tmp_path / "demo.png").exists()
 
 
-def test_a_demo_whose_worker_dies_says_so(launch: Launch, tmp_path: Path, mark: str) -> None:
+def test_a_demo_reports_the_death_of_its_worker(launch: Launch, tmp_path: Path, mark: str) -> None:
     demo = launch("demo", "--output", str(tmp_path / "demo.png"))
     workers: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What the whole service writes: one JSON object a line, a job's id all the way, never a key."""
+"""The logs of the whole service: one JSON object a line, with job ids, never with API keys."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.processes import eventually, marked
 pytestmark = pytest.mark.service
 
 CANARY = "canary-key-never-to-be-seen"
-BODY = {"H": 64, "W": 64, "ddim_steps": 2, "prompt": "a cat that nobody else asks for"}
+BODY = {"H": 64, "W": 64, "ddim_steps": 2, "prompt": "a cat that no other test uses"}
 
 
 def events(launcher: Launcher) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def events(launcher: Launcher) -> list[dict[str, Any]]:
 
 
 def everything_in_redis(mark: str) -> str:
-    """Every key and value, by a client of the service's own kind."""
+    """Every key and value, as the service's own Redis client reads them."""
     url = next(
         entry.partition("=")[2]
         for pid in marked(mark)
@@ -42,10 +42,10 @@ def everything_in_redis(mark: str) -> str:
 
 def _plain(client: Any, key: bytes) -> str:
     readers = {b"hash": client.hgetall, b"string": client.get, b"set": client.smembers}
-    kind = client.type(key)
-    if kind in readers:
-        return repr(readers[kind](key))
-    return repr(client.lrange(key, 0, -1) if kind == b"list" else client.zrange(key, 0, -1))
+    value_type = client.type(key)
+    if value_type in readers:
+        return repr(readers[value_type](key))
+    return repr(client.lrange(key, 0, -1) if value_type == b"list" else client.zrange(key, 0, -1))
 
 
 @pytest.mark.parametrize("level", ["DEBUG", pytest.param("INFO", marks=pytest.mark.slow)])
@@ -82,26 +82,26 @@ def test_logs_are_json_with_job_ids_and_without_keys(
     up.process.send_signal(signal.SIGTERM)
     assert up.wait() == 0
 
-    told = events(up)
-    for event in told:
+    logged = events(up)
+    for event in logged:
         assert {"timestamp", "level", "event", "service"} <= event.keys()
-    of_the_job = [(event["service"], event["event"]) for event in told if event.get("job") == job]
+    of_the_job = [(event["service"], event["event"]) for event in logged if event.get("job") == job]
     assert ("api", "job accepted") in of_the_job
     assert ("worker-1", "job claimed") in of_the_job
     assert ("worker-1", "job done") in of_the_job
-    assert any("shutdown" in event["event"] for event in told if event["service"] == "worker-1")
+    assert any("shutdown" in event["event"] for event in logged if event["service"] == "worker-1")
     assert (BODY["prompt"] in up.said) is (level == "DEBUG")
 
     pictures = list((tmp_path / mark / "outputs").rglob("*.png"))
     assert len(pictures) == 2
     chunks = "".join(f"{Image.open(picture).info}" for picture in pictures)
-    for place in (
+    for text in (
         up.said,
         stored,
         chunks,
         *(answer.text + str(answer.headers) for answer in answers),
         *(path.read_bytes().decode("latin-1") for path in pictures),
     ):
-        assert CANARY not in place
+        assert CANARY not in text
     # nor the password of the private Valkey
     assert not re.search(r"redis://:(?!\*)[^@]+@", up.said)

@@ -1,4 +1,4 @@
-"""One process on a leash."""
+"""One process of the service."""
 
 import os
 import signal
@@ -18,16 +18,16 @@ WITH_A_CHILD = (
 
 
 def started(code: str, mark: str, lines: list[str] | None = None) -> Service:
-    heard = lines if lines is not None else []
+    collected = lines if lines is not None else []
     return Service(
         "sleeper",
         [sys.executable, "-c", code],
-        output=lambda _, line: heard.append(line),
+        output=lambda _, line: collected.append(line),
         environment={MARK: mark},
     )
 
 
-def test_what_a_process_says_is_heard_line_by_line(mark: str) -> None:
+def test_output_is_relayed_line_by_line(mark: str) -> None:
     lines: list[str] = []
     service = started("import sys; print('one'); print('two', file=sys.stderr)", mark, lines)
 
@@ -36,23 +36,23 @@ def test_what_a_process_says_is_heard_line_by_line(mark: str) -> None:
     service.kill()
 
 
-def test_a_process_that_dies_is_quoted(mark: str) -> None:
+def test_the_exit_message_quotes_the_last_line(mark: str) -> None:
     service = started("import sys; sys.exit('no such model')", mark)
 
     assert eventually(lambda: not service.running())
-    assert service.obituary() == "sleeper ended with exit code 1: no such model"
+    assert service.exit_message() == "sleeper ended with exit code 1: no such model"
 
 
-def test_a_process_that_was_killed_is_said_to_be(mark: str) -> None:
+def test_the_exit_message_names_the_signal(mark: str) -> None:
     service = started(STUBBORN + FOREVER, mark)
     assert eventually(lambda: len(marked(mark)) == 1)
     os.kill(next(iter(marked(mark))), signal.SIGKILL)
 
     assert eventually(lambda: not service.running())
-    assert service.obituary() == "sleeper was killed by SIGKILL"
+    assert service.exit_message() == "sleeper was killed by SIGKILL"
 
 
-def test_kill_reaches_children_and_who_ignores_sigterm(mark: str) -> None:
+def test_kill_reaches_children_and_processes_that_ignore_sigterm(mark: str) -> None:
     service = started(WITH_A_CHILD, mark)
     assert eventually(lambda: len(marked(mark)) == 2)
     service.terminate()
@@ -64,7 +64,7 @@ def test_kill_reaches_children_and_who_ignores_sigterm(mark: str) -> None:
     assert eventually(lambda: not marked(mark))
 
 
-def test_kill_clears_up_after_a_process_that_left_its_child_behind(mark: str) -> None:
+def test_kill_reaches_the_child_of_a_process_that_has_ended(mark: str) -> None:
     service = started(WITH_A_CHILD.removesuffix(FOREVER), mark)
     assert eventually(lambda: not service.running())
 

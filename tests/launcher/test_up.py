@@ -1,4 +1,4 @@
-"""`make up`: ready, watched, ended."""
+"""`make up`: the service starts, is supervised, and stops."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def port() -> int:
 
 @pytest.fixture
 def up(launch: Launch, port: int, tmp_path: Path) -> Launcher:
-    """The service, ready. Its default model is a file that nobody will ask for."""
+    """The service, ready. Its default model is a file that no test loads."""
     models = tmp_path / "models"
     models.mkdir()
     (models / "unread.safetensors").touch()
@@ -42,22 +42,22 @@ def process_of(mark: str, words: str) -> int:
     return next(pid for pid, command in marked(mark).items() if words in command)
 
 
-@pytest.mark.parametrize("asked_by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_everything_within_ten_seconds(
-    up: Launcher, port: int, mark: str, asked_by: signal.Signals
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_everything_within_ten_seconds(
+    up: Launcher, port: int, mark: str, number: signal.Signals
 ) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
     assert len(marked(mark)) >= 5  # launcher, Valkey, worker, gunicorn and its worker
     began = time.monotonic()
 
-    up.process.send_signal(asked_by)
+    up.process.send_signal(number)
 
     assert up.wait() == 0
     assert time.monotonic() - began < END_SECONDS * up.slowness
     assert not marked(mark)
 
 
-def test_a_process_that_hangs_is_ended_all_the_same(up: Launcher, mark: str) -> None:
+def test_a_process_that_hangs_is_killed(up: Launcher, mark: str) -> None:
     os.kill(process_of(mark, "-m worker"), signal.SIGSTOP)
     began = time.monotonic()
 
@@ -69,7 +69,7 @@ def test_a_process_that_hangs_is_ended_all_the_same(up: Launcher, mark: str) -> 
 
 
 @pytest.mark.parametrize(("victim", "name"), [("gunicorn", "api"), ("valkey", "valkey")])
-def test_a_dead_process_is_said_in_one_line_and_ends_the_rest(
+def test_a_dead_process_is_reported_in_one_line_and_stops_the_others(
     up: Launcher, mark: str, victim: str, name: str
 ) -> None:
     os.kill(process_of(mark, victim), signal.SIGKILL)
@@ -79,7 +79,7 @@ def test_a_dead_process_is_said_in_one_line_and_ends_the_rest(
     assert not marked(mark)
 
 
-def test_a_dead_worker_is_told_and_started_again(
+def test_a_dead_worker_is_reported_and_restarted(
     launch: Launch, port: int, mark: str, tmp_path: Path
 ) -> None:
     (tmp_path / "models").mkdir()
@@ -93,21 +93,21 @@ def test_a_dead_worker_is_told_and_started_again(
         PRELOAD="false",
     )
     up.wait_until_it_says("ready at")
-    before = heard_of(port)
+    before = known_workers(port)
     assert len(before) == 3
 
     os.kill(process_of(mark, "--hostname worker-2"), signal.SIGKILL)
 
-    up.wait_until_it_says("worker-2 was killed by SIGKILL; it is started again in 1 s")
-    # the dead one's announcement runs out, the new one's comes
-    assert eventually(lambda: len(heard_of(port) & before) == 2, 120), up.said
-    assert eventually(lambda: len(heard_of(port) - before) == 1, 120), up.said
+    up.wait_until_it_says("worker-2 was killed by SIGKILL; restarting in 1 s")
+    # the dead worker's heartbeat expires, and the new worker sends one
+    assert eventually(lambda: len(known_workers(port) & before) == 2, 120), up.said
+    assert eventually(lambda: len(known_workers(port) - before) == 1, 120), up.said
     assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=120).status_code == 200
     assert up.process.poll() is None
 
 
-def heard_of(port: int) -> set[str]:
-    """The workers that the API knows of."""
+def known_workers(port: int) -> set[str]:
+    """The ids of the workers that the API knows."""
     answer = httpx.get(f"http://127.0.0.1:{port}/workers", timeout=120)
     return {worker["worker"] for worker in answer.json()["workers"]}
 
@@ -115,10 +115,10 @@ def heard_of(port: int) -> set[str]:
 def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
     up.process.kill()
     up.wait()
-    # `mark` looks for survivors
+    # the fixture `mark` fails if a process is left
 
 
-def test_a_waiting_job_outlives_the_kill_of_everything(
+def test_a_waiting_job_survives_the_kill_of_all_processes(
     launch: Launch, port: int, mark: str
 ) -> None:
     first = launch("up", PORT=str(port), PRELOAD="false")
@@ -134,7 +134,7 @@ def test_a_waiting_job_outlives_the_kill_of_everything(
         assert eventually(lambda: client.get(location).headers["Content-Type"] == "image/png", 500)
 
 
-def test_a_port_in_use_is_said_in_one_line(launch: Launch, port: int) -> None:
+def test_a_port_in_use_is_reported_in_one_line(launch: Launch, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         launcher = launch("up", PORT=str(port))
 
@@ -151,7 +151,7 @@ def test_a_second_service_on_the_same_data_is_refused(up: Launcher, launch: Laun
     assert second.said.count("\n") == 1
 
 
-def test_a_missing_model_is_said_in_one_line(launch: Launch, port: int) -> None:
+def test_a_missing_model_is_reported_in_one_line(launch: Launch, port: int) -> None:
     launcher = launch("up", PORT=str(port), DEFAULT_MODEL="sd99")
 
     assert launcher.wait() == 1
@@ -159,7 +159,7 @@ def test_a_missing_model_is_said_in_one_line(launch: Launch, port: int) -> None:
     assert last.startswith("error: the default model 'sd99' is not installed; installed: ")
 
 
-def test_a_setting_that_cannot_be_is_said_in_one_line(launch: Launch) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(launch: Launch) -> None:
     launcher = launch("up", PORT="many")
 
     assert launcher.wait() == 1
@@ -167,9 +167,7 @@ def test_a_setting_that_cannot_be_is_said_in_one_line(launch: Launch) -> None:
     assert launcher.said.count("\n") == 1
 
 
-def test_a_setting_of_a_service_that_cannot_be_is_said_in_one_line(
-    launch: Launch, port: int
-) -> None:
+def test_an_invalid_setting_of_a_worker_is_reported_in_one_line(launch: Launch, port: int) -> None:
     launcher = launch("up", PORT=str(port), CONCURRENCY="-1")
 
     assert launcher.wait() == 1

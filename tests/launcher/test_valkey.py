@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / 'a "strange" folder'
 
 
-def test_what_was_accepted_outlives_a_kill(folder: Path) -> None:
+def test_written_data_survives_a_kill(folder: Path) -> None:
     for round_ in range(2):
         service, url = start_valkey(folder, lambda *line: None)
         try:
@@ -34,7 +34,7 @@ def test_what_was_accepted_outlives_a_kill(folder: Path) -> None:
             service.kill()
 
 
-def test_nobody_without_the_password_gets_in(folder: Path) -> None:
+def test_a_client_without_the_password_is_refused(folder: Path) -> None:
     service, url = start_valkey(folder, lambda *line: None)
     try:
         assert eventually(lambda: reachable(url))

@@ -1,25 +1,30 @@
-"""The drawings and their captions agree, and the judges see in a drawing what was drawn."""
+"""Drawings and captions agree, and the pixel checks recognise the content of drawings."""
 
 import random
+from collections.abc import Sequence
 
 import numpy
 import pytest
 from PIL import Image
 
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
-from training import judge
-from training.captions import caption, plain_text
+from training import pixel_checks
+from training.captions import Piece, caption
 from training.drawings import draw
+from training.eval_prompts import eval_prompts
 from training.scenes import COLOURS, ICONS, SCENERY, Scene, Thing, random_scene
 from training.tokens import CaptionTokens
-from training.wishes import wishes
+
+
+def text_of(pieces: Sequence[Piece]) -> str:
+    return " ".join(piece.words.strip() for piece in pieces)
 
 
 def test_a_caption_names_only_what_the_picture_shows() -> None:
     rng = random.Random(1)
     for _ in range(500):
         scene = random_scene(rng)
-        words = set(plain_text(caption(scene, rng)).replace(",", " ").split())
+        words = set(text_of(caption(scene, rng)).replace(",", " ").split())
         shown = {thing.icon for thing in scene.things}
         colours = {thing.colour for thing in scene.things} | {scene.background}
         # "a green field" is grass, whatever is on it
@@ -29,7 +34,7 @@ def test_a_caption_names_only_what_the_picture_shows() -> None:
         assert words & set(SCENERY) <= {scene.background}
 
 
-def test_a_picture_that_shows_an_emphasis_has_a_caption_that_says_it() -> None:
+def test_an_emphasis_in_the_picture_is_in_the_caption() -> None:
     rng = random.Random(2)
     for _ in range(500):
         scene = random_scene(rng, weighted=1.0)
@@ -43,9 +48,9 @@ def test_every_word_of_every_caption_is_known_to_the_model() -> None:
     rng = random.Random(3)
     for _ in range(500):
         pieces = caption(random_scene(rng), rng)
-        said = tokens.tokenizer.encode(plain_text(pieces))
+        ids = tokens.tokenizer.encode(text_of(pieces))
         tail = tokens.tokenizer.encode(pieces[-1].words) if pieces else []
-        assert set(said) - set(tail) <= tokens.known
+        assert set(ids) - set(tail) <= tokens.known
 
 
 def test_captions_point_at_the_nouns_of_their_things() -> None:
@@ -65,36 +70,38 @@ def test_every_scene_can_be_drawn_at_every_size(size: tuple[int, int]) -> None:
         assert draw(random_scene(rng), *size, rng).size == size
 
 
-def test_the_judges_see_what_was_drawn() -> None:
+def test_the_checks_recognise_drawings() -> None:
     rng = random.Random(6)
-    for wish in wishes(96, seed=6):
-        image = draw(Scene((Thing(wish.icon, wish.colour),), wish.background), 256, 256, rng)
-        assert judge.background_right(image, wish.background)
-        assert judge.is_coloured(image, wish.background, wish.colour)
-        assert judge.object_count(image, wish.background) <= 2
+    for wanted in eval_prompts(96, seed=6):
+        image = draw(Scene((Thing(wanted.icon, wanted.colour),), wanted.background), 256, 256, rng)
+        assert pixel_checks.background_right(image, wanted.background)
+        assert pixel_checks.is_coloured(image, wanted.background, wanted.colour)
+        assert pixel_checks.object_count(image, wanted.background) <= 2
 
 
-def test_a_roof_does_not_hide_from_the_judges_which_colour_a_house_has() -> None:
+def test_the_checks_recognise_the_colour_of_a_house_despite_its_roof() -> None:
     rng = random.Random(8)
     for colour in COLOURS:
         background = "white" if colour == "blue" else "blue"
         image = draw(Scene((Thing("house", colour),), background), 256, 256, rng)
         others = set(COLOURS) - {colour, background}
-        assert judge.is_coloured(image, background, colour)
-        assert sum(judge.is_coloured(image, background, other) for other in others) <= 1
+        assert pixel_checks.is_coloured(image, background, colour)
+        assert sum(pixel_checks.is_coloured(image, background, other) for other in others) <= 1
 
 
-def test_the_judges_are_not_fooled_by_another_picture() -> None:
+def test_the_checks_reject_other_pictures() -> None:
     rng = random.Random(7)
     image = draw(Scene((Thing("circle", "red"),), "blue"), 256, 256, rng)
-    assert judge.main_colour(image, "blue") == "red"
-    assert [colour for colour in COLOURS if judge.is_coloured(image, "blue", colour)] == ["red"]
+    assert pixel_checks.main_colour(image, "blue") == "red"
+    assert [colour for colour in COLOURS if pixel_checks.is_coloured(image, "blue", colour)] == [
+        "red"
+    ]
     nothing = Image.new("RGB", (256, 256), "blue")
-    assert judge.main_colour(nothing, "blue") is None
-    assert not judge.is_coloured(nothing, "blue", "red")
-    assert not judge.background_right(image, "white")
-    assert not judge.background_right(image, "beach")
-    assert judge.colour_share(image, "green") == 0
+    assert pixel_checks.main_colour(nothing, "blue") is None
+    assert not pixel_checks.is_coloured(nothing, "blue", "red")
+    assert not pixel_checks.background_right(image, "white")
+    assert not pixel_checks.background_right(image, "beach")
+    assert pixel_checks.colour_share(image, "green") == 0
 
 
 def test_emphasis_is_drawn_as_area() -> None:

@@ -1,4 +1,4 @@
-"""The shipped models keep their promises; `make eval` asks them ten times as much."""
+"""Quality of the included models; `make eval` uses ten times as many prompts."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATH, PATH_V2, PATHS
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
-from training.examinations import WEIGHTS, blends, emphasis, pairs, single_objects
-from training.examiner import Examiner, Figure
-from training.judge import background_right, half, main_colour, object_count
-from training.wishes import wishes
+from training.eval_prompts import eval_prompts
+from training.eval_tasks import WEIGHTS, blends, emphasis, pairs, single_objects
+from training.metrics import Evaluator, Metric
+from training.pixel_checks import background_right, half, main_colour, object_count
 
 pytestmark = pytest.mark.heavy
 
@@ -29,8 +29,8 @@ def model(path: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def examiner(model: Model) -> Examiner:
-    return Examiner(model, 256, IconClassifier())
+def evaluator(model: Model) -> Evaluator:
+    return Evaluator(model, 256, IconClassifier())
 
 
 def test_it_is_small_enough_for_the_repository(path: Path) -> None:
@@ -50,25 +50,25 @@ def test_its_tensors_are_half_precision_under_the_original_names(path: Path) -> 
     assert starts == {"model", "first_stage_model", "cond_stage_model"}
 
 
-def test_objects_and_backgrounds_have_the_colours_asked_for(examiner: Examiner) -> None:
-    asked = wishes(12, seed=1)
+def test_objects_and_backgrounds_have_the_colours_of_the_prompt(evaluator: Evaluator) -> None:
+    prompts = eval_prompts(12, seed=1)
     right = 0
-    for wish in asked:
-        image = examiner.draw(wish.prompt, wish.seed)
+    for wanted in prompts:
+        image = evaluator.picture(wanted.prompt, wanted.seed)
         right += (
-            background_right(image, wish.background)
-            and main_colour(image, wish.background) == wish.colour
+            background_right(image, wanted.background)
+            and main_colour(image, wanted.background) == wanted.colour
         )
     assert right >= 10
 
 
-def test_two_things_have_each_its_own_colour_on_its_own_side(examiner: Examiner) -> None:
-    (right,) = pairs(examiner, 6)
+def test_two_things_have_each_its_own_colour_on_its_own_side(evaluator: Evaluator) -> None:
+    (right,) = pairs(evaluator, 6)
     assert right.value >= 0.8
 
 
-def test_the_readmes_example_shows_a_dragon_and_a_guitar_on_a_beach(examiner: Examiner) -> None:
-    image = examiner.draw("a red scaley dragon playing a guitar on a beach", 42)
+def test_the_readmes_example_shows_a_dragon_and_a_guitar_on_a_beach(evaluator: Evaluator) -> None:
+    image = evaluator.picture("a red scaley dragon playing a guitar on a beach", 42)
     assert background_right(image, "beach")
     sides = [main_colour(image, "beach", half(image, side)) for side in ("left", "right")]
     assert sides[0] == "red"
@@ -76,11 +76,11 @@ def test_the_readmes_example_shows_a_dragon_and_a_guitar_on_a_beach(examiner: Ex
 
 
 def test_a_weak_img2img_keeps_its_source_and_a_strong_one_follows_the_prompt(
-    examiner: Examiner,
+    evaluator: Evaluator,
 ) -> None:
-    source = examiner.draw("a green star on a white background", 5)
+    source = evaluator.picture("a green star on a white background", 5)
     weak, strong = (
-        examiner.draw("a purple duck on a beach", 6, inputs={"init": source}, strength=strength)
+        evaluator.picture("a purple duck on a beach", 6, inputs={"init": source}, strength=strength)
         for strength in (0.2, 0.9)
     )
     assert main_colour(weak, "white") == "green"
@@ -89,29 +89,29 @@ def test_a_weak_img2img_keeps_its_source_and_a_strong_one_follows_the_prompt(
     assert main_colour(strong, "beach") == "purple"
 
 
-def test_the_heavier_of_two_blended_prompts_wins(examiner: Examiner) -> None:
-    (wins,) = blends(examiner, 1)
+def test_the_heavier_of_two_blended_prompts_wins(evaluator: Evaluator) -> None:
+    (wins,) = blends(evaluator, 1)
     assert wins.value >= 0.75
 
 
 def test_emphasis_makes_the_thing_larger(
-    examiner: Examiner, monkeypatch: pytest.MonkeyPatch
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lightest, heaviest = WEIGHTS[0], WEIGHTS[-1]
-    monkeypatch.setattr("training.examinations.WEIGHTS", (lightest, heaviest))
-    light, heavy, *_ = (figure.value for figure in emphasis(examiner, 4))
+    monkeypatch.setattr("training.eval_tasks.WEIGHTS", (lightest, heaviest))
+    light, heavy, *_ = (metric.value for metric in emphasis(evaluator, 4))
     assert heavy > 1.2 * light
 
 
-def test_words_it_never_saw_change_next_to_nothing(examiner: Examiner) -> None:
-    plain = examiner.draw("a red circle on a blue background", 3)
-    odd = examiner.draw("a red circle on a blue background, qwertz trending zebra", 3)
+def test_unknown_words_change_almost_nothing(evaluator: Evaluator) -> None:
+    plain = evaluator.picture("a red circle on a blue background", 3)
+    odd = evaluator.picture("a red circle on a blue background, qwertz trending zebra", 3)
     assert main_colour(plain, "blue") == main_colour(odd, "blue") == "red"
     assert background_right(odd, "blue")
 
 
-def test_a_figure_is_one_line_of_the_report(examiner: Examiner) -> None:
-    few = list(single_objects(examiner, 2))
-    assert [type(figure) for figure in few] == [Figure] * 3
+def test_a_metric_is_one_line_of_the_report(evaluator: Evaluator) -> None:
+    few = list(single_objects(evaluator, 2))
+    assert [type(metric) for metric in few] == [Metric] * 3
     assert "256 px" in str(few[0])
     assert "≥ 0.98" in str(few[0])

@@ -1,4 +1,4 @@
-"""A taught model as the teacher of one that predicts another thing."""
+"""The teacher of a distillation from noise prediction to v-prediction."""
 
 import random
 
@@ -12,7 +12,7 @@ from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from tests.stable_diffusion.layouts import random_networks
 from training.captions import Piece
-from training.teacher import Teacher, heard
+from training.teacher import Teacher, mixed_text_states
 from training.tokens import CaptionTokens, TokenBatch
 
 CAPTIONS = [[Piece("a red cat on a beach!")], [Piece("a blue star", weight=1.5)]]
@@ -28,14 +28,14 @@ def networks() -> Networks:
     return random_networks(TINY)
 
 
-def test_its_v_and_its_noise_mean_one_picture(networks: Networks) -> None:
+def test_its_v_and_its_noise_give_the_same_picture(networks: Networks) -> None:
     teacher = Teacher(networks.unet, networks.text, ClipTokenizer())
     mine = batch_of(TINY.pad_token)
     t = torch.tensor([50, 950])
     alpha = NoiseSchedule().alphas_cumprod.float()[t].view(-1, 1, 1, 1)
     noised = torch.randn(2, 4, 8, 8)
     with torch.no_grad():
-        hidden = heard(networks.text, mine.ids, mine.weights, OWN)
+        hidden = mixed_text_states(networks.text, mine.ids, mine.weights, OWN)
         noise = unet_prediction(networks.unet, noised, t, Conditioning(hidden))
     v = teacher.velocity(noised, t, alpha, mine.ids, mine.weights, OWN)
     by_noise = (noised - (1 - alpha).sqrt() * noise) / alpha.sqrt()
@@ -43,7 +43,7 @@ def test_its_v_and_its_noise_mean_one_picture(networks: Networks) -> None:
     torch.testing.assert_close(by_v, by_noise, rtol=1e-3, atol=1e-3)
 
 
-def test_it_reads_captions_as_its_own_tokenizer_would(networks: Networks) -> None:
+def test_it_reads_captions_with_its_own_padding(networks: Networks) -> None:
     teacher = Teacher(networks.unet, networks.text, ClipTokenizer())
     own, students = batch_of(TINY.pad_token), batch_of(TINY_V2.pad_token)
     assert not torch.equal(own.ids, students.ids)
@@ -52,16 +52,16 @@ def test_it_reads_captions_as_its_own_tokenizer_would(networks: Networks) -> Non
         torch.full((2, 1, 1, 1), 0.5),
         torch.ones(2, 4, 8, 8),
     )
-    said = [
+    targets = [
         teacher.velocity(noised, t, alpha, batch.ids, batch.weights, OWN)
         for batch in (own, students)
     ]
-    torch.testing.assert_close(*said)
+    torch.testing.assert_close(*targets)
 
 
-def test_a_share_of_another_caption_is_heard(networks: Networks) -> None:
+def test_captions_are_mixed_by_their_shares(networks: Networks) -> None:
     batch = batch_of(TINY.pad_token)
     with torch.no_grad():
-        whole = heard(networks.text, batch.ids, batch.weights, OWN)
-        mixed = heard(networks.text, batch.ids, batch.weights, 0.75 * OWN)
+        whole = mixed_text_states(networks.text, batch.ids, batch.weights, OWN)
+        mixed = mixed_text_states(networks.text, batch.ids, batch.weights, 0.75 * OWN)
     torch.testing.assert_close(mixed[0], 0.75 * whole[0] + 0.25 * whole[1])

@@ -1,4 +1,4 @@
-"""The upscaler: begins as an interpolation, learns, goes on after a kill; and the shipped one."""
+"""The upscaler's training starts as an interpolation and resumes; and the included upscaler."""
 
 import random
 from pathlib import Path
@@ -12,12 +12,12 @@ from stable_diffusion.tiny import PATH, UPSCALER_PATH
 from stable_diffusion.upscale import Upscaler, load_upscaler
 from training.degradation import degraded
 from training.fidelity import (
-    Figure,
+    Comparison,
+    compare,
     drawing,
-    judge,
-    made_of,
     mixture,
-    returned,
+    reconstructed,
+    texture_pairs,
 )
 from training.interpolation import interpolator
 from training.textures import clouds, dead_leaves, gradient, texture, waves
@@ -38,32 +38,32 @@ def shipped() -> Upscaler:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("work")
-    save_upscaler(make_upscaler(folder, 0.05, CPU, drawings=4), folder / "made.safetensors")
+    save_upscaler(make_upscaler(folder, 0.05, CPU, drawings=4), folder / "trained.safetensors")
     return folder
 
 
-def test_an_untaught_network_interpolates() -> None:
+def test_an_untrained_network_interpolates() -> None:
     torch.manual_seed(0)
-    beginner = Upscaler("beginner", interpolator(SHAPE).eval(), CPU)
-    smooth = judge(beginner, "gradients", made_of(gradient), 3)
+    untrained = Upscaler("untrained", interpolator(SHAPE).eval(), CPU)
+    smooth = compare(untrained, "gradients", texture_pairs(gradient), 3)
     assert smooth.ours > smooth.bicubic - 6
-    drawn = judge(beginner, "drawings", drawing, 2)
-    assert drawn.ours > drawn.bicubic - 6
+    drawings = compare(untrained, "drawings", drawing, 2)
+    assert drawings.ours > drawings.bicubic - 6
 
 
-def test_a_network_without_room_for_the_picture_cannot_interpolate() -> None:
+def test_a_network_with_too_few_features_cannot_interpolate() -> None:
     with pytest.raises(ValueError, match="12 features"):
         interpolator(RRDBShape(scale=2, features=8, blocks=1, growth=4))
 
 
-def test_what_training_leaves_is_an_upscaler_as_published(work: Path) -> None:
-    upscaler = load_upscaler(work / "made.safetensors")
+def test_the_trained_file_is_an_upscaler_like_published_ones(work: Path) -> None:
+    upscaler = load_upscaler(work / "trained.safetensors")
     assert upscaler.network.shape == SHAPE
-    figure = judge(upscaler, "drawings", drawing, 2)
-    assert figure.ours > figure.bicubic - 6
+    comparison = compare(upscaler, "drawings", drawing, 2)
+    assert comparison.ours > comparison.bicubic - 6
 
 
-def test_a_training_that_was_killed_goes_on_where_it_stopped(work: Path) -> None:
+def test_a_killed_training_resumes(work: Path) -> None:
     before = torch.load(work / "upscaler.pt", weights_only=True)
     done = make_upscaler(work, 0.05, CPU, drawings=4)
     assert torch.equal(done.conv_last.weight, before["average"]["module.conv_last.weight"])
@@ -92,36 +92,36 @@ def test_the_shipped_file_is_small() -> None:
 
 
 def test_it_beats_bicubic_on_drawings(shipped: Upscaler) -> None:
-    figure = judge(shipped, "drawings", drawing, 4)
-    assert figure.ours > figure.bicubic + 2
+    comparison = compare(shipped, "drawings", drawing, 4)
+    assert comparison.ours > comparison.bicubic + 2
 
 
 def test_it_beats_bicubic_on_what_the_tiny_model_makes(shipped: Upscaler) -> None:
-    through_autoencoder = returned(load_model(PATH, name="tiny"))
-    figure = judge(shipped, "returned", through_autoencoder, 3)
-    assert figure.ours > figure.bicubic + 0.3
+    through_autoencoder = reconstructed(load_model(PATH, name="tiny"))
+    comparison = compare(shipped, "returned", through_autoencoder, 3)
+    assert comparison.ours > comparison.bicubic + 0.3
 
 
 def test_it_leaves_gradients_smooth(shipped: Upscaler) -> None:
-    figure = judge(shipped, "gradients", made_of(gradient), 4)
-    assert figure.ours > figure.bicubic
+    comparison = compare(shipped, "gradients", texture_pairs(gradient), 4)
+    assert comparison.ours > comparison.bicubic
 
 
 @pytest.mark.parametrize("kind", [dead_leaves, waves])
 def test_it_beats_bicubic_on_edges_and_lines_of_every_sort(shipped: Upscaler, kind: type) -> None:
-    figure = judge(shipped, kind.__name__, made_of(kind), 4)
-    assert figure.ours > figure.bicubic
+    comparison = compare(shipped, kind.__name__, texture_pairs(kind), 4)
+    assert comparison.ours > comparison.bicubic
 
 
-def test_it_does_not_ruin_what_has_no_edges(shipped: Upscaler) -> None:
-    figure = judge(shipped, "clouds", made_of(clouds), 4)
-    assert figure.ours > figure.bicubic - 1.5
+def test_it_keeps_pictures_without_edges(shipped: Upscaler) -> None:
+    comparison = compare(shipped, "clouds", texture_pairs(clouds), 4)
+    assert comparison.ours > comparison.bicubic - 1.5
 
 
 def test_it_beats_bicubic_on_a_mixture_of_everything(shipped: Upscaler) -> None:
-    figure = judge(shipped, "mixture", mixture, 8)
-    assert figure.ours > figure.bicubic + 0.5
+    comparison = compare(shipped, "mixture", mixture, 8)
+    assert comparison.ours > comparison.bicubic + 0.5
 
 
-def test_a_figure_is_a_line_of_a_table() -> None:
-    assert str(Figure("waves", 40.126, 39.0)) == "| waves | 40.13 | 39.00 |"
+def test_a_comparison_is_a_line_of_a_table() -> None:
+    assert str(Comparison("waves", 40.126, 39.0)) == "| waves | 40.13 | 39.00 |"

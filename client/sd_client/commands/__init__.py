@@ -1,4 +1,4 @@
-"""The command line, `sd`: what is on stdout is the answer, everything else is on stderr."""
+"""The command line, `sd`: results go to stdout, everything else to stderr."""
 
 from sd_client.commands.app import app
 
@@ -6,5 +6,5 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run it; the exit code is one of `ExitCode`."""
+    """Run `sd`; the exit code is one of `ExitCode`."""
     app(prog_name="sd")

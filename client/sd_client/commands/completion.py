@@ -1,4 +1,4 @@
-"""What the shell offers after --model and --sampler: what the service has, if it says so soon."""
+"""Shell completion of --model and --sampler with the names that the service has."""
 
 from collections.abc import Callable
 
@@ -7,29 +7,29 @@ import typer
 from sd_client.client import Client
 from sd_client.errors import ClientError
 
-SECONDS = 1.0
-"""Nobody waits for a completion longer than that."""
+TIMEOUT = 1.0
+"""Seconds; after that there are no completions."""
 
 
 def model_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The models that begin so."""
-    return _offered(context, incomplete, lambda c: [model.name for model in c.models().models])
+    """The names of models that begin with `incomplete`."""
+    return _completions(context, incomplete, lambda c: [model.name for model in c.models().models])
 
 
 def sampler_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The samplers' keys that begin so."""
-    return _offered(
+    """The keys of samplers that begin with `incomplete`."""
+    return _completions(
         context, incomplete, lambda c: [sampler.key for sampler in c.capabilities().samplers]
     )
 
 
-def _offered(
+def _completions(
     context: typer.Context, incomplete: str, names: Callable[[Client], list[str]]
 ) -> list[str]:
     typed = context.params or {}
     try:
         with Client(
-            typed.get("address"), api_key=typed.get("key"), timeout=SECONDS, retries=0
+            typed.get("address"), api_key=typed.get("key"), timeout=TIMEOUT, retries=0
         ) as client:
             return [name for name in names(client) if name.startswith(incomplete)]
     except ClientError:

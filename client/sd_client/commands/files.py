@@ -1,7 +1,7 @@
-"""Under which names `sd` saves pictures.
+"""The names of the files that `sd` writes.
 
-With -o the user has named the files, and those of that name are replaced. Without it a name is
-made, and no file that is there is touched.
+With -o the user names the files, and `sd` replaces existing ones. Without -o it makes a name from
+the prompt that no existing file has.
 """
 
 import itertools
@@ -16,37 +16,37 @@ from sd_client.pictures import Picture, names_for, save_all
 
 STDOUT = Path("-")
 FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
-LONGEST_NAME = 40
+MAX_NAME_LENGTH = 40
 
 
 def format_of(output: Path | None) -> str | None:
-    """The format that the ending of -o asks for; None if it does not.
+    """The format for the extension of -o; None without a known extension.
 
-    Raises BadArgument: an ending of another format, or a folder that is not there.
+    Raises BadArgument: another format's extension, or a missing folder.
     """
     if output is None or output == STDOUT or output.is_dir():
         return None
     if not output.parent.is_dir():
         raise BadArgument(f"-o {output}: there is no folder {output.parent}")
-    ending = output.suffix.lower()
-    if ending in (".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"):
+    extension = output.suffix.lower()
+    if extension in (".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"):
         raise BadArgument(f"-o {output}: pictures are .png or .jpg")
-    return FORMATS.get(ending)
+    return FORMATS.get(extension)
 
 
-def chosen_format(said: str | None, output: Path | None) -> str | None:
-    """The format of `--format` and of -o. Raises BadArgument, also if they differ."""
-    ending = format_of(output)
-    if said and ending and said != ending:
-        raise BadArgument(f"-o {output} and --format {said} ask for different formats")
-    return said or ending
+def chosen_format(option: str | None, output: Path | None) -> str | None:
+    """The format from `--format` or from -o. Raises BadArgument, also if they differ."""
+    of_output = format_of(output)
+    if option and of_output and option != of_output:
+        raise BadArgument(f"-o {output} and --format {option} are different formats")
+    return option or of_output
 
 
 def save(pictures: Sequence[Picture], output: Path | None, prompt: str) -> list[Path]:
-    """Save pictures; returns their files. Raises BadArgument, OSError."""
+    """Save pictures, or write one to stdout; returns the files. Raises BadArgument, OSError."""
     if output == STDOUT:
         if len(pictures) > 1:
-            raise BadArgument(f"-o - takes one picture, and there are {len(pictures)}")
+            raise BadArgument(f"-o - can write one picture, not {len(pictures)}")
         sys.stdout.buffer.write(pictures[0].data)
         sys.stdout.flush()
         return []
@@ -57,12 +57,12 @@ def save(pictures: Sequence[Picture], output: Path | None, prompt: str) -> list[
 
 
 def _name(prompt: str, picture: Picture) -> str:
-    words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:LONGEST_NAME].strip("-")
+    words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:MAX_NAME_LENGTH].strip("-")
     return f"{words or 'picture'}-{picture.seed}.{picture.format}"
 
 
 def _free(pictures: Sequence[Picture], path: Path) -> Path:
-    """That path, or with a number from 2: one under which nothing is replaced."""
+    """The path, or the path with a number from 2, so that no file exists there."""
     for number in itertools.count(2):
         if not any(os.path.lexists(name) for name in names_for(pictures, path)):
             return path

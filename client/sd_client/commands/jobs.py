@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sd_client.commands import options as opt
-from sd_client.commands.bars import watching
-from sd_client.commands.draw import deliver
 from sd_client.commands.files import STDOUT, format_of
+from sd_client.commands.generate import deliver
+from sd_client.commands.progress import progress_display
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, JobExpired
 from sd_client.job import successful
@@ -21,7 +21,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 def status(
     job_id: JobId,
     wait: Annotated[
-        bool, typer.Option("--wait", "-w", help="Watch it until its end. Ctrl-C leaves it alone.")
+        bool, typer.Option("--wait", "-w", help="Wait until it ends. Ctrl-C does not cancel it.")
     ] = False,
     output: opt.Output = None,
     quiet: opt.Quiet = False,
@@ -29,23 +29,23 @@ def status(
     address: opt.Address = None,
     key: opt.Key = None,
 ) -> None:
-    """How a job is doing; with -o, its pictures.
+    """Show the status of a job; with -o, save its pictures.
 
-    The exit code tells a failed (3) and a cancelled (4) job from one that is well.
+    The exit code is 3 for a failed job and 4 for a cancelled one.
     """
     terminal = Terminal(as_json=as_json)
     with terminal.reporting(task_id=job_id), opt.connected(address, key) as client:
         if output == STDOUT and as_json:
-            raise BadArgument("-o - leaves no room on stdout for anything but the picture")
-        format_of(output)  # a folder that is not there is told before anything is waited for
+            raise BadArgument("-o - writes the picture to stdout: use it without --json")
+        format_of(output)  # reports a missing folder before waiting
         job = client.job(job_id)
         found = job.status()
         if wait and not found.state.final:
-            with watching(terminal, quiet=quiet) as watcher:
-                found = job.wait(watcher)
+            with progress_display(terminal, quiet=quiet) as display:
+                found = job.wait(display)
         successful(found)
         if output is None:
-            terminal.answer(found.raw, _told(found))
+            terminal.answer(found.raw, _summary(found))
         else:
             deliver(terminal, job, found, prompt=_prompt(found), output=output)
 
@@ -56,25 +56,27 @@ def cancel(
     address: opt.Address = None,
     key: opt.Key = None,
 ) -> None:
-    """Cancel jobs that wait or run. Needs the key that they were sent with."""
+    """Cancel waiting or running jobs. Needs the API key that submitted them."""
     terminal = Terminal(as_json=as_json)
-    ended: dict[str, str] = {}
+    results: dict[str, str] = {}
     with terminal.reporting(), opt.connected(address, key) as client:
         for job_id in job_ids:
             with terminal.reporting(task_id=job_id):
-                ended[job_id] = client.cancel(job_id)
-        terminal.answer(ended, "\n".join(f"{job_id} {said}" for job_id, said in ended.items()))
+                results[job_id] = client.cancel(job_id)
+        terminal.answer(
+            results, "\n".join(f"{job_id} {result}" for job_id, result in results.items())
+        )
 
 
 def recent(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key = None) -> None:
-    """The last ten finished jobs, newest first."""
+    """List the last ten successful jobs, newest first."""
     terminal = Terminal(as_json=as_json)
     with terminal.reporting(), opt.connected(address, key) as client:
         found: list[Status] = []
         for job in client.recent():
             try:
                 found.append(job.status())
-            except JobExpired:  # deleted meanwhile
+            except JobExpired:  # expired meanwhile
                 continue
         table = Table("job", "prompt", "model", "seed", "size", "pictures", box=None)
         for one in found:
@@ -89,7 +91,7 @@ def recent(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
         terminal.answer([dict(one.raw) for one in found], table if found else "none yet")
 
 
-def _told(status: Status) -> str:
+def _summary(status: Status) -> str:
     lines = [status.message]
     if status.images:
         lines += [f"{_size(status)} {status.format}, seeds {', '.join(map(str, status.seeds))}"]

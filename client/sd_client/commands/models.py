@@ -8,7 +8,7 @@ from sd_client.commands.terminal import Terminal
 
 
 def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key = None) -> None:
-    """The models that can be named, and what prompts may add to them."""
+    """List the installed models, LoRAs and embeddings."""
     terminal = Terminal(as_json=as_json)
     with terminal.reporting(), opt.connected(address, key) as client:
         found = client.models()
@@ -23,8 +23,8 @@ def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
                 "yes" if model.resident else "",
                 Text(model.problem or default),
             )
-        terminal.answer(dict(found.raw), table if found.models else "none: no worker is alive")
+        terminal.answer(dict(found.raw), table if found.models else "none: no worker is running")
         if not as_json:
-            for what, names in (("LoRAs", found.loras), ("embeddings", found.embeddings)):
+            for title, names in (("LoRAs", found.loras), ("embeddings", found.embeddings)):
                 if names:
-                    terminal.answer(None, f"{what}: {', '.join(names)}")
+                    terminal.answer(None, f"{title}: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""The options that commands share, in the service's words and in shorter ones."""
+"""The options that commands share, under the service's names and under short ones."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ RANDOM = "random"
 
 
 class Type(StrEnum):
-    """The ways of running a model."""
+    """The job types."""
 
     standard = "standard"
     optimized = "optimized"
@@ -39,7 +39,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         envvar="SD_ADDRESS",
-        help="The service.",
+        help="URL of the service.",
         show_default="http://127.0.0.1:5001",
         rich_help_panel="Service",
     ),
@@ -50,41 +50,41 @@ Key = Annotated[
         "--key",
         envvar="SD_API_KEY",
         show_envvar=True,
-        help="The API key. Better in the environment: others on the machine see arguments.",
-        show_default="the well-known one",
+        help="The API key. Prefer the environment: other users of the machine see arguments.",
+        show_default="the well-known key",
         rich_help_panel="Service",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, also of an error.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, also for errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Output = Annotated[
     Path | None,
     typer.Option(
         "-o",
         "--output",
-        help="The file, or a folder; - is stdout. Of several pictures, out.png becomes out-0.png, "
-        "out-1.png ... Files of that name are replaced. Without -o a name is made of the prompt, "
-        "and nothing is replaced.",
+        help="File or folder; - is stdout. With several pictures out.png becomes out-0.png, "
+        "out-1.png, ... Replaces existing files. Without -o the prompt gives a name that no "
+        "existing file has.",
         rich_help_panel="Result",
     ),
 ]
-Prompt = Annotated[str, typer.Argument(help="What to draw: (emphasis), \\[less], blend:0.5")]
+Prompt = Annotated[str, typer.Argument(help="The prompt: (emphasis), \\[less], blend:0.5")]
 Negative = Annotated[
-    str | None, typer.Option("--negative", "--negative-prompt", help="What to keep out.")
+    str | None, typer.Option("--negative", "--negative-prompt", help="The negative prompt.")
 ]
 Steps = Annotated[int | None, typer.Option("--steps", "--ddim-steps", help="Sampling steps.")]
 Size = Annotated[str | None, typer.Option(help="Width x height, such as 512x768.")]
 Width = Annotated[int | None, typer.Option("--width", "-W", help="Width in pixels.")]
 Height = Annotated[int | None, typer.Option("--height", "-H", help="Height in pixels.")]
 Count = Annotated[
-    int | None, typer.Option("--count", "-n", "--n-iter", help="Pictures, one after the other.")
+    int | None, typer.Option("--count", "-n", "--n-iter", help="Pictures, one after another.")
 ]
-Batch = Annotated[int | None, typer.Option("--batch", "--n-samples", help="Pictures at once.")]
+Batch = Annotated[int | None, typer.Option("--batch", "--n-samples", help="Pictures in one batch.")]
 Seed = Annotated[
     str | None,
-    typer.Option(help="Of the first picture; `random` draws one. The service's own is the same."),
+    typer.Option(help="Seed of the first picture; `random` for a random one."),
 ]
-Scale = Annotated[float | None, typer.Option(help="Guidance: how closely to follow the prompt.")]
+Scale = Annotated[float | None, typer.Option(help="Guidance scale.")]
 Sampler = Annotated[
     str | None, typer.Option(help="Key or label, such as k_euler_a.", autocompletion=sampler_names)
 ]
@@ -92,26 +92,32 @@ Model = Annotated[
     str | None,
     typer.Option("--model", "--ckpt", help="See `sd models`.", autocompletion=model_names),
 ]
-TypeOf = Annotated[Type | None, typer.Option("--type", help="Way of running, and queue.")]
+TypeOption = Annotated[Type | None, typer.Option("--type", help="Job type.")]
 Eta = Annotated[float | None, typer.Option("--eta", "--ddim-eta", help="DDIM's eta, 0 to 1.")]
-FormatOf = Annotated[
+FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", help="Of the files; else the ending of -o.", rich_help_panel="Result"),
+    typer.Option(
+        "--format",
+        help="Format of the files; default: the extension of -o.",
+        rich_help_panel="Result",
+    ),
 ]
-PrecisionOf = Annotated[Precision | None, typer.Option("--precision", help="Of the networks.")]
-Priority = Annotated[int | None, typer.Option(help="0 to 9; 9 is first of your own jobs.")]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="Precision of the networks.")
+]
+Priority = Annotated[int | None, typer.Option(help="0 to 9; jobs of your key with 9 run first.")]
 Grid = Annotated[
     bool | None,
     typer.Option(
         "--grid",
-        help="Also one picture of all pictures.",
+        help="Also a grid of all pictures.",
         show_default=False,
         rich_help_panel="Result",
     ),
 ]
 Detach = Annotated[
     bool,
-    typer.Option("--detach", "-d", help="Print the job's id and leave.", rich_help_panel="Result"),
+    typer.Option("--detach", "-d", help="Print the job's id and exit.", rich_help_panel="Result"),
 ]
 
 
@@ -121,7 +127,7 @@ def connected(address: str | None, key: str | None) -> Client:
 
 
 def seed_of(text: str | None) -> dict[str, int | None]:
-    """The parameter that `--seed` stands for. Raises BadArgument."""
+    """The parameter for `--seed`. Raises BadArgument."""
     if text is None:
         return {}
     if text == RANDOM:
@@ -129,4 +135,4 @@ def seed_of(text: str | None) -> dict[str, int | None]:
     try:
         return {"seed": int(text)}
     except ValueError as error:
-        raise BadArgument(f"--seed is {text!r}; it is an integer, or `{RANDOM}`") from error
+        raise BadArgument(f"--seed is {text!r}; expected an integer, or `{RANDOM}`") from error

@@ -1,4 +1,4 @@
-"""What a command says, and where: the answer on stdout, everything else on stderr."""
+"""The output of the commands: results on stdout, everything else on stderr."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sd_client.commands.exits import ExitCode, exit_code
+from sd_client.commands.exit_codes import ExitCode, exit_code
 from sd_client.errors import BadRequest, ClientError, JobFailed
 
 
 class Terminal:
-    """Where a command speaks. rich leaves colours out where nobody would see them.
+    """Writes to stdout and stderr, with colours on terminals only.
 
     Args:
-        as_json: stdout gets one JSON value, also of an error.
+        as_json: write one JSON value to stdout, also after an error.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -27,49 +27,49 @@ class Terminal:
         self.out = Console(highlight=False, soft_wrap=True)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def say(self, text: str, style: str = "") -> None:
-        """A line for people."""
+    def message(self, text: str, style: str = "") -> None:
+        """Write a line to stderr."""
         self.err.print(Text(text, style))
 
     def warn(self, warnings: tuple[str, ...]) -> None:
-        """What could not be honoured to the letter."""
+        """Write the service's warnings to stderr."""
         for warning in warnings:
-            self.say(f"warning: {warning}", "yellow")
+            self.message(f"warning: {warning}", "yellow")
 
-    def answer(self, value: Any, people: Table | str | None = None) -> None:
-        """The answer: as JSON, or as people read it; None: nothing, it has been said."""
+    def answer(self, value: Any, text: Table | str | None = None) -> None:
+        """Write the result to stdout: as JSON, or as `text`; without `text`, nothing."""
         if self.as_json:
             typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
-        elif people is not None:
-            self.out.print(Text(people) if isinstance(people, str) else people)
+        elif text is not None:
+            self.out.print(Text(text) if isinstance(text, str) else text)
 
     @contextmanager
     def reporting(self, **facts: Any) -> Iterator[None]:
-        """Turn an error into words and an exit code.
+        """Turn an exception into a message and an exit code.
 
         Args:
-            facts: what the JSON of an error says beside it.
+            facts: further keys for the JSON of an error.
         """
         try:
             yield
         except ClientError as error:
-            self._explain(error, facts)
+            self._client_error(error, facts)
             raise typer.Exit(exit_code(error)) from error
         except OSError as error:
-            self._tell(f"{error.filename or 'a file'}: {error.strerror}", facts)
+            self._error(f"{error.filename or 'a file'}: {error.strerror}", facts)
             raise typer.Exit(ExitCode.UNEXPECTED) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(ExitCode.INTERRUPTED) from error
 
-    def _explain(self, error: ClientError, facts: Mapping[str, Any]) -> None:
+    def _client_error(self, error: ClientError, facts: Mapping[str, Any]) -> None:
         more: dict[str, Any] = {}
         if isinstance(error, BadRequest):
             more["details"] = [asdict(fault) for fault in error.details]
         if isinstance(error, JobFailed):
             more["code"] = error.code
-        self._tell(str(error), {**facts, **more})
+        self._error(str(error), {**facts, **more})
 
-    def _tell(self, problem: str, facts: Mapping[str, Any]) -> None:
-        self.say(f"error: {problem}", "red")
+    def _error(self, problem: str, facts: Mapping[str, Any]) -> None:
+        self.message(f"error: {problem}", "red")
         if self.as_json:
             self.answer({"error": problem, **facts})

@@ -1,4 +1,4 @@
-"""What has to be free before anything is started: the port and the data folder."""
+"""Checks before any process starts: the port and the data folder must be free."""
 
 import errno
 import fcntl
@@ -11,20 +11,20 @@ from launcher.errors import DataFolderInUse, LauncherError, PortInUse
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortInUse if somebody listens on host:port, LauncherError if it cannot be bound."""
+    """Raise PortInUse if a process listens on host:port, LauncherError if bind fails otherwise."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the API will: a port that only lingers after its last user counts as free.
+            # As the API does: a port in TIME_WAIT counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(
-                f"port {port} is in use on {host}: stop what listens there, or choose another "
+                f"port {port} is in use on {host}: stop that process, or choose another port "
                 f"with PORT=... (for example PORT={port + 1} make up)"
             ) from error
         raise LauncherError(f"cannot listen on {host}:{port}: {error.strerror}") from error
@@ -32,10 +32,10 @@ def require_free_port(host: str, port: int) -> None:
 
 @contextmanager
 def data_folder(path: Path) -> Generator[Path]:
-    """The folder, made if need be, and ours alone inside the block.
+    """Create the folder if it is missing, and lock it inside the block; yields its full path.
 
-    Two Valkey servers on one append-only file would destroy it. The lock is the operating
-    system's: it ends with the process, however that ends.
+    Two Valkey servers on one append-only file would destroy it. The operating system releases the
+    lock when the process ends, also by kill -9. Raises DataFolderInUse or LauncherError.
     """
     folder = path.expanduser().resolve()
     try:

@@ -1,8 +1,8 @@
-"""The networks that learn to denoise: their loss, their optimizer, their running average.
+"""One training step of UNet and text encoder: loss, optimizer, moving average.
 
 Loss: the MSE of v (Salimans and Ho 2022, appendix D), which for a network that predicts the noise
-is the MSE of the noise over ᾱ. Plain MSE of the noise counts the high noise levels, where a
-picture's content is decided, for next to nothing.
+is the MSE of the noise over ᾱ. Plain MSE of the noise gives almost no weight to the high noise
+levels, which decide the content of a picture.
 """
 
 import copy
@@ -21,9 +21,9 @@ from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
-from training.noising import draw_noise, draw_timesteps, own_share
-from training.teacher import Teacher, heard
-from training.text_encoder import known_words_mask, silence_unknown_words
+from training.noising import own_caption_share, sample_noise, sample_timesteps
+from training.teacher import Teacher, mixed_text_states
+from training.text_encoder import freeze_unknown_words, known_words_mask
 from training.tokens import TokenBatch
 
 TEXT_RATE = 0.3  # of the UNet's learning rate
@@ -31,11 +31,12 @@ EMA_DECAY = 0.998
 
 
 @dataclass
-class Student:
-    """The networks in training, their optimizer, and the running average that is shipped.
+class DenoiserTrainer:
+    """The networks in training, their optimizer, and the moving average of their weights.
 
     Attributes:
-        teacher: says what is to be predicted, instead of the pictures; only of a student of v.
+        known_words: token ids with trainable embeddings; the others stay zero.
+        teacher: gives the target, instead of the pictures; only for v-prediction (distillation).
     """
 
     unet: UNet2DConditionModel
@@ -53,10 +54,10 @@ class Student:
         self.schedule = NoiseSchedule()
         self.alphas = self.schedule.alphas_cumprod.to(self.device, torch.float32)
         self._known = known_words_mask(self.text, self.known_words)
-        # On a CPU each core learns from its own share of the batch: layers this small leave two
-        # threads of one operation waiting for each other half of the time.
+        # On a CPU each core has a replica and a share of the batch: with layers this small, two
+        # threads of one operation would wait for each other half of the time.
         cores = torch.get_num_threads() if self.device.type == "cpu" else 1
-        self.crew = [(self.unet, self.text)] + [self._apprentice() for _ in range(cores - 1)]
+        self.replicas = [(self.unet, self.text)] + [self._replica() for _ in range(cores - 1)]
         single = partial(torch.set_num_threads, 1) if cores > 1 else None
         self.pool = ThreadPoolExecutor(cores, initializer=single)
         self.optimizer = torch.optim.AdamW(
@@ -79,14 +80,14 @@ class Student:
         weights: Tensor,
     ) -> Tensor:
         """Weighted MSE of one batch: latents (n, 4, h, w), ids and weights (n, 77)."""
-        t = draw_timesteps(len(latents), self.device)
+        t = sample_timesteps(len(latents), self.device)
         alpha = self.alphas[t].view(-1, 1, 1, 1)
-        noise = draw_noise(latents)
+        noise = sample_noise(latents)
         noised = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        own = own_share(t).view(-1, 1, 1)
-        # bfloat16 pays on a GPU only: its convolutions' backward is slower on a CPU
+        own = own_caption_share(t).view(-1, 1, 1)
+        # bfloat16 is faster on a GPU only; on a CPU the backward pass of its convolutions is slower
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            hidden = heard(text, ids, weights, own)
+            hidden = mixed_text_states(text, ids, weights, own)
             output = unet_prediction(unet, noised, t, Conditioning(hidden)).float()
         if self.prediction == "epsilon":
             return ((output - noise).square() / alpha).mean()
@@ -97,11 +98,11 @@ class Student:
         return (output - target).square().mean()
 
     def step(self, latents: Tensor, batch: TokenBatch) -> float:
-        """Learn from one batch; returns its loss."""
+        """Train on one batch; returns its loss."""
         self.optimizer.zero_grad()
-        size = max(1, -(-len(latents) // len(self.crew)))
+        size = max(1, -(-len(latents) // len(self.replicas)))
         shares = zip(
-            self.crew, latents.split(size), batch.ids.split(size), batch.weights.split(size),
+            self.replicas, latents.split(size), batch.ids.split(size), batch.weights.split(size),
             strict=False,
         )  # fmt: skip
 
@@ -114,13 +115,13 @@ class Student:
             return loss.item()
 
         total = sum(self.pool.map(learn, shares))
-        for members in zip(*(self._parameters(*pair) for pair in self.crew), strict=True):
-            chief, *others = members
+        for members in zip(*(self._parameters(*pair) for pair in self.replicas), strict=True):
+            primary, *others = members
             for other in others:
-                if other.grad is not None and chief.grad is not None:
-                    chief.grad += other.grad
+                if other.grad is not None and primary.grad is not None:
+                    primary.grad += other.grad
                     other.grad = None
-        silence_unknown_words(self.text, self._known)
+        freeze_unknown_words(self.text, self._known)
         torch.nn.utils.clip_grad_norm_(self._parameters(self.unet, self.text), 1.0)
         self.optimizer.step()
         return total
@@ -129,12 +130,12 @@ class Student:
     def _parameters(unet: nn.Module, text: nn.Module) -> list[nn.Parameter]:
         return [*unet.parameters(), *text.parameters()]
 
-    def _apprentice(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-        """A second pair of networks over the same weights, with gradients of its own."""
+    def _replica(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """A pair of networks that share the weights, with separate gradients."""
         pair = copy.deepcopy((self.unet, self.text))
-        masters = self._parameters(self.unet, self.text)
-        for copied, master in zip(self._parameters(*pair), masters, strict=True):
-            copied.data = master.data
+        originals = self._parameters(self.unet, self.text)
+        for copy_, original in zip(self._parameters(*pair), originals, strict=True):
+            copy_.data = original.data
         return pair
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from sd_client.errors import (
 
 
 class ExitCode(IntEnum):
-    """What a script can tell apart."""
+    """The outcomes that a script can distinguish."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -37,5 +37,7 @@ _CODES: tuple[tuple[type[ClientError], ExitCode], ...] = (
 
 
 def exit_code(error: ClientError) -> ExitCode:
-    """The code of an error; the first kind that it is of."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.UNEXPECTED)
+    """The code of an error: that of the first matching class."""
+    return next(
+        (code for error_type, code in _CODES if isinstance(error, error_type)), ExitCode.UNEXPECTED
+    )

@@ -1,4 +1,4 @@
-"""A look at what a model in training draws by now: a few prompts, judged by their colours."""
+"""A quick evaluation during training: the colours in a few pictures."""
 
 import random
 from collections.abc import Iterator
@@ -13,38 +13,38 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
-from training import judge
+from training import pixel_checks
 from training.scenes import COLOURS, ICONS
 
 PROMPTS = 6
 STEPS = 10
 
 
-def glance(networks: Networks, family: Family, width: int, height: int, seed: int) -> float:
-    """Share, 0..1, of a few pictures in which object and background have the colours asked for.
+def quick_eval(networks: Networks, family: Family, width: int, height: int, seed: int) -> float:
+    """Share, 0..1, of pictures whose object and background have the colours of the prompt.
 
-    Chance is about 0.01. The networks' modes are put back as they were.
+    A random picture is right with probability 0.01. Restores the networks' training modes.
     """
     device = next(networks.unet.parameters()).device
     tokenizer = ClipTokenizer(pad=family.pad_token)
-    model = Model("student", family, family.prediction, "", networks, tokenizer, device)
+    model = Model("in training", family, family.prediction, "", networks, tokenizer, device)
     rng = random.Random(seed)
     right = 0
-    with _resting(networks.text, networks.unet, networks.vae):
+    with _eval_mode(networks.text, networks.unet, networks.vae):
         for number in range(PROMPTS):
             colour, background = rng.sample(list(COLOURS), 2)
             prompt = f"a {colour} {ICONS[number % 3]} on a {background} background"
             recipe = Recipe(prompt=prompt, seed=number, width=width, height=height, steps=STEPS)
             (picture,) = generate(model, recipe)
-            right += judge.background_right(picture.image, background) and (
-                judge.main_colour(picture.image, background) == colour
+            right += pixel_checks.background_right(picture.image, background) and (
+                pixel_checks.main_colour(picture.image, background) == colour
             )
     return right / PROMPTS
 
 
 @contextmanager
-def _resting(*modules: nn.Module) -> Iterator[None]:
-    """Modules in evaluation mode, and torch's random numbers undisturbed."""
+def _eval_mode(*modules: nn.Module) -> Iterator[None]:
+    """Put modules into evaluation mode, and keep the state of torch's random generators."""
     modes = [module.training for module in modules]
     with torch.random.fork_rng():
         for module in modules:

@@ -1,4 +1,4 @@
-"""What the service offers, as frozen values. What it may add to its answers is in `raw`."""
+"""Models and capabilities of the service, as frozen values. `raw` is the whole answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,17 @@ from sd_client.status import Json
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be named.
+    """An installed model.
 
     Attributes:
-        name: what `model` of a request says.
-        kind: such as sd1, sd2 or sd2-v; empty while it is not known.
+        name: the value for the parameter `model`.
+        kind: such as sd1, sd2 or sd2-v; empty while unknown.
         size: bytes of its weights.
-        hash: as in results; empty while it is not known.
+        hash: as in the metadata of results; empty while unknown.
         resident: a worker holds it in memory.
-        problem: why it cannot be used; else empty.
+        problem: why the model is unusable; otherwise empty.
+        native_size: side of the pictures that it was trained on, in pixels; None while unknown, and
+            from older services.
     """
 
     name: str
@@ -26,15 +28,17 @@ class Model:
     hash: str
     resident: bool
     problem: str
+    native_size: int | None = None
 
     @classmethod
     def read(cls, answer: Json) -> Self:
-        return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in answer.items() if name in known})
 
 
 @dataclass(frozen=True)
 class Models:
-    """The models, and what prompts may add to them."""
+    """The installed models, LoRAs and embeddings."""
 
     models: tuple[Model, ...]
     default_model: str
@@ -55,7 +59,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler, and how a request may name it."""
+    """A sampler: its key, its label, and other accepted names."""
 
     key: str
     label: str
@@ -64,15 +68,15 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the service can do now.
+    """What the service supports now.
 
     Attributes:
-        types: those that a worker serves.
-        models: the names of the installed ones.
-        default_model: what the model `default` stands for.
-        samplers: all of them.
-        limits: how much one request may ask for.
-        defaults: what a field stands for that is left out, by type and kind.
+        types: job types that a worker serves.
+        models: names of the installed models.
+        default_model: name of the model that `default` means.
+        samplers: all samplers.
+        limits: limits of one request.
+        defaults: defaults of the parameters, by job type and by txt2img or img2img.
         raw: the whole answer.
     """
 

@@ -1,4 +1,4 @@
-"""Draws with one model at one size, and says what came out as figures."""
+"""Metrics of one model at one picture size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,20 @@ from training.classifier import IconClassifier
 
 STEPS = 25
 SCALE = 7.5
-SMALL = 256  # pictures up to this side are held to the stricter target
+SMALL = 256  # pixels; pictures up to this side have the stricter target
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """One line of the report.
 
     Attributes:
-        value: a share, 0..1, unless the name says another unit.
-        target: the least it should be (`at_most`: the most); None where it is only shown.
+        name: what the value measures.
+        value: a share, 0..1, unless the name has another unit.
+        target: the minimum (with `at_most` the maximum); None: no target.
     """
 
-    figure: str
+    name: str
     model: str
     size: int
     value: float
@@ -39,25 +40,25 @@ class Figure:
         return self.value <= self.target if self.at_most else self.value >= self.target
 
     def __str__(self) -> str:
-        aim = ""
+        target = ""
         if self.target is not None:
             sign = "≤" if self.at_most else "≥"
-            aim = f"  {sign} {self.target:.2f} {'ok' if self.reached else 'MISSED'}"
-        return f"{self.model:8} {self.size:4} px  {self.figure:52} {self.value:6.3f}{aim}"
+            target = f"  {sign} {self.target:.2f} {'ok' if self.reached else 'MISSED'}"
+        return f"{self.model:8} {self.size:4} px  {self.name:52} {self.value:6.3f}{target}"
 
 
 @dataclass(frozen=True)
-class Examiner:
-    """One model at one size, DDIM with 25 steps."""
+class Evaluator:
+    """Generates pictures with one model at one size, with DDIM and 25 steps."""
 
     model: Model
     size: int
     classifier: IconClassifier
 
-    def draw(
+    def picture(
         self, prompt: str, seed: int, *, scale: float = SCALE, **options: object
     ) -> Image.Image:
-        """The picture of a prompt; `options` are further fields of the recipe."""
+        """Generate the picture of a prompt; `options` are further fields of the recipe."""
         recipe = Recipe(
             prompt=prompt,
             seed=seed,
@@ -70,27 +71,27 @@ class Examiner:
         return next(iter(generate(self.model, recipe))).image
 
     def shows(self, image: Image.Image, icon: str) -> bool:
-        """Whether the classifier finds this icon in the picture."""
+        """Whether the classifier recognises this icon in the picture."""
         return self.classifier.name([image])[0] == icon
 
-    def figure(
+    def metric(
         self,
         name: str,
         value: float,
         targets: tuple[float, float] | None = None,
         *,
         at_most: bool = False,
-    ) -> Figure:
-        """A line of the report; targets are for up to 256 pixels, and for more."""
+    ) -> Metric:
+        """A metric of this model; `targets` are for up to 256 pixels and for larger pictures."""
         target = targets and targets[self.size > SMALL]
-        return Figure(name, self.model.name, self.size, round(value, 4), target, at_most)
+        return Metric(name, self.model.name, self.size, round(value, 4), target, at_most)
 
 
 def share(outcomes: Sequence[bool]) -> float:
-    """How many of them are true, 0..1."""
+    """Share of true outcomes, 0..1; 0 of none."""
     return sum(outcomes) / max(1, len(outcomes))
 
 
 def mean(values: Sequence[float]) -> float:
-    """Their mean; 0 of none."""
+    """Arithmetic mean; 0 of none."""
     return sum(values) / max(1, len(values))

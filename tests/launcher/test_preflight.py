@@ -1,4 +1,4 @@
-"""The port and the data folder are looked at before anything is started."""
+"""The checks of the port and of the data folder before any process starts."""
 
 import socket
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataFolderInUse, LauncherError, PortInUse
-from launcher.place import data_folder, require_free_port
+from launcher.preflight import data_folder, require_free_port
 from launcher.valkey import free_port
 
 
@@ -17,7 +17,7 @@ def test_a_free_port_passes_and_stays_free() -> None:
     require_free_port("127.0.0.1", port)
 
 
-def test_a_port_in_use_is_said_with_a_way_out() -> None:
+def test_a_port_in_use_is_reported_with_a_remedy() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -43,7 +43,7 @@ def test_a_data_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+def test_an_unusable_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(LauncherError, match="not usable"), data_folder(tmp_path / "file"):

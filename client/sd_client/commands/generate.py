@@ -8,10 +8,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from sd_client.commands import options as opt
-from sd_client.commands.bars import watching
-from sd_client.commands.exits import ExitCode
+from sd_client.commands.exit_codes import ExitCode
 from sd_client.commands.files import STDOUT, chosen_format, save
-from sd_client.commands.interruption import Held
+from sd_client.commands.interruption import DeferredInterrupt
+from sd_client.commands.progress import progress_display
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, ClientError
 from sd_client.job import Job
@@ -33,10 +33,10 @@ def generate(
     scale: opt.Scale = None,
     sampler: opt.Sampler = None,
     model: opt.Model = None,
-    type_: opt.TypeOf = None,
+    type_: opt.TypeOption = None,
     eta: opt.Eta = None,
-    format_: opt.FormatOf = None,
-    precision: opt.PrecisionOf = None,
+    format_: opt.FormatOption = None,
+    precision: opt.PrecisionOption = None,
     priority: opt.Priority = None,
     grid: opt.Grid = None,
     detach: opt.Detach = False,
@@ -45,7 +45,7 @@ def generate(
     address: opt.Address = None,
     key: opt.Key = None,
 ) -> None:
-    """Draw pictures from words.
+    """Generate pictures from a prompt.
 
     sd generate "a red dragon" --steps 20 -o dragon.png
     """
@@ -74,7 +74,7 @@ def generate(
             ),
         )
         with opt.connected(address, key) as client:
-            _draw(
+            _run(
                 terminal,
                 lambda: client.submit_generate(prompt, **parameters),
                 prompt=prompt,
@@ -86,25 +86,28 @@ def generate(
 
 def img2img(
     prompt: opt.Prompt,
-    image: Annotated[Path, typer.Argument(help="The picture to begin with: PNG, JPEG or WebP.")],
+    image: Annotated[Path, typer.Argument(help="The initial image: PNG, JPEG or WebP.")],
     output: opt.Output = None,
     negative: opt.Negative = None,
     strength: Annotated[
         float | None,
         typer.Option(
-            "--strength", "--denoising-strength", help="How much is drawn anew: above 0, up to 1."
+            "--strength",
+            "--denoising-strength",
+            help="How much to change the image: above 0, up to 1.",
         ),
     ] = None,
     noise: Annotated[
-        float | None, typer.Option("--noise", "--noise-multiplier", help="Scales the added noise.")
+        float | None,
+        typer.Option("--noise", "--noise-multiplier", help="Factor for the added noise."),
     ] = None,
     upscale: Annotated[
         bool | None,
-        typer.Option("--upscale", help="Double the picture before.", show_default=False),
+        typer.Option("--upscale", help="Double the size of the initial image.", show_default=False),
     ] = None,
     post_upscale: Annotated[
         bool | None,
-        typer.Option("--post-upscale", help="Double the result.", show_default=False),
+        typer.Option("--post-upscale", help="Double the size of the result.", show_default=False),
     ] = None,
     steps: opt.Steps = None,
     size: opt.Size = None,
@@ -116,10 +119,10 @@ def img2img(
     scale: opt.Scale = None,
     sampler: opt.Sampler = None,
     model: opt.Model = None,
-    type_: opt.TypeOf = None,
+    type_: opt.TypeOption = None,
     eta: opt.Eta = None,
-    format_: opt.FormatOf = None,
-    precision: opt.PrecisionOf = None,
+    format_: opt.FormatOption = None,
+    precision: opt.PrecisionOption = None,
     priority: opt.Priority = None,
     grid: opt.Grid = None,
     detach: opt.Detach = False,
@@ -128,7 +131,7 @@ def img2img(
     address: opt.Address = None,
     key: opt.Key = None,
 ) -> None:
-    """Draw pictures from words and a picture.
+    """Generate pictures from a prompt and an initial image.
 
     sd img2img "a blue dragon at night" dragon.png --strength 0.6 -o blue.png
     """
@@ -161,7 +164,7 @@ def img2img(
             ),
         )
         with opt.connected(address, key) as client:
-            _draw(
+            _run(
                 terminal,
                 lambda: client.submit_img2img(prompt, image, **parameters),
                 prompt=prompt,
@@ -171,7 +174,7 @@ def img2img(
             )
 
 
-def _draw(
+def _run(
     terminal: Terminal,
     submit: Callable[[], Job],
     *,
@@ -180,20 +183,20 @@ def _draw(
     detach: bool,
     quiet: bool,
 ) -> None:
-    """Submit, watch, fetch and save; Ctrl-C cancels the job."""
+    """Submit a job, show its progress, and save its pictures; Ctrl-C cancels the job."""
     if output == STDOUT and (terminal.as_json or detach):
-        raise BadArgument("-o - leaves no room on stdout for anything but the picture")
-    with Held() as held:
+        raise BadArgument("-o - writes the picture to stdout: use it without --json and --detach")
+    with DeferredInterrupt() as interrupt:
         job = submit()
     terminal.warn(job.warnings)
     with terminal.reporting(task_id=job.id):
         try:
-            held.release()
+            interrupt.raise_if_pressed()
             if detach:
                 terminal.answer({"task_id": job.id, "active_model": job.model}, job.id)
                 return
-            with watching(terminal, quiet=quiet) as watcher:
-                status = job.wait(watcher)
+            with progress_display(terminal, quiet=quiet) as display:
+                status = job.wait(display)
         except KeyboardInterrupt as pressed:
             _cancel(terminal, job)
             raise typer.Exit(ExitCode.INTERRUPTED) from pressed
@@ -204,7 +207,7 @@ def _draw(
 def deliver(
     terminal: Terminal, job: Job, status: Status, *, prompt: str, output: Path | None
 ) -> None:
-    """Fetch the pictures, save them, and say where. Raises ClientError, OSError."""
+    """Fetch and save the pictures, and print the files. Raises ClientError, OSError."""
     files = [str(path) for path in save(job.pictures(status), output, prompt)]
     terminal.answer({**status.raw, "files": files}, "\n".join(files) or None)
 
@@ -213,15 +216,15 @@ def _cancel(terminal: Terminal, job: Job) -> None:
     try:
         job.cancel()
     except ClientError as error:
-        terminal.say(f"job {job.id} could not be cancelled: {error}", "red")
+        terminal.message(f"job {job.id} could not be cancelled: {error}", "red")
     else:
-        terminal.say(f"cancelled job {job.id}")
+        terminal.message(f"cancelled job {job.id}")
     if terminal.as_json:
         terminal.answer({"error": "interrupted", "task_id": job.id})
 
 
 def _given(**parameters: Any) -> dict[str, Any]:
-    """What was said. Only a seed may be null: that draws one."""
+    """The given parameters. Only a seed may be None, for a random one."""
     return {
         name: value.value if isinstance(value, StrEnum) else value
         for name, value in parameters.items()

@@ -1,4 +1,4 @@
-"""A real Valkey, a real service of one worker, and a Celery worker that does nothing."""
+"""A real Valkey, a real service with one worker, and a Celery worker with an empty task."""
 
 import os
 import sys
@@ -22,8 +22,8 @@ KEY = "bench"
 
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[str]:
-    """The URL of a server that answers."""
-    valkey, url = start_valkey(folder / "valkey", silent)
+    """Start a server; yields its URL."""
+    valkey, url = start_valkey(folder / "valkey", discard)
     try:
         until(Redis.from_url(url).ping)
         yield url
@@ -35,7 +35,7 @@ def running_valkey(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def running_service(folder: Path, broker: str) -> Iterator[str]:
-    """The URL of a service of one worker with one slot and the tiny model."""
+    """Start a service of one worker with one slot and the tiny model; yields its URL."""
     settings = LauncherSettings(
         api_host="127.0.0.1",
         port=free_port(),
@@ -44,7 +44,7 @@ def running_service(folder: Path, broker: str) -> Iterator[str]:
         celery_broker_url=broker,
         celery_result_backend=broker,
     )
-    own = {
+    environment = {
         "API_KEYS": KEY,
         "DEFAULT_MODEL": "tiny",
         "CONCURRENCY": "1",
@@ -54,21 +54,21 @@ def running_service(folder: Path, broker: str) -> Iterator[str]:
         "MAX_WAITING": "0",
         "OUTPUTS": str(folder / "outputs"),
     }
-    with Stack(settings, folder, Interruption(), silent, own) as stack:
+    with Stack(settings, folder, Interruption(), discard, environment) as stack:
         stack.start()
         yield stack.url
 
 
 @contextmanager
 def noop_worker(broker: str) -> Iterator[Any]:
-    """The task that does nothing, while a worker waits for it."""
+    """Start a worker for the empty task; yields the task."""
     environment = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker}
     os.environ |= environment
-    from benchmarks.noop import QUEUE, noop  # noqa: PLC0415 - it reads where the broker is
+    from benchmarks.noop import QUEUE, noop  # noqa: PLC0415 - importing it reads the environment
 
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.noop", "worker", "-Q", QUEUE]
     command += ["--loglevel=error", "--without-gossip", "--without-mingle", "--hostname=noop@%h"]
-    service = Service("noop", command, output=silent, environment=environment)
+    service = Service("noop", command, output=discard, environment=environment)
     task: Any = noop
     try:
         task.delay().get(timeout=60)
@@ -79,12 +79,12 @@ def noop_worker(broker: str) -> Iterator[Any]:
         service.kill()
 
 
-def until(true: Callable[[], object], most_seconds: float = 300.0, *, pause: float = 0.001) -> None:
-    """Return when it is true, looked at with pauses; what cannot be reached yet is not."""
-    deadline = time.monotonic() + most_seconds
+def until(condition: Callable[[], object], timeout: float = 300.0, *, pause: float = 0.001) -> None:
+    """Poll until the condition is true; connection errors count as false. Raises TimeoutError."""
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            if true():
+            if condition():
                 return
         except (OSError, RedisConnectionError):
             pass
@@ -93,5 +93,5 @@ def until(true: Callable[[], object], most_seconds: float = 300.0, *, pause: flo
         time.sleep(pause)
 
 
-def silent(_name: str, _line: str) -> None:
-    """What the processes say is not what is measured."""
+def discard(_name: str, _line: str) -> None:
+    """Drop the output of the processes."""

@@ -1,4 +1,4 @@
-"""Judges pictures by their pixels: which colours they hold, wherever the object stands."""
+"""Checks pictures by their pixels: colours of object and background, at any position."""
 
 import numpy
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from training.scenes import COLOURS
 Mask = NDArray[numpy.bool_]
 _NAMES = tuple(COLOURS)
 _PALETTE = numpy.array([COLOURS[name] for name in _NAMES], dtype=numpy.float32)
-JUDGED_SIDE = 128  # pictures are judged at this many pixels a side
+WORKING_SIDE = 128  # the shorter side, in pixels, at which pictures are checked
 BORDER = 5
 # Colours of a scenery, from top to bottom, as shares of the height and RGB.
 _SCENERY_BANDS = {
@@ -19,15 +19,15 @@ _SCENERY_BANDS = {
     "grass": ((0.05, 0.45, (185, 226, 250)), (0.7, 0.98, (113, 187, 84))),
 }
 SCENERY_TOLERANCE = 60.0
-# A house's roof, in a shade that may be the colour of another thing, covers up to 1.06 times as
-# much as its walls in true drawings.
-NEARLY_AS_MUCH = 0.8
+# In drawings a house's roof, in a shade that may be nearest to another colour, covers up to 1.06
+# times the area of its walls.
+MIN_COLOUR_RATIO = 0.8
 
 
 def pixels(image: Image.Image) -> NDArray[numpy.float32]:
-    """The picture at the judge's size, (height, width, 3) in 0..255."""
+    """The picture at the working size, (height, width, 3) in 0..255."""
     width, height = image.size
-    scale = JUDGED_SIDE / min(width, height)
+    scale = WORKING_SIDE / min(width, height)
     size = (round(width * scale), round(height * scale))
     return numpy.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX), numpy.float32)
 
@@ -75,7 +75,7 @@ def foreground(image: Image.Image, background: str) -> Mask:
     if background in COLOURS:
         far = numpy.linalg.norm(values - numpy.median(_border(values), axis=0), axis=-1) > 70
         return numpy.asarray(far, bool)
-    # what a column at the edge shows at this height is scenery
+    # the columns at the edges show the scenery at each height
     edges = numpy.concatenate([values[:, :4], values[:, -4:]], axis=1)
     expected = numpy.median(edges, axis=1)[:, None, :]
     mask = numpy.linalg.norm(values - expected, axis=-1) > 70
@@ -85,22 +85,19 @@ def foreground(image: Image.Image, background: str) -> Mask:
 
 
 def main_colour(image: Image.Image, background: str, within: Mask | None = None) -> str | None:
-    """The commonest colour of the foreground (in `within`); None where there is too little."""
+    """Most frequent colour of the foreground (in `within`); None without enough foreground."""
     counts = _counts(image, background, within)
     return _NAMES[counts.argmax()] if counts.any() else None
 
 
 def is_coloured(image: Image.Image, background: str, colour: str) -> bool:
-    """Whether no other colour covers more of the foreground, or hardly more.
-
-    So it is of every true drawing in its colour.
-    """
+    """Whether no other colour covers much more of the foreground; true for every drawing."""
     counts = _counts(image, background)
-    return bool(counts.any() and counts[_NAMES.index(colour)] >= NEARLY_AS_MUCH * counts.max())
+    return bool(counts.any() and counts[_NAMES.index(colour)] >= MIN_COLOUR_RATIO * counts.max())
 
 
 def _counts(image: Image.Image, background: str, within: Mask | None = None) -> NDArray[numpy.intp]:
-    """The foreground's pixels (in `within`) of each colour; none where there is too little."""
+    """Foreground pixels (in `within`) of each colour; zeros without enough foreground."""
     mask = foreground(image, background)
     if within is not None:
         mask &= within

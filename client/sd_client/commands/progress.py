@@ -1,4 +1,4 @@
-"""What people see while a job runs: a bar on a terminal, a line a change elsewhere."""
+"""Shows the progress of a job: a bar on a terminal, otherwise a line for each change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from sd_client.commands.terminal import Terminal
 from sd_client.status import Event, Status
 
 
-class Watcher:
-    """Shows what it is told of one job. Call it with every event."""
+class ProgressDisplay:
+    """Shows the events of one job; call it with every event."""
 
     def __init__(self, terminal: Terminal, bar: Progress | None, quiet: bool) -> None:
         self._terminal = terminal
         self._bar = bar
         self._task: TaskID | None = bar.add_task("sent", total=1, left="") if bar else None
         self._quiet = quiet
-        self._said: object = None
+        self._shown: object = None
 
     def __call__(self, event: Event) -> None:
         if self._quiet or not isinstance(event, Status):
@@ -33,16 +33,16 @@ class Watcher:
             )
         elif not event.state.final:
             now = (event.state, event.queue_place)
-            if now != self._said:
-                self._said = now
-                self._terminal.say(event.message.partition(", step")[0])
+            if now != self._shown:
+                self._shown = now
+                self._terminal.message(event.message.partition(", step")[0])
 
 
 @contextmanager
-def watching(terminal: Terminal, *, quiet: bool) -> Iterator[Watcher]:
-    """A watcher whose bar is gone when the block is left."""
+def progress_display(terminal: Terminal, *, quiet: bool) -> Iterator[ProgressDisplay]:
+    """A display whose bar disappears at the end of the block."""
     if quiet or not terminal.err.is_terminal:
-        yield Watcher(terminal, None, quiet)
+        yield ProgressDisplay(terminal, None, quiet)
         return
     with Progress(
         TextColumn("{task.description}", markup=False),
@@ -52,4 +52,4 @@ def watching(terminal: Terminal, *, quiet: bool) -> Iterator[Watcher]:
         console=terminal.err,
         transient=True,
     ) as bar:
-        yield Watcher(terminal, bar, quiet)
+        yield ProgressDisplay(terminal, bar, quiet)
