@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in
 hypothesis.settings.load_profile("house")
 
 # One thread a process: the networks of the tests are small, and threads that wait for one another
-# on cores that others use take seven times as long. Set before anything imports torch.
+# on cores that others use take three times the processor. Set before anything imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

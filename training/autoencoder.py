@@ -109,16 +109,22 @@ def train_autoencoder(
 
 
 @torch.no_grad()
-def whiten(vae: AutoencoderKL, device: torch.device, seed: int = 1) -> None:
+def whiten(vae: AutoencoderKL, device: torch.device, *, drawings: int = 400, seed: int = 1) -> None:
     """Fold an affine map into the autoencoder that makes its latents white.
 
     Afterwards latents of drawings, times their scale, have mean 0 and identity covariance, as
     the noise schedule assumes: SD's scale stays valid and all channels have the same variance.
+
+    Args:
+        drawings: how many pictures of 256 pixels the map is made from.
     """
     vae.eval()
     rng = random.Random(seed)
     means = torch.cat(
-        [posterior(vae, to_range(pictures(20, 256, 256, rng)).to(device)).mean for _ in range(20)]
+        [
+            posterior(vae, to_range(pictures(min(20, left), 256, 256, rng)).to(device)).mean
+            for left in range(drawings, 0, -20)
+        ]
     )
     flat = means.permute(0, 2, 3, 1).reshape(-1, means.shape[1]).double()
     mean = flat.mean(0)

@@ -85,7 +85,7 @@ def make_autoencoder(setup: TrainingSetup) -> AutoencoderKL:
         vae.load_state_dict(state["vae"])
     if not state.get("white"):
         train_autoencoder(vae, budget, setup.device, path, drawings=setup.drawings)
-        whiten(vae, setup.device)
+        whiten(vae, setup.device, drawings=setup.drawings // 4)
         save_state(path, vae=vae.state_dict(), spent=budget.spent, white=True)
     return vae
 

@@ -145,7 +145,7 @@ def test_embeddings_of_unknown_words_stay_zero() -> None:
 def test_the_text_encoder_learns_what_captions_say() -> None:
     torch.manual_seed(0)
     tokens = CaptionTokens(ClipTokenizer())
-    budget = budget_of(40)
+    budget = budget_of(10)
     text = build_text_encoder(TINY, tokens.known)
     warm_up_text_encoder(text, tokens, budget, CPU)
     assert budget.fraction == 1
