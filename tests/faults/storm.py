@@ -134,12 +134,13 @@ class Storm:
         dice = random.Random(weather.seed + 1)
         with client_of(api) as client:
             for _ in range(weather.jobs):
-                job = self._accepted(client, dice)
+                job = self._submit_one(client, dice)
                 self._accepted[job] = time.monotonic()
                 time.sleep(pause)
         self.outcome.submitted = len(self._accepted)
 
-    def _accepted(self, client: httpx.Client, dice: random.Random) -> str:
+    def _submit_one(self, client: httpx.Client, dice: random.Random) -> str:
+        """Submit a random job until it is accepted; returns its id."""
         body: dict[str, Any] = BODY | {
             "ddim_steps": dice.randint(1, 4),
             "n_iter": dice.randint(1, 2),
