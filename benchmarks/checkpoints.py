@@ -13,6 +13,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.state_dict_loading import empty_networks
@@ -83,7 +84,7 @@ def generate_with_diffusers(
 ) -> None:
     """Generate the recipe's first picture; output_type "latent" skips the decoding."""
     peer(
-        recipe.prompt,
+        read_prompt(recipe.prompt).text,
         height=recipe.height,
         width=recipe.width,
         num_inference_steps=recipe.steps,
