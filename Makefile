@@ -16,8 +16,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
 APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock client/pyproject.toml | cksum | cut -d' ' -f1)
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
-# What is compiled once need not be again by each of the processes that are started: importing the
-# engine takes 5 s with byte code at hand, and 11 s without.
+# Processes share compiled byte code: importing the engine takes 5 s with it, and 11 s without.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -36,7 +36,7 @@ def queue_of(job_type: JobType) -> str:
     return job_type
 
 
-# canonical name -> (kind of network, other spellings: the README's and the published file names)
+# canonical name -> (kind of network, aliases: the README's and the published file names)
 _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tiny": ("v1", ()),
     "tiny-v2": ("v2-v", ("tiny_v2", "tinyv2")),
@@ -65,14 +65,14 @@ _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("sd2.1v", "v2-1_768-ema-pruned", "v2-1_768-nonema-pruned", "stable-diffusion-2-1"),
     ),
 }
-_MODELS_BY_SPELLING = {
-    spelling: name for name, (_, others) in _KNOWN_MODELS.items() for spelling in (name, *others)
+_MODELS_BY_ALIAS = {
+    alias: name for name, (_, aliases) in _KNOWN_MODELS.items() for alias in (name, *aliases)
 }
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt")
 
 
 def model_named(spelling: str) -> str:
-    """The canonical name of a model: README and file spellings, with or without a weight suffix.
+    """The canonical name of a model, given an alias with or without a weight suffix.
 
     Any other name is returned without its suffix: it may be a custom model in the models folder.
     """
@@ -82,7 +82,7 @@ def model_named(spelling: str) -> str:
             stem = stem[: -len(suffix)]
     if stem.lower() == DEFAULT_MODEL:
         return DEFAULT_MODEL
-    return _MODELS_BY_SPELLING.get(stem.lower(), stem)
+    return _MODELS_BY_ALIAS.get(stem.lower(), stem)
 
 
 def network_kind(model: str) -> str | None:

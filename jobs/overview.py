@@ -48,7 +48,7 @@ class Overview:
 
         Args:
             of: the submitter whose jobs are all listed, or ANY_SUBMITTER.
-            of_all: how many of the newest are listed whoever submitted them.
+            of_all: how many of the newest jobs of all submitters are listed.
         """
         jobs = self._now(self._records.recent(MAX_RECENT))
         return tuple(

@@ -55,8 +55,8 @@ class LatentPreview:
 
     Fitting one costs the encoding of 128 x 128 pixels, a sixteenth of that of 512 x 512: about a
     second for Stable Diffusion on one core, 20 ms for the tiny model. Each autoencoder is fitted
-    once; models with LoRAs share theirs with their base. Projections of deleted autoencoders are
-    deleted.
+    once; models with LoRAs share theirs with their base. The projection of a deleted autoencoder
+    is deleted.
     """
 
     def __init__(self) -> None:

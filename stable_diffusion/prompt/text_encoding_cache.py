@@ -13,7 +13,7 @@ MAX_CHUNKS = 256
 
 
 class TextEncodingCache:
-    """Encodings of one text encoder, least recently used evicted first. Thread-safe.
+    """The outputs of one text encoder, least recently used evicted first. Thread-safe.
 
     Every chunk is encoded by itself, so that its encoding does not depend on other chunks.
     """

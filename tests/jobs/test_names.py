@@ -20,13 +20,13 @@ def test_a_sampler_goes_by_its_keys_and_its_label(spelling: str, key: str) -> No
     assert sampler.key == key
 
 
-def test_no_spelling_means_two_samplers() -> None:
-    spellings = [
-        spelling.lower()
+def test_no_name_means_two_samplers() -> None:
+    names = [
+        name.lower()
         for sampler in SAMPLERS
-        for spelling in {sampler.key, sampler.label.lower(), *sampler.aliases}
+        for name in {sampler.key, sampler.label.lower(), *sampler.aliases}
     ]
-    assert len(spellings) == len(set(spellings))
+    assert len(names) == len(set(names))
 
 
 def test_an_unknown_sampler_is_none() -> None:

@@ -207,13 +207,13 @@ def test_evaluations_leave_no_gradient_behind(tiny: Model) -> None:
     ).requires_grad
 
 
-def latents_at_once(model: Model, **wishes: object) -> tuple[set[int], list[Image.Image]]:
+def latents_at_once(model: Model, **changes: object) -> tuple[set[int], list[Image.Image]]:
     """How many latents the UNet saw at once, and the two pictures that came of them."""
     seen: set[int] = set()
     hook = model.networks.unet.register_forward_pre_hook(lambda _, args: seen.add(len(args[0])))
     recipe = Recipe(prompt="a red cat", width=64, height=64, steps=2, batch_size=2)
     try:
-        return seen, [picture.image for picture in generate(model, replace(recipe, **wishes))]
+        return seen, [picture.image for picture in generate(model, replace(recipe, **changes))]
     finally:
         hook.remove()
 

@@ -1,4 +1,4 @@
-"""A mailbox that keeps only the latest value of each running job."""
+"""Keeps only the latest value of each running job."""
 
 import threading
 from typing import Generic, TypeVar

@@ -17,32 +17,32 @@ def claimed(bench: Bench) -> ActiveJob:
 
 def test_the_latest_value_of_each_job_is_taken_once(bench: Bench) -> None:
     first, second = claimed(bench), claimed(bench)
-    mailbox: LatestValue[str] = LatestValue(delay_seconds=0)
+    values: LatestValue[str] = LatestValue(delay_seconds=0)
     for job, value in ((first, "one"), (second, "two"), (first, "three")):
-        mailbox.put(job, value)
-    assert mailbox.take() == {first: "three", second: "two"}
-    mailbox.put(second, "four")
-    assert mailbox.take() == {second: "four"}
+        values.put(job, value)
+    assert values.take() == {first: "three", second: "two"}
+    values.put(second, "four")
+    assert values.take() == {second: "four"}
 
 
 def test_the_value_of_a_job_that_ends_within_the_delay_is_dropped(bench: Bench) -> None:
     job = claimed(bench)
-    mailbox: LatestValue[str] = LatestValue(delay_seconds=3600)
+    values: LatestValue[str] = LatestValue(delay_seconds=3600)
     taken: list[dict[ActiveJob, str]] = []
-    thread = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    thread = threading.Thread(target=lambda: taken.append(values.take()))
     thread.start()
-    mailbox.put(job, "begun")
-    mailbox.discard(job)
-    mailbox.close()
+    values.put(job, "begun")
+    values.discard(job)
+    values.close()
     thread.join(60)
     assert taken == [{}]
 
 
 def test_closing_ends_the_wait_for_values() -> None:
-    mailbox: LatestValue[str] = LatestValue(delay_seconds=3600)
-    thread = threading.Thread(target=mailbox.take)
+    values: LatestValue[str] = LatestValue(delay_seconds=3600)
+    thread = threading.Thread(target=values.take)
     thread.start()
-    mailbox.close()
+    values.close()
     thread.join(60)
     assert not thread.is_alive()
-    assert mailbox.take() == {}
+    assert values.take() == {}
