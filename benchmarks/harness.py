@@ -1,6 +1,7 @@
-"""Two arms, turn by turn, and what came of it.
+"""Measures two arms in turn and writes their ratio.
 
-Machines differ and are never at rest; a ratio of two arms that took turns says more than either.
+Machines differ and are never at rest: the ratio of two arms that took turns depends less on the
+machine than either time.
 """
 
 import json
@@ -20,9 +21,9 @@ class Figure:
     """One line of `bench.json`.
 
     Attributes:
-        ours, peer: medians; peer is None where there is no other to compare with.
-        ratio: peer / ours of what should be small: above 1 we are better. Without a peer, `ours`;
-            None where ours is zero beside a peer.
+        ours, peer: medians; peer is None where nothing is compared.
+        ratio: peer / ours, for values that should be small: above 1 ours is better. `ours` where
+            there is no peer; None where ours is zero and there is a peer.
         spread: the widest of the arms' (largest - smallest) / median.
     """
 
@@ -83,7 +84,7 @@ def figure(
 
 
 def record(figures: list[Figure], file: Path) -> None:
-    """Append to `bench.json`. Who is interrupted meanwhile keeps the file as it was."""
+    """Append to `bench.json`. An interruption leaves the file as it was."""
     before = json.loads(file.read_text()) if file.is_file() else []
     new = file.with_name(f"{file.name}.new")
     new.write_text(json.dumps([*before, *map(asdict, figures)], indent=1, allow_nan=False) + "\n")
@@ -91,7 +92,7 @@ def record(figures: list[Figure], file: Path) -> None:
 
 
 def machine() -> str:
-    """The processor and how many of its cores there are."""
+    """The processor's name and the number of cores that this process may use."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -105,9 +106,9 @@ def _ratio(ours: float, peer: float | None) -> float | None:
 
 
 def _spread(values: list[float]) -> float:
-    """Relative to the median; to the largest where the median is zero.
+    """(largest − smallest) / median; divided by the largest where the median is zero.
 
-    Not everything that is measured takes time: an error may be zero.
+    A measured error may be zero.
     """
     largest = max(values)
     if largest == min(values):

@@ -39,7 +39,7 @@ def measure(options: BenchmarkOptions) -> Iterator[Figure]:
         ours, peer = (
             [one["sample"] + one["decode"] for one in found[arm]] for arm in (plan, "standard")
         )
-        yield figure(f"time, {plan} beside standard", ours, peer)
+        yield figure(f"time, {plan}; standard", ours, peer)
     alone = [_memory_of(file, cache, 1) for _ in range(options.rounds)]
     yield figure("memory of one worker at work (PSS)", alone, unit="GB")
     beside = [_memory_of(file, cache, 2) for _ in range(options.rounds)]

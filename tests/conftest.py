@@ -22,8 +22,8 @@ from tests.scheduling import GroupScheduling, longest_first, side_by_side
 
 # How long an example takes says something of the machine, nothing of the code. At home every run
 # tries other examples; a run of CI can be repeated.
-hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
-hypothesis.settings.load_profile("house")
+hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("project")
 
 # One thread a process: the networks of the tests are small, and threads that wait for one another
 # on cores that others use take three times the processor. Set before anything imports torch.
@@ -31,20 +31,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: no collection of garbage need look at it again."""
+    """Exclude the imported modules from garbage collection: they stay until the end."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    """Start the longest groups first, so that none of them runs alone at the end."""
     if side_by_side():
         longest_first(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
-    """Whatever `--dist` says: see `tests.scheduling`."""
+    """Use `tests.scheduling`, whatever `--dist` says."""
     config.option.loadscopereorder = False
     return GroupScheduling(config, log)
 

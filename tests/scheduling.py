@@ -1,4 +1,4 @@
-"""Which tests go to the same process, and in which order, when files are run side by side."""
+"""Distributes the tests over the processes of pytest-xdist, and orders them."""
 
 import os
 
@@ -12,9 +12,9 @@ SHARED_SERVERS = {
     "tests/api/test_events.py": "service",
     "tests/client/": "small_service",
 }
-"""Files and folders that use a server which takes long to start, so that a run starts it once.
+"""Files and folders that share a server which takes long to start: they run in one process.
 
-Tests elsewhere may use it, too: it is then started in their process as well.
+If tests elsewhere use the server too, their process starts one more.
 """
 LONGEST = (
     "service",
@@ -28,11 +28,11 @@ LONGEST = (
     "tests/faults/test_broker.py",
     "tests/stable_diffusion/samplers/test_against_diffusers.py",
 )
-"""The groups that take longest are begun first, those that wait and those that compute in turn."""
+"""The groups that take longest. They start first: waiting and computing groups alternate."""
 
 
 def group_of(nodeid: str) -> str:
-    """The tests of a file go to one process, for they share fixtures."""
+    """The group of a test: a shared server, or its file, whose tests share fixtures."""
     file = nodeid.partition("::")[0]
     found = (group for start, group in SHARED_SERVERS.items() if file.startswith(start))
     return next(found, file)
@@ -45,10 +45,10 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 class GroupScheduling(LoadScopeScheduling):
-    """Gives a process a whole group at a time. Used in the process that collects nothing.
+    """Gives each process a whole group at a time. Runs in the controller process.
 
-    `--dist loadgroup` would do, but pytest-xdist 3.8 marks groups in an attribute that pytest 9.2
-    has no more, and then divides them without a word.
+    `--dist loadgroup` cannot be used: pytest-xdist 3.8 marks groups in an attribute that pytest 9.2
+    no longer has, and then silently splits the groups.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -56,5 +56,5 @@ class GroupScheduling(LoadScopeScheduling):
 
 
 def side_by_side() -> bool:
-    """Whether this is one of several processes that run the tests."""
+    """Whether this is a worker process of pytest-xdist."""
     return "PYTEST_XDIST_WORKER" in os.environ

@@ -38,15 +38,15 @@ UNSYNCED_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Weather:
-    """How it storms.
+    """The settings of a storm.
 
     Attributes:
         jobs: how many are submitted.
-        seed: of everything that is left to chance.
+        seed: of all random choices.
         workers: processes, each with one slot.
-        seconds: how long things are killed.
+        seconds: how long processes are killed.
         every: seconds between two kills of a worker.
-        drain: seconds until everything must be at rest afterwards.
+        drain: seconds within which every job must then have ended.
     """
 
     jobs: int = 300
@@ -140,6 +140,7 @@ class Storm:
         self.outcome.submitted = len(self._accepted)
 
     def _submit_one(self, client: httpx.Client, dice: random.Random) -> str:
+        """Submit a random job until it is accepted; returns its id."""
         body: dict[str, Any] = BODY | {
             "ddim_steps": dice.randint(1, 4),
             "n_iter": dice.randint(1, 2),
