@@ -33,7 +33,8 @@ up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ct
 
 # Files side by side: as many processes as there are cores and one more, since much of the suite
 # waits for servers; no more than six. TEST_PROCESSES=0: one after the other, in one process.
-CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+# nproc takes OMP_NUM_THREADS for the number of cores.
+CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1)
 TEST_PROCESSES ?= $(shell expr $(CORES) + 1 \& $(CORES) \< 6 \| 6)
 PYTEST := $(RUN) -m pytest -n $(TEST_PROCESSES)
 

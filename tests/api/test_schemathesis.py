@@ -43,7 +43,7 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", create_app(ApiSettings(
 
 
 @pytest.fixture(scope="module")
-def service(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def app(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The service behind the document, with workers of both types and no limit on submissions."""
     folder = tmp_path_factory.mktemp("schemathesis")
     redis = f"{valkey_server.connection_url}/1"
@@ -78,9 +78,9 @@ def _beyond_a_schema(fault: dict[str, Any]) -> bool:
     return of_the_model or fault["code"] in BEYOND_A_SCHEMA
 
 
-def answered_as_described(case: AnyCase, service: Flask) -> None:
+def answered_as_described(case: AnyCase, app: Flask) -> None:
     case.call_and_validate(
-        app=service,
+        app=app,
         headers=KEY,
         excluded_checks=[positive_data_acceptance],
         additional_checks=[accepted_as_far_as_a_schema_can_say],
@@ -89,13 +89,13 @@ def answered_as_described(case: AnyCase, service: Flask) -> None:
 
 @schema.parametrize()
 @settings(max_examples=25, suppress_health_check=UNHEALTHY)
-def test_every_answer_is_as_described(case: AnyCase, service: Flask) -> None:
-    answered_as_described(case, service)
+def test_every_answer_is_as_described(case: AnyCase, app: Flask) -> None:
+    answered_as_described(case, app)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * 3600)
 @schema.parametrize()
 @settings(max_examples=2000, suppress_health_check=UNHEALTHY)
-def test_every_answer_of_thousands_is_as_described(case: AnyCase, service: Flask) -> None:
-    answered_as_described(case, service)
+def test_every_answer_of_thousands_is_as_described(case: AnyCase, app: Flask) -> None:
+    answered_as_described(case, app)
