@@ -22,6 +22,8 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 
+pytestmark = pytest.mark.heavy
+
 RECIPE = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=8, seed=9)
 TEXT = Conditioning(torch.ones(1, 1, 1))
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
