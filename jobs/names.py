@@ -6,6 +6,7 @@ the engine's own table.
 
 from typing import Literal, get_args
 
+from jobs.limits import NATIVE_SIZE
 from stable_diffusion.sampler_table import SAMPLERS, sampler_named
 
 __all__ = [
@@ -68,6 +69,7 @@ _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
 _MODELS_BY_ALIAS = {
     alias: name for name, (_, aliases) in _KNOWN_MODELS.items() for alias in (name, *aliases)
 }
+_PUBLISHED_NATIVE_SIZES = {"tiny": 256, "tiny-v2": 256, "sd21v": 768}
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt")
 
 
@@ -89,6 +91,11 @@ def network_kind(model: str) -> str | None:
     """`v1`, `v2` or `v2-v` for a model known by name; None for any other."""
     known = _KNOWN_MODELS.get(model)
     return known[0] if known else None
+
+
+def published_native_size(model: str) -> int:
+    """The native size of a model known by name: an estimate until a worker has read its file."""
+    return _PUBLISHED_NATIVE_SIZES.get(model, NATIVE_SIZE)
 
 
 def usual_prediction(model: str) -> Literal["epsilon", "v"] | None:

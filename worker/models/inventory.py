@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from jobs.names import published_native_size
 from jobs.workers import ModelFacts
 from stable_diffusion.errors import ModelError
 from stable_diffusion.weights.model_files import files_of
@@ -56,7 +57,8 @@ class Inventory(PeriodicThread):
         known = self._known.get(path)
         if known is not None and known[0] == file_signature(path):
             return known[1]
-        return ModelFacts(name=name, bytes=_size(path))
+        native_size = published_native_size(name)
+        return ModelFacts(name=name, bytes=_size(path), native_size=native_size)
 
 
 def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:

@@ -4,7 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from jobs.names import published_native_size
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.loader import Loader
+from stable_diffusion.tiny import PATHS
+from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.worker.small import SmallEngine
 from worker.models.catalogue import Catalogue
 from worker.models.inventory import Inventory
@@ -47,3 +53,17 @@ def test_a_replaced_file_is_described_again(tmp_path: Path) -> None:
     path.write_bytes(b"another")
     facts = {facts.name: facts for facts in inventory.facts(resident=())}["mine"]
     assert (facts.kind, facts.native_size, facts.bytes) == ("", 512, 7)
+
+
+def test_a_published_model_has_its_native_size_before_the_engine_is_built(tmp_path: Path) -> None:
+    for name in ("sd15", "sd21v", "mine"):
+        (tmp_path / f"{name}.safetensors").touch()
+    inventory = Inventory(Catalogue(tmp_path, "mine"), lambda: None)
+    sizes = {facts.name: facts.native_size for facts in inventory.facts(resident=())}
+    assert sizes == {"sd15": 512, "sd21v": 768, "mine": 512, "tiny": 256, "tiny-v2": 256}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_published_sizes_are_those_of_the_files(path: Path) -> None:
+    described = Loader("cpu", Fingerprints()).describe(path)
+    assert published_native_size(path.stem) == described.native_size
