@@ -8,17 +8,17 @@ from typing import Any, Self
 from api.backends import Backends
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
-from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
-from jobs.faults import safe_value
 from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
-from jobs.models import InstalledModels, ModelChoice
+from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id
+from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.request import Request, parse_request
 from jobs.store import PictureStore
+from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
 from jobs.workers import Served, Workers
 
@@ -64,7 +64,7 @@ class JobFactory:
 
         Args:
             kind: txt2img or img2img.
-            body: the request by the field names of `jobs.schemas`, without the API key.
+            body: the request by the field names of `jobs.parameters`, without the API key.
             submitter, idempotent: as of NewJob.
 
         Raises:

@@ -1,7 +1,7 @@
 """What every dialect of the API calls: submit a job, wait for it, follow it, cancel it.
 
 Nothing here knows HTTP or the JSON of a dialect. A dialect translates its request into the fields
-of `jobs.schemas`, calls `JobService`, and translates the returned values and raised errors.
+of `jobs.parameters`, calls `JobService`, and translates the returned values and raised errors.
 """
 
 import time
@@ -98,7 +98,7 @@ class JobService:
 
         Args:
             kind: txt2img or img2img.
-            body: the request by the field names of `jobs.schemas`, without the API key.
+            body: the request by the field names of `jobs.parameters`, without the API key.
             submitter: a digest of the API key.
             idempotency_key: the same key with the same body returns the first job again; None:
                 every request is a new job.

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jobs.faults import expected_of
 from jobs.names import SAMPLERS
-from jobs.schemas import SCHEMAS, Request
+from jobs.parameters import SCHEMAS, Request
+from jobs.validation_faults import expected_of
 
 EXAMPLE = Path(__file__).parents[1] / "templates" / "txt2img-optimized.json"
 # Where the JSON schema alone would mislead a reader.

@@ -4,7 +4,7 @@ Only a worker with the current fencing token of a running job may change it; for
 reply is `lost`. The client's scripts are in `jobs.record_steps`.
 """
 
-from jobs.lua import SHARED_ALLOW_OOM
+from jobs.shared_lua import SHARED_ALLOW_OOM
 
 # ARGV type owner lease-seconds
 # -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started

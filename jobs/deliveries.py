@@ -13,7 +13,7 @@ from typing import Any, cast
 from redis import Redis
 
 from jobs.connection import reaching_redis
-from jobs.lua import SHARED_ALLOW_OOM
+from jobs.shared_lua import SHARED_ALLOW_OOM
 from jobs.status import Failure, Result
 
 # ARGV lease-seconds  -> nil, or the name of the message, its tries with this one, its fields

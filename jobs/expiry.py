@@ -9,7 +9,7 @@ from typing import cast
 from redis import Redis
 
 from jobs.connection import reaching_redis
-from jobs.lua import SHARED_ALLOW_OOM
+from jobs.shared_lua import SHARED_ALLOW_OOM
 
 _AT_ONCE = 100
 

@@ -1,7 +1,7 @@
-"""The names of everything kept in Redis, for Python and, by the same names, for the Lua scripts.
+"""The names of all that jobs keep in Redis, for Python and, by the same names, for the Lua scripts.
 
 A name that ends in a colon is completed by an id, a job type or a submitter (a digest of an API
-key); nothing that a client sent becomes part of a name.
+key); nothing that a client sent becomes part of a name. `api.rate_limit` has a prefix of its own.
 """
 
 PREFIX = "sdjobs:"

@@ -6,7 +6,7 @@ from typing import NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.fields import Text
+from jobs.parameter_types import Text
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 

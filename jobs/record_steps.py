@@ -4,7 +4,7 @@ The record is the truth. A final state never changes, and the script that ends a
 it, so each job is counted once. The worker's scripts are in `jobs.claim_steps`.
 """
 
-from jobs.lua import SHARED, SHARED_ALLOW_OOM
+from jobs.shared_lua import SHARED, SHARED_ALLOW_OOM
 
 # Waiting jobs are counted from the queues themselves; a counter beside them could drift.
 #

@@ -1,4 +1,4 @@
-"""From a JSON body to a request. `jobs.schemas` has the values and meaning of each parameter.
+"""From a JSON body to a request. `jobs.parameters` has the values and meaning of each parameter.
 
 A body is read once, by `parse_request`; the request is frozen, and each field has its final type.
 """
@@ -8,16 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
-from jobs.faults import OtherSchema, faults_of, safe_value
 from jobs.inputs import INPUT_FIELDS
 from jobs.limits import Limits
-from jobs.models import InstalledModels
+from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, JobKind, JobType
-from jobs.prompt_files import PromptFiles
-from jobs.rules import RULES, RuleContext, expected_side
-from jobs.schemas import (
+from jobs.parameters import (
     SCHEMAS,
     GenerationRequest,
     ImageToImage,
@@ -25,6 +21,10 @@ from jobs.schemas import (
     TextToImage,
     fields_of,
 )
+from jobs.prompt_additions import InstalledAdditions
+from jobs.prompt_files import PromptFiles
+from jobs.rules import RULES, RuleContext, expected_side
+from jobs.validation_faults import OtherSchema, faults_of, safe_value
 
 __all__ = [
     "GenerationRequest",

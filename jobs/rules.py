@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
-from jobs.models import InstalledModels
+from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
+from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 if TYPE_CHECKING:
-    from jobs.schemas import Request
+    from jobs.parameters import Request
 
 
 @dataclass(frozen=True)

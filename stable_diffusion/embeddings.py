@@ -13,7 +13,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
 
 

@@ -12,7 +12,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from stable_diffusion.families.family import Family
 from stable_diffusion.networks import Networks
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 
 ON_GPU = torch.float16
 

@@ -15,7 +15,7 @@ from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.checkpoint import open_checkpoint
 

@@ -23,7 +23,7 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream
 from stable_diffusion.offload.weight_streamer import WeightStreamer
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import clone_sharing_weights, fill_slots, tensor_slots
+from stable_diffusion.shared_weights import clone_sharing_weights, fill_slots, tensor_slots
 from stable_diffusion.weights.mapped import MappedFiles, release
 
 

@@ -12,7 +12,7 @@ settings = read_settings(WorkerSettings)
 def build_engine() -> Engine:
     """The engine with real networks. Takes seconds, because it imports torch."""
     limit_openmp_spinning()
-    from worker.execution.diffusion import StableDiffusion  # noqa: PLC0415 - imports torch
+    from worker.execution.diffusion_engine import StableDiffusion  # noqa: PLC0415 - imports torch
 
     threads = settings.torch_threads or threads_per_slot(settings.slots)
     return StableDiffusion(

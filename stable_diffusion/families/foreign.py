@@ -1,9 +1,9 @@
 """Architectures this engine does not run, recognised so that a refusal can name them."""
 
-import re
 from collections.abc import Collection, Mapping
 
 from stable_diffusion.families.family import Shape
+from stable_diffusion.families.tensor_shapes import context_width
 
 # part of a tensor's name → what the file is; the first match counts
 _MARKS = (
@@ -24,27 +24,11 @@ _INPUT_CHANNELS = {
     8: "a model that edits pictures by instruction",
     9: "an inpainting model",
 }
-_CROSS_ATTENTION = re.compile(r"attn2\.?to_k\.?weight$")
-_FIRST_CONVOLUTION = re.compile(
-    r"(diffusion_model\.?input_blocks\.?0\.?0\.?|unet\.conv_in\.)weight$"
-)
 
 
 def marked(names: Collection[str]) -> str | None:
     """What a file is whose tensor names give it away; None: none of the known ones."""
     return next((what for mark, what in _MARKS if any(mark in name for name in names)), None)
-
-
-def context_width(names: Collection[str], shape: Shape) -> int | None:
-    """Width of the embeddings that a UNet attends to; None: there is no cross-attention."""
-    name = next((name for name in sorted(names) if _CROSS_ATTENTION.search(name)), None)
-    return None if name is None else _dimension(shape(name), -1)
-
-
-def input_channels(names: Collection[str], shape: Shape) -> int | None:
-    """Channels that a UNet's first convolution takes; None: it was not found."""
-    name = next((name for name in names if _FIRST_CONVOLUTION.search(name)), None)
-    return None if name is None else _dimension(shape(name), 1)
 
 
 def purpose(channels: int) -> str:
@@ -70,8 +54,3 @@ def explain(names: Collection[str], shape: Shape, known: Mapping[int, str]) -> s
         return f"it is {_CONTEXT_WIDTHS[width]}, with a text width of {width}"
     widths = ", ".join(f"{width} ({family})" for width, family in known.items())
     return f"it has a text width of {width}; known are {widths}"
-
-
-def _dimension(shape: tuple[int, ...], index: int) -> int:
-    # a scalar where a matrix is expected has no width
-    return shape[index] if len(shape) >= 2 else (0, 0, *shape)[index]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stable_diffusion.families import foreign
+from stable_diffusion.families import foreign, tensor_shapes
 from stable_diffusion.families.family import Family, Latents, Shape, TextEncoding
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class LatentDiffusion(Family):
     def _resembles(self, names: Collection[str], shape: Shape) -> bool:
         if foreign.marked(names):
             return False
-        return foreign.context_width(names, shape) == self.context_width
+        return tensor_shapes.context_width(names, shape) == self.context_width
 
     def _channels(self, names: Collection[str], shape: Shape) -> int:
-        found = foreign.input_channels(names, shape)
+        found = tensor_shapes.input_channels(names, shape)
         return self.latents.channels if found is None else found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.sharing import TensorSlots
+from stable_diffusion.shared_weights import TensorSlots
 
 _ALIGNMENT = 256
 """Bytes, as of CUDA's own allocations."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from stable_diffusion.networks import empty_conditioning, unet_prediction
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from stable_diffusion.offload.copy_stream import CopyStream, Event
 from stable_diffusion.offload.plan import STREAM_BUFFERS, OffloadPlan
-from stable_diffusion.sharing import TensorSlots, fill_slots, tensor_slots
+from stable_diffusion.shared_weights import TensorSlots, fill_slots, tensor_slots
 
 
 @dataclass

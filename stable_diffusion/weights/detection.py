@@ -1,4 +1,4 @@
-"""Recognises the family of a checkpoint by its tensors."""
+"""Recognises the family of a checkpoint: asks `Family.detect` of each, and words a refusal."""
 
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families import detect, explain_refusal

@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.auth import DUMMY_KEY
 from api.dialects.native.response_models import RecentJobs, Status
 from api.openapi import VERSION, methods_of, path_of
-from jobs.schemas import SCHEMAS, fields_of
+from jobs.parameters import SCHEMAS, fields_of
 from tests.api.conftest import HandWorker
 
 ROOT = Path(__file__).parents[2]

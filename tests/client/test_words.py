@@ -11,9 +11,9 @@ from api.dialects.native.response_models import Capabilities as ApiCapabilities
 from api.dialects.native.response_models import InstalledModel
 from api.dialects.native.response_models import Models as ApiModels
 from api.dialects.native.response_models import Status as ApiStatus
-from jobs.fields import PictureFormat, Precision
 from jobs.names import JOB_TYPES
-from jobs.schemas import SCHEMAS
+from jobs.parameter_types import PictureFormat, Precision
+from jobs.parameters import SCHEMAS
 from jobs.status import JobState
 from sd_client import (
     BadArgument,

@@ -24,10 +24,10 @@ from jobs import keys
 from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.idempotency import IdempotentRequest
-from jobs.lua import CLOCK
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
 from jobs.request import parse_request
+from jobs.shared_lua import CLOCK
 from jobs.status import Failure, JobState, Preview, Progress, Result
 
 LEASE = 60

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jobs.additions import InstalledAdditions
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
-from jobs.models import InstalledModels
+from jobs.model_choice import InstalledModels
 from jobs.names import JobKind
+from jobs.prompt_additions import InstalledAdditions
 from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
 
 # The reference README's text-to-image example, less its key.

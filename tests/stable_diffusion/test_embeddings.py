@@ -129,7 +129,7 @@ def test_it_is_what_diffusers_makes_of_the_same_file(
 ) -> None:
     from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
 
-    from stable_diffusion.sharing import clone_sharing_weights
+    from stable_diffusion.shared_weights import clone_sharing_weights
 
     class Pipeline(TextualInversionLoaderMixin):
         hf_device_map = None

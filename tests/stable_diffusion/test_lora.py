@@ -16,7 +16,7 @@ from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.networks import text_states, unet_prediction
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from tests.stable_diffusion.layouts import pipeline_of
 
 ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"

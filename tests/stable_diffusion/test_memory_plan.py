@@ -16,7 +16,7 @@ from stable_diffusion.memory_plan import OffloadedModule, apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, text_states
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints

@@ -20,7 +20,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of
 from stable_diffusion.preview import LatentPreview, colour_chart, fitted
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 
 pytestmark = pytest.mark.heavy
 

@@ -1,8 +1,8 @@
 """The warnings of a job: what this worker could not do exactly as requested."""
 
 from jobs.claims import Claims
+from jobs.parameters import Standard
 from jobs.request import Request
-from jobs.schemas import Standard
 from worker.execution.active_job import ActiveJob
 from worker.execution.endings import write_with_retry
 

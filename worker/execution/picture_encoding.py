@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from jobs.fields import PictureFormat
+from jobs.parameter_types import PictureFormat
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286

@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 from api.dialects.native.response_models import Capabilities, RequestLimits, SamplerChoice
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
-from jobs.fields import PictureFormat, Precision
 from jobs.names import CONFIGS, SAMPLERS
-from jobs.schemas import SCHEMAS, Request
+from jobs.parameter_types import PictureFormat, Precision
+from jobs.parameters import SCHEMAS, Request
 
 
 def capability_routes(jobs: JobService) -> Blueprint:

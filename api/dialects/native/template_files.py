@@ -7,7 +7,7 @@ from typing import Any
 
 from api.body import parse_object
 from jobs.names import JobKind, JobType
-from jobs.schemas import SCHEMAS
+from jobs.parameters import SCHEMAS
 
 FOLDER = Path(__file__).resolve().parents[3] / "templates"
 ENDPOINTS: dict[JobKind, str] = {"txt2img": "/generate", "img2img": "/img2img"}

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from stable_diffusion import families
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import RecipeError, UnreadableModel
-from stable_diffusion.families import foreign
+from stable_diffusion.families import tensor_shapes
 from stable_diffusion.families.family import Family, Latents, Shape, TextEncoding
 from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder, OpenClipTextEncoder
@@ -43,7 +43,7 @@ TIME_WIDTH = 8
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ToyFamily(Family):
     def detect(self, names: Collection[str], shape: Shape) -> bool:
-        return foreign.context_width(names, shape) == self.context_width
+        return tensor_shapes.context_width(names, shape) == self.context_width
 
     def encode(
         self, model: TextEncoding, prompts: Sequence[str | ParsedPrompt], size: tuple[int, int]

@@ -18,7 +18,7 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream, Event
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.recipe import Recipe
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream

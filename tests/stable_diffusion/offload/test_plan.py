@@ -16,7 +16,7 @@ from stable_diffusion.offload.plan import (
     make_plan,
     parts_in_order,
 )
-from stable_diffusion.sharing import clone_sharing_weights, fill_slots
+from stable_diffusion.shared_weights import clone_sharing_weights, fill_slots
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.offload.plan import OffloadPlan, make_plan
 from stable_diffusion.offload.weight_streamer import WeightStreamer
-from stable_diffusion.sharing import clone_sharing_weights
+from stable_diffusion.shared_weights import clone_sharing_weights
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 from tests.stable_diffusion.offload.test_plan import size_of
 

@@ -21,7 +21,7 @@ from stable_diffusion.weights.saving import original_tensors, save_checkpoint
 from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
-from worker.execution.diffusion import StableDiffusion
+from worker.execution.diffusion_engine import StableDiffusion
 from worker.execution.execute_job import execute_job
 from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.models.catalogue import Catalogue

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.faults import safe_value
 from jobs.limits import NATIVE_SIZE
 from jobs.names import DEFAULT_MODEL, model_named
+from jobs.validation_faults import safe_value
 
 
 @dataclass(frozen=True)

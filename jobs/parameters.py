@@ -8,7 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from jobs.fields import (
+from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
+from jobs.names import JobKind, JobType
+from jobs.parameter_types import (
     WHOLE,
     Batch,
     Checkpoint,
@@ -29,8 +31,6 @@ from jobs.fields import (
     Text,
     Webhook,
 )
-from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
-from jobs.names import JobKind, JobType
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 

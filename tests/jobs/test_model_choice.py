@@ -1,7 +1,7 @@
 import pytest
 
 from jobs.errors import InvalidRequest
-from jobs.models import InstalledModels, ModelChoice
+from jobs.model_choice import InstalledModels, ModelChoice
 
 TEMPLATE = {"sd14": "model.ckpt", "sd21": "model2.ckpt", "sd15": "model15.ckpt"}
 
