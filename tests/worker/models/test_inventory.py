@@ -8,6 +8,9 @@ import pytest
 
 from jobs.names import published_native_size
 from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.families.family import Family, Prediction
+from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.loader import Loader
 from stable_diffusion.tiny import PATHS
 from stable_diffusion.weights.fingerprint import Fingerprints
@@ -67,3 +70,18 @@ def test_a_published_model_has_its_native_size_before_the_engine_is_built(tmp_pa
 def test_the_published_sizes_are_those_of_the_files(path: Path) -> None:
     described = Loader("cpu", Fingerprints()).describe(path)
     assert published_native_size(path.stem) == described.native_size
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "prediction"),
+    [
+        ("sd14", SD1, "epsilon"),
+        ("sd15", SD1, "epsilon"),
+        ("sd21", SD2, "epsilon"),
+        ("sd21v", SD2, "v"),
+    ],
+)
+def test_the_published_sizes_are_those_of_the_families(
+    model: str, family: Family, prediction: Prediction
+) -> None:
+    assert published_native_size(model) == family.native_size_for(prediction)
