@@ -164,13 +164,15 @@ return found
 """
 )
 
-# ARGV type seconds  -> how many jobs wait, if the oldest has waited that long; else 0
+# ARGV type seconds  -> how many jobs wait, if the next one has waited that long; else 0
 OVERDUE = (
     SHARED_ALLOW_OOM
     + """
+adopt(ARGV[1])
 local queue = QUEUE .. ARGV[1]
-local id = redis.call('ZRANGE', queue, 0, 0)[1]
-if not id then return 0 end
+local place = redis.call('ZRANGE', queue, 0, 0)[1]
+if not place then return 0 end
+local _, _, id = parts_of(place)
 local waiting = redis.call('HGET', JOB .. id, 'waiting')
 if waiting and now() - tonumber(waiting) < tonumber(ARGV[2]) then return 0 end
 local resent = RESENT .. ARGV[1]

@@ -216,7 +216,7 @@ class Claims:
         )
 
     def overdue(self, job_type: JobType, *, seconds: float) -> int:
-        """How many jobs wait, if the oldest has waited for `seconds`; else 0.
+        """How many jobs wait, if the next one has waited for `seconds`; else 0.
 
         Within each period of `seconds` one caller gets the number; the others get 0.
         """

@@ -2,10 +2,18 @@
 
 Submitters are served in turn, so that a thousand jobs of one do not starve the single job of
 another. It is start-time fair queuing (Goyal et al. 1996) in which every job has the cost 1. The
-first job of a submitter without waiting jobs gets the current virtual time as its start tag; each
-further job's is larger by 1. The smallest start tag is served first; among equal ones the highest
-priority of their submitters' first jobs, then the order of arrival. Among a submitter's own jobs
-the priority decides, then the order of arrival. `jobs.keys` lists the keys.
+first job of a submitter without waiting jobs gets the current turn as its start tag; each further
+job's is larger by 1. The smallest start tag is served first; among equal ones the highest
+priority, then the order of arrival. Among a submitter's own jobs the priority decides, then the
+order of arrival.
+
+Every waiting job has its place, `<start tag>:<priority and arrival>:<id>:<submitter>` with numbers
+of fixed width, in its record and in the queue of its type. The queue is in the order of these
+strings, so the next job is its first member and a job's position is a rank: both take O(log n),
+however many jobs and submitters wait. A job that is inserted before others of its submitter, or
+removed from between them, moves those: O(the submitter's own jobs).
+
+A key that was deleted by hand makes no function raise. `jobs.queue_repair` finds the jobs again.
 """
 
 from jobs import keys
@@ -14,82 +22,181 @@ FAIR_QUEUE = (
     keys.LUA
     + """
 local PRIORITY = 1e12  -- more than the jobs that will ever be counted
+local FIRST_TURN = 1e9  -- jobs that return to the queue may get earlier ones
+local MOST_MOVED = 1000
 
 local function submitter_queue(job_type, submitter)
   return QUEUE .. job_type .. ':' .. submitter
 end
-local function virtual_time(job_type)
-  return tonumber(redis.call('GET', VIRTUAL_TIME .. job_type) or 0)
+local function place_at(turn, score, id, submitter)
+  return string.format('%016.0f:%014.0f:%s:%s', turn, score, id, submitter)
+end
+local function parts_of(place)
+  local turn, score, id, submitter = string.match(place, '^(%d+):(%d+):([^:]*):(.*)$')
+  return tonumber(turn), tonumber(score), id, submitter
+end
+local function place_of(id) return redis.call('HGET', JOB .. id, 'place') end
+local function current_turn(job_type)
+  local turn = redis.call('GET', TURN .. job_type)
+  if turn then return tonumber(turn) end
+  local first = redis.call('ZRANGE', QUEUE .. job_type, 0, 0)[1]
+  return first and parts_of(first) or FIRST_TURN
 end
 
-local function enqueue(id)
-  local job_type, submitter, order, priority =
-    unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter', 'order', 'priority'))
-  redis.call('ZADD', QUEUE .. job_type, order, id)
-  redis.call('ZADD', submitter_queue(job_type, submitter),
-    string.format('%.0f', (9 - tonumber(priority)) * PRIORITY + tonumber(order)), id)
-  if not redis.call('ZSCORE', ACTIVE .. job_type, submitter) then
-    local tag = tonumber(redis.call('ZSCORE', IDLE .. job_type, submitter) or 0)
-    redis.call('ZADD', ACTIVE .. job_type, math.max(virtual_time(job_type), tag), submitter)
-    redis.call('ZREM', IDLE .. job_type, submitter)
+-- The nearest own job behind a score (step 1) or before it (step -1): place, turn, score, id.
+local function neighbour(job_type, submitter, score, step)
+  local own = submitter_queue(job_type, submitter)
+  local command, limit = 'ZRANGEBYSCORE', '+inf'
+  if step < 0 then command, limit = 'ZREVRANGEBYSCORE', '-inf' end
+  while true do
+    local from = string.format('(%.0f', score)
+    local id = redis.call(command, own, from, limit, 'LIMIT', 0, 1)[1]
+    if not id then return nil end
+    local place = place_of(id)
+    if place then
+      return place, parts_of(place)
+    end
+    redis.call('ZREM', own, id)  -- its record has been deleted
   end
 end
 
--- Enqueue a job that was taken but not executed: it costs its submitter no turn.
-local function requeue(id)
-  enqueue(id)
-  local job_type, submitter = unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter'))
-  redis.call('ZINCRBY', ACTIVE .. job_type, -1, submitter)
+local function put(id, job_type, submitter, score, turn)
+  local place = place_at(turn, score, id, submitter)
+  redis.call('ZADD', QUEUE .. job_type, 0, place)
+  redis.call('HSET', JOB .. id, 'place', place)
 end
 
+-- Move own jobs, from a score on, to `turn`, `turn` + step ..., as long as one `must_move`.
+local function move(job_type, submitter, score, step, turn, must_move, most)
+  for _ = 1, most do
+    local place, its_turn, its_score, id = neighbour(job_type, submitter, score, step)
+    if not place or not must_move(its_turn, turn) then return end
+    redis.call('ZREM', QUEUE .. job_type, place)
+    put(id, job_type, submitter, its_score, turn)
+    score, turn = its_score, turn + step
+  end
+end
+local function is_later(turn, wanted) return turn > wanted end
+local function is_earlier(turn, wanted) return turn < wanted end
+
+-- Remove a job that a process of the version before has enqueued.
+local function remove_old(id, job_type, submitter)
+  local own = OLD_QUEUE .. job_type .. ':' .. submitter
+  redis.call('ZREM', OLD_QUEUE .. job_type, id)
+  redis.call('ZREM', own, id)
+  if redis.call('EXISTS', own) == 0 then
+    redis.call('ZREM', OLD_ACTIVE .. job_type, submitter)
+  end
+end
+
+-- `returned`: the job was taken but not executed, and costs its submitter no turn.
+local function insert(id, returned)
+  local job_type, submitter, order, priority, place =
+    unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter', 'order', 'priority', 'place'))
+  if place and redis.call('ZSCORE', QUEUE .. job_type, place) then return end
+  local score = (9 - tonumber(priority)) * PRIORITY + tonumber(order)
+  local _, before = neighbour(job_type, submitter, score, -1)
+  local _, behind = neighbour(job_type, submitter, score, 1)
+  local turn = before and before + 1 or behind
+  if not turn then
+    local idle = tonumber(redis.call('ZSCORE', IDLE .. job_type, submitter) or 0)
+    turn = math.max(current_turn(job_type), idle)
+    redis.call('ZREM', IDLE .. job_type, submitter)
+  end
+  if returned then
+    turn = turn - 1
+    move(job_type, submitter, score, -1, turn - 1, is_later, math.huge)
+  else
+    move(job_type, submitter, score, 1, turn + 1, is_earlier, math.huge)
+  end
+  redis.call('ZADD', submitter_queue(job_type, submitter), string.format('%.0f', score), id)
+  put(id, job_type, submitter, score, turn)
+end
+
+local function enqueue(id) insert(id, false) end
+
+-- Enqueue a job that was taken but not executed: it costs its submitter no turn.
+local function requeue(id) insert(id, true) end
+
+-- The jobs behind it move up, MOST_MOVED of them at most: a submitter with more waiting jobs may
+-- lose a turn, but the removal of one job never holds up Redis.
 local function remove(id, job_type, submitter)
-  local own = submitter_queue(job_type, submitter)
-  redis.call('ZREM', QUEUE .. job_type, id)
-  if redis.call('ZREM', own, id) == 0 then return end
-  if redis.call('EXISTS', own) == 1 then return end
-  local active = ACTIVE .. job_type
-  redis.call('ZADD', IDLE .. job_type, redis.call('ZSCORE', active, submitter), submitter)
-  redis.call('ZREM', active, submitter)
+  remove_old(id, job_type, submitter)
+  local own, place = submitter_queue(job_type, submitter), place_of(id)
+  redis.call('ZREM', own, id)
+  if not place then return end
+  redis.call('ZREM', QUEUE .. job_type, place)
+  redis.call('HDEL', JOB .. id, 'place')
+  local turn, score = parts_of(place)
+  if redis.call('EXISTS', own) == 0 then
+    redis.call('ZADD', IDLE .. job_type, turn, submitter)
+  else
+    move(job_type, submitter, score, 1, turn, is_later, MOST_MOVED)
+  end
+end
+
+-- Move the jobs that a process of the version before has enqueued into the queue of this one,
+-- MOST_MOVED at once: the submitters in turn, each one's jobs in order.
+local function adopt(job_type)
+  local queue, active = OLD_QUEUE .. job_type, OLD_ACTIVE .. job_type
+  if redis.call('EXISTS', queue) == 0 then return end
+  local left = MOST_MOVED
+  local function adopt_all(ids, submitter)
+    for _, id in ipairs(ids) do
+      local state, its_submitter = unpack(redis.call('HMGET', JOB .. id, 'state', 'submitter'))
+      remove_old(id, job_type, submitter or its_submitter or '')
+      if state == 'PENDING' then enqueue(id) end
+      left = left - 1
+    end
+  end
+  for _, submitter in ipairs(redis.call('ZRANGE', active, 0, left - 1)) do
+    if left <= 0 then return end
+    adopt_all(redis.call('ZRANGE', queue .. ':' .. submitter, 0, left - 1), submitter)
+    if redis.call('EXISTS', queue .. ':' .. submitter) == 0 then
+      redis.call('ZREM', active, submitter)
+    end
+  end
+  if redis.call('EXISTS', active) == 1 then return end
+  adopt_all(redis.call('ZRANGE', queue, 0, math.max(left, 1) - 1))
+  if redis.call('EXISTS', queue) == 0 then
+    redis.call('DEL', OLD_IDLE .. job_type, OLD_VIRTUAL_TIME .. job_type)
+  end
 end
 
 -- Remove the next job and return its id; nil if none waits.
 local function take(job_type)
-  local active = ACTIVE .. job_type
-  local tag = redis.call('ZRANGE', active, 0, 0, 'WITHSCORES')[2]
-  if not tag then return nil end
-  local id, submitter, score
-  for _, each in ipairs(redis.call('ZRANGEBYSCORE', active, tag, tag)) do
-    local first = redis.call('ZRANGE', submitter_queue(job_type, each), 0, 0, 'WITHSCORES')
-    local its_score = tonumber(first[2])
-    if not id or its_score < score then id, submitter, score = first[1], each, its_score end
+  adopt(job_type)
+  local queue = QUEUE .. job_type
+  while true do
+    local place = redis.call('ZRANGE', queue, 0, 0)[1]
+    if not place then return nil end
+    redis.call('ZREM', queue, place)
+    local turn, _, id, submitter = parts_of(place)
+    local its_place = place_of(id)
+    if its_place == place then
+      local own = submitter_queue(job_type, submitter)
+      redis.call('HDEL', JOB .. id, 'place')
+      redis.call('ZREM', own, id)
+      redis.call('SET', TURN .. job_type,
+        string.format('%.0f', math.max(turn, tonumber(redis.call('GET', TURN .. job_type) or 0))))
+      redis.call('ZREMRANGEBYSCORE', IDLE .. job_type, '-inf', turn)
+      if redis.call('EXISTS', own) == 0 then
+        redis.call('ZADD', IDLE .. job_type, turn + 1, submitter)
+      end
+      return id
+    end
+    -- its record has been deleted, or has another place
+    if not its_place then redis.call('ZREM', submitter_queue(job_type, submitter), id) end
   end
-  redis.call('SET', VIRTUAL_TIME .. job_type, math.max(virtual_time(job_type), tonumber(tag)))
-  redis.call('ZINCRBY', active, 1, submitter)
-  remove(id, job_type, submitter)
-  redis.call('ZREMRANGEBYSCORE', IDLE .. job_type, '-inf', tag)
-  return id
 end
 
--- A job's position, 1 being next; false if it does not wait. Takes a step for each submitter.
-local function queue_position(id, job_type, submitter)
-  local own = submitter_queue(job_type, submitter)
-  local rank = redis.call('ZRANK', own, id)
-  if not rank then return false end
-  local score = tonumber(redis.call('ZSCORE', own, id))
-  local active = ACTIVE .. job_type
-  local tag = tonumber(redis.call('ZSCORE', active, submitter)) + rank
-  local before = rank
-  local others = redis.call('ZRANGEBYSCORE', active, '-inf', tag, 'WITHSCORES')
-  for i = 1, #others, 2 do
-    if others[i] ~= submitter then
-      local other = submitter_queue(job_type, others[i])
-      local earlier = tag - tonumber(others[i + 1])
-      local its_score = redis.call('ZRANGE', other, earlier, earlier, 'WITHSCORES')[2]
-      if its_score and tonumber(its_score) < score then earlier = earlier + 1 end
-      before = before + math.min(earlier, redis.call('ZCARD', other))
-    end
-  end
-  return before + 1
+-- A job's position, 1 being next; false if it does not wait. Jobs to adopt come last.
+local function queue_position(id, job_type)
+  local queue, place = QUEUE .. job_type, place_of(id)
+  local rank = place and redis.call('ZRANK', queue, place)
+  if rank then return rank + 1 end
+  rank = redis.call('ZRANK', OLD_QUEUE .. job_type, id)
+  return rank and redis.call('ZCARD', queue) + rank + 1
 end
 """
 )

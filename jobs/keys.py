@@ -15,15 +15,17 @@ PREVIEW = PREFIX + "preview:"
 IDEMPOTENCY = PREFIX + "idempotency:"
 """+ submitter, digest of an idempotency key: a hash, the job that a request has started."""
 
-QUEUE = PREFIX + "queue:"
-"""+ type: a sorted set of the waiting jobs, by order of arrival. + type, submitter: a submitter's
-own waiting jobs, by priority and order of arrival."""
-ACTIVE = PREFIX + "active:"
-"""+ type: a sorted set of the submitters with waiting jobs, by start tag (`jobs.fair_queue`)."""
-IDLE = PREFIX + "idle:"
-"""+ type: a sorted set of the submitters without, by the start tag of their next job."""
-VIRTUAL_TIME = PREFIX + "virtual-time:"
+QUEUE = PREFIX + "fair-queue:"
+"""+ type: a sorted set of the places of the waiting jobs, in the order in which they are taken
+(`jobs.fair_queue`). + type, submitter: a submitter's own waiting jobs, by priority and order of
+arrival."""
+IDLE = PREFIX + "idle-turn:"
+"""+ type: a sorted set of the submitters without waiting jobs, by the start tag of their next."""
+TURN = PREFIX + "turn:"
 """+ type: the start tag of the job that was taken last."""
+OLD_QUEUE, OLD_ACTIVE = PREFIX + "queue:", PREFIX + "active:"
+OLD_IDLE, OLD_VIRTUAL_TIME = PREFIX + "idle:", PREFIX + "virtual-time:"
+"""The same of the version before, whose processes may run beside this one's during an update."""
 ARRIVALS = PREFIX + "arrivals"
 """How many jobs have been submitted: the order of arrival of the latest."""
 
@@ -92,7 +94,7 @@ def idempotency(submitter: str, digest: str) -> str:
 
 
 def queue(job_type: str) -> str:
-    """The waiting jobs of a type."""
+    """The places of the waiting jobs of a type."""
     return QUEUE + job_type
 
 
@@ -104,3 +106,8 @@ def submitter_queue(job_type: str, submitter: str) -> str:
 def expected(job_type: str) -> str:
     """Exists while a type should be served."""
     return EXPECTED + job_type
+
+
+def job_of(place: str) -> str:
+    """The job that has a place in the queue of its type."""
+    return place.split(":")[2]

@@ -63,5 +63,7 @@ class Overview:
         return tuple(snapshot.status for snapshot in snapshots.values())
 
     def _waiting(self, job_type: str, of: str) -> list[str]:
-        queue = keys.queue(job_type) if of == ANY_SUBMITTER else keys.submitter_queue(job_type, of)
-        return cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))
+        everybody = of == ANY_SUBMITTER
+        queue = keys.queue(job_type) if everybody else keys.submitter_queue(job_type, of)
+        found = cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))
+        return [keys.job_of(place) for place in found] if everybody else found

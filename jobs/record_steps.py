@@ -27,6 +27,7 @@ if idempotency then
 end
 local waiting, own = 0, 0
 for i = 8, last_type do
+  adopt(ARGV[i])
   waiting = waiting + redis.call('ZCARD', QUEUE .. ARGV[i])
   own = own + redis.call('ZCARD', submitter_queue(ARGV[i], submitter))
 end
@@ -53,9 +54,9 @@ _READING = (
     + """
 local function read(id)
   local job = JOB .. id
-  local job_type, submitter = unpack(redis.call('HMGET', job, 'type', 'submitter'))
+  local job_type = redis.call('HGET', job, 'type')
   if not job_type then return redis.call('EXISTS', TOMBSTONE .. id) == 1 and 'expired' end
-  return {queue_position(id, job_type, submitter), redis.call('HGETALL', job)}
+  return {queue_position(id, job_type), redis.call('HGETALL', job)}
 end
 """
 )

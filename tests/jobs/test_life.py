@@ -213,7 +213,8 @@ class Life(RuleBasedStateMachine):
         self.every_file_of_an_ended_job_is_accounted_for()
         self.every_end_has_one_message()
         # a job waits, or is leased, or has ended: nothing in between, nothing twice
-        waiting = self.redis.zrange(keys.queue("standard"), 0, -1)
+        places = cast(list[str], self.redis.zrange(keys.queue("standard"), 0, -1))
+        waiting = [keys.job_of(place) for place in places]
         leased = self.redis.zrange(keys.LEASES, 0, -1)
         assert sorted([*waiting, *leased, *self.final]) == sorted(self.jobs)
 
@@ -243,7 +244,7 @@ class Life(RuleBasedStateMachine):
             assert self.records.get(job_id).state.final
         found = cast(list[str], self.redis.keys(f"{keys.PREFIX}*"))
         left = {key.split(":")[1] for key in found}
-        assert left.isdisjoint({"queue", "active", "leases", "preview"})
+        assert left.isdisjoint({"fair-queue", "leases", "preview"})
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Deletes expired pictures, leftover files of ended jobs, and files that belong to no job.
 
+It also returns jobs to their queue whose entry in it is missing.
+
 Every worker has a sweeper, and a lock lets one at a time sweep. All steps are idempotent, so the
 lock only saves work; when a sweeper dies, its lock expires.
 """
@@ -15,6 +17,7 @@ from jobs.connection import reaching_redis
 from jobs.errors import StoreError
 from jobs.expiry import Expiry
 from jobs.file_cleanup import FileCleanup
+from jobs.queue_repair import QueueRepair
 from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
@@ -26,7 +29,7 @@ class Sweeper(PeriodicThread):
     """Sweeps the store every `seconds`.
 
     Args:
-        redis: holds the lock.
+        redis: holds the lock and the records.
         expiry: finds the expired pictures.
         file_cleanup: deletes files.
         seconds: the interval.
@@ -44,6 +47,7 @@ class Sweeper(PeriodicThread):
     ) -> None:
         super().__init__("sweeper", seconds)
         self._lock = redis.lock(keys.SWEEP_LOCK, timeout=_LOCK_SECONDS, thread_local=False)
+        self._queue_repair = QueueRepair(redis)
         self._expiry = expiry
         self._file_cleanup = file_cleanup
         self._orphan_grace = orphan_grace
@@ -54,6 +58,8 @@ class Sweeper(PeriodicThread):
         if not acquired:
             return
         try:
+            if found := self._queue_repair.step():
+                log.warning("jobs without an entry in the queue, or without a lease", found=found)
             self._sweep()
         except StoreError as error:
             log.warning("the store could not be swept", reason=str(error))
