@@ -126,21 +126,14 @@ class PictureStore:
             job_id: the job.
             before: only attempts with a smaller fencing token; None: all of them.
         """
-        with suppress(NoSuchPicture), store_errors(job_id):
-            for path in self._files.glob(f"{self._root}/{_PARTS}/{job_id}.*"):
-                token = posixpath.basename(str(path)).removeprefix(f"{job_id}.").split(".")[0]
-                if before is None or int(token) < before:
-                    self._files.rm_file(path)
+        for name in self._names_in(_PARTS):
+            its_job, _, rest = name.removeprefix(f"{_PARTS}/").partition(".")
+            if its_job == job_id and (before is None or int(rest.partition(".")[0]) < before):
+                self.delete(name)
 
     def unfinished(self) -> set[str]:
         """The names of all inputs and of all unpublished pictures."""
-        names: set[str] = set()
-        self._files.invalidate_cache()  # other processes write here, too
-        for folder in (INPUTS, _PARTS):
-            with suppress(NoSuchPicture), store_errors(folder):
-                paths = self._files.ls(f"{self._root}/{folder}", detail=False)
-                names |= {f"{folder}/{posixpath.basename(str(path))}" for path in paths}
-        return names
+        return {name for folder in (INPUTS, _PARTS) for name in self._names_in(folder)}
 
     def check(self, name: str) -> None:
         """Raise UnsafeName unless the name stays below the root."""
@@ -208,6 +201,13 @@ class PictureStore:
                 raise StoreError("the picture store does not return what was written to it")
         finally:
             self.delete(name)
+
+    def _names_in(self, folder: str) -> list[str]:
+        self._files.invalidate_cache()  # other processes write here, too
+        with suppress(NoSuchPicture), store_errors(folder):
+            paths = self._files.ls(f"{self._root}/{folder}", detail=False)
+            return [f"{folder}/{posixpath.basename(str(path))}" for path in paths]
+        return []
 
     def _make_folder_of(self, path: str) -> None:
         if self._has_folders:

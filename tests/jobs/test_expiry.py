@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from redis import Redis
 
 from jobs import keys
 from jobs.claims import Claim, Claims, ClaimStatus
-from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
+from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob, StoreError
 from jobs.expiry import Expiry, Retention
 from jobs.file_cleanup import FileCleanup
 from jobs.new_job import NewJob, new_job_id
@@ -240,3 +241,81 @@ def test_files_of_no_job_are_deleted_once_they_have_been_seen_for_long(
     assert files(outputs) == [f"inputs/{waiting}.init.png"]
     file_cleanup.delete_orphans(grace=60)
     assert redis.zcard(keys.ORPHANS) == 0
+
+
+def test_the_store_is_listed_once_for_any_number_of_expired_pictures(
+    draw: Draw,
+    redis: Redis,
+    store: PictureStore,
+    file_cleanup: FileCleanup,
+    outputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for job_id in [draw() for _ in range(50)]:
+        aged(redis, job_id, 2 * DAY)
+        store.put(f".parts/{job_id}.1.0", b"written late by a frozen worker")
+    waiting = new_job_id()
+    store.put_input(waiting, "init", b"needed")
+    listed: list[str] = []
+    ls = LocalFileSystem.ls
+
+    def counting(self: LocalFileSystem, path: str, *args: object, **kwargs: object) -> object:
+        listed.append(path)
+        return ls(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", counting)
+    expiry = Expiry(redis, Retention(transient_seconds=DAY, saved_seconds=DAY))
+    assert len(expiry.expire()) == 50
+    assert file_cleanup.clean_all() == 50
+    assert files(outputs) == [f"inputs/{waiting}.init.png"]
+    assert len(listed) == 2
+    assert redis.hlen(keys.DELETIONS) == 0
+
+
+def test_a_job_that_is_deleted_while_its_files_are_is_not_forgotten(
+    draw: Draw,
+    records: JobRecords,
+    store: PictureStore,
+    file_cleanup: FileCleanup,
+    outputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = draw()
+    delete_inputs = store.delete_inputs
+
+    def deleted_meanwhile(its_id: str) -> None:
+        delete_inputs(its_id)
+        records.delete(its_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "delete_inputs", deleted_meanwhile)
+        assert file_cleanup.clean(job_id)
+    assert file_cleanup.clean_all() == 1
+    assert files(outputs) == []
+
+
+def test_a_file_that_cannot_be_deleted_holds_up_its_own_job_only(
+    draw: Draw,
+    redis: Redis,
+    store: PictureStore,
+    file_cleanup: FileCleanup,
+    outputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stuck, *others = [draw() for _ in range(5)]
+    for job_id in (stuck, *others):
+        aged(redis, job_id, 2 * DAY)
+    delete = store.delete
+
+    def failing(name: str) -> None:
+        if name == f"cats/{stuck}_0.png":
+            raise StoreError("busy")
+        delete(name)
+
+    Expiry(redis, Retention(transient_seconds=DAY, saved_seconds=DAY)).expire()
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "delete", failing)
+        assert file_cleanup.clean_all() == 4
+    assert files(outputs) == [f"cats/{stuck}_0.png"]
+    assert file_cleanup.clean_all() == 1
+    assert files(outputs) == []

@@ -229,5 +229,5 @@ def test_one_step_on_a_long_queue_moves_a_limited_number_of_jobs(
     records.cancel(jobs[0])
     other = opened(records, "bert")
     assert records.queue_position(other) == 2
-    assert order(records, jobs[1:] + [other]) == [jobs[1], other, *jobs[2:]]
+    assert order(records, [*jobs[1:], other]) == [jobs[1], other, *jobs[2:]]
     assert [records.queue_position(job) for job in jobs[-2:]] == [1199, 1200]

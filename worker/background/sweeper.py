@@ -71,7 +71,6 @@ class Sweeper(PeriodicThread):
         expired = 0
         while found := self._expiry.expire():
             expired += len(found)
-            self._file_cleanup.clean_all()
         leftovers = self._file_cleanup.clean_all()
         orphans = self._file_cleanup.delete_orphans(grace=self._orphan_grace)
         if expired or orphans:
