@@ -10,12 +10,13 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from benchmarks import batching, gpu, loading, memory, progress, service, step
+from benchmarks import batching, gpu, growth, loading, memory, progress, service, step
 from benchmarks.harness import BenchmarkOptions, machine, record
 
 BENCHMARKS = {
     "batching": batching.measure,
     "gpu": gpu.measure,
+    "growth": growth.measure,
     "loading": loading.measure,
     "memory": memory.measure,
     "progress": progress.measure,

@@ -23,14 +23,15 @@ FAIR_QUEUE = (
     + """
 local PRIORITY = 1e12  -- more than the jobs that will ever be counted
 local FIRST_TURN = 1e9  -- jobs that return to the queue may get earlier ones
-local MOST_MOVED = 1000
+local TURN_WIDTH = 16
+local MOST_MOVED, MOVED_AT_ONCE = 500, 100
 
 local function submitter_queue(job_type, submitter)
   return QUEUE .. job_type .. ':' .. submitter
 end
-local function place_at(turn, score, id, submitter)
-  return string.format('%016.0f:%014.0f:%s:%s', turn, score, id, submitter)
-end
+local function turn_text(turn) return string.format('%016.0f', turn) end
+local function turn_of(place) return tonumber(string.sub(place, 1, TURN_WIDTH)) end
+-- The turn, the priority and arrival, the id, and the submitter.
 local function parts_of(place)
   local turn, score, id, submitter = string.match(place, '^(%d+):(%d+):([^:]*):(.*)$')
   return tonumber(turn), tonumber(score), id, submitter
@@ -40,40 +41,59 @@ local function current_turn(job_type)
   local turn = redis.call('GET', TURN .. job_type)
   if turn then return tonumber(turn) end
   local first = redis.call('ZRANGE', QUEUE .. job_type, 0, 0)[1]
-  return first and parts_of(first) or FIRST_TURN
+  return first and turn_of(first) or FIRST_TURN
 end
 
--- The nearest own job behind a score (step 1) or before it (step -1): place, turn, score, id.
-local function neighbour(job_type, submitter, score, step)
-  local own = submitter_queue(job_type, submitter)
+-- The own jobs behind a score (step 1) or before it (step -1), the nearest first: id, score, ...
+local function own_jobs(own, score, step, most)
   local command, limit = 'ZRANGEBYSCORE', '+inf'
   if step < 0 then command, limit = 'ZREVRANGEBYSCORE', '-inf' end
+  local from = string.format('(%.0f', score)
+  return redis.call(command, own, from, limit, 'WITHSCORES', 'LIMIT', 0, most)
+end
+
+-- The turn of the nearest of them, or nil.
+local function neighbour(own, score, step)
   while true do
-    local from = string.format('(%.0f', score)
-    local id = redis.call(command, own, from, limit, 'LIMIT', 0, 1)[1]
+    local id = own_jobs(own, score, step, 1)[1]
     if not id then return nil end
     local place = place_of(id)
-    if place then
-      return place, parts_of(place)
-    end
+    if place then return turn_of(place) end
     redis.call('ZREM', own, id)  -- its record has been deleted
   end
 end
 
-local function put(id, job_type, submitter, score, turn)
-  local place = place_at(turn, score, id, submitter)
-  redis.call('ZADD', QUEUE .. job_type, 0, place)
-  redis.call('HSET', JOB .. id, 'place', place)
-end
-
--- Move own jobs, from a score on, to `turn`, `turn` + step ..., as long as one `must_move`.
+-- Move the own jobs behind a score (step 1) or before it (step -1) to `turn`, `turn` + step ...,
+-- as long as one `must_move`, and about `most` of them.
 local function move(job_type, submitter, score, step, turn, must_move, most)
-  for _ = 1, most do
-    local place, its_turn, its_score, id = neighbour(job_type, submitter, score, step)
-    if not place or not must_move(its_turn, turn) then return end
-    redis.call('ZREM', QUEUE .. job_type, place)
-    put(id, job_type, submitter, its_score, turn)
-    score, turn = its_score, turn + step
+  local own, left = submitter_queue(job_type, submitter), most
+  while left > 0 do
+    local ids = own_jobs(own, score, step, MOVED_AT_ONCE)
+    if #ids == 0 then return end
+    local old, new, stays = {}, {}, false
+    for i = 1, #ids, 2 do
+      local id, place = ids[i], place_of(ids[i])
+      if not place then
+        redis.call('ZREM', own, id)
+      elseif must_move(turn_of(place), turn) then
+        local moved = turn_text(turn) .. string.sub(place, TURN_WIDTH + 1)
+        old[#old + 1] = place
+        new[#new + 1] = 0
+        new[#new + 1] = moved
+        redis.call('HSET', JOB .. id, 'place', moved)
+        turn = turn + step
+      else
+        stays = true
+        break
+      end
+      score = tonumber(ids[i + 1])
+    end
+    if #old > 0 then
+      redis.call('ZREM', QUEUE .. job_type, unpack(old))
+      redis.call('ZADD', QUEUE .. job_type, unpack(new))
+    end
+    if stays then return end
+    left = left - MOVED_AT_ONCE
   end
 end
 local function is_later(turn, wanted) return turn > wanted end
@@ -95,8 +115,8 @@ local function insert(id, returned)
     unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter', 'order', 'priority', 'place'))
   if place and redis.call('ZSCORE', QUEUE .. job_type, place) then return end
   local score = (9 - tonumber(priority)) * PRIORITY + tonumber(order)
-  local _, before = neighbour(job_type, submitter, score, -1)
-  local _, behind = neighbour(job_type, submitter, score, 1)
+  local own = submitter_queue(job_type, submitter)
+  local before, behind = neighbour(own, score, -1), neighbour(own, score, 1)
   local turn = before and before + 1 or behind
   if not turn then
     local idle = tonumber(redis.call('ZSCORE', IDLE .. job_type, submitter) or 0)
@@ -109,8 +129,10 @@ local function insert(id, returned)
   else
     move(job_type, submitter, score, 1, turn + 1, is_earlier, math.huge)
   end
-  redis.call('ZADD', submitter_queue(job_type, submitter), string.format('%.0f', score), id)
-  put(id, job_type, submitter, score, turn)
+  redis.call('ZADD', own, string.format('%.0f', score), id)
+  place = string.format('%s:%014.0f:%s:%s', turn_text(turn), score, id, submitter)
+  redis.call('ZADD', QUEUE .. job_type, 0, place)
+  redis.call('HSET', JOB .. id, 'place', place)
 end
 
 local function enqueue(id) insert(id, false) end

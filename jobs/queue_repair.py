@@ -11,8 +11,8 @@ from redis import Redis
 from jobs.connection import reaching_redis
 from jobs.shared_lua import SHARED_ALLOW_OOM
 
-_KEYS_AT_ONCE = 1000
-_STEPS = 100
+_KEYS_AT_ONCE = 250
+_STEPS = 80
 _LEASE_SECONDS = 60
 
 # A running job gets a lease that its worker, if it lives, renews long before it expires.
@@ -26,13 +26,12 @@ local cursor, names = unpack(redis.call('SCAN', ARGV[1], 'MATCH', JOB .. '*', 'C
 local found = 0
 for _, name in ipairs(names) do
   local id = string.sub(name, #JOB + 1)
-  local state, job_type, submitter, order, priority =
-    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'order', 'priority'))
+  local state, job_type, submitter, order, priority, place =
+    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'order', 'priority', 'place'))
   if state == 'PENDING' and job_type and submitter and order and priority then
-    local queued = queue_position(id, job_type)
-    local in_old = redis.call('ZSCORE', OLD_QUEUE .. job_type, id)
-    local in_own = redis.call('ZSCORE', submitter_queue(job_type, submitter), id)
-    if not queued or not (in_own or in_old) then
+    local queued = place and redis.call('ZSCORE', QUEUE .. job_type, place)
+      and redis.call('ZSCORE', submitter_queue(job_type, submitter), id)
+    if not queued and not redis.call('ZSCORE', OLD_QUEUE .. job_type, id) then
       remove(id, job_type, submitter)
       enqueue(id)
       found = found + 1
@@ -58,7 +57,7 @@ class QueueRepair:
         """Continue the search and put what is found back. Raises RecordsUnavailable.
 
         Returns:
-            How many jobs were found: among all records in a Redis of fewer than 100,000 keys.
+            How many jobs were found among the next 20,000 keys of Redis.
         """
         found = 0
         for _ in range(_STEPS):
