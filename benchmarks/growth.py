@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 from redis import Redis
 
@@ -170,10 +171,8 @@ class Stored:
                 staging.publish()
             self._jobs.finish(claim)
         redis.delete(keys.DELETIONS)  # each worker deletes what its jobs leave
-        redis.zadd(
-            keys.PICTURES + keys.SAVED,
-            dict.fromkeys(redis.zrange(keys.PICTURES + keys.SAVED, 0, -1), 0),
-        )
+        stored = cast(list[str], redis.zrange(keys.PICTURES + keys.SAVED, 0, -1))
+        redis.zadd(keys.PICTURES + keys.SAVED, dict.fromkeys(stored, 0))
         taken = seconds(self._sweeper.tick)
         assert not redis.exists(keys.PICTURES + keys.SAVED, keys.DELETIONS)
         return taken

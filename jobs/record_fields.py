@@ -4,6 +4,7 @@ Written when the job is opened:
     state, kind, type, priority, request (JSON), model, warnings (JSON), submitter, webhook;
     submitted, waiting: when it was submitted, and when it was last put into its queue;
     order: its number in the order of arrival;
+    place: its place in the queue while it waits (`jobs.fair_queue`);
     idempotency: the key of the request's hash, if it has an idempotency key.
 Written by the worker that claims it:
     owner, token (the fencing token), attempts, claimed, started (by the first attempt);

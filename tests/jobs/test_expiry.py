@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
@@ -259,7 +259,7 @@ def test_the_store_is_listed_once_for_any_number_of_expired_pictures(
     listed: list[str] = []
     ls = LocalFileSystem.ls
 
-    def counting(self: LocalFileSystem, path: str, *args: object, **kwargs: object) -> object:
+    def counting(self: LocalFileSystem, path: str, *args: Any, **kwargs: Any) -> Any:
         listed.append(path)
         return ls(self, path, *args, **kwargs)
 

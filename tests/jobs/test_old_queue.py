@@ -1,5 +1,7 @@
 """Jobs that a process of the version before has enqueued, during an update."""
 
+from typing import cast
+
 from redis import Redis
 
 from jobs import keys
@@ -18,7 +20,7 @@ def old_submitter_queue(submitter: str) -> str:
 def as_the_version_before(redis: Redis, *jobs: str) -> None:
     """Put waiting jobs into the queues that the version before keeps them in."""
     for job_id in jobs:
-        record = redis.hgetall(keys.job(job_id))
+        record = cast(dict[str, str], redis.hgetall(keys.job(job_id)))
         submitter, priority = record["submitter"], int(record["priority"])
         redis.hdel(keys.job(job_id), "place")
         redis.zrem(keys.queue("standard"), record["place"])
