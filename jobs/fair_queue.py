@@ -41,7 +41,8 @@ local function current_turn(job_type)
   local turn = redis.call('GET', TURN .. job_type)
   if turn then return tonumber(turn) end
   local first = redis.call('ZRANGE', QUEUE .. job_type, 0, 0)[1]
-  return first and turn_of(first) or FIRST_TURN
+  local idle = redis.call('ZRANGE', IDLE .. job_type, 0, 0, 'WITHSCORES')[2]
+  return first and turn_of(first) or tonumber(idle) or FIRST_TURN
 end
 
 -- The own jobs behind a score (step 1) or before it (step -1), the nearest first: id, score, ...
@@ -113,8 +114,9 @@ end
 local function insert(id, returned)
   local job_type, submitter, order, priority, place =
     unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter', 'order', 'priority', 'place'))
-  if place and redis.call('ZSCORE', QUEUE .. job_type, place) then return end
-  local score = (9 - tonumber(priority)) * PRIORITY + tonumber(order)
+  if not job_type or place and redis.call('ZSCORE', QUEUE .. job_type, place) then return end
+  submitter = submitter or ''
+  local score = (9 - (tonumber(priority) or 0)) * PRIORITY + (tonumber(order) or 0)
   local own = submitter_queue(job_type, submitter)
   local before, behind = neighbour(own, score, -1), neighbour(own, score, 1)
   local turn = before and before + 1 or behind

@@ -26,9 +26,10 @@ local cursor, names = unpack(redis.call('SCAN', ARGV[1], 'MATCH', JOB .. '*', 'C
 local found = 0
 for _, name in ipairs(names) do
   local id = string.sub(name, #JOB + 1)
-  local state, job_type, submitter, order, priority, place =
-    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'order', 'priority', 'place'))
-  if state == 'PENDING' and job_type and submitter and order and priority then
+  local state, job_type, submitter, place =
+    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'place'))
+  submitter = submitter or ''
+  if state == 'PENDING' and job_type then
     local queued = place and redis.call('ZSCORE', QUEUE .. job_type, place)
       and redis.call('ZSCORE', submitter_queue(job_type, submitter), id)
     if not queued and not redis.call('ZSCORE', OLD_QUEUE .. job_type, id) then

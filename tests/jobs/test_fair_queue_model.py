@@ -1,6 +1,7 @@
 """The fair queue held against a model in plain Python, and what deleted keys may do to it."""
 
 from collections import defaultdict
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -207,6 +208,33 @@ def test_a_waiting_job_without_an_entry_in_the_queue_is_found(
     assert repair.step() == 1
     assert {records.queue_position(job) for job in (lost, kept)} == {1, 2}
     assert repair.step() == 0
+
+
+@pytest.mark.parametrize("field", ["submitter", "order", "priority", "place", "type"])
+def test_a_record_without_a_field_holds_up_no_other(
+    field: str, records: JobRecords, claims: Claims, redis: Redis
+) -> None:
+    damaged, whole, later = (opened(records, "anna") for _ in range(3))
+    redis.hdel(keys.job(damaged), field)
+    redis.delete(keys.queue("standard"))
+    QueueRepair(redis).step()
+    records.cancel(later)
+    opened(records, "anna", priority=1)
+    places = cast(list[str], redis.zrange(keys.queue("standard"), 0, -1))
+    assert whole in map(keys.job_of, places)
+
+
+def test_nobody_is_held_up_by_a_turn_that_was_deleted_by_hand(
+    records: JobRecords, claims: Claims, redis: Redis
+) -> None:
+    for submitter in ("anna", "bert", "anna", "bert", "anna", "bert"):
+        opened(records, submitter)
+    while claims.claim("standard", "worker"):
+        pass
+    redis.delete(keys.TURN + "standard")
+    for _ in range(10):
+        opened(records, "carl")
+    assert records.queue_position(opened(records, "bert")) in (1, 2, 3)
 
 
 def test_a_running_job_without_a_lease_is_found(
