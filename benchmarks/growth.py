@@ -4,6 +4,7 @@ Each step is measured in turn on two private Valkeys: one with many keys, one wi
 ratio is 1 if the number of keys does not matter, and FEW_KEYS / keys if the cost is linear in it.
 """
 
+import logging
 import random
 import statistics
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+import structlog
 from redis import Redis
 
 from benchmarks.fixtures import running_valkey
@@ -157,6 +159,7 @@ class Stored:
         self._store = PictureStore(str(outputs))
         expiry = Expiry(redis, Retention(transient_seconds=600, saved_seconds=600))
         cleanup = FileCleanup(redis, self._store)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
         self._sweeper = Sweeper(redis, expiry, cleanup, seconds=60, orphan_grace=600)
 
     def expiry_seconds(self, number: int) -> float:

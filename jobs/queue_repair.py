@@ -15,7 +15,8 @@ _KEYS_AT_ONCE = 250
 _STEPS = 80
 _LEASE_SECONDS = 60
 
-# A running job gets a lease that its worker, if it lives, renews long before it expires.
+# A running job gets a lease that its worker, if it lives, renews long before it expires. A job that
+# is postponed waits elsewhere until its pause is over.
 #
 # ARGV cursor keys-at-once lease-seconds  -> next cursor, number of jobs found
 _REPAIR = (
@@ -26,14 +27,16 @@ local cursor, names = unpack(redis.call('SCAN', ARGV[1], 'MATCH', JOB .. '*', 'C
 local found = 0
 for _, name in ipairs(names) do
   local id = string.sub(name, #JOB + 1)
-  local state, job_type, submitter, place =
-    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'place'))
+  local state, job_type, submitter, place, retry_at =
+    unpack(redis.call('HMGET', name, 'state', 'type', 'submitter', 'place', 'retry_at'))
   submitter = submitter or ''
-  if state == 'PENDING' and job_type then
+  local paused = retry_at and tonumber(retry_at) > now() - ARGV[3]
+  if state == 'PENDING' and job_type and not paused then
     local queued = place and redis.call('ZSCORE', QUEUE .. job_type, place)
       and redis.call('ZSCORE', submitter_queue(job_type, submitter), id)
     if not queued and not redis.call('ZSCORE', OLD_QUEUE .. job_type, id) then
       remove(id, job_type, submitter)
+      redis.call('HDEL', name, 'retry_at')
       enqueue(id)
       found = found + 1
     end

@@ -6,6 +6,7 @@ import pytest
 from jobs import keys
 from jobs.errors import StoreError
 from jobs.expiry import Expiry, Retention
+from jobs.status import JobState
 from tests.worker.conftest import Bench
 from worker.background.sweeper import Sweeper
 
@@ -76,3 +77,11 @@ def test_two_sweepers_at_once_delete_no_more_than_one(bench: Bench) -> None:
         thread.join()
     sweeper(bench, saved_seconds=600).tick()
     assert bench.files() == [f"outputs/txt2img-samples/{young}_0.png"]
+
+
+def test_a_waiting_job_whose_queue_was_deleted_is_found(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.redis.delete(keys.queue("standard"))
+    sweeper(bench).tick()
+    bench.run()
+    assert bench.records.get(job_id).state is JobState.SUCCESS
