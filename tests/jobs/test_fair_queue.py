@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -112,6 +113,31 @@ def test_a_job_that_is_handed_back_costs_its_key_no_turn(
     assert claims.hand_back(claim) is ClaimStatus.HELD
     assert [records.queue_position(job_id) for job_id in (first, other, second)] == [1, 2, 3]
     assert order(claims, 3) == [first, other, second]
+
+
+def test_the_number_of_keys_with_waiting_jobs_costs_nothing(
+    send: Send, claims: Claims, records: JobRecords, redis: Redis
+) -> None:
+    def commands_of(step: Callable[[], object]) -> int:
+        """How many commands the server executes, those of scripts included."""
+        redis.config_resetstat()
+        step()
+        found = cast(dict[str, dict[str, int]], redis.info("commandstats"))
+        return sum(of["calls"] for name, of in found.items() if "script" not in name)
+
+    def costs(number: int) -> list[int]:
+        redis.flushdb()
+        jobs = [send(f"key-{key}") for _ in range(2) for key in range(number)]
+        watched = dict.fromkeys(jobs[:20], 0)
+        return [
+            commands_of(lambda: records.get(jobs[-1])),
+            commands_of(lambda: records.snapshots(watched)),
+            commands_of(lambda: claims.claim("standard", "worker")),
+            commands_of(lambda: records.cancel(jobs[-1])),
+        ]
+
+    costs(10)  # loads the scripts
+    assert costs(300) == costs(10)
 
 
 def test_a_claim_survives_a_queue_that_was_deleted_by_hand(
