@@ -20,7 +20,7 @@ DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock env clean
+.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock sbom env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ docs: $(APP_STAMP) ## write the tables of the pages, .env.example and docs/clien
 
 lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks
 	$(RUN) requirements/lock.py
+
+sbom: $(DEV_STAMP) ## write sbom/, a bill of materials of each container image (CycloneDX)
+	@$(RUN) requirements/sbom.py sbom
 
 env: $(DEV_STAMP) ## the environment alone, in .venv
 
