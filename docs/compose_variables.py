@@ -18,6 +18,16 @@ class ComposeVariables(BaseSettings):
     redis_maxmemory: str = Field(
         default="512mb", description="memory of Redis; new jobs are refused while it is full"
     )
+    redis_memory: str = Field(
+        default="1g",
+        description="memory limit of Redis' container; at least twice REDIS_MAXMEMORY",
+    )
+    api_memory: str = Field(default="1g", description="memory limit of the API's container")
+    worker_memory: str = Field(
+        default="32g",
+        description="memory limit of a worker's container; on a CPU it draws at most one job at "
+        "once for each 2 GB",
+    )
     flower_user: str = Field(default="admin", description="user name for Flower (profile monitor)")
     flower_password: str = Field(
         default="",

@@ -1,7 +1,7 @@
 """GET /healthz and /readyz: whether this process answers, and what works.
 
 The whole service can lose its workers, or the room in Redis or in the store, while every API can
-still tell of jobs and serve pictures. `for` therefore says what has to work for a 200, so that a
+still report jobs and serve pictures. `for` therefore says what has to work for a 200, so that a
 load balancer does not turn away from all APIs because no job can be drawn.
 """
 
@@ -30,8 +30,8 @@ PURPOSES = get_args(Purpose)
 FOR = Parameter(
     name="for",
     where="query",
-    description="what has to work: `status`: jobs can be told of; `requests`: and new ones can be "
-    "stored; `jobs`: and would be drawn",
+    description="what has to work: `status`: jobs can be reported; `requests`: and new ones can "
+    "be stored; `jobs`: and would be drawn",
     schema={"type": "string", "enum": list(PURPOSES), "default": "requests"},
 )
 
@@ -65,7 +65,7 @@ def health_routes(backends: Backends, default_model: str) -> Blueprint:
         parameters=(FOR,),
     )
     def readyz() -> ResponseReturnValue:
-        """What works now. Every problem is told, also those that do not make this a 503."""
+        """What works now. Lists every problem, also those that do not make this a 503."""
         purpose = request.args.get("for", "requests")
         if purpose not in PURPOSES:
             abort(HTTPStatus.BAD_REQUEST, f"for: {purpose!r} is none of {', '.join(PURPOSES)}")
