@@ -74,12 +74,13 @@ def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any
 def test_api_host_opens_the_api_to_the_network(read_compose: Read) -> None:
     """But not its monitoring."""
     given = {"API_HOST": "10.0.0.7", "PORT": "8000", "MONITORING_PORT": "8001"}
-    ports = read_compose(FILES["cpu"], **given)["services"]["api"]["ports"]
+    api = read_compose(FILES["cpu"], **given)["services"]["api"]
 
-    assert [(port["host_ip"], port["published"], port["target"]) for port in ports] == [
+    assert [(port["host_ip"], port["published"], port["target"]) for port in api["ports"]] == [
         ("10.0.0.7", "8000", 5001),
         ("127.0.0.1", "8001", 5002),
     ]
+    assert (api["environment"]["PORT"], api["environment"]["MONITORING_PORT"]) == ("5001", "5002")
 
 
 def test_redis_has_a_password_persists_and_never_evicts(build: dict[str, Any]) -> None:
