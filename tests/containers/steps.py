@@ -90,7 +90,7 @@ def nobody_is_root(stack: Stack) -> str:
                 for bound in facts["NetworkSettings"]["Ports"].values()
                 for binding in bound or []
             ]
-            assert published == (["127.0.0.1"] * 2 if service == "api" else []), published
+            assert set(published) == ({"127.0.0.1"} if service == "api" else set()), published
             assert host["Memory"] > 0 and host["PidsLimit"] > 0, service
     [redis] = stack.containers("redis")
     assert "NOAUTH" in docker("exec", redis, "redis-cli", "ping")

@@ -91,15 +91,17 @@ def test_an_api_without_workers_stays_in_service(redis_url: str, tmp_path: Path)
 
 def test_monitoring_is_scraped_on_a_port_that_the_service_does_not_have() -> None:
     pod = of_kind("Deployment")["api"]["spec"]["template"]
-    container = pod["spec"]["containers"][0]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    ports = {
+        port["name"]: port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container["ports"]
+    }
     [port] = of_kind("Service")["api"]["spec"]["ports"]
 
     image = (ROOT / "Dockerfile.api").read_text()
     assert f"MONITORING_PORT={ports['monitoring']}\n" in image
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(ports["monitoring"])
-    assert port["targetPort"] == "http"
-    assert ports["http"] != ports["monitoring"]
+    assert ports[port["targetPort"]] != ports["monitoring"]
 
 
 def test_pods_are_confined_and_let_jobs_finish() -> None:

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from docs.generate import ROOT
 
@@ -97,7 +98,9 @@ def test_every_image_has_a_tag_and_a_digest() -> None:
         named += re.findall(r"^ARG PYTHON_IMAGE=(.+)$", (ROOT / name).read_text(), re.M)
 
     assert len(named) > 8
-    for image in named:
+    kustomization = yaml.safe_load((ROOT / "deploy/kubernetes/kustomization.yml").read_text())
+    by_digest = {each["name"] for each in kustomization["images"] if "digest" in each}
+    for image in set(named) - by_digest:
         if not MADE_HERE.fullmatch(image):
             default = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", image)
             assert IMAGE.fullmatch(default), image
