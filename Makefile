@@ -13,14 +13,14 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
 
 # The stamps carry the checksum of the locks and of the client's metadata: same, nothing to install.
-APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.txt requirements/app.lock client/pyproject.toml | cksum | cut -d' ' -f1)
+APP_STAMP := $(VENV)/.app-$(shell cat requirements/torch.txt requirements/no-deps.lock requirements/app.lock client/pyproject.toml | cksum | cut -d' ' -f1)
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' -f1)
 
 # Processes share compiled byte code: importing the engine takes 5 s with it, and 11 s without.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock env clean
+.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock sbom env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,27 +88,31 @@ docs: $(APP_STAMP) ## write the tables of the pages, .env.example and docs/clien
 lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks
 	$(RUN) requirements/lock.py
 
+sbom: $(DEV_STAMP) ## write sbom/, a bill of materials of each container image (CycloneDX)
+	@$(RUN) requirements/sbom.py sbom
+
 env: $(DEV_STAMP) ## the environment alone, in .venv
 
 clean: ## delete the environment
 	rm -rf $(VENV)
 
-# PyTorch goes first and alone: whatever build is found stays, and the complete lock (--no-deps)
-# cannot bring another.
+# Locks are complete and have hashes. PyTorch comes after the first one and from one index: with all
+# that it needs installed, that index brings only PyTorch and its CUDA libraries.
 $(APP_STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is older: name one with PYTHON=..." >&2; exit 1; }
 	@echo "Making the environment in $(VENV) (once)."
 	@$(PYTHON) -m venv $(VENV)
+	@echo "  the packages ..."
+	@$(PIP) --no-deps --require-hashes -r requirements/app.lock
 	@echo "  PyTorch ..."
-	@$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements/torch.txt -c requirements/app.lock
-	@echo "  the other packages ..."
-	@$(PIP) --no-deps -r requirements/no-deps.txt -r requirements/app.lock
+	@$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements/torch.txt
+	@$(PIP) --no-deps --require-hashes -r requirements/no-deps.lock
 	@$(PIP) --no-deps --no-build-isolation --editable ./client
 	@rm -f $(VENV)/.app-* && touch $@
 
 $(DEV_STAMP): $(APP_STAMP)
 	@echo "  the tools for tests and checks ..."
-	@$(PIP) --no-deps -r requirements/dev.lock
+	@$(PIP) --no-deps --require-hashes -r requirements/dev.lock
 	@rm -f $(VENV)/.dev-* && touch $@

@@ -12,6 +12,7 @@ from api.dialects import DIALECTS
 from api.dialects.native.error_json import error_response
 from api.http_errors import register_error_handlers
 from api.job_service import JobService
+from api.monitoring_port import serve_apart
 from api.routes.docs import add_docs
 from api.routes.health import health_routes
 from api.routes.pages import page_routes
@@ -43,6 +44,9 @@ def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) ->
     for dialect in dialects:
         app.register_blueprint(dialect(services))
     app.register_blueprint(health_routes(backends, jobs.default_model))
-    app.register_blueprint(worker_routes(backends))
+    monitoring = worker_routes(backends)
+    app.register_blueprint(monitoring)
+    if settings.monitoring_port:
+        serve_apart(app, monitoring.name, settings.monitoring_port)
     add_docs(app, settings.limits)
     return app

@@ -4,6 +4,7 @@ from types import FrameType
 from typing import cast
 
 from flask import Flask
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
@@ -50,9 +51,18 @@ class StructuredLogger(Logger):
             log.propagate = True
 
 
-_host = f"[{_settings.api_host}]" if ":" in _settings.api_host else _settings.api_host
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-bind = f"{_host}:{_settings.port}"
+
+def on_starting(server: Arbiter) -> None:
+    """Listen on MONITORING_PORT as well. Here, since --bind replaces `bind` below."""
+    if _settings.monitoring_port:
+        monitoring = _address(_settings.monitoring_host, _settings.monitoring_port)
+        server.cfg.set("bind", [*server.cfg.settings["bind"].get(), monitoring])
+
+
+bind = _address(_settings.api_host, _settings.port)
 # One process: the API waits for Redis and files, for which threads suffice, and the slots for
 # synchronous requests are counted in one place.
 workers = 1

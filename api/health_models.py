@@ -1,5 +1,7 @@
 """The JSON of /healthz, /readyz and /workers, as schemas."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from jobs.names import JobKind, JobType
@@ -12,24 +14,19 @@ class Alive(BaseModel):
     status: str
 
 
-class Ready(BaseModel):
-    """A job would be run."""
+class Readiness(BaseModel):
+    """What works, and every problem. The facts are given as far as they are known."""
 
-    status: str
+    status: Literal["ready", "not ready"] = Field(description="whether what was asked for works")
+    problem: str = Field(description="every problem, in a sentence; empty: none")
+    missing: list[str] = Field(
+        description="for programs: records, store, workers, workers:standard, workers:optimized"
+    )
     workers: int = Field(description="how many are alive")
     types: list[JobType]
     models: list[str]
     default_model: str
     default_model_installed: bool
-
-
-class NotReady(Ready):
-    """A job would not be run, and why. The other facts are given as far as they are known."""
-
-    problem: str = Field(description="every problem, in a sentence")
-    missing: list[str] = Field(
-        description="for programs: records, store, workers, workers:standard, workers:optimized"
-    )
 
 
 class RunningJob(BaseModel):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from limits import parse
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from api.auth import DUMMY_KEY, read_keys
@@ -19,6 +19,16 @@ class ApiSettings(JobSettings):
 
     api_host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=5001, ge=1, le=65535, description="port that the API listens on")
+    monitoring_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="port of GET /workers and GET /metrics, which PORT then no longer has; 0: PORT "
+        "has them",
+    )
+    monitoring_host: str = Field(
+        default="127.0.0.1", description="address that MONITORING_PORT listens on"
+    )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(DUMMY_KEY,),
         min_length=1,
@@ -69,6 +79,13 @@ class ApiSettings(JobSettings):
     def _prompts_below_data(cls, values: dict[str, object]) -> dict[str, object]:
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
         return {"prompts_dir": data_dir / "prompts", **values}
+
+    @field_validator("monitoring_port")
+    @classmethod
+    def _apart(cls, monitoring_port: int, info: ValidationInfo) -> int:
+        if monitoring_port == info.data.get("port"):
+            raise ValueError("must be another port than PORT; 0 serves both on PORT")
+        return monitoring_port
 
     @field_validator("api_keys", "admin_keys", mode="before")
     @classmethod

@@ -86,7 +86,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).is_success:
+            if httpx.get(f"{url}/readyz?for=jobs", timeout=5, trust_env=False).is_success:
                 return
         except httpx.TransportError:
             pass

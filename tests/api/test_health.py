@@ -8,12 +8,14 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from jobs import keys
 from jobs.names import JobType
 from jobs.workers import WorkerFacts
 from tests.api.conftest import HandWorker
+from tests.ports import free_port
 
 KEY = {"X-API-Key": DUMMY_KEY}
 BODY = {"prompt": "a cat", "H": 64, "W": 64}
@@ -53,14 +55,29 @@ def numbers(client: FlaskClient) -> Numbers:
     return read
 
 
-def test_readiness_needs_a_living_worker(client: FlaskClient, worker: HandWorker) -> None:
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["workers"]) == (200, 1)
+def readiness(client: FlaskClient, purpose: str) -> tuple[int, list[str]]:
+    """The code of /readyz for a purpose, and what is missing."""
+    answer = client.get("/readyz", query_string={"for": purpose})
+    return answer.status_code, answer.get_json()["missing"]
+
+
+def test_without_workers_an_api_is_ready_but_no_job_is_drawn(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    assert (readiness(client, "jobs"), client.get("/readyz").get_json()["workers"]) == (
+        (200, []),
+        1,
+    )
 
     worker.workers.withdraw("by-hand")
 
+    assert readiness(client, "jobs") == (503, ["workers"])
+    for purpose in ("status", "requests"):
+        assert readiness(client, purpose) == (200, ["workers"])
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["missing"]) == (503, ["workers"])
+    told = ready.get_json()
+    assert (ready.status_code, told["status"], told["workers"]) == (200, "ready", 0)
+    assert told["problem"] == "no worker is alive"
     assert client.get("/healthz").status_code == 200
 
 
@@ -68,13 +85,12 @@ def test_readiness_misses_a_type_whose_only_worker_vanished(
     client: FlaskClient, worker: HandWorker
 ) -> None:
     worker.workers.announce(facts("other", "standard"), ttl_seconds=60)
-    assert client.get("/readyz").status_code == 200
+    assert readiness(client, "jobs") == (200, [])
 
     worker.redis.delete(keys.WORKER + "other")  # as its announcement runs out
 
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["missing"]) == (503, ["workers:standard"])
-    assert ready.get_json()["problem"] == "no worker serves standard any more"
+    assert readiness(client, "jobs") == (503, ["workers:standard"])
+    assert client.get("/readyz").get_json()["problem"] == "no worker serves standard any more"
 
 
 def test_a_type_whose_worker_signed_off_is_not_missed(
@@ -83,7 +99,7 @@ def test_a_type_whose_worker_signed_off_is_not_missed(
     worker.workers.announce(facts("other", "standard"), ttl_seconds=60)
     worker.workers.withdraw("other")
 
-    assert client.get("/readyz").status_code == 200
+    assert readiness(client, "jobs") == (200, [])
 
 
 def test_readiness_needs_a_store_that_can_be_written(
@@ -93,24 +109,43 @@ def test_readiness_needs_a_store_that_can_be_written(
     shutil.rmtree(outputs, ignore_errors=True)
     outputs.write_text("a file where the folder should be")
 
-    ready = client.get("/readyz")
-
-    assert (ready.status_code, ready.get_json()["missing"]) == (503, ["store"])
+    assert client.get("/readyz").status_code == 503
+    assert readiness(client, "requests") == (503, ["store"])
+    assert readiness(client, "status") == (200, ["store"])
     outputs.unlink()
     assert client.get("/readyz").status_code == 200
     assert [path for path in outputs.rglob("*") if path.is_file()] == []
 
 
 def test_readiness_needs_a_redis_that_takes_writes(client: FlaskClient, worker: HandWorker) -> None:
+    status = client.post("/generate", json=BODY, headers=KEY).headers["Location"]
     before = str(worker.redis.config_get("maxmemory")["maxmemory"])
     worker.redis.config_set("maxmemory", "1")
     try:
         ready = client.get("/readyz")
+        tells = readiness(client, "status"), client.get(status).status_code
         submitted = client.post("/generate", json=BODY, headers=KEY)
     finally:
         worker.redis.config_set("maxmemory", before)
     assert (ready.status_code, ready.get_json()["missing"]) == (503, ["records"])
+    assert tells == ((200, ["records"]), 200)
     assert (submitted.status_code, submitted.headers["Retry-After"]) == (503, "5")
+
+
+def test_readiness_for_anything_needs_a_redis_that_answers(tmp_path: Path) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    app = create_app(
+        ApiSettings(celery_broker_url=nowhere, celery_result_backend=nowhere, outputs=str(tmp_path))
+    )
+    for purpose in ("status", "requests", "jobs"):
+        assert readiness(app.test_client(), purpose) == (503, ["records"])
+
+
+def test_readiness_for_something_else_is_refused(client: FlaskClient) -> None:
+    refused = client.get("/readyz?for=drawing")
+
+    assert refused.status_code == 400
+    assert "'drawing' is none of status, requests, jobs" in refused.get_data(as_text=True)
 
 
 def test_workers_are_told_with_load_and_memory_but_without_job_ids(

@@ -1,6 +1,7 @@
 """The compose files of the three builds: common parts, differences, isolation."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -32,13 +33,37 @@ def test_every_container_is_read_only_and_without_rights(build: dict[str, Any]) 
         assert service.get("user") != "root", name
 
 
+def test_every_container_has_limits_for_memory_and_processes(build: dict[str, Any]) -> None:
+    for name, service in build["services"].items():
+        assert int(service["mem_limit"]) > 0, name
+        assert 0 < service["pids_limit"] <= 4096, name
+
+
+def test_redis_is_full_before_its_container_is(read_compose: Read) -> None:
+    """A rewrite of its file may take as much memory again as the records have."""
+    redis = read_compose(FILES["cpu"])["services"]["redis"]
+    [full] = [after for option, after in pairwise(redis["command"]) if option == "--maxmemory"]
+
+    assert full == "512mb"
+    assert int(redis["mem_limit"]) >= 2 * 512 * 1024**2
+
+
+def test_memory_limits_are_settings(read_compose: Read) -> None:
+    given = {"WORKER_MEMORY": "64g", "API_MEMORY": "2g", "REDIS_MEMORY": "3g"}
+    services = read_compose(FILES["gpu"], **given)["services"]
+
+    for variable, limit in given.items():
+        service = services[variable.split("_")[0].lower()]
+        assert int(service["mem_limit"]) == int(limit[:-1]) * 1024**3
+
+
 def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any]) -> None:
     published = {
         name: [(port.get("host_ip"), port["target"]) for port in service.get("ports", ())]
         for name, service in build["services"].items()
     }
 
-    assert published["api"] == [("127.0.0.1", 5001)]
+    assert published["api"] == [("127.0.0.1", 5001), ("127.0.0.1", 5002)]
     for name in ("secrets", "redis", "worker", "prometheus"):
         assert published[name] == [], name
     assert {address for ports in published.values() for address, _ in ports} == {"127.0.0.1"}
@@ -47,11 +72,15 @@ def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any
 
 
 def test_api_host_opens_the_api_to_the_network(read_compose: Read) -> None:
-    [port] = read_compose(FILES["cpu"], API_HOST="10.0.0.7", PORT="8000")["services"]["api"][
-        "ports"
-    ]
+    """But not its monitoring."""
+    given = {"API_HOST": "10.0.0.7", "PORT": "8000", "MONITORING_PORT": "8001"}
+    api = read_compose(FILES["cpu"], **given)["services"]["api"]
 
-    assert (port["host_ip"], port["published"], port["target"]) == ("10.0.0.7", "8000", 5001)
+    assert [(port["host_ip"], port["published"], port["target"]) for port in api["ports"]] == [
+        ("10.0.0.7", "8000", 5001),
+        ("127.0.0.1", "8001", 5002),
+    ]
+    assert (api["environment"]["PORT"], api["environment"]["MONITORING_PORT"]) == ("5001", "5002")
 
 
 def test_redis_has_a_password_persists_and_never_evicts(build: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The manifests are valid for the schemas of Kubernetes and KEDA, and consistent."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from cloudcoil.models.keda import v1alpha1 as keda
 
+from api import create_app
 from api.settings import ApiSettings
 from docs.generate import ROOT
 from jobs import keys
@@ -76,6 +78,32 @@ def test_each_type_has_workers_that_scale_with_its_queue() -> None:
         assert scaling["minReplicaCount"] >= 1
 
 
+def test_an_api_without_workers_stays_in_service(redis_url: str, tmp_path: Path) -> None:
+    probe = _container(of_kind("Deployment")["api"])["readinessProbe"]["httpGet"]
+    settings = ApiSettings(
+        celery_broker_url=redis_url, celery_result_backend=redis_url, outputs=str(tmp_path)
+    )
+    app = create_app(settings)
+
+    assert app.test_client().get(probe["path"]).status_code == 200
+    assert app.test_client().get("/readyz?for=jobs").status_code == 503
+
+
+def test_monitoring_is_scraped_on_a_port_that_the_service_does_not_have() -> None:
+    pod = of_kind("Deployment")["api"]["spec"]["template"]
+    ports = {
+        port["name"]: port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container["ports"]
+    }
+    [port] = of_kind("Service")["api"]["spec"]["ports"]
+
+    image = (ROOT / "Dockerfile.api").read_text()
+    assert f"MONITORING_PORT={ports['monitoring']}\n" in image
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(ports["monitoring"])
+    assert ports[port["targetPort"]] != ports["monitoring"]
+
+
 def test_pods_are_confined_and_let_jobs_finish() -> None:
     for name, deployment in of_kind("Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
@@ -84,6 +112,8 @@ def test_pods_are_confined_and_let_jobs_finish() -> None:
         confined = _container(deployment)["securityContext"]
         assert confined["readOnlyRootFilesystem"]
         assert confined["capabilities"] == {"drop": ["ALL"]}
+        assert not confined["allowPrivilegeEscalation"]
+        assert _container(deployment)["resources"]["limits"]["memory"]
         if name != "api":
             environment = {each["name"]: each["value"] for each in _container(deployment)["env"]}
             grace = int(environment["SHUTDOWN_GRACE_SECONDS"])
@@ -130,6 +160,8 @@ def test_redis_of_the_chart_persists_and_never_evicts() -> None:
     assert values["dataStorage"]["enabled"]
     assert "appendonly yes" in values["valkeyConfig"]
     assert "maxmemory-policy noeviction" in values["valkeyConfig"]
+    assert "maxmemory 512mb\n" in values["valkeyConfig"]
+    assert values["resources"]["limits"]["memory"] == "1Gi"
 
 
 def _container(deployment: Manifest) -> Manifest:

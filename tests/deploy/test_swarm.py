@@ -46,6 +46,26 @@ def test_outputs_are_on_shared_storage(stack: dict[str, Any]) -> None:
             assert service["environment"]["OUTPUTS"] == GIVEN["OUTPUTS"]
 
 
+def test_every_service_has_limits_for_memory_and_processes(stack: dict[str, Any]) -> None:
+    for name, service in stack["services"].items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert int(limits["memory"]) > 0, name
+        assert 0 < limits["pids"] <= 4096, name
+    redis = stack["services"]["redis"]
+    assert "512mb" in redis["command"]
+    assert int(redis["deploy"]["resources"]["limits"]["memory"]) >= 2 * 512 * 1024**2
+
+
+def test_monitoring_is_not_published(stack: dict[str, Any]) -> None:
+    ports = [
+        port["target"]
+        for service in stack["services"].values()
+        for port in service.get("ports", ())
+    ]
+
+    assert ports == [5001]
+
+
 def test_secrets_come_from_the_swarm_and_redis_is_not_published(stack: dict[str, Any]) -> None:
     assert all(secret["external"] for secret in stack["secrets"].values())
     assert [name for name, service in stack["services"].items() if service.get("ports")] == ["api"]
