@@ -54,7 +54,7 @@ class GenerationRequest(BaseModel, frozen=True):
 
     type: Annotated[JobType, Field(description=TYPE_MEANS)]
     prompt: Annotated[
-        Text, Field(description="what to generate: (emphasis), [less], blend:0.5")
+        Text, Field(description="what to generate: (emphasis), [less], cat:0.3 dog:0.7")
     ] = ""
     negative_prompt: Annotated[Text, Field(description="what to avoid in the picture")] = ""
     outdir: Annotated[Folder, Field(description="folder below the output root")] = (
