@@ -1,6 +1,6 @@
 """What the fields of a request must satisfy together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -144,7 +144,7 @@ def _affordable(context: RuleContext) -> Iterator[Fault]:
 
 
 def _too_expensive(
-    context: RuleContext, factors: list[str], formula: str, product: int, cap: int
+    context: RuleContext, factors: Sequence[str], formula: str, product: int, cap: int
 ) -> Fault:
     """A product is above its cap: the fault of a factor that the body names.
 
