@@ -16,6 +16,7 @@ from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
+from jobs.prompt_warnings import prompt_warnings
 from jobs.request import Request, parse_request
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
@@ -77,12 +78,13 @@ class JobFactory:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+        prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
         return NewJob(
             job_id=new_job_id(),
             request=request.settled(model=choice.name, seed=seed),
             model=choice.name,
-            warnings=choice.warnings,
-            prompts=self.prompt_files.texts(request.from_file) if request.from_file else (),
+            warnings=choice.warnings + prompt_warnings(request, prompts),
+            prompts=tuple(prompt.text for prompt in prompts),
             submitter=submitter,
             idempotent=idempotent,
         )

@@ -12,6 +12,9 @@ from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
 from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
+MAX_SEED = 2**53 - 1
+"""The largest of JSON's safe integers: any client can send and read them without loss."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
 # Surrogates cannot be encoded, and NUL ends a C string.
@@ -52,7 +55,8 @@ def _sampler(spelling: Any) -> str:
 
 
 def _seed(value: Any) -> Any:
-    return None if value is False else _whole(value)
+    value = _whole(value)
+    return None if value is False or (value == -1 and not isinstance(value, bool)) else value
 
 
 def _prompt_file(value: Any) -> Any:
@@ -143,16 +147,16 @@ Sampler = Annotated[
         }
     ),
 ]
-# JSON's safe integers: any client can send and read them without loss.
 Seed = Annotated[
-    Annotated[int, Field(ge=0, le=2**53 - 1)] | None,
+    Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
     BeforeValidator(_seed),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+                {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
                 {"type": "null"},
                 {"const": False},
+                {"const": -1},
             ]
         }
     ),

@@ -34,11 +34,17 @@ from jobs.parameter_types import (
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
+PROMPT_NAMED: dict[str, JsonValue] = {
+    "required": ["prompt"],
+    "properties": {"prompt": {"type": "string"}},
+}
 PROMPT_FILE_NAMED: dict[str, JsonValue] = {
     "required": ["from-file"],
     "properties": {"from-file": {"type": "string", "minLength": 1}},
 }
-"""A request needs a prompt or this, as JSON schema; `jobs.rules` checks it."""
+"""A request needs one of the two, as JSON schema; `jobs.rules` checks it."""
+NULL_HAS_A_MEANING = frozenset({"seed"})
+"""For every other field null means that it is omitted."""
 
 
 class GenerationRequest(BaseModel, frozen=True):
@@ -48,13 +54,13 @@ class GenerationRequest(BaseModel, frozen=True):
         strict=True,
         extra="forbid",
         hide_input_in_errors=True,
-        json_schema_extra={"anyOf": [{"required": ["prompt"]}, PROMPT_FILE_NAMED]},
+        json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]},
     )
     kind: ClassVar[JobKind]
 
     type: Annotated[JobType, Field(description=TYPE_MEANS)]
     prompt: Annotated[
-        Text, Field(description="what to generate: (emphasis), [less], blend:0.5")
+        Text, Field(description="what to generate: (emphasis), [less], cat:0.3 dog:0.7")
     ] = ""
     negative_prompt: Annotated[Text, Field(description="what to avoid in the picture")] = ""
     outdir: Annotated[Folder, Field(description="folder below the output root")] = (
@@ -97,7 +103,7 @@ class GenerationRequest(BaseModel, frozen=True):
         Checkpoint, Field(description="model: a name, `default`, or an object of names")
     ] = "default"
     seed: Annotated[
-        Seed, Field(description="seed of the first picture; null or false: a random one")
+        Seed, Field(description="seed of the first picture; null, false or -1: a random one")
     ] = 42
     unet_bs: Annotated[
         Batch,

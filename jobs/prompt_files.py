@@ -47,10 +47,6 @@ class PromptFiles:
         """
         return tuple(_parsed(name, number, line) for number, line in self._lines(name))
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """The same as text, not parsed again. Raises InvalidRequest."""
-        return tuple(line for _, line in self._lines(name))
-
     def _lines(self, name: str) -> list[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
         installed = self.names()

@@ -14,6 +14,7 @@ from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, JobKind, JobType
 from jobs.parameters import (
+    NULL_HAS_A_MEANING,
     SCHEMAS,
     GenerationRequest,
     ImageToImage,
@@ -66,6 +67,7 @@ def parse_request(
         InvalidRequest: with the faults of all fields, and of fields together.
     """
     limits, models = limits or Limits(), models or InstalledModels()
+    body = _without_nulls(body)
     job_type, *faults = _type_of(body.get("type", default_type))
     schema = SCHEMAS[kind][job_type]
     body = {**body, "type": job_type}
@@ -93,6 +95,17 @@ def parse_request(
     if faults or request is None:
         raise InvalidRequest(tuple(faults))
     return request
+
+
+def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
+    """The body without the parameters that are null; an unknown field stays, to be refused."""
+    known = {
+        name
+        for of_types in SCHEMAS.values()
+        for each in of_types.values()
+        for name in fields_of(each)
+    } - NULL_HAS_A_MEANING
+    return {name: value for name, value in body.items() if value is not None or name not in known}
 
 
 def read_stored(kind: JobKind, stored: dict[str, Any]) -> Request:

@@ -1,6 +1,6 @@
 """What the fields of a request must satisfy together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
+from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from stable_diffusion.errors import PromptError
@@ -126,6 +127,7 @@ def _side(field: str) -> Check:
 def _affordable(context: RuleContext) -> Iterator[Fault]:
     request, limits = context.request, context.limits
     product, images = "n_iter·n_samples", request.image_count
+    counts = sorted(("n_iter", "n_samples"), key=lambda name: -getattr(request, name))
     if request.from_file is not None:
         try:
             images *= len(context.file_prompts)
@@ -133,22 +135,58 @@ def _affordable(context: RuleContext) -> Iterator[Fault]:
             return  # the rule of the file reports its fault
         product += "·prompts of the file"
     if images > limits.max_images:
-        yield Fault(
-            field="n_iter",
-            code="too_expensive",
-            value=request.n_iter,
-            problem=f"{product} is {images}",
-            expected=f"{product} up to {limits.max_images}",
-        )
+        yield _too_expensive(context, counts, product, images, limits.max_images)
         return
     work = images * request.H * request.W * request.ddim_steps
     if work > limits.max_work:
+        factors = ["ddim_steps", *counts, "H", "W"]
+        yield _too_expensive(context, factors, f"{product}·H·W·ddim_steps", work, limits.max_work)
+
+
+def _too_expensive(
+    context: RuleContext, factors: Sequence[str], formula: str, product: int, cap: int
+) -> Fault:
+    """A product is above its cap: the fault of a factor that the body names.
+
+    It is the first one that suffices if it alone is lowered.
+    """
+    request = context.request
+
+    def largest(name: str) -> int:
+        step = SIDE_STEP if name in ("H", "W") else 1
+        return cap * getattr(request, name) // product // step * step
+
+    def suffices(name: str) -> bool:
+        return largest(name) >= (MIN_SIDE if name in ("H", "W") else 1)
+
+    named = [name for name in factors if name in context.body_fields] or factors
+    field = next((name for name in named if suffices(name)), named[0])
+    alone = f"{field} up to {largest(field)}, so that " if suffices(field) else ""
+    return Fault(
+        field=field,
+        code="too_expensive",
+        value=getattr(request, field),
+        problem=f"is too large: {formula} is {product}",
+        expected=f"{alone}{formula} is at most {cap}",
+    )
+
+
+def _seeds_can_be_sent_again(context: RuleContext) -> Iterator[Fault]:
+    request = context.request
+    images = request.image_count
+    if request.from_file is not None:
+        try:
+            images *= len(context.file_prompts)
+        except InvalidRequest:
+            return  # the rule of the file reports its fault
+    largest = MAX_SEED - (images - 1)
+    if request.seed is not None and request.seed > largest:
         yield Fault(
-            field="ddim_steps",
-            code="too_expensive",
-            value=request.ddim_steps,
-            problem=f"{product}·H·W·ddim_steps is {work}",
-            expected=f"{product}·H·W·ddim_steps up to {limits.max_work}",
+            field="seed",
+            code="range",
+            value=request.seed,
+            problem=f"is too large: the seed of the last of {images} pictures could not be sent",
+            expected=f"an integer up to {largest}",
         )
 
 
@@ -191,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
+    Rule(frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
         _something_to_return,

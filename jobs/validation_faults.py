@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from jobs.errors import Fault
+from jobs.foreign_fields import FOREIGN_FIELDS
 from jobs.inputs import INPUT_FIELDS
 
 _MAX_UNKNOWN = 20
@@ -84,7 +85,7 @@ def faults_of(
         elif detail["type"] == "extra_forbidden":
             unknown += 1
             if unknown <= _MAX_UNKNOWN:
-                faults[field] = _unknown_field(field, body.get(field), list(properties))
+                faults[field] = _unknown_field(field, body.get(field), properties, other_schemas)
         else:
             faults[field] = _field_fault(field, detail, body.get(field), properties[field])
     return tuple(faults.values())
@@ -148,37 +149,65 @@ def _misplaced_field(field: str, value: Any, other: OtherSchema) -> Fault:
     )
 
 
-def _unknown_field(field: str, value: Any, known: list[str]) -> Fault:
+def _unknown_field(
+    field: str,
+    value: Any,
+    properties: dict[str, Any],
+    other_schemas: Mapping[str, OtherSchema],
+) -> Fault:
     shown = str(safe_value("", field))
     if field == "api_key" and not isinstance(value, str):
         return Fault(
             field=field, code="type", value=None, problem="is not a string", expected="a string"
         )
-    nearest = difflib.get_close_matches(field, known, n=1) if len(field) <= 64 else []
     return Fault(
         field=shown,
         code="unknown_field",
         value=safe_value(field, value),
         problem="is not a known field",
-        expected=f"did you mean {nearest[0]}?" if nearest else "a field of the template",
+        expected=_meant(field, value, properties, other_schemas) or "a field of the template",
     )
+
+
+def _meant(
+    field: str,
+    value: Any,
+    properties: dict[str, Any],
+    other_schemas: Mapping[str, OtherSchema],
+) -> str:
+    """The field that an unknown one may stand for; empty if none is similar."""
+    meant = FOREIGN_FIELDS.get(field.lower())
+    if meant is None:
+        similar = difflib.get_close_matches(field, properties, n=1) if len(field) <= 64 else []
+        meant = similar[0] if similar else ""
+    if meant in properties:
+        choice = _similar_choice(value, properties[meant])
+        return (
+            f"did you mean {meant}, with the value {choice}?"
+            if choice
+            else f"did you mean {meant}?"
+        )
+    if meant in other_schemas:
+        return f"did you mean {meant}? It belongs to {other_schemas[meant].name}"
+    return ""
 
 
 def _field_fault(field: str, detail: ErrorDetails, value: Any, schema: dict[str, Any]) -> Fault:
     code, problem = _PROBLEMS.get(detail["type"], (detail["type"], detail["msg"]))
+    choice = _similar_choice(value, schema)
     return Fault(
         field=field,
         code=_FIELD_CODES.get(field, code),
         value=safe_value(field, value),
         problem=problem.format(**detail.get("ctx", {})),
-        expected=_nearest(value, schema) + (_FIELD_EXPECTED.get(field) or expected_of(schema)),
+        expected=(f"did you mean {choice}? " if choice else "")
+        + (_FIELD_EXPECTED.get(field) or expected_of(schema)),
     )
 
 
-def _nearest(value: Any, schema: dict[str, Any]) -> str:
-    """A suggestion for a misspelled choice; empty if none is similar."""
+def _similar_choice(value: Any, schema: dict[str, Any]) -> str:
+    """The choice that a misspelled one is most similar to; empty if none is similar."""
     if not isinstance(value, str) or len(value) > 64:
         return ""
     choices = [str(choice) for choice in schema.get("enum", ())]
-    found = difflib.get_close_matches(value, choices, n=1)
-    return f"did you mean {found[0]}? " if found else ""
+    return next(iter(difflib.get_close_matches(value, choices, n=1)), "")

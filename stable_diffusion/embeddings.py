@@ -14,7 +14,8 @@ from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.shared_weights import clone_sharing_weights
-from stable_diffusion.weights.checkpoint import open_checkpoint, read_pickle
+from stable_diffusion.weights.checkpoint import open_checkpoint
+from stable_diffusion.weights.pickles import read_pickle
 
 
 def read_embedding(path: Path) -> Tensor:
@@ -73,8 +74,8 @@ def _content(path: Path) -> dict[str, Any]:
         checkpoint = open_checkpoint(path)
         return {name: checkpoint.read(name) for name in checkpoint.names}
     # the container of older files, which is a dictionary with safe contents
-    with torch.serialization.safe_globals([nn.ParameterDict]):
-        return read_pickle(path)
+    content = read_pickle(path, {"torch.nn.modules.container.ParameterDict": nn.ParameterDict})
+    return content if isinstance(content, dict) else {}
 
 
 def _vectors(content: dict[str, Any]) -> Tensor | None:

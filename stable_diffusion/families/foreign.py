@@ -15,6 +15,7 @@ _MARKS = (
     ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
     ("double_blocks.", "a Flux checkpoint"),
 )
+_LEAST_SHARE = 20
 _CONTEXT_WIDTHS = {
     2048: "a Stable Diffusion XL checkpoint",
     1280: "the refiner of Stable Diffusion XL",
@@ -28,7 +29,12 @@ _INPUT_CHANNELS = {
 
 def marked(names: Collection[str]) -> str | None:
     """What a file is whose tensor names give it away; None: none of the known ones."""
-    return next((what for mark, what in _MARKS if any(mark in name for name in names)), None)
+    return next((what for mark, what in _MARKS if _many(names, mark)), None)
+
+
+def _many(names: Collection[str], mark: str) -> bool:
+    """Whether more than a few of the names have a mark: a stray tensor does not make a LoRA."""
+    return _LEAST_SHARE * sum(mark in name for name in names) > len(names)
 
 
 def purpose(channels: int) -> str:
@@ -47,6 +53,8 @@ def explain(names: Collection[str], shape: Shape, known: Mapping[int, str]) -> s
     if what:
         return f"it is {what}"
     width = context_width(names, shape)
+    if width is None and any(name.endswith("decoder.conv_out.weight") for name in names):
+        return "it is an autoencoder alone: it has no UNet and no text encoder"
     if width is None:
         found = ", ".join(sorted(names)[:3]) or "no tensors"
         return f"it has no cross-attention to a text; found: {found}"

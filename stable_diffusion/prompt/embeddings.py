@@ -20,7 +20,7 @@ VOCABULARY = ClipTokenizer.end + 1
 class ExtendedTokenizer(ClipTokenizer):
     """CLIP's tokenizer, extended by names of vectors.
 
-    A name is found as a whole word, in any case, and in angle brackets.
+    A name is found as a whole word, in any case, in angle brackets, and after `embedding:`.
 
     Args:
         pad: as of ClipTokenizer.
@@ -40,15 +40,25 @@ class ExtendedTokenizer(ClipTokenizer):
         start = 0
         for match in self._names.finditer(text):
             yield from super().groups(text[start : match.start()])
-            yield self._ids[(match["bare"] or match["tagged"]).lower()]
+            yield self._ids[found_name(match)]
             start = match.end()
         yield from super().groups(text[start:])
 
 
 def pattern_of(names: Mapping[str, object]) -> re.Pattern[str]:
-    """Finds any of the names in a text; `bare` or `tagged` is the one found. Longest first."""
+    """Finds any of the names in a text, the longest first; `found_name` says which it was."""
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or r"(?!)"
-    return re.compile(rf"<(?P<tagged>{either})>|(?<!\w)(?P<bare>{either})(?!\w)", re.IGNORECASE)
+    return re.compile(
+        rf"<(?P<tagged>{either})>"
+        rf"|(?<![\w:])embedding:(?P<prefixed>{either})(?:\.(?:pt|bin|safetensors))?(?![\w-])"
+        rf"|(?<!\w)(?P<bare>{either})(?!\w)",
+        re.IGNORECASE,
+    )
+
+
+def found_name(match: re.Match[str]) -> str:
+    """The name that `pattern_of` has found, in lower case."""
+    return (match["bare"] or match["tagged"] or match["prefixed"]).lower()
 
 
 class ExtendedEmbedding(nn.Module):

@@ -5,8 +5,9 @@ Free of torch and of tokenizers, so that the API refuses an unreadable prompt wi
 
 from dataclasses import dataclass
 
-from stable_diffusion.prompt.blend import parse_blend
+from stable_diffusion.prompt.blend import blend_warnings, parse_blend
 from stable_diffusion.prompt.emphasis import Break, EmphasisRun, parse_emphasis
+from stable_diffusion.prompt.foreign_syntax import foreign_syntax_warnings
 from stable_diffusion.prompt.tags import LoraTag, loras_of, tokens_of, without_loras
 
 __all__ = ["LoraTag", "ParsedPrompt", "PromptPart", "read_prompt"]
@@ -37,13 +38,16 @@ class ParsedPrompt:
         text: the prompt as it was sent, tags included; bare names of embeddings are found in it.
         parts: at least one; LoRAs are no part of them.
         loras: in order of their names, each once, with its weights added up.
-        embeddings: names in angle brackets, in order of appearance.
+        embeddings: names in angle brackets or after `embedding:`, in order of appearance.
+        warnings: sentences without their subject, the prompt: that it is a blend, and which syntax
+            of other tools stays text.
     """
 
     text: str
     parts: tuple[PromptPart, ...]
     loras: tuple[LoraTag, ...]
     embeddings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def read_prompt(prompt: str | ParsedPrompt) -> ParsedPrompt:
@@ -54,7 +58,8 @@ def read_prompt(prompt: str | ParsedPrompt) -> ParsedPrompt:
     """
     if isinstance(prompt, ParsedPrompt):
         return prompt
-    blend = parse_blend(without_loras(prompt))
+    words = without_loras(prompt)
+    blend = parse_blend(words)
     total = sum(part.weight for part in blend)
     return ParsedPrompt(
         text=prompt,
@@ -69,4 +74,5 @@ def read_prompt(prompt: str | ParsedPrompt) -> ParsedPrompt:
         ),
         loras=loras_of(prompt),
         embeddings=tokens_of(prompt),
+        warnings=blend_warnings(words, blend) + foreign_syntax_warnings(words),
     )

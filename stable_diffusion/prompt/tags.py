@@ -1,8 +1,8 @@
-r"""Tags: `<lora:name:0.8>` adds a LoRA, `<name>` is the token of an embedding.
+r"""Tags: `<lora:name:0.8>` adds a LoRA; `<name>` and `embedding:name` are an embedding's token.
 
-An embedding is also found by its bare name; in angle brackets it cannot be mistaken for a word,
-so one that is not installed can be refused. `\<` is a plain character. Pure text, like the rest of
-the grammar.
+An embedding is also found by its bare name; in angle brackets, or after `embedding:` as ComfyUI
+writes it, it cannot be mistaken for a word, so one that is not installed can be refused. `\<` is a
+plain character. Pure text, like the rest of the grammar.
 """
 
 import re
@@ -17,9 +17,11 @@ _TAG = re.compile(
       \\.                                                # an escaped character
     | <(?P<kind>[A-Za-z]+):(?P<rest>[^<>]*)>
     | <(?P<name>[A-Za-z0-9][\w.-]*[A-Za-z0-9])>
+    | (?<![\w:])embedding:(?P<prefixed>[A-Za-z0-9](?:[\w.-]*[\w])?)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+_FILE_SUFFIX = re.compile(r"\.(?:pt|bin|safetensors)\Z")
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,12 @@ def loras_of(text: str) -> tuple[LoraTag, ...]:
 
 
 def tokens_of(text: str) -> tuple[str, ...]:
-    """The embeddings that a prompt names in angle brackets."""
-    return tuple(tag["name"] for tag in _TAG.finditer(text) if tag["name"])
+    """The embeddings that a prompt names in angle brackets or after `embedding:`."""
+    return tuple(
+        tag["name"] or _FILE_SUFFIX.sub("", tag["prefixed"])
+        for tag in _TAG.finditer(text)
+        if tag["name"] or tag["prefixed"]
+    )
 
 
 def without_loras(text: str) -> str:

@@ -1,24 +1,25 @@
 """Opens the files that hold a model's weights, in either layout, without reading the weights.
 
-A pickle is opened with `weights_only` and never runs code; there is no other way to open one.
+A pickle never runs code (`weights.pickles`); there is no other way to open one.
 """
 
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.families.parts.part import Layout
+from stable_diffusion.weights.file_diagnosis import diagnose
+from stable_diffusion.weights.pickles import read_pickle
 
 PREDICTION_KEY = "prediction"
 # Keys under which a pickle may keep its tensors; upscalers' averaged weights are preferred.
-WRAPPERS = ("state_dict", "params_ema", "params")
+_WRAPPERS = ("state_dict", "params_ema", "params", "model", "module")
+_PREFIXES = ("state_dict.", "module.")
+"""What a trainer may have put before all names."""
 
 
 @dataclass(frozen=True)
@@ -46,40 +47,46 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         ModelNotFound: there is no such file.
-        UnreadableModel: it is damaged, of another type, or a pickle that holds more than tensors.
+        UnreadableModel: it is damaged, or of another type; the message says what it is.
     """
     if not path.is_file():
         raise ModelNotFound(f"model file {path.name!r} does not exist")
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
+        try:
             file = safe_open(path, framework="pt")
-            return Checkpoint(path, frozenset(file.keys()), file.get_tensor, file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UnreadableModel(f"model file {path.name!r} cannot be read: {error}") from error
+            names, metadata = tuple(file.keys()), file.metadata() or {}
+        except (SafetensorError, OSError, ValueError) as error:
+            reason = diagnose(path) or f"cannot be read: {error}"
+            raise UnreadableModel(f"model file {path.name!r} {reason}") from error
+        return _without_prefix(path, names, file.get_tensor, metadata)
     tensors = read_pickle(path)
-    for wrapper in WRAPPERS:
-        if isinstance(tensors.get(wrapper), dict):
-            tensors = tensors[wrapper]
-            break
-    names = frozenset(n for n, value in tensors.items() if isinstance(value, Tensor))
-    return Checkpoint(path, names, tensors.__getitem__, {})
+    while wrapped := _wrapped(tensors):
+        tensors = wrapped
+    found = {name: each for name, each in _items(tensors) if isinstance(each, Tensor)}
+    return _without_prefix(path, tuple(found), found.__getitem__, {})
 
 
-def read_pickle(path: Path) -> dict[str, Any]:
-    """The dictionary that torch saved in a file; empty where it saved something else.
+def _wrapped(content: object) -> dict[object, object] | None:
+    """The dictionary of tensors within one of a trainer; None if there is no further one."""
+    if not isinstance(content, dict):
+        return None
+    found = (content.get(wrapper) for wrapper in _WRAPPERS)
+    return next((each for each in found if isinstance(each, dict) and each), None)
 
-    Raises:
-        UnreadableModel: it is damaged, of another type, or holds what would run code.
-    """
-    try:
-        # files from before torch wrote zip archives cannot be mapped
-        mapped = zipfile.is_zipfile(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        raise UnreadableModel(f"model file {path.name!r} cannot be read: {error}") from error
-    except Exception as error:  # torch's UnpicklingError and zip errors share no narrower class
-        raise UnreadableModel(
-            f"model file {path.name!r} is not a safe checkpoint: it is damaged, or a pickle that "
-            "holds more than tensors and could run code"
-        ) from error
-    return content if isinstance(content, dict) else {}
+
+def _items(content: object) -> list[tuple[str, object]]:
+    """The items with names: a trainer's dictionary may have other keys as well."""
+    if not isinstance(content, dict):
+        return []
+    return [(name, value) for name, value in content.items() if isinstance(name, str)]
+
+
+def _without_prefix(
+    path: Path, names: tuple[str, ...], read: Callable[[str], Tensor], metadata: Mapping[str, str]
+) -> Checkpoint:
+    """The checkpoint, its names without what a trainer has put before nearly all of them."""
+    written = {name: name for name in names}
+    for prefix in _PREFIXES:
+        if 2 * sum(name.startswith(prefix) for name in written) > len(written):
+            written = {name.removeprefix(prefix): whole for name, whole in written.items()}
+    return Checkpoint(path, frozenset(written), lambda name: read(written[name]), metadata)

@@ -4,6 +4,7 @@ Imports no torch: a worker lists its models before it has imported it.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stable_diffusion.families.parts.part import Part
 
 _SUFFIXES = (".safetensors", ".bin")
 _INDEX = ".index.json"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 def is_model_folder(path: Path) -> bool:
@@ -67,8 +69,9 @@ def _first(folder: Path, stem: str, suffix: str) -> Path | None:
         file
         for pattern in (f"{stem}.*{suffix}", f"{stem}.*{suffix}{_INDEX}", f"{stem}{suffix}.*.json")
         for file in folder.glob(pattern)
-        # weights before averaging give worse images: any other variant is better
-        if "non_ema" not in file.name
+        # weights before averaging give worse images: any other variant is better; a shard is not
+        # the whole, which its index lists
+        if "non_ema" not in file.name and not _SHARD.search(file.name)
     )
     return next((file for file in (*plain, *variants) if file.is_file()), None)
 

@@ -17,6 +17,7 @@ from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.checkpoint import Checkpoint
 from stable_diffusion.weights.mapped import MappedFiles
+from stable_diffusion.weights.quantized import true_values
 
 _MAX_FAULTS_NAMED = 4
 
@@ -52,7 +53,7 @@ def load_networks(
         rest = len(faults) - _MAX_FAULTS_NAMED
         more = f" and {rest} more" if rest > 0 else ""
         raise UnreadableModel(
-            f"model {checkpoint.path.name!r} is incomplete: "
+            f"model {checkpoint.path.name!r} cannot be used: "
             f"{'; '.join(faults[:_MAX_FAULTS_NAMED])}{more}"
         )
     return networks
@@ -95,6 +96,12 @@ class _Loading:
 
     def load(self, module: nn.Module, part: Part, dtype: torch.dtype) -> None:
         """Load a module; after a fault continue only to find the others."""
+        if not any(
+            self._key(part.stored(name, self.checkpoint.layout), part)
+            for name, _ in module.named_parameters()
+        ):
+            self.faults.append(f"it has no {part.title}")
+            return
         state: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters():
             stored = part.stored(name, self.checkpoint.layout)
@@ -115,12 +122,17 @@ class _Loading:
         if not self.faults:
             assign(module, state, self.device)
 
-    def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
+    def _key(self, stored: StoredTensor, part: Part) -> str | None:
         keys = (stored.key, *part.alternative_keys(stored.key))
-        key = next((key for key in keys if key in self.checkpoint.names), None)
+        return next((key for key in keys if key in self.checkpoint.names), None)
+
+    def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
+        key = self._key(stored, part)
         if key is None:
             return None
-        tensor = self.checkpoint.read(key)
+        tensor, fault = true_values(self.checkpoint, key)
+        if fault:
+            self.faults.append(f"{key} {fault}")
         if stored.third is None:
             return tensor
         return tensor.chunk(3)[stored.third] if tensor.dim() else tensor

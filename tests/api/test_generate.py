@@ -90,6 +90,26 @@ def test_a_missing_model_of_the_mapping_form_is_replaced_with_a_warning(
     assert any("sd14" in warning for warning in answer["Warnings"])
 
 
+def test_the_answer_says_how_its_prompts_were_read(
+    client: FlaskClient, worker: HandWorker, settings: ApiSettings
+) -> None:
+    def warnings(**fields: str) -> list[str]:
+        body = {"prompt": "a cat", **fields}
+        return client.post("/generate", json=body, headers=KEY).get_json()["Warnings"]
+
+    (blend,) = warnings(prompt="a cat:0.25 a dog:0.75")
+    assert blend.startswith("prompt: it is a blend of 'a cat' 25.0%, 'a dog' 75.0%")
+    assert warnings(prompt="a clock 10:30 a red dragon on a beach") == []
+    (editing,) = warnings(negative_prompt="[fog:rain:0.5]")
+    assert editing.startswith("negative_prompt: it has prompt editing, '[fog:rain:0.5]'")
+
+    settings.prompts_dir.mkdir(parents=True)
+    (settings.prompts_dir / "zoo.txt").write_text("a cat AND a dog\n" * 9 + "a cow\n")
+    lines = warnings(**{"from-file": "zoo.txt"})
+    assert "'a cat AND a dog' has a composition of prompts" in lines[0]
+    assert lines[-1] == "from-file: 4 more such warnings"
+
+
 def test_the_init_image_waits_in_the_store_and_not_in_the_record(
     client: FlaskClient, worker: HandWorker, settings: ApiSettings
 ) -> None:

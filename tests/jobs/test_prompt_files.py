@@ -32,7 +32,10 @@ def fault(folder: Path | None, name: str = "zoo.txt", **body: object) -> Fault:
 
 
 def test_every_line_of_the_file_is_a_prompt(folder: Path) -> None:
-    assert PromptFiles(folder).texts("zoo.txt") == ("a red cat", "a (blue) duck")
+    assert tuple(each.text for each in PromptFiles(folder).read("zoo.txt")) == (
+        "a red cat",
+        "a (blue) duck",
+    )
 
 
 def test_a_request_with_a_file_needs_no_prompt_of_its_own(folder: Path) -> None:
@@ -52,7 +55,7 @@ def test_an_unknown_file_is_answered_with_the_known_ones(folder: Path) -> None:
     [
         (b"\n \n", "missing", "holds no prompt"),
         (b"\xff\xfea", "invalid_characters", "is not UTF-8"),
-        (b"a cat\na cat:0 a dog:0", "bad_prompt", "line 2"),
+        (b"a cat\na (cat:1.2.3)", "bad_prompt", "line 2"),
         (b"a cat\n" + b"x" * 20_001, "bad_prompt", "line 2"),
         (b"a\x00b", "bad_prompt", "line 1"),
         (b"a cat\n" * 300_000, "too_long", "is too large"),
@@ -84,7 +87,9 @@ def test_the_files_prompts_count_against_the_budget(folder: Path) -> None:
 def test_the_record_keeps_the_prompts_whatever_becomes_of_the_file(folder: Path) -> None:
     files = PromptFiles(folder)
     request = parse_request("txt2img", {"from-file": "zoo.txt"}, prompt_files=files)
-    job = NewJob(job_id=new_job_id(), request=request, model="tiny", prompts=files.texts("zoo.txt"))
+    job = NewJob(
+        job_id=new_job_id(), request=request, model="tiny", prompts=("a red cat", "a (blue) duck")
+    )
     (folder / "zoo.txt").unlink()
     assert prompts_of(job.stored_request) == ("a red cat", "a (blue) duck")
 

@@ -105,6 +105,26 @@ def test_a_folders_scheduler_says_what_it_predicts(tmp_path: Path) -> None:
     assert predicts(path) == "epsilon"
 
 
+def test_the_shards_of_a_variant_are_read_together(tmp_path: Path) -> None:
+    networks = random_networks(TINY)
+    whole = diffusers_in_shards(networks, TINY, tmp_path, FULL)
+    unet = whole / "unet"
+    index = json.loads((unet / "diffusion_pytorch_model.safetensors.index.json").read_text())
+    renamed = {name: name.replace("model-", "model.fp16-") for name in index["weight_map"].values()}
+    for old, new in renamed.items():
+        (unet / old).rename(unet / new)
+    index["weight_map"] = {name: renamed[file] for name, file in index["weight_map"].items()}
+    (unet / "diffusion_pytorch_model.safetensors.index.json").unlink()
+    variant = unet / "diffusion_pytorch_model.safetensors.index.fp16.json"
+    variant.write_text(json.dumps(index))
+    loaded = load_model(whole, name="model").networks.unet.state_dict()
+    for name, weight in networks.unet.state_dict().items():
+        assert torch.equal(loaded[name], weight)
+    variant.unlink()
+    with pytest.raises(UnreadableModel, match="no weights in 'unet'"):
+        load_model(whole, name="model")
+
+
 def test_a_folder_that_lacks_something_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
     whole = diffusers_in_shards(random_networks(TINY), TINY, tmp_path, FULL)
     index = whole / "unet" / "diffusion_pytorch_model.safetensors.index.json"

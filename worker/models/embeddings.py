@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
 from stable_diffusion.model import Model
-from stable_diffusion.prompt.embeddings import pattern_of
+from stable_diffusion.prompt.embeddings import found_name, pattern_of
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from worker.errors import UnknownEmbedding
 from worker.models.catalogue import Catalogue
@@ -43,7 +43,7 @@ class EmbeddingLoader:
                 raise UnknownEmbedding(name, installed)
         pattern = pattern_of(installed)
         named = {
-            known[(match["bare"] or match["tagged"]).lower()]
+            known[found_name(match)]
             for prompt in prompts
             for match in pattern.finditer(prompt.text)
         }

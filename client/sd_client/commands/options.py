@@ -68,7 +68,7 @@ Output = Annotated[
         rich_help_panel="Result",
     ),
 ]
-Prompt = Annotated[str, typer.Argument(help="The prompt: (emphasis), \\[less], blend:0.5")]
+Prompt = Annotated[str, typer.Argument(help="The prompt: (emphasis), \\[less], cat:0.3 dog:0.7")]
 Negative = Annotated[
     str | None, typer.Option("--negative", "--negative-prompt", help="The negative prompt.")
 ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from stable_diffusion.families.parts.part import Part, StoredTensor, replace_prefix
 
@@ -29,6 +29,8 @@ _DEPRECATED_ATTENTION = (
 @dataclass(frozen=True)
 class Autoencoder(Part):
     """An `AutoencoderKL`."""
+
+    title: ClassVar[str] = "autoencoder"
 
     name: str = "vae"
     folder: str = "vae"

@@ -43,6 +43,7 @@ class Part(ABC):
         file_stems: names that its weight files have in `folder`, without suffix.
         folder_prefix: what its keys begin with in those files.
         channels_last: whether its convolutions are fastest in that memory layout.
+        title: what people call this kind of network.
     """
 
     config: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Part(ABC):
     file_stems: ClassVar[tuple[str, ...]] = ("diffusion_pytorch_model",)
     folder_prefix: ClassVar[str] = ""
     channels_last: ClassVar[bool] = True
+    title: ClassVar[str]
 
     @abstractmethod
     def build(self) -> "nn.Module":
@@ -89,6 +91,8 @@ class Part(ABC):
 @dataclass(frozen=True)
 class TextEncoderPart(Part):
     """A network that encodes prompts."""
+
+    title: ClassVar[str] = "text encoder"
 
     @abstractmethod
     def states(self, network: "nn.Module", token_ids: "Tensor") -> "Tensor":

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from stable_diffusion.families.parts.part import Part, StoredTensor, replace_prefix
 
@@ -35,6 +35,8 @@ _RESNET = {
 @dataclass(frozen=True)
 class UNetPart(Part):
     """A `UNet2DConditionModel`."""
+
+    title: ClassVar[str] = "UNet"
 
     name: str = "unet"
     folder: str = "unet"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stable_diffusion.errors import RecipeError, UnreadableModel
 from stable_diffusion.families import FAMILIES, detect, family_by_id
@@ -67,6 +67,7 @@ def test_every_family_recognises_its_own_checkpoints_and_no_other_does(
             {"x.attn2.to_k.weight": (320, 500)},
             r"text width of 500; known are 768 \(sd1\), 1024 \(sd2\)",
         ),
+        ({"decoder.conv_out.weight": (3, 1)}, "it is an autoencoder alone"),
         ({"first_stage_model.x": (1, 1)}, "no cross-attention to a text; found: first_stage"),
         ({"x.attn2.to_k.weight": ()}, "text width of 0"),
     ],
@@ -78,6 +79,15 @@ def test_what_is_no_such_model_is_refused_by_what_it_is(
     save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
     with pytest.raises(UnreadableModel, match=says):
         load_model(path, name="other")
+
+
+@pytest.mark.parametrize(
+    "stray", ["lora_te_x.alpha", "control_model.x", "emb_params", "double_blocks.0.x"]
+)
+def test_one_stray_tensor_does_not_make_a_model_something_else(tmp_path: Path, stray: str) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(load_file(PATH) | {stray: torch.zeros(1)}, path)
+    assert load_model(path, name="model").family.id == "tiny"
 
 
 @pytest.mark.parametrize(

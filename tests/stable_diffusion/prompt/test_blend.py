@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.blend import parse_blend
+from stable_diffusion.prompt.blend import blend_warnings, parse_blend
 
 
 def blend(prompt: str) -> list[tuple[str, float]]:
@@ -22,40 +22,87 @@ def blend(prompt: str) -> list[tuple[str, float]]:
             [("tabby cat", 0.25), ("white duck", 0.75), ("hybrid", 1)],
         ),
         ("cat:25 duck:75", [("cat", 25), ("duck", 75)]),
-        ("cat:.5 duck:1. ", [("cat", 0.5), ("duck", 1)]),
-        ("cat:1 duck:-0.5", [("cat", 1), ("duck", -0.5)]),
-        ("cat:0.5", [("cat", 0.5)]),
-        ("portrait 16:9 photo", [("portrait 16", 9), ("photo", 1)]),
-        ("cat:1\nduck:2", [("cat", 1), ("duck", 2)]),
+        ("cat:.5 duck:0.5 ", [("cat", 0.5), ("duck", 0.5)]),
+        ("cat:1. duck:0", [("cat", 1), ("duck", 0)]),
+        ("cat:1.5 duck:-0.5", [("cat", 1.5), ("duck", -0.5)]),
+        ("cat:25\nduck:75", [("cat", 25), ("duck", 75)]),
+        ("cat:0.5, duck:0.5.", [("cat", 0.5), ("duck", 0.5)]),
+        ("cat:33 duck:33 goat:33", [("cat", 33), ("duck", 33), ("goat", 33)]),
+        ("cat:0.33 duck:0.33 goat:0.33", [("cat", 0.33), ("duck", 0.33), ("goat", 0.33)]),
+        (":0.5 cat:0.5 duck:0.5", [(":0.5 cat", 0.5), ("duck", 0.5)]),
         ("(red:1.3) cat:0.5 [blue] duck:0.5", [("(red:1.3) cat", 0.5), ("[blue] duck", 0.5)]),
-        ("(a cat:2 and a duck:3 there)", [("(a cat:2 and a duck:3 there)", 1)]),
-        ("[a cat:2 there]", [("[a cat:2 there]", 1)]),
-        ("(a cat:2 unclosed", [("(a cat:2 unclosed", 1)]),
-        ("cat) a:2 b", [("cat) a", 2), ("b", 1)]),
-        (r"\(cat:2 b", [(r"\(cat", 2), ("b", 1)]),
-        (r"16\:9 photo", [(r"16\:9 photo", 1)]),
-        ("cat:0.5, duck:0.5", [("cat:0.5, duck", 0.5)]),
-        ("cat: 0.5 duck", [("cat: 0.5 duck", 1)]),
-        ("cat:0.5.5 duck", [("cat:0.5.5 duck", 1)]),
-        ("cat:1.3)", [("cat:1.3)", 1)]),
-        (":3 a happy cat", [(":3 a happy cat", 1)]),
-        ("a:1:2 b", [("a:1", 2), ("b", 1)]),
+        ("cat) a:0.5 b:0.5", [("cat) a", 0.5), ("b", 0.5)]),
+        (r"\(cat:0.5 b:0.5", [(r"\(cat", 0.5), ("b", 0.5)]),
     ],
 )
-def test_a_number_after_words_weighs_them(prompt: str, expected: list[tuple[str, float]]):
+def test_numbers_that_add_up_to_1_or_100_weigh_the_words_before_them(
+    prompt: str, expected: list[tuple[str, float]]
+):
     assert blend(prompt) == expected
 
 
-@pytest.mark.parametrize("prompt", ["cat:0 duck:0", "cat:0", "cat:1 duck:-1", "a:.1 b:.2 c:-.3"])
-def test_weights_that_cancel_out_are_refused(prompt: str):
-    with pytest.raises(PromptError, match="add up to zero"):
-        parse_blend(prompt)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a clock 10:30 a red dragon on a beach",
+        "a train leaves at 10:45 and arrives at 11:55",
+        "a clock shows 5:00",
+        "portrait 16:9 photo",
+        "a red dragon, seed:42",
+        "seed:42 steps:20 a red dragon",
+        "a browser at localhost:5000 and a dragon",
+        "iso:100 photo of a dragon",
+        "photo, f:1.8 aperture",
+        ":3 a happy cat",
+        "chapter:1 a dragon",
+        "cat:1 duck:2",
+        "cat:0 duck:0",
+        "cat:1 duck:-1",
+        "cat:0.5",
+        "cat:" + "9" * 400,
+        "(a cat:0.5 and a duck:0.5 there)",
+        "[a cat:0.5 there] duck:0.5",
+        "(a cat:0.5 unclosed:0.5",
+        r"a cat\:0.5 duck:0.5",
+        "cat: 0.5 duck: 0.5",
+        "cat:0.5.5 duck:0.5",
+        "cat:0.3) duck:0.5",
+        "a:1:99 b:1",
+    ],
+)
+def test_any_other_number_after_a_colon_is_text(prompt: str):
+    assert blend(prompt) == [(prompt, 1)]
 
 
 def test_a_weight_beyond_all_use_is_refused_with_its_place():
     with pytest.raises(PromptError, match="beyond") as caught:
-        parse_blend("cat:" + "9" * 400)
+        parse_blend("cat:2000001 dog:-2000000")
     assert caught.value.position == 4
+
+
+def warnings(prompt: str) -> tuple[str, ...]:
+    return blend_warnings(prompt, parse_blend(prompt))
+
+
+def test_a_blend_is_told_with_its_shares():
+    assert warnings("tabby cat:0.25 white duck:0.75 hybrid") == (
+        r"is a blend of 'tabby cat' 12.5%, 'white duck' 37.5%, 'hybrid' 50.0%; "
+        r"for a plain colon write \:",
+    )
+    (many,) = warnings(" ".join(f"word{letter}:10" for letter in "abcdefghij"))
+    assert "and 6 more" in many
+
+
+def test_numbers_that_look_like_weights_and_are_text_are_told():
+    (told,) = warnings("cat:1 duck:2")
+    assert "(1, 2) that were read as text" in told
+    assert "add up to 1 or 100" in told
+    assert "(0.5)" in warnings("cat:0.5")[0]
+
+
+@pytest.mark.parametrize("prompt", ["a cat", "a clock 10:30", "seed:42", "16:9 :3 (cat:1.3)"])
+def test_text_that_nobody_takes_for_weights_is_not_told(prompt: str):
+    assert warnings(prompt) == ()
 
 
 @given(st.text(alphabet=st.sampled_from("ab :()[]\\.-+10\n"), max_size=60))
@@ -70,7 +117,12 @@ def test_any_text_is_read_or_refused_with_a_prompt_error(prompt: str):
 
 @pytest.mark.parametrize(
     "prompt",
-    ["a:1 " * 100_000, "a:" + "1" * 200_000 + "x", *(letter * 200_000 for letter in "(: ")],
+    [
+        "a:1 " * 100_000,
+        "a:0.00001 " * 100_000,
+        "a:" + "1" * 200_000 + "x",
+        *(letter * 200_000 for letter in "(: "),
+    ],
 )
 def test_long_prompts_are_read_in_one_pass(prompt: str):
     with contextlib.suppress(PromptError):

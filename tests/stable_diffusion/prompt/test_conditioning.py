@@ -57,7 +57,7 @@ def test_prompt_and_negative_prompt_get_the_same_length(
 
 
 def test_a_blend_is_the_weighted_mean_of_its_parts(tokenizer: ClipTokenizer):
-    blended = context_of("cat:1 (dog:1.4):3", tokenizer, encoder)
+    blended = context_of("cat:0.25 (dog:1.4):0.75", tokenizer, encoder)
     cat = context_of("cat", tokenizer, encoder)
     dog = context_of("(dog:1.4)", tokenizer, encoder)
     torch.testing.assert_close(blended, 0.25 * cat + 0.75 * dog)
@@ -68,12 +68,8 @@ def test_percentages_and_fractions_blend_alike(tokenizer: ClipTokenizer):
     torch.testing.assert_close(percent, context_of("cat:.25 dog:.75", tokenizer, encoder))
 
 
-def test_a_single_weighted_part_is_the_plain_prompt(tokenizer: ClipTokenizer):
-    assert context_of("cat:0.3", tokenizer, encoder).equal(context_of("cat", tokenizer, encoder))
-
-
 def test_parts_of_different_length_blend_chunk_by_chunk(tokenizer: ClipTokenizer):
-    blended = context_of("cat BREAK cat:1 dog:1", tokenizer, encoder)
+    blended = context_of("cat BREAK cat:0.5 dog:0.5", tokenizer, encoder)
     dog = context_of("dog", tokenizer, encoder)
     empty = context_of("", tokenizer, encoder)
     cat = context_of("cat", tokenizer, encoder)
@@ -82,7 +78,7 @@ def test_parts_of_different_length_blend_chunk_by_chunk(tokenizer: ClipTokenizer
 
 
 def test_the_encoder_decides_the_type_of_the_conditioning(tokenizer: ClipTokenizer):
-    for prompt in ("(cat:1.3)", "cat:1 dog:2"):
+    for prompt in ("(cat:1.3)", "cat:0.4 dog:0.6"):
         conditioning = context_of(prompt, tokenizer, lambda ids: encoder(ids).bfloat16())
         assert conditioning.dtype == torch.bfloat16
 

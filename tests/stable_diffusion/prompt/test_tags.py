@@ -31,9 +31,10 @@ def test_a_prompt_names_its_loras_with_their_weights(
 
 
 def test_a_lora_is_no_part_of_what_is_said() -> None:
-    with_lora = read_prompt("(a cat:1.2)<lora:ink:0.8> on a mat:0.5 a dog <lora:oil>")
+    with_lora = read_prompt("(a cat:1.2)<lora:ink:0.8> on a mat:0.4 a cat:0.6 a dog <lora:oil>")
     assert [(part.text.split(), part.weight) for part in with_lora.parts] == [
-        (["(a", "cat:1.2)", "on", "a", "mat"], 0.5),
+        (["(a", "cat:1.2)", "on", "a", "mat"], 0.4),
+        (["a", "cat"], 0.6),
         (["a", "dog"], 1.0),
     ]
     assert read_prompt("<lora:ink:0.8>").parts == (
@@ -70,25 +71,40 @@ def test_an_embedding_in_angle_brackets_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("prompt", "named"),
+    [
+        ("a cat, embedding:EasyNegative, sharp", ("EasyNegative",)),
+        ("(embedding:bad-hands:1.2) embedding:by_oil.pt.", ("bad-hands", "by_oil")),
+        ("myembedding:ink embedding: ink", ()),
+    ],
+)
+def test_an_embedding_after_its_word_is_named(prompt: str, named: tuple[str, ...]) -> None:
+    assert tokens_of(prompt) == named
+
+
 def test_a_parsed_prompt_holds_all_that_was_written() -> None:
-    text = "a <toy> (cat:1.5):1 dog <lora:ink:0.5>:3"
+    text = "a <toy> (cat:1.5):0.25 dog <lora:ink:0.5>:0.75"
     assert read_prompt(text) == ParsedPrompt(
         text=text,
         parts=(
             PromptPart(
                 "a <toy> (cat:1.5)",
-                1.0,
+                0.25,
                 0.25,
                 (EmphasisRun("a <toy> ", 1.0), EmphasisRun("cat", 1.5)),
             ),
-            PromptPart("dog", 3.0, 0.75, (EmphasisRun("dog", 1.0),)),
+            PromptPart("dog", 0.75, 0.75, (EmphasisRun("dog", 1.0),)),
         ),
         loras=(LoraTag("ink", 0.5),),
         embeddings=("toy",),
+        warnings=(
+            r"is a blend of 'a <toy> (cat:1.5)' 25.0%, 'dog' 75.0%; for a plain colon write \:",
+        ),
     )
 
 
 def test_a_parsed_prompt_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed = read_prompt("a cat:1 a dog:3")
+    parsed = read_prompt("a cat:25 a dog:75")
     monkeypatch.setattr("stable_diffusion.prompt.grammar.parse_blend", None)
     assert read_prompt(parsed) is parsed

@@ -1,0 +1,48 @@
+"""What other tools call the parameters, for the suggestion in a fault.
+
+Sources: the request fields of AUTOMATIC1111's and OpenAI's APIs and the arguments of diffusers'
+pipelines.
+"""
+
+FOREIGN_FIELDS: dict[str, str] = {
+    "width": "W",
+    "height": "H",
+    "steps": "ddim_steps",
+    "num_steps": "ddim_steps",
+    "num_inference_steps": "ddim_steps",
+    "inference_steps": "ddim_steps",
+    "sampling_steps": "ddim_steps",
+    "guidance_scale": "scale",
+    "guidance": "scale",
+    "cfg": "scale",
+    "cfg_scale": "scale",
+    "batch_size": "n_samples",
+    "num_images_per_prompt": "n_samples",
+    "num_images": "n_samples",
+    "num_outputs": "n_samples",
+    "n": "n_samples",
+    "batch_count": "n_iter",
+    "n_images": "n_iter",
+    "eta": "ddim_eta",
+    "strength": "denoising_strength",
+    "image_strength": "denoising_strength",
+    "denoise": "denoising_strength",
+    "prompt_strength": "denoising_strength",
+    "image": "init_img",
+    "init_image": "init_img",
+    "init_images": "init_img",
+    "input_image": "init_img",
+    "sampler_name": "sampler",
+    "sampler_index": "sampler",
+    "scheduler": "sampler",
+    "model": "ckpt",
+    "model_id": "ckpt",
+    "model_name": "ckpt",
+    "checkpoint": "ckpt",
+    "sd_model_checkpoint": "ckpt",
+    "text": "prompt",
+    "negative": "negative_prompt",
+    "output_format": "format",
+    "webhook_url": "webhook",
+    "callback_url": "webhook",
+}

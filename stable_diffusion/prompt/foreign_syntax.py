@@ -1,0 +1,50 @@
+r"""Syntax of other tools that the grammar does not know, so that it is not drawn in silence.
+
+It stays text; a warning names each kind with its first example. An escaped bracket (`\[`) is a
+plain character.
+"""
+
+import re
+from collections.abc import Iterator
+
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_INNERMOST = re.compile(r"\[([^\[\]]*+)\]")
+_EDITING = re.compile(r":\s*(?:\d++(?:\.\d*+)?|\.\d++)\s*\Z")
+
+_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bAND\b"), "a composition of prompts"),
+    (re.compile(r"\{[^{}]*+\}"), "a choice of words"),
+    (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]*?__(?!\w)"), "a wildcard"),
+    (re.compile(r"\)\s*\.(?:blend|and|swap)\("), "a function of InvokeAI's prompts"),
+    (re.compile(r"<(?:lora|lyco):[^<>]*+(?=<|\Z)", re.IGNORECASE), "a LoRA without its >"),
+)
+
+
+def foreign_syntax_warnings(text: str) -> tuple[str, ...]:
+    """A sentence without its subject, the prompt, for each kind of foreign syntax in it."""
+    # as long as before, so that nothing moves
+    plain = _ESCAPED.sub("  ", text)
+    return tuple(
+        f"has {kind}, {_short(example)}, that was read as text" for example, kind in _found(plain)
+    )
+
+
+def _found(text: str) -> Iterator[tuple[str, str]]:
+    """The first example of each kind."""
+    bodies = [match[1] for match in _INNERMOST.finditer(text)]
+    for body in bodies:
+        if _EDITING.search(body):
+            yield f"[{body}]", "prompt editing"
+            break
+    for body in bodies:
+        if "|" in body:
+            yield f"[{body}]", "alternating words"
+            break
+    for pattern, kind in _KINDS:
+        match = pattern.search(text)
+        if match and (kind != "a choice of words" or "|" in match[0]):
+            yield match[0].strip(), kind
+
+
+def _short(example: str) -> str:
+    return repr(example if len(example) <= 40 else example[:39] + "…")

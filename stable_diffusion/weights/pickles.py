@@ -1,0 +1,104 @@
+"""Reads what torch has pickled, without running code of the file.
+
+torch's `weights_only` unpickler decides what may be built. A checkpoint often holds more than
+tensors, such as Lightning's callbacks or numpy's scalars; for each of those names an inert class
+stands in, never the named object itself, so that the tensors beside them can be read.
+"""
+
+import logging
+import pickletools
+import threading
+import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from stable_diffusion.errors import UnreadableModel
+from stable_diffusion.weights.file_diagnosis import diagnose
+
+log = logging.getLogger(__name__)
+
+# Without one of these a tensor would be missing in silence.
+_NEEDED = ("torch._utils.", "torch._tensor.", "torch.storage.", "torch.serialization.")
+_LEGACY_PICKLES = 5
+"""A file from before torch wrote zip archives begins with as many pickles."""
+_TORCH_KNOWS = ("torch.", "collections.", "_codecs.")
+_lock = threading.Lock()
+"""The names that torch allows are the whole process'."""
+
+
+def read_pickle(path: Path, allowed: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+    """What torch or pickle saved in a file; objects other than tensors and containers are inert.
+
+    Args:
+        path: of a .ckpt, .pth, .pt or .bin file.
+        allowed: further classes that are safe to build, by their full names.
+
+    Raises:
+        UnreadableModel: it is damaged, of another type, or a pickle that torch refuses.
+    """
+    try:
+        # files from before torch wrote zip archives cannot be mapped
+        mapped = zipfile.is_zipfile(path)
+        known = {"collections.defaultdict": _empty_dict, **(allowed or {})}
+        inert = sorted(_names(path, mapped=mapped) - known.keys())
+        stand_ins = known | {name: type(name, (_Inert,), {}) for name in inert}
+        by_name: list[Any] = [(stand_in, name) for name, stand_in in stand_ins.items()]
+        with _lock, torch.serialization.safe_globals(by_name):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # torch's UnpicklingError and zip errors share no narrower class
+        reason = diagnose(path) or (
+            "is not a safe checkpoint: it is damaged, or a pickle that holds more than tensors and "
+            "could run code"
+        )
+        raise UnreadableModel(f"model file {path.name!r} {reason}") from error
+    if left_out := [name for name in inert if not name.startswith(_TORCH_KNOWS)]:
+        log.debug("objects of %s were left out: %s", path.name, ", ".join(left_out))
+    return content
+
+
+class _Inert:
+    """Stands in for an object of a pickle: takes every argument, keeps nothing, does nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: object, **__: object) -> "_Inert":
+        return object.__new__(cls)
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+def _empty_dict(*_: object) -> dict[Any, Any]:
+    return {}
+
+
+def _names(path: Path, *, mapped: bool) -> set[str]:
+    """The full names of the objects in a file that no tensor needs."""
+    return {name for name in _globals(path, mapped=mapped) if not name.startswith(_NEEDED)}
+
+
+def _globals(path: Path, *, mapped: bool) -> Iterator[str]:
+    """The full name of every object that the pickles of a file name."""
+    if mapped:
+        with zipfile.ZipFile(path) as archive:
+            (pickled,) = (each for each in archive.namelist() if each.endswith("data.pkl"))
+            with archive.open(pickled) as file:
+                yield from _globals_of(file)
+        return
+    with path.open("rb") as file:
+        for _ in range(_LEGACY_PICKLES):
+            yield from _globals_of(file)
+            if not file.peek(1):
+                return
+
+
+def _globals_of(file: IO[bytes]) -> Iterator[str]:
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            # as torch reads the names that pickle writes for Python 2
+            module, name = NAME_MAPPING.get((module, name), (module, name))
+            yield f"{IMPORT_MAPPING.get(module, module)}.{name}"
