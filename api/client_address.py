@@ -8,8 +8,8 @@ from flask import Request
 def client_address(request: Request) -> str:
     """The client's IPv4 address, or its IPv6 network.
 
-    Whoever has one IPv6 address usually has the 2^64 of its network. Behind proxies the address is
-    what the last trusted one has seen (TRUSTED_PROXIES).
+    A client with one IPv6 address usually has the 2^64 of its network. Behind proxies it is the
+    address that the outermost trusted one has seen (TRUSTED_PROXIES).
     """
     address = request.remote_addr or ""
     try:

@@ -23,7 +23,7 @@ _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 def add_response_headers(app: Flask) -> None:
     """Add them to every answer; a Cache-Control that it has is kept.
 
-    Statuses, pictures and lists of jobs belong to one key, or to whoever knows a job's id.
+    Statuses, pictures and lists of jobs belong to one key, or to those who know a job's id.
     """
 
     @app.after_request

@@ -56,7 +56,7 @@ class JsonLog:
         self._lock = threading.Lock()
 
     def __call__(self, service: str, line: str) -> None:
-        written = printable(json.dumps({**_event(line), "service": service}))
+        written = json.dumps({**_event(line), "service": service})
         with self._lock, suppress(OSError, ValueError):
             sys.stdout.write(f"{written}\n")
             sys.stdout.flush()

@@ -25,7 +25,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 class Picture:
-    """A picture that is being decoded until it is told to end."""
+    """A picture that is being decoded until `end` is called."""
 
     def __init__(self, decoding: Decoding, pixels: int) -> None:
         self._started, self._end = Event(), Event()
