@@ -35,7 +35,7 @@ class BodyReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._memory = BodyMemory(total=4 * limit, share=2 * limit)
+        self._memory = BodyMemory(total=8 * limit, share=4 * limit)
         self._parsing = Lock()
 
     def read(self, request: Request, sender: str) -> JsonObject:
