@@ -4,15 +4,20 @@ import logging
 from collections.abc import Sequence
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.auth import KeyRing
 from api.backends import Backends
+from api.body import BodyReader
 from api.dialect import Dialect, Services
 from api.dialects import DIALECTS
 from api.dialects.native.error_json import error_response
+from api.hosts import refuse_other_hosts
 from api.http_errors import register_error_handlers
 from api.job_service import JobService
 from api.monitoring_port import serve_apart
+from api.rate_limit import WrongKeyLimit
+from api.response_headers import add_response_headers
 from api.routes.docs import add_docs
 from api.routes.health import health_routes
 from api.routes.pages import page_routes
@@ -30,6 +35,11 @@ def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) ->
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue]
     register_error_handlers(app, error_response)
+    add_response_headers(app)
+    refuse_other_hosts(app, settings.allowed_hosts, settings.api_host)
+    if settings.trusted_proxies:
+        # The address only: nothing here depends on the other headers.
+        app.wsgi_app = ProxyFix(app.wsgi_app, settings.trusted_proxies, x_proto=0)
 
     keys = KeyRing(settings.keys, settings.all_admin_keys)
     if keys.has_dummy:
@@ -39,7 +49,13 @@ def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) ->
         )
     backends = Backends.from_settings(settings)
     jobs = app.extensions[JOB_SERVICE] = JobService(backends, settings)
-    services = Services(jobs=jobs, keys=keys, settings=settings)
+    services = Services(
+        jobs=jobs,
+        keys=keys,
+        wrong_keys=WrongKeyLimit(settings.wrong_key_limit),
+        bodies=BodyReader(settings.max_body_bytes),
+        settings=settings,
+    )
     app.register_blueprint(page_routes())
     for dialect in dialects:
         app.register_blueprint(dialect(services))

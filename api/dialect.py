@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from flask import Blueprint
 
 from api.auth import KeyRing
+from api.body import BodyReader
 from api.job_service import JobService
+from api.rate_limit import WrongKeyLimit
 from api.settings import ApiSettings
 
 
@@ -16,6 +18,8 @@ class Services:
 
     jobs: JobService
     keys: KeyRing
+    wrong_keys: WrongKeyLimit
+    bodies: BodyReader
     settings: ApiSettings
 
 

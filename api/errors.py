@@ -13,11 +13,14 @@ class ApiError(Exception):
     ├── NotJson           the Content-Type is not JSON
     ├── BodyTooLarge      over the limit
     ├── BodyTooSlow       the body did not arrive in time
+    ├── TooManyBodies     the other large bodies leave no room for this one
     ├── TooManyRequests   the key is over its rate limit
+    ├── TooManyWrongKeys  the address has sent too many wrong keys
     ├── TooManyStreams    as many event streams are open as may be
     ├── NoSuchImage       the job has no such picture
     ├── NoSuchTemplate    there is no template of this name
     ├── NoSuchPage        the pages have no such file
+    ├── UnknownHost       the Host header names another service
     └── NoWorkerForType   no worker serves the job's type
     """
 
@@ -42,11 +45,26 @@ class BodyTooSlow(ApiError):
     """The client did not send the whole body in time, or disconnected."""
 
 
+class TooManyBodies(ApiError):
+    """As many large bodies are being received as fit into the memory for them."""
+
+
 class TooManyRequests(ApiError):
     """The key is over its rate limit; after `retry_after` seconds it may submit again."""
 
     def __init__(self, rate: str, *, retry_after: int) -> None:
         super().__init__(f"this key may submit {rate}: try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
+class TooManyWrongKeys(ApiError):
+    """An address has sent too many wrong keys; after `retry_after` seconds it may try again."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            f"too many requests with a wrong API key came from this address: try again in "
+            f"{retry_after} seconds, or send a right key in the header X-API-Key"
+        )
         self.retry_after = retry_after
 
 
@@ -71,3 +89,7 @@ class NoSuchPage(ApiError):
 
 class NoWorkerForType(ApiError):
     """No worker serves the type of the job."""
+
+
+class UnknownHost(ApiError):
+    """The Host header has a name that is not this service's."""

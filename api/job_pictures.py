@@ -4,6 +4,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from jobs.decoding import decoding
 from jobs.status import JobStatus, StoredPicture
 
 GRID = "grid"
@@ -28,7 +29,8 @@ def default_picture(status: JobStatus) -> str:
 def thumbnail(data: bytes) -> bytes:
     """A JPEG of the picture whose longest side is at most `THUMBNAIL_SIDE` pixels."""
     image = Image.open(BytesIO(data))
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    with decoding.room(image.width * image.height):
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     out = BytesIO()
     image.convert("RGB").save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()

@@ -32,6 +32,7 @@ SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as the token"},
     "query": {"type": "apiKey", "in": "query", "name": "api_key"},
 }
+ERRORS_OF_ALL = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
 _REF = "#/components/schemas/{model}"
 _PART_OF_PATH = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -135,7 +136,7 @@ def _request_body(body: JobKind | type[BaseModel]) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    codes = (*operation.errors, HTTPStatus.INTERNAL_SERVER_ERROR)
+    codes = (*operation.errors, *ERRORS_OF_ALL)
     errors = {code: replace(ERRORS[code], body=operation.error or Error) for code in codes}
     responses: Mapping[int, ApiResponse] = errors | dict(operation.responses)
     return {str(int(code)): _response(responses[code]) for code in sorted(responses)}

@@ -109,13 +109,16 @@ ERRORS: dict[int, ApiResponse] = {
     413: ApiResponse(description="the body is too large"),
     415: ApiResponse(description="the Content-Type is not JSON"),
     416: ApiResponse(description="the picture has no such range of bytes"),
+    421: ApiResponse(description="the Host header names another service"),
     429: ApiResponse(
-        description="the key submits too often, or has too many jobs waiting", headers=_RETRY
+        description="the key submits too often, or has too many jobs waiting, or the address has "
+        "sent too many wrong keys",
+        headers=_RETRY,
     ),
     500: ApiResponse(description="an internal error"),
     503: ApiResponse(
         description="Redis does not answer, the queue is full, no worker serves the type, or too "
-        "many event streams are open",
+        "many event streams are open or large bodies are being received",
         headers=_RETRY,
     ),
 }

@@ -1,4 +1,4 @@
-"""The web pages: the HTML, CSS and JavaScript files of `api/pages/`, and their headers."""
+"""The web pages: the HTML, CSS and JavaScript files of `api/pages/`."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from flask import Response, request
+
+from api.response_headers import content_security_policy
 
 FOLDER = Path(__file__).with_name("pages")
 # The operating system's table of MIME types may lack them.
@@ -15,19 +17,6 @@ TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
-)
-"""No other origins, nothing inline, no form submission."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +44,7 @@ def page_response(name: str) -> Response:
     """A file by its name; 304 if the browser's copy is current. Raises KeyError."""
     file = page_files()[name]
     response = Response(file.data, mimetype=file.mimetype)
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Content-Security-Policy"] = content_security_policy()
     # Module URLs have no version: the browser must revalidate them each time.
     response.cache_control.no_cache = True
     response.set_etag(file.etag)

@@ -1,7 +1,7 @@
 """The API's settings, in addition to those it shares with the workers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from limits import parse
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -50,6 +50,29 @@ class ApiSettings(JobSettings):
         default="600/minute",
         description=f"requests per key: N/second, N/minute or N/hour; {NO_LIMIT}: no limit",
     )
+    wrong_key_limit: str = Field(
+        default="10/minute",
+        description="requests with a wrong key per address: N/second, N/minute or N/hour; a right "
+        "key in a header is always accepted",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        description="reverse proxies in front of the API: the client's address is the one that "
+        "the first of them has added to X-Forwarded-For; 0: that of the connection",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="names in the Host header that the API answers to, comma-separated; "
+        ".example.org: its subdomains too; *: any. Empty: localhost while the API listens on the "
+        "loopback interface, else any",
+    )
+    recent_of: Literal["own", "all"] | None = Field(
+        default=None,
+        description="whose finished jobs /recent and the gallery show: own: those of the key, "
+        "all: those of all keys; an admin key sees all. Default: own, but all while there is only "
+        "the dummy key",
+    )
     max_waiting_per_key: int = Field(
         default=500, ge=0, description="waiting jobs per key; 0: no limit"
     )
@@ -87,7 +110,7 @@ class ApiSettings(JobSettings):
             raise ValueError("must be another port than PORT; 0 serves both on PORT")
         return monitoring_port
 
-    @field_validator("api_keys", "admin_keys", mode="before")
+    @field_validator("api_keys", "admin_keys", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -109,6 +132,12 @@ class ApiSettings(JobSettings):
         parse(rate)
         return rate
 
+    @field_validator("wrong_key_limit")
+    @classmethod
+    def _wrong_key_rate(cls, rate: str) -> str:
+        parse(rate)
+        return rate
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The accepted keys: those of API_KEYS and those of the file.
@@ -124,6 +153,13 @@ class ApiSettings(JobSettings):
     def all_admin_keys(self) -> tuple[str, ...]:
         """The keys that may cancel all jobs: those of ADMIN_KEYS and those of the file."""
         return self.admin_keys + (read_keys(self.admin_keys_file) if self.admin_keys_file else ())
+
+    @property
+    def recent_of_all_keys(self) -> bool:
+        """Whether every key sees the finished jobs of all keys."""
+        if self.recent_of is None:
+            return {*self.keys, *self.all_admin_keys} == {DUMMY_KEY}
+        return self.recent_of == "all"
 
     @property
     def waiting_caps(self) -> WaitingCaps:

@@ -9,6 +9,8 @@ import pybase64
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic_core import PydanticCustomError
 
+from jobs.decoding import decoding
+
 # The common formats only: Pillow's past vulnerabilities were mostly in its rare ones.
 FORMATS = ("PNG", "JPEG", "WEBP")
 # The PNG chunks in which Pillow looks for the EXIF orientation, before or after the pixels.
@@ -53,11 +55,16 @@ def read_init_image(text: str, max_pixels: int) -> bytes:
         if _is_plain(image, data):
             image.verify()  # its checksums; decoding takes twenty times as long
             return data
-        upright = _rgb(ImageOps.exif_transpose(image))
-        out = io.BytesIO()
-        upright.save(out, "PNG", compress_level=1)
+        with decoding.room(image.width * image.height):
+            return _upright_rgb_png(image)
     except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
         raise _damaged() from None
+
+
+def _upright_rgb_png(image: Image.Image) -> bytes:
+    ImageOps.exif_transpose(image, in_place=True)
+    out = io.BytesIO()
+    _rgb(image).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
@@ -87,10 +94,12 @@ def _rgb(image: Image.Image) -> Image.Image:
         # 16 bits a pixel; Pillow's own conversion clips at 255 instead of scaling
         image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        background = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(background, image)
-    return image.convert("RGB")
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
+        background = Image.new("RGB", image.size, "white")
+        background.paste(image, mask=image)
+        return background
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _too_many_pixels(max_pixels: int) -> PydanticCustomError:

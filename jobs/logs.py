@@ -59,6 +59,7 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 renderer,
+                lambda _logger, _method, line: printable(str(line)),
             ],
         )
     )
@@ -72,6 +73,23 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
     logging.captureWarnings(True)
     sys.excepthook = _log_process_failure
     threading.excepthook = _log_thread_failure
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal, or a reader of lines, would act on.
+
+    Those are control characters, line separators, and characters that are invisible or turn the
+    direction of the text: prompts, headers and file names may contain them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """As JSON writes it; as Python does beyond 16 bits, which a line of JSON has none of."""
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def _log_process_failure(

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from jobs.logs import printable
+
 COLOURS = (36, 32, 33, 35, 34)
 WIDTH = 9
 
@@ -32,7 +34,7 @@ class PrefixedLog:
         self._coloured = sys.stdout.isatty()
 
     def __call__(self, service: str, line: str) -> None:
-        self.plain(f"{self._prefix(service)} {line}")
+        self.plain(f"{self._prefix(service)} {printable(line)}")
 
     def plain(self, text: str) -> None:
         with self._lock, suppress(OSError, ValueError):  # the reader has gone; keep running

@@ -3,13 +3,14 @@
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response
 from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from pydantic import RootModel
 
 from api.openapi import document
 from api.operations import ApiResponse, Operation, Parameter
+from api.response_headers import content_security_policy
 from jobs.limits import Limits
 
 DOCS = "/docs"
@@ -61,7 +62,7 @@ def _document(app: Flask, limits: Limits) -> Blueprint:
 
 def _pages() -> Blueprint:
     """Swagger UI over the document. All its files are served from here."""
-    return get_swaggerui_blueprint(
+    pages = get_swaggerui_blueprint(
         DOCS,
         OPENAPI,
         config={
@@ -72,3 +73,12 @@ def _pages() -> Blueprint:
             "oauth2RedirectUrl": f"{DOCS}/oauth2-redirect.html",
         },
     )
+
+    @pages.after_request
+    def add_policy(response: Response) -> Response:
+        """The page has an inline script; it is made from the configuration above alone."""
+        page = response.get_data() if response.mimetype == "text/html" else b""
+        response.headers["Content-Security-Policy"] = content_security_policy(page)
+        return response
+
+    return pages

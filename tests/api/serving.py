@@ -55,6 +55,11 @@ class RunningApi:
         self._process.wait()
 
     @property
+    def process_group(self) -> int:
+        """The id of the group of all its processes."""
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """All it has written."""
         return self._log.read_text()

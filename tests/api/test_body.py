@@ -1,6 +1,7 @@
 """What is no request at all: bodies that are not one JSON object."""
 
 import io
+import json
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,6 +10,7 @@ from api.auth import DUMMY_KEY
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}
+PROMPTS = {"prompt", "negative_prompt"}
 
 
 def post(client: FlaskClient, body: bytes, content_type: str | None = "application/json"):
@@ -46,6 +48,40 @@ def test_a_body_that_is_not_one_json_object_is_refused_with_the_reason(
 
     assert answer.status_code == 400
     assert problem in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    "much",
+    [
+        b'{"prompt":"a","x":[' + b"[]," * 60_000 + b"1]}",
+        b'{"prompt":"a","x":[' + b"{}," * 60_000 + b"1]}",
+        b'{"prompt":"a","x":[' + b"1," * 100_001 + b"1]}",
+        b'{"prompt":"' + b"\\n" * 100_001 + b'"}',
+        b'{"prompt":"' + b"," * 100_001 + b'"}',
+    ],
+    ids=["lists", "objects", "numbers", "escapes", "commas in a string"],
+)
+def test_more_structure_than_a_request_can_need_is_refused(
+    client: FlaskClient, much: bytes
+) -> None:
+    answer = post(client, much)
+
+    assert answer.status_code == 400
+    assert answer.get_json()["details"] == []
+    assert "more than 100000 commas, opening brackets and backslashes" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize("char", ["\U0001f409", "龍", '"', "\\", ",", "[", "("])
+def test_the_longest_prompts_have_not_too_much_structure(
+    client: FlaskClient, worker: HandWorker, char: str
+) -> None:
+    longest = char * 20_000
+    answer = post(client, json.dumps({"prompt": longest, "negative_prompt": longest}).encode())
+
+    assert answer.status_code in (202, 400)  # the grammar may refuse it, but by its field
+    if answer.status_code == 400:
+        assert {fault["field"] for fault in answer.get_json()["details"]} <= PROMPTS
+        assert answer.get_json()["details"]
 
 
 @pytest.mark.parametrize(

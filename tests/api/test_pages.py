@@ -20,7 +20,7 @@ SMALL = {"W": 64, "H": 64}
 
 @pytest.fixture
 def settings(settings: ApiSettings) -> ApiSettings:
-    return settings.model_copy(update={"admin_keys": ("admin",)})
+    return settings.model_copy(update={"admin_keys": ("admin",), "recent_of": "all"})
 
 
 def submit(client: FlaskClient, prompt: str, key: dict[str, str] = KEY) -> str:

@@ -59,6 +59,14 @@ def test_any_mode_becomes_rgb(make: Callable[[], str]) -> None:
     assert read(make()).mode == "RGB"
 
 
+@pytest.mark.parametrize("alpha", [0, 1, 64, 127, 128, 254, 255])
+def test_a_half_transparent_picture_is_blended_with_white(alpha: int) -> None:
+    seen = read(encoded(Image.new("RGBA", (1, 1), (10, 120, 250, alpha)))).getpixel((0, 0))
+    assert isinstance(seen, tuple)
+    for value, of_white in zip(seen, (10, 120, 250), strict=True):
+        assert abs(value - (of_white * alpha + 255 * (255 - alpha)) / 255) <= 1
+
+
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     image = Image.new("I;16", (1, 1), 0x8000)
     grey = read(encoded(image)).getpixel((0, 0))

@@ -4,19 +4,53 @@ from typing import Any
 
 from flask import Request
 
-from api.auth import Caller, KeyRing, header_keys
+from api.auth import Caller, header_keys
+from api.client_address import client_address
+from api.dialect import Services
+from api.errors import Unauthorized
 
 
-def require_key(keys: KeyRing, request: Request, body: dict[str, Any]) -> Caller:
-    """The caller, if a header or the body carries a known key.
+def read_request(
+    services: Services, request: Request, *, query_key: str | None = None, needs_body: bool = False
+) -> tuple[Caller, dict[str, Any]]:
+    """The sender of a request, and the JSON object of its body.
 
-    Removes `api_key` from `body`, so that the key is not stored. A value that cannot be a key
+    A key in a header, or in the query where a route takes it there, is judged before the body is
+    read; then the body's key does not count. Otherwise the body must be read to find the key, which
+    an address that has sent too many wrong keys may not ask for.
+
+    Removes `api_key` from the body, so that the key is not stored. A value that cannot be a key
     stays, so that it is reported with the body's other faults once a header has let the request in.
 
+    Args:
+        services: know the keys, and read bodies.
+        request: its body has not been read.
+        query_key: the key in the query.
+        needs_body: a request without a Content-Type is refused.
+
     Raises:
-        Unauthorized.
+        Unauthorized: no known key.
+        TooManyWrongKeys: no known key, and its address has sent too many wrong ones.
+        What BodyReader.read raises.
     """
-    candidates: list[object] = [*header_keys(request)]
-    if isinstance(body.get("api_key"), str):
-        candidates.append(body.pop("api_key"))
-    return keys.authenticate(candidates)
+    address = client_address(request)
+    has_body = needs_body or bool(request.mimetype)
+    if sent := [key for key in (*header_keys(request), query_key) if key]:
+        caller = _caller(services, address, sent)
+        body = services.bodies.read(request, caller.submitter) if has_body else {}
+        if isinstance(body.get("api_key"), str):
+            del body["api_key"]
+        return caller, body
+    if not has_body:
+        raise Unauthorized("Unauthorized")
+    services.wrong_keys.check(address)
+    body = services.bodies.read(request, address)
+    return _caller(services, address, [body.pop("api_key", None)]), body
+
+
+def _caller(services: Services, address: str, candidates: list[Any]) -> Caller:
+    try:
+        return services.keys.authenticate(candidates)
+    except Unauthorized:
+        services.wrong_keys.count(address)
+        raise

@@ -5,14 +5,13 @@ from http import HTTPStatus
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from api.body import read_object
 from api.dialect import Services
-from api.dialects.native.authentication import require_key
+from api.dialects.native.authentication import read_request
 from api.dialects.native.response_models import EndedJob
 from api.operations import JOB_ID, KEYS, ApiResponse, Operation
 from jobs.status import JobState
 
-ERRORS = (400, 401, 404, 408, 409, 410, 413, 415, 503)
+ERRORS = (400, 401, 404, 408, 409, 410, 413, 415, 429, 503)
 CANCELLED = ApiResponse(description="the job was waiting; it is cancelled", body=EndedJob)
 STOPPING = ApiResponse(
     description="the job is running; it stops after the current network evaluation", body=EndedJob
@@ -31,8 +30,8 @@ def cancel_routes(services: Services) -> Blueprint:
     jobs = services.jobs
 
     def may_cancel() -> str:
-        body = read_object(request, services.settings.max_body_bytes) if request.mimetype else {}
-        return require_key(services.keys, request, body).may_cancel
+        caller, _ = read_request(services, request)
+        return caller.may_cancel
 
     @routes.post("/cancel/<job_id>")
     @Operation(

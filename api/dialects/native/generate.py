@@ -5,9 +5,8 @@ from http import HTTPStatus
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from api.body import read_object
 from api.dialect import Services
-from api.dialects.native.authentication import require_key
+from api.dialects.native.authentication import read_request
 from api.dialects.native.picture_response import picture_response
 from api.dialects.native.response_models import AcceptedJob, Status
 from api.dialects.native.status_json import location_of, status_json
@@ -43,8 +42,8 @@ def generate_routes(services: Services) -> Blueprint:
     jobs = services.jobs
 
     def start(kind: JobKind) -> ResponseReturnValue:
-        body = read_object(request, services.settings.max_body_bytes)
-        submitter = require_key(services.keys, request, body).submitter
+        caller, body = read_request(services, request, needs_body=True)
+        submitter = caller.submitter
         key = idempotency_key(request.headers)
         if not body.get("synchronous_request"):
             return _accepted(jobs.submit(kind, body, submitter=submitter, idempotency_key=key))

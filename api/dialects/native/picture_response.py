@@ -46,7 +46,6 @@ def picture_response(
     response.cache_control.public = False
     response.cache_control.private = True  # the job's id is a secret
     response.cache_control.immutable = True
-    response.headers["X-Content-Type-Options"] = "nosniff"
     for other in pictures_by_name(status):
         if other != name:
             response.headers.add("Link", f'</images/{status.job_id}/{other}>; rel="related"')

@@ -38,7 +38,7 @@ def status_routes(jobs: JobService) -> Blueprint:
         job = jobs.status(job_id)
         with_pictures = request.args.get("images", "true").lower() not in ("false", "0", "no")
         if not with_pictures or job.state is not JobState.SUCCESS:
-            return status_json(job), {"Cache-Control": "no-store"}
+            return status_json(job)
         if job.request.get("return_base64"):
             return status_json(job, jobs.pictures(job))
         return picture_response(jobs, job)
