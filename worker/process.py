@@ -163,7 +163,6 @@ class WorkerProcess:
                 types=status.types,
                 reap_seconds=settings.reap_seconds,
                 resend_after=settings.resend_after,
-                grace_seconds=settings.lease_seconds / 2,
             ),
             Heartbeat(self._workers, status.facts, seconds=settings.heartbeat_interval),
             Sweeper(

@@ -1,6 +1,5 @@
 import math
 import threading
-import time
 
 import pytest
 
@@ -8,6 +7,7 @@ from jobs import keys
 from jobs.errors import NoSuchPicture, RecordsUnavailable
 from jobs.names import JobType
 from jobs.status import JobState
+from tests.jobs.leases import lapse
 from tests.worker.conftest import Bench
 from worker.background.reaper import Reaper
 
@@ -17,7 +17,7 @@ class Sent(list[tuple[str, JobType]]):
         self.append((job_id, job_type))
 
 
-def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reaper:
+def reaper(bench: Bench, sent: Sent, *, free: int = 1) -> Reaper:
     """A reaper in a worker whose slot has been free for a long time."""
     found = Reaper(
         bench.claims,
@@ -27,7 +27,6 @@ def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reap
         types=("standard", "optimized"),
         reap_seconds=1,
         resend_after=60,
-        grace_seconds=grace,
     )
     found._free_since = 0 if free else math.inf
     return found
@@ -35,7 +34,7 @@ def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reap
 
 def expire_lease(bench: Bench, job_id: str) -> None:
     assert bench.claims.claim("standard", "dead worker")
-    bench.redis.zadd(keys.LEASES, {job_id: 0})
+    lapse(bench.redis, job_id)
 
 
 def test_a_job_with_an_expired_lease_returns_to_the_queue(bench: Bench) -> None:
@@ -74,19 +73,6 @@ def test_a_lost_message_is_sent_again_once_a_slot_is_free(bench: Bench) -> None:
     assert sent == [("", "standard")]
 
 
-def test_after_redis_was_away_the_others_may_renew_first(bench: Bench) -> None:
-    job_id = bench.submit()
-    expire_lease(bench, job_id)
-    sent = Sent()
-    patient = reaper(bench, sent, grace=60)
-    patient._last_failure = time.monotonic()
-    patient.tick()
-    assert sent == []
-    patient._last_failure -= 61
-    patient.tick()
-    assert sent == [(job_id, "standard")]
-
-
 def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -> None:
     class FailingReaper(Reaper):
         def __init__(self) -> None:
@@ -98,7 +84,6 @@ def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -
                 types=(),
                 reap_seconds=0.001,
                 resend_after=1,
-                grace_seconds=0,
             )
             self.failures: list[Exception] = [KeyError("x"), RecordsUnavailable("dead worker")]
             self.ran = threading.Event()
