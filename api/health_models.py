@@ -52,6 +52,7 @@ class Worker(BaseModel):
     slots: int = Field(description="jobs it can run at once")
     busy: int = Field(description="jobs it runs now")
     jobs: list[RunningJob] = Field(description="the running jobs")
+    problem: str = Field(description="why it claims no jobs now; empty: it does")
     memory_bytes: int | None = Field(description="of the process; null: unknown")
     gpu_memory_bytes: int | None = Field(description="allocated on its GPU; null: it has none")
 
