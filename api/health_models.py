@@ -20,7 +20,8 @@ class Readiness(BaseModel):
     status: Literal["ready", "not ready"] = Field(description="whether what was asked for works")
     problem: str = Field(description="every problem, in a sentence; empty: none")
     missing: list[str] = Field(
-        description="for programs: records, store, workers, workers:standard, workers:optimized"
+        description="for programs: records, store, workers, workers:store, workers:standard, "
+        "workers:optimized"
     )
     workers: int = Field(description="how many are alive")
     types: list[JobType]

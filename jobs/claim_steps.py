@@ -1,9 +1,10 @@
 """The scripts of `jobs.claims`, each one atomic: Lua that Redis runs, by Redis' clock.
 
 Only the owner of a running job, with its current fencing token, may change it; for any other the
-reply is `lost`. The client's scripts are in `jobs.record_steps`, the reaper's in `jobs.reap_steps`.
+reply is `lost`. The client's scripts are in `jobs.record_steps`.
 """
 
+from jobs.lease_clock import LEASE_CLOCK
 from jobs.shared_lua import SHARED_ALLOW_OOM
 
 # ARGV type owner lease-seconds
@@ -30,7 +31,7 @@ end
 """
 )
 
-_OWNERS = (
+OWNERS = (
     SHARED_ALLOW_OOM
     + """
 local id, job = ARGV[1], JOB .. ARGV[1]
@@ -42,7 +43,7 @@ local function reply(job) return cancelled(job) and 'cancel' or 'held' end
 
 # ARGV id token owner lease-seconds  -> held, cancel or lost
 RENEW = (
-    _OWNERS
+    OWNERS
     + """
 redis.call('ZADD', LEASES, text(now() + ARGV[4]), id)
 return reply(job)
@@ -51,7 +52,7 @@ return reply(job)
 
 # ARGV id token owner progress fraction  -> held, cancel or lost
 REPORT = (
-    _OWNERS
+    OWNERS
     + """
 redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[4])
 if tonumber(ARGV[5]) > tonumber(redis.call('HGET', job, 'fraction')) then
@@ -65,7 +66,7 @@ return reply(job)
 #
 # ARGV id token owner preview ttl  -> held, cancel or lost
 PREVIEW = (
-    _OWNERS
+    OWNERS
     + """
 redis.call('HINCRBY', job, 'previews', 1)
 redis.call('SET', PREVIEW .. id, ARGV[4], 'EX', ARGV[5])
@@ -77,7 +78,7 @@ return reply(job)
 #
 # ARGV id token owner fraction  -> held, cancel or lost
 LOADING = (
-    _OWNERS
+    OWNERS
     + """
 if redis.call('HGET', job, 'state') == 'LOADING' then
   redis.call('HSET', job, 'loading', ARGV[4])
@@ -90,7 +91,7 @@ return reply(job)
 #
 # ARGV id token owner field value ...  -> held, cancel or lost
 NOTE = (
-    _OWNERS
+    OWNERS
     + """
 redis.call('HSET', job, unpack(ARGV, 4))
 return reply(job)
@@ -99,7 +100,7 @@ return reply(job)
 
 # ARGV id token owner state ttl tombstone-ttl recent field value ...  -> held, cancel or lost
 FINISH = (
-    _OWNERS
+    OWNERS
     + """
 local state = ARGV[4]
 if cancelled(job) and state ~= 'CANCELLED' then return 'cancel' end
@@ -119,7 +120,7 @@ return 'held'
 # ARGV id token owner ttl tombstone-ttl max-hand-backs max-attempts failure
 # -> held, cancel (the job has ended: cancelled, or failed without attempts left) or lost
 HAND_BACK = (
-    _OWNERS
+    OWNERS
     + """
 if cancelled(job) then
   finish(id, 'CANCELLED', ARGV[4], ARGV[5])
@@ -137,29 +138,38 @@ return 'held'
 """
 )
 
-# Earlier postponements that are older than the window belong to another outage.
-#
-# ARGV id token owner ttl tombstone-ttl failure window-seconds pause-seconds ...
-# -> held (the job is postponed, or has failed since no pause is left), cancel or lost
-POSTPONE = (
-    _OWNERS
+# ARGV ttl tombstone-ttl max-attempts failure lease-seconds  -> id, state, type, ...
+REAP = (
+    SHARED_ALLOW_OOM
+    + LEASE_CLOCK
     + """
-if cancelled(job) then return 'cancel' end
-local time = now()
-local times, last = unpack(redis.call('HMGET', job, 'postponed', 'postponed_at'))
-if not last or time - tonumber(last) > tonumber(ARGV[7]) then times = 0 end
-local pause = ARGV[8 + times]
-if not pause then
-  redis.call('HSET', job, 'failure', ARGV[6])
-  finish(id, 'FAILURE', ARGV[4], ARGV[5])
-  return 'held'
+clamp_leases(tonumber(ARGV[5]))
+if not may_reap(tonumber(ARGV[5])) then return {} end
+local found = {}
+local expired = redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)
+for _, id in ipairs(expired) do
+  local job = JOB .. id
+  local state = 'PENDING'
+  if not running(job) then
+    redis.call('ZREM', LEASES, id)
+    state = nil
+  elseif cancelled(job) then
+    state = 'CANCELLED'
+    finish(id, state, ARGV[1], ARGV[2])
+  elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[3]) then
+    state = 'FAILURE'
+    redis.call('HSET', job, 'failure', ARGV[4])
+    finish(id, state, ARGV[1], ARGV[2])
+  else
+    return_to_queue(id)
+  end
+  if state then
+    found[#found + 1] = id
+    found[#found + 1] = state
+    found[#found + 1] = redis.call('HGET', job, 'type')
+  end
 end
-redis.call('HINCRBY', job, 'attempts', -1)
-redis.call('HSET', job, 'postponed', times + 1, 'postponed_at', text(time),
-  'postponed_by', ARGV[6], 'postponed_most', #ARGV - 7)
-take_from_worker(id)
-postpone(id, text(time + pause))
-return 'held'
+return found
 """
 )
 

@@ -14,7 +14,7 @@ from typing import cast
 from redis import Redis
 
 from jobs import claim_steps as steps
-from jobs import keys, reap_steps
+from jobs import keys, postpone_steps
 from jobs.connection import reaching_redis
 from jobs.failures import FailureCode
 from jobs.names import JOB_TYPES, JobKind, JobType
@@ -118,9 +118,9 @@ class Claims:
         self._loading = redis.register_script(steps.LOADING)
         self._finish = redis.register_script(steps.FINISH)
         self._hand_back = redis.register_script(steps.HAND_BACK)
-        self._postpone = redis.register_script(steps.POSTPONE)
-        self._reap = redis.register_script(reap_steps.REAP)
-        self._release = redis.register_script(reap_steps.RELEASE)
+        self._postpone = redis.register_script(postpone_steps.POSTPONE)
+        self._reap = redis.register_script(steps.REAP)
+        self._release = redis.register_script(postpone_steps.RELEASE)
         self._overdue = redis.register_script(steps.OVERDUE)
 
     def claim(self, job_type: JobType, owner: str) -> Claim | None:

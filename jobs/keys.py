@@ -36,7 +36,7 @@ LEASES = PREFIX + "leases"
 """A sorted set of the running jobs, by the time at which their lease expires."""
 REAPER = PREFIX + "reaper"
 """A hash: `last`, when expired leases were last looked for; `from`, since when they may be taken
-(`jobs.reap_steps`)."""
+(`jobs.lease_clock`)."""
 RECENT = PREFIX + "recent"
 """A list of the latest successful jobs, the newest first."""
 ENDED = PREFIX + "ended"

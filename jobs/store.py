@@ -8,6 +8,7 @@ copied), so that no reader sees a partial picture, or any picture of a job that 
 import errno
 import os
 import posixpath
+import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,8 @@ class Staging:
         self._job_id = job_id
         self._outdir = outdir
         self._token = token
+        # a Redis that has lost its last second gives out one token twice
+        self._unique = secrets.token_hex(4)
         self._staged: dict[str, str] = {}
         self.size = 0
         """Bytes of all pictures put so far."""
@@ -53,7 +56,7 @@ class Staging:
         outdir = self._outdir if outdir is None else outdir
         name = posixpath.join(outdir, f"{self._job_id}_{index}.{ext}")
         self._store.check(name)
-        temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}"
+        temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}.{self._unique}"
         self._staged[temporary] = name
         self._store.put(temporary, data)
         self.size += len(data)

@@ -1,7 +1,7 @@
 """The settings of a worker process, in addition to those it shares with the API."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -91,7 +91,7 @@ class WorkerSettings(JobSettings):
         description="how often workers that shut down may return a job to the queue; each further "
         "time counts as an attempt",
     )
-    postpone_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
+    postpone_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
         default=PAUSES_SECONDS,
         description="seconds for which a job waits each time that the store or Redis failed while "
         "it ran; after the last pause it fails",
@@ -170,6 +170,20 @@ class WorkerSettings(JobSettings):
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
         folders = ("loras", "embeddings", "cache")
         return {f"{folder}_dir": data_dir / folder for folder in folders} | values
+
+    @model_validator(mode="after")
+    def _leases_are_kept(self) -> Self:
+        """Refuse searches for expired leases that are so rare that none ever takes a job.
+
+        After half a lease without one `jobs.lease_clock` takes none, so that renewals come first.
+        """
+        for name in ("renew_seconds", "reap_seconds"):
+            if (value := getattr(self, name)) >= self.lease_seconds / 2:
+                raise ValueError(
+                    f"{name.upper()} is {value:g}: must be below half of LEASE_SECONDS, which is "
+                    f"{self.lease_seconds:g}"
+                )
+        return self
 
     @property
     def catalogue(self) -> Catalogue:

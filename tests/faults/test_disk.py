@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,23 @@ def test_while_the_disk_is_full_no_job_is_drawn_and_none_fails(
         ballast.unlink()
         assert_all_succeed(bench, [first, *jobs])
         assert handle.process.poll() is None
+
+
+def test_a_worker_that_waits_for_its_store_can_be_stopped(
+    bench: Bench, valkey: Valkey, disk: Path
+) -> None:
+    with worker(bench, valkey.url, **SETTINGS) as first:
+        bench.ended(bench.send())
+        mounted("remount,ro", disk)
+        jobs = [bench.send() for _ in range(2)]
+        until(lambda: problem(bench))
+        time.sleep(2)  # a message waits in the worker
+        assert first.terminate() == 0
+    assert {bench.status(job).state for job in jobs} == {JobState.PENDING}
+    mounted("remount,rw,size=2m", disk)
+    with worker(bench, valkey.url, **SETTINGS):
+        for job in jobs:
+            assert bench.ended(job).state is JobState.SUCCESS
 
 
 def test_a_job_that_does_not_fit_lets_others_pass_and_fails_in_the_end(

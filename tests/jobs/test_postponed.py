@@ -1,5 +1,7 @@
 """Jobs that come back: handed back by workers that leave, postponed when the store fails."""
 
+from typing import cast
+
 import pytest
 from redis import Redis
 
@@ -35,7 +37,7 @@ def claims(redis: Redis) -> Claims:
 
 def end_pauses(redis: Redis) -> None:
     """Let every pause end now."""
-    for job_id in redis.zrange(keys.postponed("standard"), 0, -1):
+    for job_id in cast(list[str], redis.zrange(keys.postponed("standard"), 0, -1)):
         redis.zadd(keys.postponed("standard"), {job_id: 0})
 
 

@@ -6,8 +6,8 @@ import pytest
 from jobs import keys
 from jobs.errors import NoSuchPicture, RecordsUnavailable
 from jobs.names import JobType
-from jobs.status import JobState
-from tests.jobs.leases import lapse
+from jobs.status import Failure, JobState
+from tests.jobs.leases import lapse, reapers_run
 from tests.worker.conftest import Bench
 from worker.background.reaper import Reaper
 
@@ -71,6 +71,34 @@ def test_a_lost_message_is_sent_again_once_a_slot_is_free(bench: Bench) -> None:
     reaper(bench, sent).tick()
     reaper(bench, sent).tick()
     assert sent == [("", "standard")]
+
+
+def test_after_redis_was_away_the_others_may_renew_first(bench: Bench) -> None:
+    job_id = bench.submit()
+    expire_lease(bench, job_id)
+    bench.redis.hincrbyfloat(keys.REAPER, "last", -60)
+    sent = Sent()
+    for _ in range(2):
+        reaper(bench, sent).tick()
+    assert sent == []
+    reapers_run(bench.redis)
+    reaper(bench, sent).tick()
+    assert sent == [(job_id, "standard")]
+
+
+def test_a_postponed_job_is_woken_when_its_pause_is_over(bench: Bench) -> None:
+    job_id = bench.submit()
+    claim = bench.claims.claim("standard", "worker")
+    assert claim
+    bench.claims.postpone(claim, Failure(code="storage_full", message="full"))
+    sent = Sent()
+    reaper(bench, sent).tick()
+    assert sent == []
+    bench.redis.zadd(keys.postponed("standard"), {job_id: 0})
+    for _ in range(2):
+        reaper(bench, sent).tick()
+    assert sent == [(job_id, "standard")]
+    assert bench.status(job_id).queue_position == 1
 
 
 def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -> None:
