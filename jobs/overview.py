@@ -69,7 +69,5 @@ class Overview:
         queue = keys.queue(job_type) if everybody else keys.submitter_queue(job_type, of)
         found = cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))
         queued = [keys.job_of(place) for place in found] if everybody else found
-        pausing = (
-            keys.postponed(job_type) if everybody else keys.submitter_postponed(job_type, of)
-        )
+        pausing = keys.postponed(job_type) if everybody else keys.submitter_postponed(job_type, of)
         return queued + cast(list[str], self._redis.zrange(pausing, 0, MAX_WAITING - 1))
