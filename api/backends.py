@@ -32,7 +32,7 @@ class Backends:
     def from_settings(cls, settings: ApiSettings) -> Self:
         """The clients that the settings describe. Each connects on first use."""
         redis = connect(settings.celery_result_backend)
-        store = PictureStore(settings.outputs)
+        store = PictureStore(settings.outputs, room=settings.store_room)
         records = JobRecords(
             redis,
             result_ttl_seconds=settings.result_ttl_seconds,

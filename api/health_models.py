@@ -20,7 +20,8 @@ class Readiness(BaseModel):
     status: Literal["ready", "not ready"] = Field(description="whether what was asked for works")
     problem: str = Field(description="every problem, in a sentence; empty: none")
     missing: list[str] = Field(
-        description="for programs: records, store, workers, workers:standard, workers:optimized"
+        description="for programs: records, store, workers, workers:store, workers:standard, "
+        "workers:optimized"
     )
     workers: int = Field(description="how many are alive")
     types: list[JobType]
@@ -52,6 +53,7 @@ class Worker(BaseModel):
     slots: int = Field(description="jobs it can run at once")
     busy: int = Field(description="jobs it runs now")
     jobs: list[RunningJob] = Field(description="the running jobs")
+    problem: str = Field(description="why it claims no jobs now; empty: it does")
     memory_bytes: int | None = Field(description="of the process; null: unknown")
     gpu_memory_bytes: int | None = Field(description="allocated on its GPU; null: it has none")
 

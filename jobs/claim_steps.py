@@ -1,9 +1,10 @@
 """The scripts of `jobs.claims`, each one atomic: Lua that Redis runs, by Redis' clock.
 
-Only a worker with the current fencing token of a running job may change it; for any other the
+Only the owner of a running job, with its current fencing token, may change it; for any other the
 reply is `lost`. The client's scripts are in `jobs.record_steps`.
 """
 
+from jobs.lease_clock import LEASE_CLOCK
 from jobs.shared_lua import SHARED_ALLOW_OOM
 
 # ARGV type owner lease-seconds
@@ -30,112 +31,120 @@ end
 """
 )
 
-# ARGV id token lease-seconds  -> held, cancel or lost
-RENEW = (
+OWNERS = (
     SHARED_ALLOW_OOM
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
-redis.call('ZADD', LEASES, text(now() + ARGV[3]), ARGV[1])
-return cancelled(job) and 'cancel' or 'held'
+local id, job = ARGV[1], JOB .. ARGV[1]
+if not held(job, ARGV[2], ARGV[3]) then return 'lost' end
+local function reply(job) return cancelled(job) and 'cancel' or 'held' end
+"""
+)
+"""The head of a script that only the owner of a job may run."""
+
+# ARGV id token owner lease-seconds  -> held, cancel or lost
+RENEW = (
+    OWNERS
+    + """
+redis.call('ZADD', LEASES, text(now() + ARGV[4]), id)
+return reply(job)
 """
 )
 
-# ARGV id token progress fraction  -> held, cancel or lost
+# ARGV id token owner progress fraction  -> held, cancel or lost
 REPORT = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
-redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[3])
-if tonumber(ARGV[4]) > tonumber(redis.call('HGET', job, 'fraction')) then
-  redis.call('HSET', job, 'fraction', ARGV[4])
+redis.call('HSET', job, 'state', 'PROGRESS', 'progress', ARGV[4])
+if tonumber(ARGV[5]) > tonumber(redis.call('HGET', job, 'fraction')) then
+  redis.call('HSET', job, 'fraction', ARGV[5])
 end
-return cancelled(job) and 'cancel' or 'held'
+return reply(job)
 """
 )
 
 # The record counts previews over all attempts; each replaces the one before.
 #
-# ARGV id token preview ttl  -> held, cancel or lost
+# ARGV id token owner preview ttl  -> held, cancel or lost
 PREVIEW = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
 redis.call('HINCRBY', job, 'previews', 1)
-redis.call('SET', PREVIEW .. ARGV[1], ARGV[3], 'EX', ARGV[4])
-return cancelled(job) and 'cancel' or 'held'
+redis.call('SET', PREVIEW .. id, ARGV[4], 'EX', ARGV[5])
+return reply(job)
 """
 )
 
 # A report that arrives after loading has ended changes nothing.
 #
-# ARGV id token fraction  -> held, cancel or lost
+# ARGV id token owner fraction  -> held, cancel or lost
 LOADING = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
 if redis.call('HGET', job, 'state') == 'LOADING' then
-  redis.call('HSET', job, 'loading', ARGV[3])
+  redis.call('HSET', job, 'loading', ARGV[4])
 end
-return cancelled(job) and 'cancel' or 'held'
+return reply(job)
 """
 )
 
 # Fields that only the owner may set: warnings, or the names of the pictures it will publish.
 #
-# ARGV id token field value ...  -> held, cancel or lost
+# ARGV id token owner field value ...  -> held, cancel or lost
 NOTE = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
-redis.call('HSET', job, unpack(ARGV, 3))
-return cancelled(job) and 'cancel' or 'held'
+redis.call('HSET', job, unpack(ARGV, 4))
+return reply(job)
 """
 )
 
-# ARGV id token state ttl tombstone-ttl recent field value ...  -> held, cancel or lost
+# ARGV id token owner state ttl tombstone-ttl recent field value ...  -> held, cancel or lost
 FINISH = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local id, state = ARGV[1], ARGV[3]
-local job = JOB .. id
-if not held(job, ARGV[2]) then return 'lost' end
+local state = ARGV[4]
 if cancelled(job) and state ~= 'CANCELLED' then return 'cancel' end
-redis.call('HSET', job, unpack(ARGV, 7))
-finish(id, state, ARGV[4], ARGV[5])
+redis.call('HSET', job, unpack(ARGV, 8))
+finish(id, state, ARGV[5], ARGV[6])
 if state == 'SUCCESS' then
   redis.call('HSET', job, 'fraction', 1)
   redis.call('LPUSH', RECENT, id)
-  redis.call('LTRIM', RECENT, 0, ARGV[6] - 1)
+  redis.call('LTRIM', RECENT, 0, ARGV[7] - 1)
 end
 return 'held'
 """
 )
 
-# ARGV id token ttl tombstone-ttl  -> held, cancel or lost
+# A job that was handed back `max-hand-backs` times pays with an attempt for each further time.
+#
+# ARGV id token owner ttl tombstone-ttl max-hand-backs max-attempts failure
+# -> held, cancel (the job has ended: cancelled, or failed without attempts left) or lost
 HAND_BACK = (
-    SHARED_ALLOW_OOM
+    OWNERS
     + """
-local job = JOB .. ARGV[1]
-if not held(job, ARGV[2]) then return 'lost' end
 if cancelled(job) then
-  finish(ARGV[1], 'CANCELLED', ARGV[3], ARGV[4])
+  finish(id, 'CANCELLED', ARGV[4], ARGV[5])
   return 'cancel'
 end
-redis.call('HINCRBY', job, 'attempts', -1)
-return_to_queue(ARGV[1])
+if redis.call('HINCRBY', job, 'hand_backs', 1) <= tonumber(ARGV[6]) then
+  redis.call('HINCRBY', job, 'attempts', -1)
+elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[7]) then
+  redis.call('HSET', job, 'failure', ARGV[8])
+  finish(id, 'FAILURE', ARGV[4], ARGV[5])
+  return 'cancel'
+end
+return_to_queue(id)
 return 'held'
 """
 )
 
-# ARGV ttl tombstone-ttl max-attempts failure  -> id, state, type, ...
+# ARGV ttl tombstone-ttl max-attempts failure lease-seconds  -> id, state, type, ...
 REAP = (
     SHARED_ALLOW_OOM
+    + LEASE_CLOCK
     + """
+clamp_leases(tonumber(ARGV[5]))
+if not may_reap(tonumber(ARGV[5])) then return {} end
 local found = {}
 local expired = redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)
 for _, id in ipairs(expired) do
@@ -174,7 +183,8 @@ local place = redis.call('ZRANGE', queue, 0, 0)[1]
 if not place then return 0 end
 local _, _, id = parts_of(place)
 local waiting = redis.call('HGET', JOB .. id, 'waiting')
-if waiting and now() - tonumber(waiting) < tonumber(ARGV[2]) then return 0 end
+local waited = waiting and now() - tonumber(waiting)  -- negative after Redis' clock was set back
+if waited and waited >= 0 and waited < tonumber(ARGV[2]) then return 0 end
 local resent = RESENT .. ARGV[1]
 if not redis.call('SET', resent, 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
 return redis.call('ZCARD', queue)

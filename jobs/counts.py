@@ -16,7 +16,7 @@ class Counts:
     """All jobs of all workers, at one moment.
 
     Attributes:
-        waiting: by type.
+        waiting: by type, postponed ones among them.
         running: claimed and not yet ended.
         ended: by final state, of all time. The script that ends a job counts it, so a job is
             counted once, however many attempts it took.
@@ -33,12 +33,17 @@ def count_jobs(redis: Redis) -> Counts:
         pipe = redis.pipeline(transaction=True)
         for job_type in JOB_TYPES:
             pipe.zcard(keys.queue(job_type))
+            pipe.zcard(keys.postponed(job_type))
         pipe.zcard(keys.LEASES)
         pipe.hgetall(keys.ENDED)
         *waiting, running, ended = pipe.execute()
+    queued, postponed = waiting[::2], waiting[1::2]
     counted = cast(dict[str, str], ended)
     return Counts(
-        waiting=dict(zip(JOB_TYPES, waiting, strict=True)),
+        waiting={
+            job_type: in_queue + pausing
+            for job_type, in_queue, pausing in zip(JOB_TYPES, queued, postponed, strict=True)
+        },
         running=running,
         ended={state: int(counted.get(state, 0)) for state in JobState if state.final},
     )

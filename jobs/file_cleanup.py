@@ -165,7 +165,7 @@ class FileCleanup:
 
 
 def _job_of(name: str) -> str:
-    """The job of `inputs/<job>.<role>.png` or `.parts/<job>.<token>.<index>`."""
+    """The job of `inputs/<job>.<role>.png` or `.parts/<job>.<token>.<index>.<random>`."""
     return posixpath.basename(name).partition(".")[0]
 
 

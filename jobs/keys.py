@@ -26,11 +26,17 @@ TURN = PREFIX + "turn:"
 OLD_QUEUE, OLD_ACTIVE = PREFIX + "queue:", PREFIX + "active:"
 OLD_IDLE, OLD_VIRTUAL_TIME = PREFIX + "idle:", PREFIX + "virtual-time:"
 """The same of the version before, whose processes may run beside this one's during an update."""
+POSTPONED = PREFIX + "postponed:"
+"""+ type: a sorted set of the jobs that wait for a pause to end, by the time at which it does
+(`jobs.postponed`). + type, submitter: a submitter's own."""
 ARRIVALS = PREFIX + "arrivals"
 """How many jobs have been submitted: the order of arrival of the latest."""
 
 LEASES = PREFIX + "leases"
 """A sorted set of the running jobs, by the time at which their lease expires."""
+REAPER = PREFIX + "reaper"
+"""A hash: `last`, when expired leases were last looked for; `from`, since when they may be taken
+(`jobs.lease_clock`)."""
 RECENT = PREFIX + "recent"
 """A list of the latest successful jobs, the newest first."""
 ENDED = PREFIX + "ended"
@@ -101,6 +107,16 @@ def queue(job_type: str) -> str:
 def submitter_queue(job_type: str, submitter: str) -> str:
     """The waiting jobs of a type that one submitter has sent."""
     return f"{QUEUE}{job_type}:{submitter}"
+
+
+def postponed(job_type: str) -> str:
+    """The jobs of a type that wait for a pause to end."""
+    return POSTPONED + job_type
+
+
+def submitter_postponed(job_type: str, submitter: str) -> str:
+    """The same, of one submitter."""
+    return f"{POSTPONED}{job_type}:{submitter}"
 
 
 def expected(job_type: str) -> str:

@@ -1,5 +1,6 @@
 """Lists of jobs: those under way and those that have succeeded."""
 
+import math
 from typing import cast
 
 from redis import Redis
@@ -37,7 +38,7 @@ class Overview:
                 ),
                 key=lambda each: (
                     each.state is JobState.PENDING,
-                    each.queue_position or 0,
+                    each.queue_position or math.inf,
                     each.submitted,
                 ),
             )
@@ -63,7 +64,10 @@ class Overview:
         return tuple(snapshot.status for snapshot in snapshots.values())
 
     def _waiting(self, job_type: str, of: str) -> list[str]:
+        """The first jobs in the queue, then those that are postponed."""
         everybody = of == ANY_SUBMITTER
         queue = keys.queue(job_type) if everybody else keys.submitter_queue(job_type, of)
         found = cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))
-        return [keys.job_of(place) for place in found] if everybody else found
+        queued = [keys.job_of(place) for place in found] if everybody else found
+        pausing = keys.postponed(job_type) if everybody else keys.submitter_postponed(job_type, of)
+        return queued + cast(list[str], self._redis.zrange(pausing, 0, MAX_WAITING - 1))

@@ -168,7 +168,7 @@ class JobRecords:
         return snapshots
 
     def queue_position(self, job_id: str) -> int | None:
-        """The position in the queue of its type, 1 being next; None unless the job waits.
+        """The position in the queue of its type, 1 being next; None unless the job is in it.
 
         Raises NoSuchJob or JobExpired.
         """
@@ -226,6 +226,6 @@ class JobRecords:
         return tuple(job_id for job_id, exists in zip(ids, exist, strict=True) if exists)[:count]
 
     def waiting(self, job_type: JobType) -> int:
-        """How many jobs of a type wait."""
+        """How many jobs of a type wait in its queue."""
         with reaching_redis():
             return cast(int, self._redis.zcard(keys.queue(job_type)))

@@ -10,6 +10,9 @@ Written by the worker that claims it:
     owner, token (the fencing token), attempts, claimed, started (by the first attempt);
     loading (0..1), progress (JSON), fraction (0..1), previews (how many);
     names (JSON), bytes, kept: its pictures, and whether they are `saved` or `transient`;
+    hand_backs: how often workers that shut down have returned it;
+    postponed, postponed_at, postponed_by (JSON), postponed_most, retry_at: how often it was
+    postponed, when and for which failure the last time, how often it may be, until when it waits;
     result (JSON), failure (JSON), finished.
 Written by a cancellation:
     cancel: 1.
@@ -20,7 +23,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.status import Failure, JobState, JobStatus, Progress, Result
+from jobs.status import Failure, JobState, JobStatus, Postponement, Progress, Result
 
 
 def record_of(fields: list[str]) -> dict[str, str]:
@@ -46,6 +49,7 @@ def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None
             "type": record["type"],
             "state": state,
             "queue_position": queue_position if state is JobState.PENDING else None,
+            "postponed": None if state.final else _postponement(record),
             "priority": int(record["priority"]),
             "progress": progress and Progress.model_validate(progress),
             "fraction": float(record["fraction"]),
@@ -62,4 +66,15 @@ def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None
             "started": time("started"),
             "finished": time("finished"),
         }
+    )
+
+
+def _postponement(record: Mapping[str, str]) -> Postponement | None:
+    if "postponed" not in record:
+        return None
+    return Postponement(
+        times=int(record["postponed"]),
+        most=int(record["postponed_most"]),
+        failure=Failure.model_validate_json(record["postponed_by"]),
+        retry_at=float(record["retry_at"]) if "retry_at" in record else None,
     )

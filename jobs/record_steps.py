@@ -29,7 +29,9 @@ local waiting, own = 0, 0
 for i = 8, last_type do
   adopt(ARGV[i])
   waiting = waiting + redis.call('ZCARD', QUEUE .. ARGV[i])
+    + redis.call('ZCARD', POSTPONED .. ARGV[i])
   own = own + redis.call('ZCARD', submitter_queue(ARGV[i], submitter))
+    + redis.call('ZCARD', submitter_postponed(ARGV[i], submitter))
 end
 if per_submitter > 0 and own >= per_submitter then return 'share' end
 if total > 0 and waiting >= total then return 'full' end
@@ -100,6 +102,7 @@ if not state then return 'expired' end
 if state == 'PENDING' then
   redis.call('HSET', job, 'cancel', 1)
   remove(id, job_type, submitter)
+  end_pause(id, job_type, submitter)
   finish(id, 'CANCELLED', ARGV[3], ARGV[4])
 elseif running(job) then
   redis.call('HSET', job, 'cancel', 1)

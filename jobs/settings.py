@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.expiry import Retention
@@ -55,6 +55,11 @@ class JobSettings(BaseSettings):
         default=0,
         ge=0,
         description="total size of all pictures above which the oldest are deleted; 0: no limit",
+    )
+    store_room: ByteSize = Field(
+        default=ByteSize(1_000_000),
+        description="bytes that must be free in a folder of pictures, such as 1MB; with less, "
+        "workers claim no jobs and /readyz fails",
     )
     tombstone_ttl: int = Field(
         default=7 * 86_400,

@@ -5,6 +5,7 @@ All times are those of Redis' clock, in seconds.
 """
 
 from jobs.fair_queue import FAIR_QUEUE
+from jobs.postponed import POSTPONED_JOBS
 
 _FLAGS = "#!lua flags=allow-oom\n"
 CLOCK = """
@@ -20,6 +21,7 @@ end
 # ttl: seconds until the record expires; tombstone_ttl: further seconds until its tombstone does.
 SHARED = (
     FAIR_QUEUE
+    + POSTPONED_JOBS
     + CLOCK
     + """
 local function text(seconds) return string.format('%.6f', seconds) end
@@ -27,8 +29,10 @@ local function running(job)
   local state = redis.call('HGET', job, 'state')
   return state == 'LOADING' or state == 'PROGRESS'
 end
-local function held(job, token)
-  return running(job) and redis.call('HGET', job, 'token') == token
+-- The owner counts as well: a Redis that has lost its last second gives out one token twice.
+local function held(job, token, owner)
+  local its_token, its_owner = unpack(redis.call('HMGET', job, 'token', 'owner'))
+  return running(job) and its_token == token and its_owner == owner
 end
 local function cancelled(job) return redis.call('HGET', job, 'cancel') == '1' end
 
@@ -90,10 +94,14 @@ local function delete_record(id)
   redis.call('LREM', RECENT, 0, id)
 end
 
-local function return_to_queue(id)
+-- Let a running job wait again; it must then be put into the queue or be postponed.
+local function take_from_worker(id)
   redis.call('ZREM', LEASES, id)
   delete_preview(id)
   redis.call('HSET', JOB .. id, 'state', 'PENDING', 'waiting', text(now()))
+end
+local function return_to_queue(id)
+  take_from_worker(id)
   requeue(id)
 end
 """

@@ -118,11 +118,27 @@ class Failure(_Fact):
         return is_requests_fault(self.code)
 
 
+class Postponement(_Fact):
+    """A job waits because the store or Redis failed, which is not the job's fault.
+
+    Attributes:
+        times, most: how often it was postponed, and how often it may be before it fails.
+        failure: what it was postponed for the last time.
+        retry_at: when its pause ends, in seconds since the epoch; None once it has ended.
+    """
+
+    times: int
+    most: int
+    failure: Failure
+    retry_at: float | None = None
+
+
 class JobStatus(_Fact):
     """A job at one moment, as its record has it.
 
     Attributes:
-        queue_position: in the queue of its type, 1 being next; None unless the job waits.
+        queue_position: in the queue of its type, 1 being next; None unless the job is in it.
+        postponed: None unless it was postponed, and once it has ended.
         priority: 0 to 9; among the jobs of its submitter the highest is next.
         fraction: 0 to 1; never falls, 1 only on success.
         loading: which fraction of the model is loaded; None unless it is being loaded.
@@ -138,6 +154,7 @@ class JobStatus(_Fact):
     type: JobType
     state: JobState
     queue_position: int | None = None
+    postponed: Postponement | None = None
     priority: int = 0
     progress: Progress | None = None
     fraction: float = 0.0

@@ -5,8 +5,10 @@ the job and a number. A picture is written into a hidden folder and renamed (in 
 copied), so that no reader sees a partial picture, or any picture of a job that did not finish.
 """
 
+import errno
 import os
 import posixpath
+import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +16,7 @@ from typing import Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
-from jobs.errors import NoSuchPicture, StoreError, UnsafeName
+from jobs.errors import NoSuchPicture, StoreError, StoreFull, UnsafeName
 from jobs.filesystem import has_folders, open_filesystem, store_errors
 from jobs.inputs import INPUT_ROLES, InputRole
 
@@ -34,6 +36,8 @@ class Staging:
         self._job_id = job_id
         self._outdir = outdir
         self._token = token
+        # a Redis that has lost its last second gives out one token twice
+        self._unique = secrets.token_hex(4)
         self._staged: dict[str, str] = {}
         self.size = 0
         """Bytes of all pictures put so far."""
@@ -52,7 +56,7 @@ class Staging:
         outdir = self._outdir if outdir is None else outdir
         name = posixpath.join(outdir, f"{self._job_id}_{index}.{ext}")
         self._store.check(name)
-        temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}"
+        temporary = f"{_PARTS}/{self._job_id}.{self._token}.{index}.{self._unique}"
         self._staged[temporary] = name
         self._store.put(temporary, data)
         self.size += len(data)
@@ -94,11 +98,13 @@ class PictureStore:
 
     Args:
         url: a folder, or an fsspec URL.
+        room: bytes that must be free in a folder for a probe to pass.
 
     Every method raises StoreError or a subclass.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, room: int = 0) -> None:
+        self._room = room
         self._files, self._root = open_filesystem(url)
         self._has_folders = has_folders(self._files)
 
@@ -192,8 +198,26 @@ class PictureStore:
         for role in INPUT_ROLES:
             self.delete(_input_name(job_id, role))
 
+    def check_room(self, needed: int) -> None:
+        """Raise StoreFull unless so many bytes are free. An object store always has room."""
+        if not isinstance(self._files, LocalFileSystem):
+            return
+        with store_errors(self._root, writing=True):
+            self._files.makedirs(self._root, exist_ok=True)
+            found = os.statvfs(self._root)
+        if found.f_flag & os.ST_RDONLY:
+            raise StoreFull(f"the picture store failed: {os.strerror(errno.EROFS)}")
+        free = found.f_bavail * found.f_frsize
+        if free < needed:
+            raise StoreFull(
+                f"the picture store is full: {needed} bytes are needed, and {free} are free"
+            )
+
     def probe(self) -> None:
-        """Write, read and delete a file. Raises when pictures cannot be stored or read now."""
+        """Write, read and delete a file, and look for `room`.
+
+        Raises when pictures cannot be stored or read now.
+        """
         name = f"{_PARTS}/probe.{uuid.uuid4()}"
         self.put(name, b"probe")
         try:
@@ -201,6 +225,7 @@ class PictureStore:
                 raise StoreError("the picture store does not return what was written to it")
         finally:
             self.delete(name)
+        self.check_room(self._room)
 
     def _names_in(self, folder: str) -> list[str]:
         self._files.invalidate_cache()  # other processes write here, too

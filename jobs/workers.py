@@ -74,6 +74,7 @@ class WorkerFacts(BaseModel):
         loaded: the models that it has in memory.
         memory_bytes: resident memory of the process; None if it is not known.
         gpu_memory_bytes: memory that it has allocated on its GPU; None without one.
+        problem: why it claims no jobs now; empty: it does.
         silent_seconds: for how long after an announcement the worker counts as alive.
         model_facts: what is known of each of `models`.
         loras, embeddings: the names that prompts may use.
@@ -92,6 +93,7 @@ class WorkerFacts(BaseModel):
     loaded: tuple[str, ...] = ()
     memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
+    problem: str = ""
     silent_seconds: float = 0.0
     model_facts: tuple[ModelFacts, ...] = ()
     loras: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from worker.background.lease import LeaseKeeper
 from worker.background.metrics import WorkerMetrics
 from worker.background.periodic_thread import PeriodicThread
 from worker.background.reaper import Reaper
+from worker.background.store_probe import StoreProbe
 from worker.background.sweeper import Sweeper
 from worker.background.webhook_sender import WebhookSender
 from worker.background.worker_status import WorkerStatus
@@ -65,8 +66,12 @@ class WorkerProcess:
             max_attempts=settings.max_attempts,
             result_ttl_seconds=settings.result_ttl_seconds,
             tombstone_ttl=settings.tombstone_ttl,
+            max_hand_backs=settings.max_hand_backs,
+            pauses=settings.postpone_seconds,
+            pauses_window=settings.postpone_window,
         )
-        store = PictureStore(settings.outputs)
+        store = PictureStore(settings.outputs, room=settings.store_room)
+        self._store_probe = StoreProbe(store, seconds=settings.store_probe_seconds)
         engine = EngineProvider(build_engine, settings.models_memory)
         leases = LeaseKeeper(claims, renew_seconds=settings.renew_seconds)
         metrics = WorkerMetrics()
@@ -90,6 +95,7 @@ class WorkerProcess:
             reporter=Reporter(claims, metrics.step),
             previewer=Previewer(claims) if settings.previews else None,
             on_device_failure=self._shutdown.begin_for_restart,
+            on_store_failure=self._store_probe.suspect,
             metrics=metrics,
         )
         self._threads: list[PeriodicThread] = []
@@ -116,8 +122,9 @@ class WorkerProcess:
             model_cache=context.model_cache,
             engine=context.engine,
             leases=context.leases,
+            store_probe=self._store_probe,
         )
-        self._threads = [context.leases, context.reporter, self._inventory]
+        self._threads = [context.leases, context.reporter, self._inventory, self._store_probe]
         if context.previewer:
             self._threads.append(context.previewer)
         self._threads += self._background_threads(status)
@@ -131,7 +138,11 @@ class WorkerProcess:
         log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
 
     def execute(self, job_type: JobType) -> bool:
-        """Execute the next job of a type. False: this worker shuts down, and another must do it."""
+        """Execute the next job of a type. False: this worker shuts down, and another must do it.
+
+        While no pictures can be stored the message waits here, and so does its job in the queue.
+        """
+        self._store_probe.wait(lambda: self._shutdown.begun)
         if self._shutdown.begun:
             return False
         return execute_job(self._context, job_type) is not StopReason.HAND_BACK
@@ -159,11 +170,10 @@ class WorkerProcess:
                 context.claims,
                 context.file_cleanup,
                 send=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
-                free_slots=lambda: status.slots - len(context.leases.running()),
+                free_slots=status.free_slots,
                 types=status.types,
                 reap_seconds=settings.reap_seconds,
                 resend_after=settings.resend_after,
-                grace_seconds=settings.lease_seconds / 2,
             ),
             Heartbeat(self._workers, status.facts, seconds=settings.heartbeat_interval),
             Sweeper(

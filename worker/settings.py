@@ -1,11 +1,12 @@
 """The settings of a worker process, in addition to those it shares with the API."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from jobs.claims import MAX_HAND_BACKS, PAUSES_SECONDS, PAUSES_WINDOW_SECONDS
 from jobs.names import JOB_TYPES, JobType
 from jobs.settings import JobSettings
 from worker.cores import default_slots
@@ -84,6 +85,27 @@ class WorkerSettings(JobSettings):
     max_attempts: int = Field(
         default=3, ge=1, description="how many workers may die during a job before the job fails"
     )
+    max_hand_backs: int = Field(
+        default=MAX_HAND_BACKS,
+        ge=0,
+        description="how often workers that shut down may return a job to the queue; each further "
+        "time counts as an attempt",
+    )
+    postpone_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        default=PAUSES_SECONDS,
+        description="seconds for which a job waits each time that the store or Redis failed while "
+        "it ran; after the last pause it fails",
+    )
+    postpone_window: float = Field(
+        default=PAUSES_WINDOW_SECONDS,
+        gt=0,
+        description="seconds after which a job's earlier pauses no longer count",
+    )
+    store_probe_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        description="seconds for which a worker relies on its last probe of the picture store",
+    )
     shutdown_grace_seconds: float = Field(
         default=2.0,
         ge=0,
@@ -134,7 +156,7 @@ class WorkerSettings(JobSettings):
         default=False, description="send Celery's events, which monitors such as Flower need"
     )
 
-    @field_validator("job_types", "webhook_retry_seconds", mode="before")
+    @field_validator("job_types", "postpone_seconds", "webhook_retry_seconds", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -148,6 +170,20 @@ class WorkerSettings(JobSettings):
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
         folders = ("loras", "embeddings", "cache")
         return {f"{folder}_dir": data_dir / folder for folder in folders} | values
+
+    @model_validator(mode="after")
+    def _leases_are_kept(self) -> Self:
+        """Refuse searches for expired leases that are so rare that none ever takes a job.
+
+        After half a lease without one `jobs.lease_clock` takes none, so that renewals come first.
+        """
+        for name in ("renew_seconds", "reap_seconds"):
+            if (value := getattr(self, name)) >= self.lease_seconds / 2:
+                raise ValueError(
+                    f"{name.upper()} is {value:g}: must be below half of LEASE_SECONDS, which is "
+                    f"{self.lease_seconds:g}"
+                )
+        return self
 
     @property
     def catalogue(self) -> Catalogue:

@@ -115,5 +115,7 @@ def _problems_of_store(backends: Backends) -> Iterator[Problem]:
 def _problems_of_workers(backends: Backends, workers: tuple[WorkerFacts, ...]) -> Iterator[Problem]:
     if not workers:
         yield Problem("workers", "no worker is alive", "jobs")
+    elif all(worker.problem for worker in workers):
+        yield Problem("workers:store", "no worker can store pictures", "jobs")
     for job_type in backends.workers.missing_types():
         yield Problem(f"workers:{job_type}", f"no worker serves {job_type} any more", "jobs")

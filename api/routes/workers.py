@@ -84,6 +84,7 @@ def _described(worker: AnnouncedWorker, jobs: list[RunningJob]) -> Worker:
         slots=facts.slots,
         busy=facts.busy,
         jobs=jobs,
+        problem=facts.problem,
         memory_bytes=facts.memory_bytes,
         gpu_memory_bytes=facts.gpu_memory_bytes,
     )

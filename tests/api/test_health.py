@@ -117,6 +117,19 @@ def test_readiness_needs_a_store_that_can_be_written(
     assert [path for path in outputs.rglob("*") if path.is_file()] == []
 
 
+def test_no_job_is_drawn_without_a_worker_that_can_store_pictures(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    broken = facts("by-hand", "standard", "optimized").model_copy(update={"problem": "disk full"})
+    worker.workers.announce(broken, ttl_seconds=60)
+    assert readiness(client, "jobs") == (503, ["workers:store"])
+    assert readiness(client, "requests") == (200, ["workers:store"])
+    assert client.get("/workers").get_json()["workers"][0]["problem"] == "disk full"
+
+    worker.workers.announce(facts("other", "standard"), ttl_seconds=60)
+    assert readiness(client, "jobs") == (200, [])
+
+
 def test_readiness_needs_a_redis_that_takes_writes(client: FlaskClient, worker: HandWorker) -> None:
     status = client.post("/generate", json=BODY, headers=KEY).headers["Location"]
     before = str(worker.redis.config_get("maxmemory")["maxmemory"])
@@ -182,6 +195,7 @@ def test_workers_are_told_with_load_and_memory_but_without_job_ids(
         ],
         "memory_bytes": 12345,
         "gpu_memory_bytes": 6789,
+        "problem": "",
     }
     assert by_hand["worker"] == "by-hand"
 

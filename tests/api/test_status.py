@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,6 +10,9 @@ from PIL import Image
 
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
+from jobs import keys
+from jobs.claims import PAUSES_SECONDS
+from jobs.status import Failure
 from jobs.store import PictureStore
 from tests.api.conftest import HandWorker
 
@@ -51,6 +55,42 @@ def test_a_running_job_tells_its_step_its_progress_and_its_eta(
     assert (answer["step"], answer["steps"], answer["Progress"]) == (5, 20, 0.25)
     assert answer["ETA"] == 1.5
     assert "queue_place" not in answer
+
+
+def test_a_postponed_job_tells_why_and_until_when(client: FlaskClient, worker: HandWorker) -> None:
+    location = submit(client)
+    claim, _ = worker.claim()
+    full = Failure(code="storage_full", message="the picture store failed: No space left on device")
+    worker.claims.postpone(claim, full)
+
+    answer = client.get(location).get_json()
+
+    assert answer["State"] == "PENDING"
+    assert "No space left" in answer["Status"]
+    assert answer["postponed"] == {
+        "times": 1,
+        "most": len(PAUSES_SECONDS),
+        "code": "storage_full",
+        "message": full.message,
+        "retry_at": pytest.approx(time.time() + PAUSES_SECONDS[0], abs=120),
+    }
+    assert {"queue_place", "failure", "code", "error"}.isdisjoint(answer)
+
+    worker.redis.zadd(keys.postponed("optimized"), {claim.job_id: 0})
+    worker.claims.release_postponed()
+    answer = client.get(location).get_json()
+    assert answer["queue_place"] == 1
+    assert answer["postponed"]["retry_at"] is None
+    worker.finish(*worker.claim())
+    assert "postponed" not in client.get(f"{location}?images=false").get_json()
+
+
+def test_a_postponed_job_can_be_cancelled(client: FlaskClient, worker: HandWorker) -> None:
+    location = submit(client)
+    claim, _ = worker.claim()
+    worker.claims.postpone(claim, Failure(code="storage_failed", message="x"))
+    assert client.delete(location, headers=KEY).status_code == 200
+    assert client.get(location).get_json()["State"] == "CANCELLED"
 
 
 def test_progress_never_goes_back(client: FlaskClient, worker: HandWorker) -> None:

@@ -5,17 +5,13 @@ from jobs.claims import Claim, Claims, ClaimStatus
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Progress, Result
 from tests.jobs.conftest import Open
+from tests.jobs.leases import lapse, reapers_run
 
 
 def claimed(claims: Claims, owner: str = "worker") -> Claim:
     claim = claims.claim("standard", owner)
     assert claim
     return claim
-
-
-def lapse(redis: Redis, claim: Claim) -> None:
-    """Let a lease run out now."""
-    redis.zadd(keys.LEASES, {claim.job_id: 0})
 
 
 def test_jobs_are_claimed_first_come_first_served(claims: Claims, open_job: Open) -> None:
@@ -47,8 +43,9 @@ def test_a_job_whose_worker_vanished_goes_to_the_front_of_the_queue(
 ) -> None:
     job_id, later = open_job(), open_job()
     first = claimed(claims)
+    reapers_run(redis)
     assert claims.reap() == ()
-    lapse(redis, first)
+    lapse(redis, first.job_id)
     (orphan,) = claims.reap()
     assert (orphan.job_id, orphan.type, orphan.state) == (job_id, "standard", JobState.PENDING)
     assert claims.reap() == ()
@@ -63,7 +60,7 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(
 ) -> None:
     job_id = open_job()
     late = claimed(claims)
-    lapse(redis, late)
+    lapse(redis, late.job_id)
     claims.reap()
     half = Progress(step=1, steps=2, fraction=0.5)
     for given_away in (False, True):
@@ -85,7 +82,7 @@ def test_a_lapsed_lease_that_nobody_took_can_still_be_renewed(
 ) -> None:
     open_job()
     claim = claimed(claims)
-    lapse(redis, claim)
+    lapse(redis, claim.job_id)
     assert claims.renew(claim) is ClaimStatus.HELD
     assert claims.reap() == ()
 
@@ -97,7 +94,7 @@ def test_a_job_that_kills_every_worker_fails_after_three(
     for attempt in (1, 2, 3):
         claim = claimed(claims)
         assert claim.attempt == attempt
-        lapse(redis, claim)
+        lapse(redis, claim.job_id)
         (orphan,) = claims.reap()
     assert orphan.state is JobState.FAILURE
     status = records.get(job_id)
@@ -113,7 +110,7 @@ def test_a_cancelled_job_whose_worker_vanished_is_cancelled(
     job_id = open_job()
     claim = claimed(claims)
     records.cancel(job_id)
-    lapse(redis, claim)
+    lapse(redis, claim.job_id)
     (orphan,) = claims.reap()
     assert orphan.state is JobState.CANCELLED
     assert records.get(job_id).state is JobState.CANCELLED
@@ -155,7 +152,7 @@ def test_a_final_state_never_changes(
     assert (before.state, before.result, before.fraction) == (JobState.SUCCESS, result, 1)
     assert claims.fail(claim, Failure(code="x", message="x")) is ClaimStatus.LOST
     assert claims.hand_back(claim) is ClaimStatus.LOST
-    lapse(redis, claim)
+    lapse(redis, claim.job_id)
     assert claims.reap() == ()
     assert records.get(job_id) == before
 
@@ -169,7 +166,7 @@ def test_progress_never_goes_back_whatever_is_reported(
         claims.report(claim, Progress(step=1, steps=10, fraction=fraction))
         status = records.get(job_id)
         assert (status.state, status.fraction) == (JobState.PROGRESS, shown)
-    lapse(redis, claim)
+    lapse(redis, claim.job_id)
     claims.reap()
     assert records.get(job_id).fraction == 0.6
     claims.report(claimed(claims), Progress(step=1, steps=10, fraction=0.1))

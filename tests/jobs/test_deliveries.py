@@ -18,6 +18,7 @@ from jobs.request import parse_request
 from jobs.settings import JobSettings
 from jobs.status import Failure, Result, StoredPicture
 from jobs.webhook_signature import signed_headers
+from tests.jobs.leases import lapse
 
 URL = "https://example.com/hook?token=secret"
 SECRETS = ["whsec_" + base64.b64encode(bytes([number] * 24)).decode() for number in (1, 2)]
@@ -78,7 +79,7 @@ def test_a_job_that_is_started_again_sends_one_message(
     job_id = submit()
     for _ in range(3):
         claimed(claims)
-        redis.zadd(keys.LEASES, {job_id: 0})
+        lapse(redis, job_id)
         claims.reap()
     assert events(deliveries) == ["job.started", "job.failed"]
 

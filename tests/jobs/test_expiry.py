@@ -18,6 +18,7 @@ from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Failure, JobState, Result
 from jobs.store import PictureStore
+from tests.jobs.leases import lapse
 
 Draw = Callable[..., str]
 DAY = 86_400
@@ -205,7 +206,7 @@ def test_pictures_published_too_late_are_deleted_unless_the_job_has_them(
 ) -> None:
     submitted(records)
     late = claimed(claims)
-    redis.zadd(keys.LEASES, {late.job_id: 0})
+    lapse(redis, late.job_id)
     claims.reap()
     names = published(claims, store, late)
     file_cleanup.delete_unpublished(late.job_id, names)
@@ -219,7 +220,7 @@ def test_pictures_published_too_late_are_deleted_unless_the_job_has_them(
     cancelled = submitted(records)
     late = claimed(claims)
     records.cancel(cancelled)
-    redis.zadd(keys.LEASES, {cancelled: 0})
+    lapse(redis, cancelled)
     claims.reap()
     assert file_cleanup.clean(cancelled)
     file_cleanup.delete_unpublished(cancelled, published(claims, store, late))

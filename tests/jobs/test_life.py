@@ -31,6 +31,8 @@ from jobs.shared_lua import CLOCK
 from jobs.status import Failure, JobState, Preview, Progress, Result
 
 LEASE = 60
+HAND_BACKS = 2
+PAUSES = (1.0, LEASE / 2)
 SUBMITTERS = st.sampled_from(["anna", "bert"])
 DONE = Result(
     images=(),
@@ -44,6 +46,7 @@ DONE = Result(
     timings={},
 )
 BLURRED = Preview(step=1, steps=2, image=1, width=1, height=1, jpeg="")
+ENDINGS = ["finish", "fail", "cancelled", "hand_back", "postpone"]
 RUNNING = (JobState.LOADING, JobState.PROGRESS)
 
 
@@ -57,7 +60,14 @@ class ClockedRedis(Redis):
 
 
 class Life(RuleBasedStateMachine):
-    """Workers come, vanish, wake up again and report late; clients cancel; time passes."""
+    """Workers come, vanish, wake up again and report late; clients cancel; time passes.
+
+    Attributes:
+        reaped: when `reap` was last called; None: never.
+        reaping_from: when leases may be taken again, after a gap of more than half a lease.
+        pauses: until when each postponed job waits.
+        handed_back, postponed: how often each job was.
+    """
 
     redis: Redis
 
@@ -66,7 +76,13 @@ class Life(RuleBasedStateMachine):
         self.redis.flushall()
         self.records = JobRecords(self.redis, result_ttl_seconds=600)
         self.claims = Claims(
-            self.redis, lease_seconds=LEASE, max_attempts=3, result_ttl_seconds=600
+            self.redis,
+            lease_seconds=LEASE,
+            max_attempts=3,
+            result_ttl_seconds=600,
+            max_hand_backs=HAND_BACKS,
+            pauses=PAUSES,
+            pauses_window=10 * LEASE,
         )
         self.now = 1_000_000.0
         self.pass_time(0)
@@ -74,6 +90,11 @@ class Life(RuleBasedStateMachine):
         self.named: dict[tuple[str, int], str] = {}
         self.held: list[Claim] = []
         self.leases: dict[str, float] = {}
+        self.reaped: float | None = None
+        self.reaping_from = 0.0
+        self.pauses: dict[str, float] = {}
+        self.postponed: dict[str, tuple[int, float]] = {}
+        self.handed_back: dict[str, int] = {}
         self.started: dict[str, int] = {}
         self.published: dict[str, str] = {}
         self.final: dict[str, JobState] = {}
@@ -81,7 +102,7 @@ class Life(RuleBasedStateMachine):
         self.end_messages: dict[str, int] = {}
         self.deleted: set[str] = set()
 
-    @rule(seconds=st.sampled_from([0.001, 1, LEASE - 0.001, LEASE, LEASE + 0.001]))
+    @rule(seconds=st.sampled_from([0.001, 1, LEASE / 3, LEASE - 0.001, LEASE, LEASE + 0.001]))
     def pass_time(self, seconds: float) -> None:
         self.now = round(self.now + seconds, 3)
         self.redis.set("clock", f"{self.now:.6f}")
@@ -117,7 +138,7 @@ class Life(RuleBasedStateMachine):
             self.started[claim.job_id] = self.started.get(claim.job_id, 0) + 1
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), step=st.sampled_from(["finish", "fail", "cancelled", "hand_back"]))
+    @rule(data=st.data(), step=st.sampled_from(ENDINGS))
     def end(self, data: st.DataObject, step: str) -> None:
         claim = data.draw(st.sampled_from(self.held))
         endings: dict[str, Any] = {
@@ -125,13 +146,38 @@ class Life(RuleBasedStateMachine):
             "fail": lambda: self.claims.fail(claim, Failure(code="x", message="x")),
             "cancelled": lambda: self.claims.cancelled(claim),
             "hand_back": lambda: self.claims.hand_back(claim),
+            "postpone": lambda: self.claims.postpone(claim, Failure(code="x", message="x")),
         }
         if endings[step]() is ClaimStatus.HELD:
             del self.leases[claim.job_id]
-            if step == "hand_back":
-                self.started[claim.job_id] -= 1
-            else:
+            returned = {"hand_back": self.was_handed_back, "postpone": self.was_postponed}
+            if step not in returned or not returned[step](claim.job_id):
                 self.end_messages[claim.job_id] = self.end_messages.get(claim.job_id, 0) + 1
+
+    def was_handed_back(self, job_id: str) -> bool:
+        """The attempt does not count, except beyond the bound."""
+        self.handed_back[job_id] = self.handed_back.get(job_id, 0) + 1
+        self.started[job_id] -= self.handed_back[job_id] <= HAND_BACKS
+        return True
+
+    def was_postponed(self, job_id: str) -> bool:
+        """False: no pause was left, so the job has failed."""
+        times, last = self.postponed.get(job_id, (0, 0.0))
+        times = times if self.now - last <= 10 * LEASE else 0
+        if times == len(PAUSES):
+            return False
+        self.postponed[job_id] = times + 1, self.now
+        self.pauses[job_id] = self.now + PAUSES[times]
+        self.started[job_id] -= 1
+        return True
+
+    @rule()
+    def release(self) -> None:
+        """Exactly the jobs whose pause is over return to the queue."""
+        over = {job_id for job_id, until in self.pauses.items() if until <= self.now}
+        assert {job_id for job_id, _ in self.claims.release_postponed()} == over
+        for job_id in over:
+            del self.pauses[job_id]
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -162,8 +208,15 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def reap(self) -> None:
-        """Exactly what has run out is taken away: not a millisecond before, and all of it."""
+        """Exactly what has run out is taken away: not a millisecond before, and all of it.
+
+        Nothing is for half a lease after a gap between two calls that was longer than that.
+        """
+        if self.reaped is None or self.now - self.reaped > LEASE / 2:
+            self.reaping_from = self.now + LEASE / 2
+        self.reaped = self.now
         lapsed = {job_id for job_id, until in self.leases.items() if until <= self.now}
+        lapsed = lapsed if self.now >= self.reaping_from else set[str]()
         assert {orphan.job_id for orphan in self.claims.reap()} == lapsed
         for job_id in lapsed:
             del self.leases[job_id]
@@ -202,8 +255,10 @@ class Life(RuleBasedStateMachine):
             if status.state.final:
                 self.final[job_id] = status.state
                 self.leases.pop(job_id, None)
+                self.pauses.pop(job_id, None)
             assert self.end_messages.get(job_id, 0) <= 1
-            assert (status.queue_position is not None) == (status.state is JobState.PENDING)
+            in_queue = status.state is JobState.PENDING and job_id not in self.pauses
+            assert (status.queue_position is not None) == in_queue
             assert (job_id in self.leases) == (status.state in RUNNING)
             if status.queue_position is not None:
                 positions.append(status.queue_position)
@@ -215,8 +270,10 @@ class Life(RuleBasedStateMachine):
         # a job waits, or is leased, or has ended: nothing in between, nothing twice
         places = cast(list[str], self.redis.zrange(keys.queue("standard"), 0, -1))
         waiting = [keys.job_of(place) for place in places]
+        paused = self.redis.zrange(keys.postponed("standard"), 0, -1)
+        assert sorted(paused) == sorted(self.pauses)
         leased = self.redis.zrange(keys.LEASES, 0, -1)
-        assert sorted([*waiting, *leased, *self.final]) == sorted(self.jobs)
+        assert sorted([*waiting, *paused, *leased, *self.final]) == sorted(self.jobs)
 
     def every_file_of_an_ended_job_is_accounted_for(self) -> None:
         deletions = self.redis.hgetall(keys.DELETIONS)
@@ -236,15 +293,17 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Calm after the storm: whatever still waits can be run to its end, once."""
-        self.pass_time(LEASE)
-        self.reap()
+        for _ in range(4):  # a lease, and half of one in case this is the first call after a gap
+            self.pass_time(LEASE / 2)
+            self.reap()
+        self.release()
         while claim := self.claims.claim("standard", "worker"):
             assert self.claims.finish(claim, DONE) is ClaimStatus.HELD
         for job_id in self.jobs.keys() - self.deleted:
             assert self.records.get(job_id).state.final
         found = cast(list[str], self.redis.keys(f"{keys.PREFIX}*"))
         left = {key.split(":")[1] for key in found}
-        assert left.isdisjoint({"fair-queue", "leases", "preview"})
+        assert left.isdisjoint({"fair-queue", "leases", "preview", "postponed"})
 
 
 @pytest.fixture
@@ -263,7 +322,10 @@ def test_a_lease_ends_when_it_ends_and_not_a_millisecond_before(machine: type[Li
     life = machine()
     life.submit("anna", 0, None)
     life.claim()
-    life.pass_time(LEASE - 0.001)
+    for _ in range(3):
+        assert life.claims.reap() == ()
+        life.pass_time(LEASE / 3 - 0.001)
+    life.pass_time(0.002)
     assert life.claims.reap() == ()
     life.pass_time(0.001)
     assert len(life.claims.reap()) == 1

@@ -10,6 +10,7 @@ from jobs.claims import PREVIEW_TTL_SECONDS, Claim, Claims, ClaimStatus
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Preview, Result
 from tests.jobs.conftest import Open
+from tests.jobs.leases import lapse
 
 BLURRED = Preview(step=1, steps=20, image=1, width=8, height=8, jpeg="AAAA")
 SHARPER = Preview(step=9, steps=20, image=1, width=8, height=8, jpeg="BBBB")
@@ -66,7 +67,7 @@ Ending = Callable[[Claims, Claim, JobRecords, Result], object]
 
 
 def reaped(claims: Claims, claim: Claim, records: JobRecords) -> None:
-    records._redis.zadd(keys.LEASES, {claim.job_id: 0})
+    lapse(records._redis, claim.job_id)
     assert len(claims.reap()) == 1
 
 

@@ -1,10 +1,12 @@
 """Pictures in a folder and on S3, by the same tests; and what is true of folders alone."""
 
 import errno
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,6 +157,36 @@ def test_a_bucket_that_is_missing_is_no_missing_picture(s3: S3) -> None:
     with pytest.raises(StoreError) as caught:
         store.put("a.png", b"picture")
     assert not isinstance(caught.value, NoSuchPicture)
+
+
+def test_two_attempts_with_one_token_do_not_touch_each_other_s_parts(url: str) -> None:
+    """A Redis that has lost its last second gives out one token twice."""
+    one, other = PictureStore(url), PictureStore(url)
+    with one.staging("job", "cats", token=1) as first:
+        with other.staging("job", "cats", token=1) as second:
+            first.put(0, b"the first's", "png")
+            second.put(0, b"the second's", "png")
+        first.publish()
+    assert one.read("cats/job_0.png") == b"the first's"
+
+
+def test_a_probe_asks_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(f_flag=0, f_bavail=70, f_frsize=4096)  # 284 kB
+    monkeypatch.setattr("jobs.store.os.statvfs", lambda _: found)
+    PictureStore(str(tmp_path), room=286_720).probe()
+    store = PictureStore(str(tmp_path), room=1_000_000)
+    with pytest.raises(StoreFull, match="1000000 bytes are needed, and 286720 are free"):
+        store.probe()
+    with pytest.raises(StoreFull, match="300000 bytes are needed"):
+        store.check_room(300_000)
+    found.f_flag = os.ST_RDONLY
+    with pytest.raises(StoreFull, match="Read-only"):
+        store.check_room(0)
+    assert names_below(tmp_path) == []
+
+
+def test_an_object_store_has_room(s3: S3) -> None:
+    PictureStore(s3.url, room=10**15).probe()
 
 
 def test_another_process_sees_at_once_what_was_stored_and_deleted(url: str) -> None:

@@ -16,6 +16,7 @@ from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.status import Result
+from tests.jobs.leases import lapse
 
 Submit = Callable[..., str]
 
@@ -83,7 +84,7 @@ def test_a_job_that_waits_again_counts_again(submit: Submit, claims: Claims, red
     orphaned = claims.claim("standard", "worker")
     assert orphaned
     submit()
-    redis.zadd(keys.LEASES, {orphaned.job_id: 0})
+    lapse(redis, orphaned.job_id)
     claims.reap()
     with pytest.raises(TooManyWaiting):
         submit()

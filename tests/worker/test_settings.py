@@ -46,3 +46,26 @@ def test_leases_are_renewed_well_before_they_expire() -> None:
     assert settings.renew_seconds * 5 < settings.lease_seconds
     # another worker takes over the job of a dead one within 15 s
     assert settings.lease_seconds + settings.reap_seconds < 15
+
+
+@pytest.mark.parametrize("name", ["RENEW_SECONDS", "REAP_SECONDS"])
+def test_intervals_that_a_lease_does_not_outlast_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", "4")
+    monkeypatch.setenv(name, "1.9")
+    WorkerSettings()
+    monkeypatch.setenv(name, "2")
+    with pytest.raises(ValidationError, match=f"{name} is 2: must be below half of LEASE_SECONDS"):
+        WorkerSettings()
+
+
+def test_pauses_are_a_list_that_grows_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = WorkerSettings().postpone_seconds
+    assert list(pauses) == sorted(pauses)
+    assert sum(pauses) < WorkerSettings().postpone_window
+    monkeypatch.setenv("POSTPONE_SECONDS", "1, 2.5")
+    assert WorkerSettings().postpone_seconds == (1, 2.5)
+    monkeypatch.setenv("POSTPONE_SECONDS", "1,-1")
+    with pytest.raises(ValidationError):
+        WorkerSettings()

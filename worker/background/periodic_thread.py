@@ -1,8 +1,6 @@
 """A thread that repeats one task, and survives every failure of the task and of Redis."""
 
-import math
 import threading
-import time
 from abc import ABC, abstractmethod
 
 import structlog
@@ -24,7 +22,6 @@ class PeriodicThread(ABC):
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._redis_away = False
-        self._last_failure = -math.inf
 
     @abstractmethod
     def tick(self) -> None:
@@ -39,18 +36,12 @@ class PeriodicThread(ABC):
         if self._thread.is_alive():
             self._thread.join()
 
-    @property
-    def seconds_since_failure(self) -> float:
-        """The time since Redis last failed to answer a tick; infinite if it never failed."""
-        return time.monotonic() - self._last_failure
-
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
                 self.tick()
                 self._log_redis(away=False)
             except RecordsUnavailable as error:
-                self._last_failure = time.monotonic()
                 self._log_redis(away=True, reason=str(error))
             except Exception:
                 log.exception("a background task failed; it will be repeated", task=self._name)

@@ -1,4 +1,4 @@
-"""Finds jobs whose worker has died, and jobs whose message was lost.
+"""Finds jobs whose worker has died, whose message was lost, and whose pause is over.
 
 Every worker has a reaper. Each change of a record is atomic, so reapers need no common lock.
 """
@@ -32,7 +32,6 @@ class Reaper(PeriodicThread):
         types: the job types this worker serves.
         reap_seconds: the interval.
         resend_after: resend after a job has waited, and a slot here been free, for so many seconds.
-        grace_seconds: after Redis did not answer, the time for other workers to renew their leases.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class Reaper(PeriodicThread):
         types: Sequence[JobType],
         reap_seconds: float,
         resend_after: float,
-        grace_seconds: float,
     ) -> None:
         super().__init__("reaper", reap_seconds)
         self._claims = claims
@@ -54,13 +52,13 @@ class Reaper(PeriodicThread):
         self._free_slots = free_slots
         self._types = types
         self._resend_after = resend_after
-        self._grace_seconds = grace_seconds
         self._free_since = math.inf
 
     def tick(self) -> None:
         self._resend_lost()
-        if self.seconds_since_failure > self._grace_seconds:
-            self._reap()
+        self._reap()
+        for job_id, job_type in self._claims.release_postponed():
+            self._send(job_id, job_type)
 
     def _resend_lost(self) -> None:
         """A job that waits although a slot is free has lost its message, or a frozen worker has it.

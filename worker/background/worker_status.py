@@ -7,6 +7,7 @@ from jobs.workers import WorkerFacts
 from worker.background.lease import LeaseKeeper
 from worker.background.memory_usage import gpu_bytes, resident_bytes
 from worker.background.metrics import WorkerMetrics
+from worker.background.store_probe import StoreProbe
 from worker.execution.engine import EngineProvider
 from worker.models.catalogue import Catalogue
 from worker.models.inventory import Inventory
@@ -33,6 +34,7 @@ class WorkerStatus:
     model_cache: ModelCache
     engine: EngineProvider
     leases: LeaseKeeper
+    store_probe: StoreProbe
 
     def facts(self) -> WorkerFacts:
         """What the worker serves, and what it is doing now. Never blocks."""
@@ -53,7 +55,12 @@ class WorkerStatus:
             model_facts=self.inventory.facts(loaded),
             loras=tuple(sorted(self.catalogue.loras())),
             embeddings=tuple(sorted(self.catalogue.embeddings())),
+            problem=self.store_probe.problem,
         )
+
+    def free_slots(self) -> int:
+        """How many more jobs the worker could execute now; none while no pictures can be stored."""
+        return 0 if self.store_probe.problem else self.slots - len(self.leases.running())
 
     def add_gauges(self, metrics: WorkerMetrics) -> None:
         """Export the state as gauges."""

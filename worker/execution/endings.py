@@ -7,13 +7,13 @@ from contextlib import suppress
 import structlog
 
 from jobs.claims import Claim, ClaimStatus
-from jobs.errors import JobsError, RecordsUnavailable
+from jobs.errors import JobsError, RecordsUnavailable, StoreError
 from jobs.failures import FailureCode
 from jobs.status import Result
 from jobs.store import TRANSIENT, Staging
 from worker.errors import StopReason
 from worker.execution.execution_context import ExecutionContext
-from worker.execution.failures import failure_of
+from worker.execution.failures import failure_of, is_passing
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +62,16 @@ def publish(
 
 
 def fail_job(context: ExecutionContext, claim: Claim, error: Exception) -> ClaimStatus:
-    """End the job with FAILURE, and with the code and the message for the client."""
+    """End the job with FAILURE, and with the code and the message for the client.
+
+    A failure of the store or of Redis is not the job's: it is postponed, while it may be.
+    """
     failure = failure_of(error)
+    if is_passing(error):
+        log.warning("job interrupted", code=failure.code, reason=failure.message)
+        if isinstance(error, StoreError):
+            context.on_store_failure()
+        return write_with_retry(lambda: context.claims.postpone(claim, failure))
     log.warning(
         "job failed",
         code=failure.code,

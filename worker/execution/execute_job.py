@@ -20,6 +20,7 @@ from worker.execution.image_generator import ImageGenerator
 from worker.execution.inputs import read_inputs
 from worker.execution.job_warnings import JobWarnings, warnings_of
 from worker.execution.prompt_jobs import low_memory, prompt_jobs_of
+from worker.execution.room import room_of
 from worker.execution.upscale_step import UpscaleStep
 
 log = structlog.get_logger(__name__)
@@ -114,6 +115,7 @@ def _generate_and_publish(
         for prompt_job in prompt_jobs
     ]
 
+    context.store.check_room(room_of(request, len(prompt_jobs)))
     warnings = JobWarnings(job, context.claims)
     if in_low_memory:
         warnings.add(LOW_MEMORY_WARNING)

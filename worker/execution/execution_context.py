@@ -27,6 +27,7 @@ class ExecutionContext:
         reporter: writes the progress of running jobs.
         previewer: writes previews of running jobs; None: no previews.
         on_device_failure: called when the device can compute nothing any more.
+        on_store_failure: called when an image could not be stored or read.
         metrics: measures jobs that succeed.
     """
 
@@ -40,6 +41,7 @@ class ExecutionContext:
     reporter: Reporter
     previewer: Previewer | None
     on_device_failure: Callable[[], object]
+    on_store_failure: Callable[[], object] = lambda: None
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     def free_and_probe(self) -> bool:

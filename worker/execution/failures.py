@@ -1,6 +1,13 @@
 """Which failure code and message the client gets for an exception."""
 
-from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, StoreError, StoreFull
+from jobs.errors import (
+    InvalidRequest,
+    NoSuchPicture,
+    RecordsUnavailable,
+    StoreError,
+    StoreFull,
+    UnsafeName,
+)
 from jobs.failures import FailureCode
 from jobs.status import Failure
 from stable_diffusion.errors import (
@@ -57,6 +64,13 @@ def failure_of(error: Exception) -> Failure:
         code=FailureCode.INTERNAL_ERROR,
         message=f"the worker failed unexpectedly ({type(error).__name__})",
     )
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the store or Redis failed, so that the same job may succeed later."""
+    if isinstance(error, (NoSuchPicture, UnsafeName)):
+        return False
+    return isinstance(error, (StoreError, RecordsUnavailable))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -68,6 +68,18 @@ class JobFailure(BaseModel):
     message: str
 
 
+class Postponed(BaseModel):
+    """Why a job waits although it was started: the store or Redis failed, not the job."""
+
+    times: int = Field(description="how often it was postponed")
+    most: int = Field(description="how often it may be before it fails")
+    code: str = Field(description="of the failure: a value of `FailureCode`")
+    message: str
+    retry_at: float | None = Field(
+        description="when it returns to the queue, in seconds since the epoch; null: it has"
+    )
+
+
 class Metadata(BaseModel):
     """How the pictures of a job were made."""
 
@@ -101,6 +113,9 @@ class Status(JobAnswer):
         default=None, ge=0, le=1, description="while the model is loaded: the loaded share"
     )
     queue_place: int | Absent = Field(default=None, description="while it waits: 1 is next")
+    postponed: Postponed | Absent = Field(
+        default=None, description="until it ends, if the store or Redis failed while it ran"
+    )
     step: int | Absent = Field(default=None, description="network evaluations done")
     steps: int | Absent = Field(default=None, description="network evaluations planned")
     image_index: int | Absent = Field(

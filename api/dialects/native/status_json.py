@@ -4,7 +4,14 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from api.dialects.native.response_models import JobFailure, JobPreview, ListedJob, Metadata, Status
+from api.dialects.native.response_models import (
+    JobFailure,
+    JobPreview,
+    ListedJob,
+    Metadata,
+    Postponed,
+    Status,
+)
 from api.job_pictures import pictures_by_name
 from jobs.status import JobState, JobStatus, Preview, Result
 
@@ -63,6 +70,15 @@ def _fill(answer: Status, status: JobStatus, pictures: Sequence[bytes] = ()) -> 
         answer.Loading = status.loading
     if status.queue_position is not None:
         answer.queue_place = status.queue_position
+    if status.postponed is not None:
+        failure = status.postponed.failure
+        answer.postponed = Postponed(
+            times=status.postponed.times,
+            most=status.postponed.most,
+            code=failure.code,
+            message=failure.message,
+            retry_at=status.postponed.retry_at,
+        )
     if status.progress is not None and not status.state.final:
         answer.step = status.progress.step
         answer.steps = status.progress.steps
@@ -101,6 +117,12 @@ def _sentence(status: JobStatus) -> str:
     match status.state:
         case JobState.PENDING if status.queue_position is not None:
             return f"waiting, place {status.queue_position} in the queue"
+        case JobState.PENDING if status.postponed is not None:
+            postponed = status.postponed
+            return (
+                f"postponed, time {postponed.times} of {postponed.most}: "
+                f"{postponed.failure.message}"
+            )
         case JobState.PENDING:
             return "waiting for a worker"
         case JobState.LOADING if status.loading is not None:

@@ -1,13 +1,13 @@
 import math
 import threading
-import time
 
 import pytest
 
 from jobs import keys
 from jobs.errors import NoSuchPicture, RecordsUnavailable
 from jobs.names import JobType
-from jobs.status import JobState
+from jobs.status import Failure, JobState
+from tests.jobs.leases import lapse, reapers_run
 from tests.worker.conftest import Bench
 from worker.background.reaper import Reaper
 
@@ -17,7 +17,7 @@ class Sent(list[tuple[str, JobType]]):
         self.append((job_id, job_type))
 
 
-def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reaper:
+def reaper(bench: Bench, sent: Sent, *, free: int = 1) -> Reaper:
     """A reaper in a worker whose slot has been free for a long time."""
     found = Reaper(
         bench.claims,
@@ -27,7 +27,6 @@ def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reap
         types=("standard", "optimized"),
         reap_seconds=1,
         resend_after=60,
-        grace_seconds=grace,
     )
     found._free_since = 0 if free else math.inf
     return found
@@ -35,7 +34,7 @@ def reaper(bench: Bench, sent: Sent, *, free: int = 1, grace: float = 0) -> Reap
 
 def expire_lease(bench: Bench, job_id: str) -> None:
     assert bench.claims.claim("standard", "dead worker")
-    bench.redis.zadd(keys.LEASES, {job_id: 0})
+    lapse(bench.redis, job_id)
 
 
 def test_a_job_with_an_expired_lease_returns_to_the_queue(bench: Bench) -> None:
@@ -77,14 +76,29 @@ def test_a_lost_message_is_sent_again_once_a_slot_is_free(bench: Bench) -> None:
 def test_after_redis_was_away_the_others_may_renew_first(bench: Bench) -> None:
     job_id = bench.submit()
     expire_lease(bench, job_id)
+    bench.redis.hincrbyfloat(keys.REAPER, "last", -60)
     sent = Sent()
-    patient = reaper(bench, sent, grace=60)
-    patient._last_failure = time.monotonic()
-    patient.tick()
+    for _ in range(2):
+        reaper(bench, sent).tick()
     assert sent == []
-    patient._last_failure -= 61
-    patient.tick()
+    reapers_run(bench.redis)
+    reaper(bench, sent).tick()
     assert sent == [(job_id, "standard")]
+
+
+def test_a_postponed_job_is_woken_when_its_pause_is_over(bench: Bench) -> None:
+    job_id = bench.submit()
+    claim = bench.claims.claim("standard", "worker")
+    assert claim
+    bench.claims.postpone(claim, Failure(code="storage_full", message="full"))
+    sent = Sent()
+    reaper(bench, sent).tick()
+    assert sent == []
+    bench.redis.zadd(keys.postponed("standard"), {job_id: 0})
+    for _ in range(2):
+        reaper(bench, sent).tick()
+    assert sent == [(job_id, "standard")]
+    assert bench.status(job_id).queue_position == 1
 
 
 def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -> None:
@@ -98,7 +112,6 @@ def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -
                 types=(),
                 reap_seconds=0.001,
                 resend_after=1,
-                grace_seconds=0,
             )
             self.failures: list[Exception] = [KeyError("x"), RecordsUnavailable("dead worker")]
             self.ran = threading.Event()

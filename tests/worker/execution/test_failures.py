@@ -1,10 +1,19 @@
 """Why jobs fail, and that the worker continues."""
 
 import base64
+from types import SimpleNamespace
 
 import pytest
 
-from jobs.errors import InvalidRequest, NoSuchPicture, RecordsUnavailable, StoreError, StoreFull
+from jobs import keys
+from jobs.errors import (
+    InvalidRequest,
+    NoSuchPicture,
+    RecordsUnavailable,
+    StoreError,
+    StoreFull,
+    UnsafeName,
+)
 from jobs.failures import FailureCode
 from jobs.status import JobState
 from stable_diffusion.errors import (
@@ -22,7 +31,7 @@ from tests.worker.conftest import Bench
 from tests.worker.small import GREEDY, INSATIABLE, LEAK, SmallEngine
 from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel
 from worker.execution.execute_job import LOW_MEMORY_WARNING, execute_job
-from worker.execution.failures import failure_of
+from worker.execution.failures import failure_of, is_passing
 
 
 @pytest.mark.parametrize(
@@ -154,7 +163,24 @@ def test_an_init_image_with_damaged_pixels_fails_the_job(bench: Bench) -> None:
     assert bench.files() == []
 
 
-def test_a_full_store_fails_the_job_and_leaves_no_part_of_it(
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (StoreFull("full"), True),
+        (StoreError("input/output error"), True),
+        (RecordsUnavailable("no answer"), True),
+        (NoSuchPicture("missing"), False),
+        (UnsafeName("a link leads out of the root"), False),
+        (BadInputImage("damaged"), False),
+        (MemoryError(), False),
+        (OSError("not of the store"), False),
+    ],
+)
+def test_only_failures_of_the_store_and_of_redis_pass(error: Exception, passing: bool) -> None:
+    assert is_passing(error) is passing
+
+
+def test_a_job_that_meets_a_full_store_is_postponed_and_leaves_no_part(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = bench.store.put, []
@@ -168,7 +194,46 @@ def test_a_full_store_fails_the_job_and_leaves_no_part_of_it(
     monkeypatch.setattr(bench.store, "put", put)
     job_id = bench.submit(n_iter=3)
     bench.run()
-    failure = bench.status(job_id).failure
-    assert failure
-    assert failure.code == "storage_full"
+    status = bench.status(job_id)
+    assert (status.state, status.attempts, status.failure) == (JobState.PENDING, 0, None)
+    assert status.postponed
+    assert status.postponed.failure.code == "storage_full"
     assert bench.files() == []
+
+    bench.redis.zadd(keys.postponed("standard"), {job_id: 0})
+    bench.claims.release_postponed()
+    bench.run()
+    status = bench.status(job_id)
+    assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
+    assert len(bench.files()) == 3
+
+
+def test_the_input_of_a_postponed_job_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = bench.submit("img2img")
+    with monkeypatch.context() as broken:
+
+        def rename(*_: object) -> None:
+            raise StoreError("the picture store failed: Input/output error")
+
+        broken.setattr(bench.store, "rename", rename)
+        bench.run()
+    assert bench.status(job_id).postponed
+    assert bench.files() == [f"inputs/{job_id}.init.png"]
+
+
+def test_a_job_that_will_not_fit_is_not_drawn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def statvfs(_: str) -> SimpleNamespace:
+        return SimpleNamespace(f_flag=0, f_bavail=70, f_frsize=4096)  # 284 kB
+
+    monkeypatch.setattr("jobs.store.os.statvfs", statvfs)
+    small, large = bench.submit(), bench.submit(H=512, W=512)
+    engine = SmallEngine()
+    bench.run(engine, jobs=2)
+    assert bench.status(small).state is JobState.SUCCESS
+    postponed = bench.status(large).postponed
+    assert postponed
+    assert postponed.failure.code == "storage_full"
+    assert "286720 are free" in postponed.failure.message
+    assert bench.status(large).fraction == 0

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs import keys
 from jobs.errors import RecordsUnavailable
 from jobs.status import JobState
+from tests.jobs.leases import lapse
 from tests.worker.conftest import Bench, until
 from tests.worker.small import SmallEngine
 from worker.errors import StopReason
@@ -76,7 +76,7 @@ def test_a_job_that_another_worker_took_over_is_dropped(
 ) -> None:
     job = held_job()
     # as if this worker had been frozen for longer than its lease
-    bench.redis.zadd(keys.LEASES, {job.job_id: 0})
+    lapse(bench.redis, job.job_id)
     bench.claims.reap()
     bench.run()
     finished = bench.status(job.job_id)
@@ -107,7 +107,7 @@ def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_delete
 
     def finish(*arguments: object) -> object:
         # as if this worker was frozen since publishing, while the job was taken over and cancelled
-        bench.redis.zadd(keys.LEASES, {job_id: 0})
+        lapse(bench.redis, job_id)
         bench.claims.reap()
         bench.records.cancel(job_id)
         assert bench.file_cleanup.clean(job_id)

@@ -1,0 +1,39 @@
+"""The room that is asked for is enough, whatever the images show."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from jobs.names import JobKind
+from jobs.request import parse_request
+from tests.worker.conftest import png
+from worker.execution.picture_encoding import encode, grid
+from worker.execution.room import room_of
+
+NO_INPUT = Image.new("RGB", (64, 64))
+INFOTEXT = "a red cat, " * 200
+
+
+@pytest.mark.parametrize("picture_format", ["png", "jpg"])
+@pytest.mark.parametrize(
+    ("kind", "body", "side", "prompts"),
+    [
+        ("txt2img", {"H": 64, "W": 64}, 64, 1),
+        ("txt2img", {"H": 64, "W": 64, "n_iter": 2, "n_samples": 2}, 64, 2),
+        ("txt2img", {"H": 256, "W": 256, "n_iter": 3, "skip_grid": False}, 256, 1),
+        ("img2img", {"H": 128, "W": 128, "post_upscale": True}, 256, 1),
+    ],
+)
+def test_noise_fits(
+    kind: JobKind, body: dict[str, object], side: int, prompts: int, picture_format: str
+) -> None:
+    inputs = {"init_img": png(NO_INPUT)} if kind == "img2img" else {}
+    request = parse_request(
+        kind, {"prompt": "a", "type": "standard", "format": picture_format} | inputs | body
+    )
+    count = request.image_count * prompts
+    noise = [Image.frombytes("RGB", (side, side), os.urandom(3 * side * side))] * count
+    images = noise if request.skip_grid else [*noise, grid(noise, 1)]
+    stored = sum(len(encode(image, request.format, INFOTEXT)) for image in images)
+    assert stored < room_of(request, prompts) < 4 * stored

@@ -1,0 +1,24 @@
+"""How much room the images of a job take in the store, before they are generated."""
+
+from jobs.request import ImageToImage, Request
+
+_BYTES_PER_PIXEL = {"png": 3.1, "jpg": 1.5}
+"""Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it."""
+_BYTES_PER_FILE = 8192
+"""For the infotext, and for the blocks of the file system."""
+
+
+def room_of(request: Request, prompts: int) -> int:
+    """Bytes that the images and the grid of a job take at most.
+
+    Args:
+        request: the job's.
+        prompts: how many prompts it has.
+    """
+    images = request.image_count * prompts
+    pixels = images * request.W * request.H
+    if isinstance(request, ImageToImage) and request.post_upscale:
+        pixels *= 4
+    if images > 1 and not request.skip_grid:
+        pixels, images = 2 * pixels, images + 1
+    return round(pixels * _BYTES_PER_PIXEL[request.format]) + images * _BYTES_PER_FILE
