@@ -27,8 +27,9 @@ while not claimed and #later < MOST_LATER do
     redis.call('HSET', job, 'state', 'LOADING', 'owner', ARGV[2], 'claimed', text(time))
     local first = redis.call('HSETNX', job, 'started', text(time)) == 1
     redis.call('ZADD', LEASES, text(time + ARGV[3]), id)
-    local token, attempt = redis.call('HINCRBY', job, 'token', 1),
-      redis.call('HINCRBY', job, 'attempts', 1)
+    local token, attempt = unpack(redis.call('HMGET', job, 'token', 'attempts'))
+    token, attempt = (tonumber(token) or 0) + 1, (tonumber(attempt) or 0) + 1
+    redis.call('HSET', job, 'token', token, 'attempts', attempt)
     if first then send_webhook(id, 'started') end
     claimed = {id, token, attempt, unpack(redis.call('HMGET', job, 'kind', 'request', 'model',
       'warnings', 'submitted', 'started', 'inputs'))}

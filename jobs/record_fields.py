@@ -27,6 +27,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from jobs.errors import UnreadableRecord
 from jobs.failures import FailureCode
 from jobs.status import Failure, JobState, JobStatus, Progress, Result
@@ -49,7 +51,11 @@ def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None
         return _status_of(job_id, record, queue_position)
     except KeyError as error:
         problem = f"it has no field {error}"
-    except ValueError as error:  # pydantic's and json's are ValueErrors, too
+    except ValidationError as error:
+        problem = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+        )
+    except ValueError as error:
         problem = str(error)
     if (version := record.get("version", "1")) != str(RECORD_VERSION):
         problem = f"it has version {version}, and this process reads {RECORD_VERSION}: {problem}"

@@ -159,9 +159,8 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
         return text if len(text) <= share + len(end) else text[:share] + end
 
     short = {name: cut(stored[name]) for name in ("prompt", "negative_prompt")}
-    if PROMPTS in stored:
-        short[PROMPTS] = [cut(text) for text in stored[PROMPTS]]
-    return {**stored, **short}
+    prompts = {PROMPTS: [cut(text) for text in stored[PROMPTS]]} if PROMPTS in stored else {}
+    return {**stored, **short, **prompts}
 
 
 def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
