@@ -12,9 +12,9 @@ from jobs import keys
 KEY_BUDGET = (
     keys.LUA
     + """
--- What Redis keeps of a job besides its fields: the record's frame, its tombstone, its places in
--- sorted sets; measured on Valkey 8 with 64-bit pointers.
-local OVERHEAD = 1000
+-- What Redis keeps of an unended job besides the values that opened it, and of an ended one
+-- besides its record: places in sorted sets, a tombstone, an idempotency key (Valkey 8).
+local UNENDED_OVERHEAD, ENDED_OVERHEAD = 1700, 500
 -- Tombstones are small, and are kept for so many times as many jobs as records are.
 local TOMBSTONES = 4
 
@@ -56,7 +56,7 @@ local function count_ended(id, submitter, seconds)
     redis.call('HDEL', sums, id)
     redis.call('HINCRBY', sums, 'unended', -unended)
   end
-  local bytes = redis.call('MEMORY', 'USAGE', JOB .. id, 'SAMPLES', 0) + OVERHEAD
+  local bytes = redis.call('MEMORY', 'USAGE', JOB .. id, 'SAMPLES', 0) + ENDED_OVERHEAD
   redis.call('ZADD', ended_jobs, redis.call('HINCRBY', sums, 'ended', bytes), id)
   redis.call('EXPIRE', sums, seconds)
   redis.call('EXPIRE', ended_jobs, seconds)

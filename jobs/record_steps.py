@@ -36,7 +36,7 @@ for i = 9, last_type do
 end
 if per_submitter > 0 and own >= per_submitter then return 'share' end
 if total > 0 and waiting >= total then return 'full' end
-local bytes = OVERHEAD
+local bytes = UNENDED_OVERHEAD
 for i = last_type + 1, #ARGV do bytes = bytes + #ARGV[i] end
 if most_bytes > 0 and counted(submitter, 'unended') + bytes > most_bytes
   and recount_unended(submitter) + bytes > most_bytes then return 'bytes' end
