@@ -34,9 +34,11 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
     api_errors.UnknownHost: HTTPStatus.MISDIRECTED_REQUEST,
     api_errors.TooManyBodies: HTTPStatus.SERVICE_UNAVAILABLE,
+    jobs_errors.TooManyBytes: HTTPStatus.TOO_MANY_REQUESTS,
     api_errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     jobs_errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     jobs_errors.RecordsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    jobs_errors.UnreadableRecord: HTTPStatus.SERVICE_UNAVAILABLE,
     api_errors.NoWorkerForType: HTTPStatus.SERVICE_UNAVAILABLE,
     jobs_errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -56,7 +56,8 @@ class JobService:
     """Submits, follows and ends jobs. Safe to share between threads.
 
     Every method raises RecordsUnavailable when Redis does not answer. Methods that take a job's id
-    raise NoSuchJob for an unknown id and JobExpired for one whose record is deleted.
+    raise NoSuchJob for an unknown id, JobExpired for one whose record is deleted; UnreadableRecord
+    if they read a record that a later version wrote, or that is damaged.
 
     Args:
         backends: the connections.
@@ -111,7 +112,7 @@ class JobService:
             InvalidRequest: with every fault of the body.
             IdempotencyKeyReused: the idempotency key belongs to another body.
             NoWorkerForType: no worker serves the job's type.
-            TooManyWaiting, QueueFull: too many jobs are waiting.
+            TooManyWaiting, QueueFull, TooManyBytes: too many jobs are waiting, or too large ones.
             StoreError: the input images could not be stored; nothing was accepted.
         """
         if self._rate_limit is not None:

@@ -111,14 +111,15 @@ ERRORS: dict[int, ApiResponse] = {
     416: ApiResponse(description="the picture has no such range of bytes"),
     421: ApiResponse(description="the Host header names another service"),
     429: ApiResponse(
-        description="the key submits too often, or has too many jobs waiting, or the address has "
-        "sent too many wrong keys",
+        description="the key submits too often, has too many jobs waiting, or they take too much "
+        "memory, or the address has sent too many wrong keys",
         headers=_RETRY,
     ),
     500: ApiResponse(description="an internal error"),
     503: ApiResponse(
-        description="Redis does not answer, the queue is full, no worker serves the type, or too "
-        "many event streams are open or large bodies are being received",
+        description="Redis does not answer, the queue is full, no worker serves the type, too many "
+        "event streams are open, large bodies are being received, or a later version wrote the "
+        "job's record",
         headers=_RETRY,
     ),
 }

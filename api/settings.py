@@ -79,6 +79,13 @@ class ApiSettings(JobSettings):
     max_waiting: int = Field(
         default=1000, ge=0, description="waiting jobs of all keys together; 0: no limit"
     )
+    max_bytes_per_key: int = Field(
+        default=16 * 1024**2,
+        ge=0,
+        description="bytes of Redis' memory that the jobs of a key may hold: no more are accepted "
+        "while its unended jobs hold them, and the records of its ended jobs, the oldest first, "
+        "are deleted before RESULT_TTL_SECONDS; 0: no limit",
+    )
     prompts_dir: Path = Field(
         default=Path(), description="folder of prompt files for from-file; default DATA_DIR/prompts"
     )
@@ -163,8 +170,12 @@ class ApiSettings(JobSettings):
 
     @property
     def waiting_caps(self) -> WaitingCaps:
-        """How many jobs may wait."""
-        return WaitingCaps(per_submitter=self.max_waiting_per_key, total=self.max_waiting)
+        """How many jobs may wait, and how much of Redis' memory they may hold."""
+        return WaitingCaps(
+            per_submitter=self.max_waiting_per_key,
+            total=self.max_waiting,
+            bytes_per_submitter=self.max_bytes_per_key,
+        )
 
     @property
     def max_body_bytes(self) -> int:

@@ -51,6 +51,7 @@ def running_service(folder: Path, broker: str) -> Iterator[str]:
         "TORCH_THREADS": "1",
         "RATE_LIMIT": "1000000/second",
         "MAX_WAITING_PER_KEY": "0",
+        "MAX_BYTES_PER_KEY": "0",
         "MAX_WAITING": "0",
         "OUTPUTS": str(folder / "outputs"),
     }

@@ -7,27 +7,37 @@ reply is `lost`. The client's scripts are in `jobs.record_steps`.
 from jobs.lease_clock import LEASE_CLOCK
 from jobs.shared_lua import SHARED_ALLOW_OOM
 
-# ARGV type owner lease-seconds
-# -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started
+# Jobs with a record of a later version keep their positions, for a worker that can read them; so
+# many are looked at in one call.
+#
+# ARGV type owner lease-seconds version
+# -> nil, or id, token, attempt, kind, request, model, warnings, submitted, started, inputs
 CLAIM = (
     SHARED_ALLOW_OOM
     + """
-while true do
+local MOST_LATER = 20
+local later, claimed = {}, false
+while not claimed and #later < MOST_LATER do
   local id = take(ARGV[1])
-  if not id then return false end
+  if not id then break end
   local job = JOB .. id
-  if redis.call('HGET', job, 'state') == 'PENDING' then
+  if version(job) > tonumber(ARGV[4]) then
+    later[#later + 1] = id
+  elseif redis.call('HGET', job, 'state') == 'PENDING' then
     local time = now()
     redis.call('HSET', job, 'state', 'LOADING', 'owner', ARGV[2], 'claimed', text(time))
     local first = redis.call('HSETNX', job, 'started', text(time)) == 1
     redis.call('ZADD', LEASES, text(time + ARGV[3]), id)
-    local token, attempt = redis.call('HINCRBY', job, 'token', 1),
-      redis.call('HINCRBY', job, 'attempts', 1)
+    local token, attempt = unpack(redis.call('HMGET', job, 'token', 'attempts'))
+    token, attempt = (tonumber(token) or 0) + 1, (tonumber(attempt) or 0) + 1
+    redis.call('HSET', job, 'token', token, 'attempts', attempt)
     if first then send_webhook(id, 'started') end
-    return {id, token, attempt, unpack(redis.call('HMGET', job, 'kind', 'request', 'model',
-      'warnings', 'submitted', 'started'))}
+    claimed = {id, token, attempt, unpack(redis.call('HMGET', job, 'kind', 'request', 'model',
+      'warnings', 'submitted', 'started', 'inputs'))}
   end
 end
+for _, id in ipairs(later) do requeue(id) end
+return claimed
 """
 )
 
@@ -146,23 +156,27 @@ REAP = (
 clamp_leases(tonumber(ARGV[5]))
 if not may_reap(tonumber(ARGV[5])) then return {} end
 local found = {}
+local function reap(id)
+  local job = JOB .. id
+  if not running(job) then
+    redis.call('ZREM', LEASES, id)
+    return nil
+  elseif cancelled(job) then
+    finish(id, 'CANCELLED', ARGV[1], ARGV[2])
+    return 'CANCELLED'
+  elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[3]) then
+    redis.call('HSET', job, 'failure', ARGV[4])
+    finish(id, 'FAILURE', ARGV[1], ARGV[2])
+    return 'FAILURE'
+  end
+  return_to_queue(id)
+  return 'PENDING'
+end
 local expired = redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)
 for _, id in ipairs(expired) do
   local job = JOB .. id
-  local state = 'PENDING'
-  if not running(job) then
-    redis.call('ZREM', LEASES, id)
-    state = nil
-  elseif cancelled(job) then
-    state = 'CANCELLED'
-    finish(id, state, ARGV[1], ARGV[2])
-  elseif tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(ARGV[3]) then
-    state = 'FAILURE'
-    redis.call('HSET', job, 'failure', ARGV[4])
-    finish(id, state, ARGV[1], ARGV[2])
-  else
-    return_to_queue(id)
-  end
+  local readable, state = pcall(reap, id)
+  if not readable then state = end_damaged(id, ARGV[1], ARGV[2]) end
   if state then
     found[#found + 1] = id
     found[#found + 1] = state
@@ -183,8 +197,8 @@ local place = redis.call('ZRANGE', queue, 0, 0)[1]
 if not place then return 0 end
 local _, _, id = parts_of(place)
 local waiting = redis.call('HGET', JOB .. id, 'waiting')
-local waited = waiting and now() - tonumber(waiting)  -- negative after Redis' clock was set back
-if waited and waited >= 0 and waited < tonumber(ARGV[2]) then return 0 end
+local waited = now() - (tonumber(waiting) or 0)  -- negative after Redis' clock was set back
+if waited >= 0 and waited < tonumber(ARGV[2]) then return 0 end
 local resent = RESENT .. ARGV[1]
 if not redis.call('SET', resent, 1, 'NX', 'PX', math.floor(ARGV[2] * 1000)) then return 0 end
 return redis.call('ZCARD', queue)

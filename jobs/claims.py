@@ -7,10 +7,11 @@ and one more attempt. Every later step passes owner and token; outdated ones cha
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast
+from typing import Any, cast, get_args
 
+import structlog
 from redis import Redis
 
 from jobs import claim_steps as steps
@@ -19,7 +20,10 @@ from jobs.connection import reaching_redis
 from jobs.failures import FailureCode
 from jobs.names import JOB_TYPES, JobKind, JobType
 from jobs.record import MAX_RECENT, TOMBSTONE_TTL
+from jobs.record_fields import DAMAGED, RECORD_VERSION
 from jobs.status import Failure, JobState, Preview, Progress, Result
+
+log = structlog.get_logger(__name__)
 
 PREVIEW_TTL_SECONDS = 300
 """How long a preview is kept if nothing deletes it before, as the end of its job does."""
@@ -49,6 +53,7 @@ class Claim:
         token: the fencing token, larger than any the job had before.
         attempt: 1 for the first worker that starts it.
         stored_request: the request's JSON, for `jobs.request.read_stored`.
+        inputs: the roles of its input pictures; None: its record is of version 1, without them.
         warnings: those of the job's submission.
         submitted, started: seconds since the epoch by Redis' clock; the first attempt started it.
     """
@@ -64,6 +69,7 @@ class Claim:
     warnings: tuple[str, ...]
     submitted: float
     started: float
+    inputs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,31 +130,41 @@ class Claims:
         self._overdue = redis.register_script(steps.OVERDUE)
 
     def claim(self, job_type: JobType, owner: str) -> Claim | None:
-        """Take the next waiting job of a type; None when there is none.
+        """Take the next waiting job of a type that this process can read; None when there is none.
+
+        A job whose record is damaged fails, and the next one is taken.
 
         Args:
             job_type: the type.
             owner: the id of the worker.
         """
         owner = f"{owner}:{secrets.token_hex(4)}"
-        with reaching_redis():
-            taken = cast(list[str] | None, self._claim(args=[job_type, owner, self._lease]))
-        if not taken:
-            return None
-        job_id, token, attempt, kind, request, model, warnings, submitted, started = taken
-        return Claim(
-            job_id=job_id,
-            type=job_type,
-            kind=cast(JobKind, kind),
-            owner=owner,
-            token=int(token),
-            attempt=int(attempt),
-            stored_request=request,
-            model=model,
-            warnings=tuple(json.loads(warnings)),
-            submitted=float(submitted),
-            started=float(started),
-        )
+        while True:
+            with reaching_redis():
+                taken = cast(
+                    list[Any] | None,
+                    self._claim(args=[job_type, owner, self._lease, RECORD_VERSION]),
+                )
+            if not taken:
+                return None
+            claim = Claim(
+                job_id=taken[0],
+                type=job_type,
+                kind="txt2img",
+                owner=owner,
+                token=int(taken[1]),
+                attempt=int(taken[2]),
+                stored_request="",
+                model="",
+                warnings=(),
+                submitted=0,
+                started=0,
+            )
+            try:
+                return replace(claim, **_read(taken[3:]))
+            except (ValueError, TypeError) as error:
+                log.error("a job with a damaged record fails", job=claim.job_id, reason=str(error))
+                self.fail(claim, DAMAGED)
 
     def renew(self, claim: Claim) -> ClaimStatus:
         """Extend the lease to `lease_seconds` from now."""
@@ -309,3 +325,21 @@ class Claims:
 def _key(claim: Claim) -> tuple[str, int, str]:
     """What a script compares with the record."""
     return claim.job_id, claim.token, claim.owner
+
+
+def _read(fields: list[str | None]) -> dict[str, Any]:
+    """The fields of a record that a claim has. Raises ValueError or TypeError: it is damaged."""
+    kind, request, model, warnings, submitted, started, inputs = fields
+    if kind not in get_args(JobKind) or model is None:
+        raise ValueError(f"kind is {kind!r} and model {model!r}")
+    if not isinstance(json.loads(cast(str, request)), dict):
+        raise ValueError("request is no JSON object")
+    return {
+        "kind": kind,
+        "stored_request": request,
+        "model": model,
+        "warnings": tuple(json.loads(cast(str, warnings))),
+        "submitted": float(cast(str, submitted)),
+        "started": float(cast(str, started)),
+        "inputs": None if inputs is None else tuple(json.loads(inputs)),
+    }

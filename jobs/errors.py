@@ -29,8 +29,10 @@ class JobsError(Exception):
     ├── IdempotencyKeyReused   an idempotency key was used before, with another body
     ├── TooManyWaiting         the submitter's waiting jobs reach the cap
     ├── QueueFull              all waiting jobs together reach the cap
+    ├── TooManyBytes           the submitter's unended jobs hold as much memory as they may
     ├── WebhookRefused         a webhook's URL is not allowed
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
+    ├── UnreadableRecord       a record was written by a later version, or is damaged
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
         ├── UnsafeName         a name that leads out of the output root
@@ -99,6 +101,18 @@ class QueueFull(JobsError):
         self.most = most
 
 
+class TooManyBytes(JobsError):
+    """The unended jobs of one submitter would hold more memory than they may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the unended jobs of this key would hold more than {most} bytes with this one "
+            "(MAX_BYTES_PER_KEY): wait until some of them have ended, cancel some, or send shorter "
+            "prompts"
+        )
+        self.most = most
+
+
 class WebhookRefused(JobsError):
     """The URL of a webhook is not allowed: `problem` says why, `expected` which is."""
 
@@ -110,6 +124,14 @@ class WebhookRefused(JobsError):
 
 class RecordsUnavailable(JobsError):
     """Redis cannot be reached, does not answer in time, or refuses to write."""
+
+
+class UnreadableRecord(JobsError):
+    """The record of this job exists, but this process cannot read it."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        super().__init__(f"the record of job {job_id} cannot be read: {problem}")
+        self.job_id = job_id
 
 
 class StoreError(JobsError):

@@ -32,6 +32,12 @@ POSTPONED = PREFIX + "postponed:"
 ARRIVALS = PREFIX + "arrivals"
 """How many jobs have been submitted: the order of arrival of the latest."""
 
+KEY_BYTES = PREFIX + "key-bytes:"
+"""+ submitter: a hash, how many bytes each of its unended jobs holds, and the sums `unended`,
+`ended` and `forgotten` (`jobs.key_budget`)."""
+ENDED_JOBS = PREFIX + "ended-jobs:"
+"""+ submitter: a sorted set of its ended jobs, by the sum `ended` with each of them."""
+
 LEASES = PREFIX + "leases"
 """A sorted set of the running jobs, by the time at which their lease expires."""
 REAPER = PREFIX + "reaper"
@@ -82,6 +88,11 @@ LUA = "".join(
 def job(job_id: str) -> str:
     """The record of a job."""
     return JOB + job_id
+
+
+def key_bytes(submitter: str) -> str:
+    """How many bytes a submitter's jobs hold."""
+    return KEY_BYTES + submitter
 
 
 def tombstone(job_id: str) -> str:

@@ -36,12 +36,15 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingCaps:
-    """How many jobs may wait at once; 0: any number.
+    """How many jobs may wait at once, and how much they may hold; 0: any number.
 
     Attributes:
         per_submitter: of one API key.
         total: of all submitters and all types.
+        bytes_per_submitter: how much of Redis' memory the unended jobs of one API key may hold, and
+            with them what is left of its ended ones, of which the oldest are forgotten.
     """
 
     per_submitter: int = 0
     total: int = 0
+    bytes_per_submitter: int = 0

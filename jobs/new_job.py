@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.idempotency import IdempotentRequest, SubmittedJob
-from jobs.request import PROMPTS, Request
+from jobs.request import PROMPTS, Request, shortened_request
 
 
 def new_job_id() -> str:
@@ -42,6 +42,11 @@ class NewJob:
 
     @property
     def stored_request(self) -> dict[str, Any]:
-        """The request as its record keeps it."""
+        """The request as its record keeps it until the job has ended."""
         prompts = {PROMPTS: list(self.prompts)} if self.prompts else {}
         return self.request.stored() | prompts
+
+    @property
+    def ended_request(self) -> dict[str, Any]:
+        """The request as its record keeps it afterwards: long prompts are shortened."""
+        return shortened_request(self.stored_request)

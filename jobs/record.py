@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
+import structlog
 from redis import Redis
 
 from jobs import keys
@@ -18,14 +19,18 @@ from jobs.errors import (
     JobExpired,
     NoSuchJob,
     QueueFull,
+    TooManyBytes,
     TooManyWaiting,
+    UnreadableRecord,
 )
 from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
 from jobs.new_job import NewJob
-from jobs.record_fields import record_of, status_of
+from jobs.record_fields import RECORD_VERSION, record_of, status_of
 from jobs.status import JobSnapshot, JobState, JobStatus, Preview
+
+log = structlog.get_logger(__name__)
 
 MAX_RECENT = 100
 """How many successful jobs `recent` keeps."""
@@ -44,7 +49,7 @@ class JobRecords:
         redis: the Redis of the records.
         result_ttl_seconds: how long the record of an ended job is kept.
         tombstone_ttl: for how many seconds after that reading it raises JobExpired.
-        caps: how many jobs may wait.
+        caps: how many jobs may wait, and how much they may hold.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class JobRecords:
         self._ttl = result_ttl_seconds
         self._tombstone_ttl = tombstone_ttl
         self._caps = caps or WaitingCaps()
+        self._unreadable: set[str] = set()
         self._open = redis.register_script(steps.OPEN)
         self._read = redis.register_script(steps.READ)
         self._watch = redis.register_script(steps.WATCH)
@@ -71,16 +77,21 @@ class JobRecords:
             This job, or the one that the same request with this idempotency key has started.
 
         Raises:
-            TooManyWaiting, QueueFull, IdempotencyKeyReused: nothing was written.
+            TooManyWaiting, QueueFull, TooManyBytes, IdempotencyKeyReused: nothing was written.
         """
         request, idempotent = job.request, job.idempotent
+        stored, ended = job.stored_request, job.ended_request
         fields = {
+            "version": RECORD_VERSION,
             "kind": request.kind,
             "priority": request.priority,
-            "request": json.dumps(job.stored_request),
+            "request": _json(stored),
+            "inputs": _json(list(request.inputs)),
             "model": job.model,
-            "warnings": json.dumps(job.warnings),
+            "warnings": _json(job.warnings),
         }
+        if ended != stored:
+            fields["ended_request"] = _json(ended)
         if request.webhook is not None:
             fields["webhook"] = request.webhook
         with reaching_redis():
@@ -92,13 +103,14 @@ class JobRecords:
                     job.submitter,
                     self._caps.per_submitter,
                     self._caps.total,
+                    self._caps.bytes_per_submitter,
                     idempotent.body if idempotent else "",
                     len(JOB_TYPES),
                     *JOB_TYPES,
                     *(part for field in fields.items() for part in field),
                 ],
             )
-        match cast(Literal["opened", "taken", "share", "full", "same", "other"], reply):
+        match cast(Literal["opened", "taken", "share", "full", "bytes", "same", "other"], reply):
             case "opened":
                 return job.submitted
             case "taken":
@@ -107,6 +119,8 @@ class JobRecords:
                 raise TooManyWaiting(self._caps.per_submitter)
             case "full":
                 raise QueueFull(self._caps.total)
+            case "bytes":
+                raise TooManyBytes(self._caps.bytes_per_submitter)
             case "same" | "other":
                 assert idempotent
                 return self.submitted_before(idempotent) or self.open(job)
@@ -118,7 +132,7 @@ class JobRecords:
         """
         with reaching_redis():
             known = cast(dict[str, str], self._redis.hgetall(request.key))
-        if not known:
+        if not known.keys() >= {"body", "job", "type", "model", "warnings"}:
             return None
         if known["body"] != request.body:
             raise IdempotencyKeyReused
@@ -130,13 +144,20 @@ class JobRecords:
         )
 
     def get(self, job_id: str) -> JobStatus:
-        """The status of a job, with its queue position. Raises NoSuchJob or JobExpired."""
+        """The status of a job, with its queue position.
+
+        Raises:
+            NoSuchJob, JobExpired.
+            UnreadableRecord: a later version wrote it, or fields are missing.
+        """
         with reaching_redis():
             found = cast(list[Any] | str | None, self._read(args=[job_id]))
         if not found:
             raise NoSuchJob(job_id)
         if isinstance(found, str):
             raise JobExpired(job_id)
+        if found[0] == "unreadable":
+            raise UnreadableRecord(job_id, found[1])
         queue_position, fields = found
         return status_of(job_id, record_of(fields), queue_position)
 
@@ -148,7 +169,8 @@ class JobRecords:
                 preview that the caller already has is not sent again.
 
         Returns:
-            A snapshot of each job; none of those that have expired or never existed.
+            A snapshot of each job; none of those that have expired or never existed, nor of one
+            that cannot be read: the log names it once.
         """
         with reaching_redis():
             replies = cast(
@@ -158,14 +180,16 @@ class JobRecords:
         snapshots: dict[str, JobSnapshot] = {}
         for job_id, found in zip(jobs, replies, strict=True):
             if isinstance(found, list):
-                queue_position, fields, preview = found
-                record = record_of(fields)
-                snapshots[job_id] = JobSnapshot(
-                    status=status_of(job_id, record, queue_position),
-                    previews=int(record.get("previews", 0)),
-                    preview=Preview.model_validate_json(preview) if preview else None,
-                )
+                try:
+                    snapshots[job_id] = _snapshot(job_id, found)
+                except UnreadableRecord as error:
+                    self._log_once(error)
         return snapshots
+
+    def _log_once(self, error: UnreadableRecord) -> None:
+        if error.job_id not in self._unreadable and len(self._unreadable) < MAX_RECENT:
+            self._unreadable.add(error.job_id)
+            log.error("a job is left out", job=error.job_id, reason=str(error))
 
     def queue_position(self, job_id: str) -> int | None:
         """The position in the queue of its type, 1 being next; None unless the job is in it.
@@ -229,3 +253,25 @@ class JobRecords:
         """How many jobs of a type wait in its queue."""
         with reaching_redis():
             return cast(int, self._redis.zcard(keys.queue(job_type)))
+
+
+def _json(value: Any) -> str:
+    """As UTF-8, which takes a third of the bytes of escapes in most scripts."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _snapshot(job_id: str, found: list[Any]) -> JobSnapshot:
+    """From a reply of WATCH. Raises UnreadableRecord."""
+    if found[0] == "unreadable":
+        raise UnreadableRecord(job_id, found[1])
+    queue_position, fields, preview = found
+    record = record_of(fields)
+    status = status_of(job_id, record, queue_position)
+    try:
+        return JobSnapshot(
+            status=status,
+            previews=int(record.get("previews", 0)),
+            preview=Preview.model_validate_json(preview) if preview else None,
+        )
+    except ValueError as error:
+        raise UnreadableRecord(job_id, f"its preview: {error}") from error

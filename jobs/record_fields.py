@@ -1,7 +1,10 @@
 """The fields of a record in Redis, and the status that they give.
 
 Written when the job is opened:
+    version: of these fields, RECORD_VERSION; a record of version 1 has none;
     state, kind, type, priority, request (JSON), model, warnings (JSON), submitter, webhook;
+    inputs: the roles of its input pictures (JSON); since version 2;
+    ended_request: what becomes of a long request when the job ends (JSON); since version 2;
     submitted, waiting: when it was submitted, and when it was last put into its queue;
     order: its number in the order of arrival;
     place: its place in the queue while it waits (`jobs.fair_queue`);
@@ -17,13 +20,27 @@ Written by the worker that claims it:
 Written by a cancellation:
     cancel: 1.
 All times are seconds since the epoch, by Redis' clock.
+
+A process reads the records of its own version and of earlier ones. It leaves the waiting jobs of a
+later version to a process that knows it, and reads of their status what it understands. A new
+version is needed when a process that ignores a new field would execute the job wrongly.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from jobs.errors import UnreadableRecord
+from jobs.failures import FailureCode
 from jobs.status import Failure, JobState, JobStatus, Postponement, Progress, Result
+
+RECORD_VERSION = 2
+DAMAGED = Failure(
+    code=FailureCode.INTERNAL_ERROR, message="the record of the job is damaged: fields are missing"
+)
+"""How a job ends whose record lacks what executing it needs."""
 
 
 def record_of(fields: list[str]) -> dict[str, str]:
@@ -32,8 +49,23 @@ def record_of(fields: list[str]) -> dict[str, str]:
 
 
 def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None) -> JobStatus:
-    """The status that a record gives."""
+    """The status that a record gives. Raises UnreadableRecord."""
+    try:
+        return _status_of(job_id, record, queue_position)
+    except KeyError as error:
+        problem = f"it has no field {error}"
+    except ValidationError as error:
+        problem = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+        )
+    except ValueError as error:
+        problem = str(error)
+    if (version := record.get("version", "1")) != str(RECORD_VERSION):
+        problem = f"it has version {version}, and this process reads {RECORD_VERSION}: {problem}"
+    raise UnreadableRecord(job_id, problem)
 
+
+def _status_of(job_id: str, record: Mapping[str, str], queue_position: int | None) -> JobStatus:
     def of_json(field: str, empty: Any) -> Any:
         return json.loads(record[field]) if field in record else empty
 

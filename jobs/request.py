@@ -3,13 +3,14 @@
 A body is read once, by `parse_request`; the request is frozen, and each field has its final type.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.inputs import INPUT_FIELDS
+from jobs.inputs import INPUT_FIELDS, INPUT_ROLES
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, JobKind, JobType
@@ -40,6 +41,8 @@ WIDEST: JobType = "standard"
 """The type with all fields of its kind: a body with an unknown type is read as this one."""
 PROMPTS = "prompts"
 """The key under which a stored request has the prompts of its file."""
+MAX_ENDED_CHARACTERS = 8192
+"""Of all prompts together that an ended job's record keeps whole."""
 
 
 def parse_request(
@@ -108,23 +111,56 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None or name not in known}
 
 
-def read_stored(kind: JobKind, stored: dict[str, Any]) -> Request:
-    """The request of a record. Raises InvalidRequest if it cannot be read."""
+def read_stored(
+    kind: JobKind, stored: dict[str, Any], inputs: Sequence[str] | None = None
+) -> Request:
+    """The request of a record, which another version may have written.
+
+    A field that the type no longer has is ignored, and one that the record lacks has its default.
+
+    Args:
+        kind: the kind of its endpoint.
+        stored: as of `NewJob.stored_request`.
+        inputs: the roles of its pictures; None: not recorded, so those that its schema requires.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
     job_type, *faults = _type_of(stored.get("type"))
     if faults:
         raise InvalidRequest(tuple(faults))
     schema = SCHEMAS[kind][job_type]
-    # A record of an older version may have a field that the type no longer has.
     body = {name: value for name, value in stored.items() if name in fields_of(schema)}
+    roles = {row.field: b"" for role, row in INPUT_ROLES.items() if role in (inputs or ())}
     try:
-        return schema.model_validate(body | _no_inputs(schema))
+        return schema.model_validate(body | _no_inputs(schema) | roles)
     except ValidationError as error:
         raise InvalidRequest(faults_of(error, schema, stored)) from error
 
 
 def prompts_of(stored: dict[str, Any]) -> tuple[str, ...]:
     """The prompts of a record's request: those of its prompt file, else its own."""
-    return tuple(stored.get(PROMPTS) or (stored["prompt"],))
+    return tuple(stored.get(PROMPTS) or (stored.get("prompt", ""),))
+
+
+def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored request as the record of an ended job keeps it.
+
+    If its prompts have more than MAX_ENDED_CHARACTERS together, each is cut to an equal share of
+    them, and ends with the length that it had.
+    """
+    texts = [stored["prompt"], stored["negative_prompt"], *stored.get(PROMPTS, ())]
+    if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
+        return stored
+    share = MAX_ENDED_CHARACTERS // len(texts)
+
+    def cut(text: str) -> str:
+        end = f"… [{len(text)} characters]"
+        return text if len(text) <= share + len(end) else text[:share] + end
+
+    short = {name: cut(stored[name]) for name in ("prompt", "negative_prompt")}
+    prompts = {PROMPTS: [cut(text) for text in stored[PROMPTS]]} if PROMPTS in stored else {}
+    return {**stored, **short, **prompts}
 
 
 def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:

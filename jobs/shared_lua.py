@@ -5,7 +5,9 @@ All times are those of Redis' clock, in seconds.
 """
 
 from jobs.fair_queue import FAIR_QUEUE
+from jobs.key_budget import KEY_BUDGET
 from jobs.postponed import POSTPONED_JOBS
+from jobs.record_fields import DAMAGED
 
 _FLAGS = "#!lua flags=allow-oom\n"
 CLOCK = """
@@ -22,7 +24,9 @@ end
 SHARED = (
     FAIR_QUEUE
     + POSTPONED_JOBS
+    + KEY_BUDGET
     + CLOCK
+    + f"local DAMAGED = '{DAMAGED.model_dump_json()}'\n"
     + """
 local function text(seconds) return string.format('%.6f', seconds) end
 local function running(job)
@@ -34,6 +38,7 @@ local function held(job, token, owner)
   local its_token, its_owner = unpack(redis.call('HMGET', job, 'token', 'owner'))
   return running(job) and its_token == token and its_owner == owner
 end
+local function version(job) return tonumber(redis.call('HGET', job, 'version')) or 1 end
 local function cancelled(job) return redis.call('HGET', job, 'cancel') == '1' end
 
 local function send_webhook(id, event)
@@ -61,6 +66,14 @@ end
 
 local function delete_preview(id) redis.call('DEL', PREVIEW .. id) end
 
+-- A record keeps what its status needs: of a long request only the shortened one.
+local function shorten(job)
+  local ended_request = redis.call('HGET', job, 'ended_request')
+  if ended_request then redis.call('HSET', job, 'request', ended_request) end
+  redis.call('HDEL', job, 'ended_request', 'webhook')
+end
+
+-- Also ends a record of which fields were lost.
 local function finish(id, state, ttl, tombstone_ttl)
   local job = JOB .. id
   redis.call('ZREM', LEASES, id)
@@ -70,28 +83,40 @@ local function finish(id, state, ttl, tombstone_ttl)
   redis.call('EXPIRE', job, ttl)
   local submitter, idempotency, names, bytes, kept =
     unpack(redis.call('HMGET', job, 'submitter', 'idempotency', 'names', 'bytes', 'kept'))
+  submitter = submitter or ''
   redis.call('SET', TOMBSTONE .. id, submitter, 'EX', ttl + tombstone_ttl)
   if idempotency then redis.call('EXPIRE', idempotency, ttl) end
   if names and state == 'SUCCESS' then
-    keep_pictures(id, names, bytes, kept)
+    keep_pictures(id, names, math.floor(tonumber(bytes) or 0), kept or SAVED)
     names = false
   end
   redis.call('HSET', DELETIONS, id, names or '[]')
   send_webhook(id, EVENTS[state])
+  shorten(job)
+  count_ended(id, submitter, ttl + tombstone_ttl)
+end
+
+-- End a job that a script cannot go on with, so that it does not keep the script from the others.
+local function end_damaged(id, ttl, tombstone_ttl)
+  redis.call('ZREM', LEASES, id)
+  local job = JOB .. id
+  redis.pcall('HSET', job, 'failure', DAMAGED)
+  return pcall(finish, id, 'FAILURE', ttl, tombstone_ttl) and 'FAILURE' or nil
 end
 
 local function delete_record(id)
   local names = redis.call('HGET', PICTURE_NAMES, id)
   if names then
+    local bytes = math.floor(tonumber(redis.call('HGET', PICTURE_BYTES, id)) or 0)
     redis.call('HSET', DELETIONS, id, names)
-    redis.call('DECRBY', PICTURE_BYTES_TOTAL, redis.call('HGET', PICTURE_BYTES, id))
-    redis.call('HDEL', PICTURE_NAMES, id)
-    redis.call('HDEL', PICTURE_BYTES, id)
-    redis.call('ZREM', PICTURES .. SAVED, id)
-    redis.call('ZREM', PICTURES .. TRANSIENT, id)
+    redis.call('DECRBY', PICTURE_BYTES_TOTAL, bytes)
   end
-  redis.call('DEL', JOB .. id)
+  redis.call('HDEL', PICTURE_NAMES, id)
+  redis.call('HDEL', PICTURE_BYTES, id)
+  redis.call('ZREM', PICTURES .. SAVED, id)
+  redis.call('ZREM', PICTURES .. TRANSIENT, id)
   redis.call('LREM', RECENT, 0, id)
+  forget(id)
 end
 
 -- Let a running job wait again; it must then be put into the queue or be postponed.

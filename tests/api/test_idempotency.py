@@ -40,6 +40,22 @@ def test_the_same_request_gives_the_same_answer(client: FlaskClient, worker: Han
     assert worker.queued() == 0
 
 
+def test_after_a_deletion_the_same_request_is_a_new_job(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    first = client.post("/generate", json=BODY, headers=AGAIN).get_json()
+    worker.draw()
+    assert client.delete(first["Location"], headers=KEY).status_code == 200
+
+    again = client.post("/generate", json=BODY, headers=AGAIN)
+    assert again.status_code == 202
+    assert again.get_json()["task_id"] != first["task_id"]
+    assert client.get(first["Location"]).status_code == 410
+    # and from now on it is that job's
+    assert client.post("/generate", json=BODY, headers=AGAIN).get_json() == again.get_json()
+    assert worker.queued() == 1
+
+
 def test_another_body_under_the_same_key_is_a_conflict(
     client: FlaskClient, worker: HandWorker
 ) -> None:

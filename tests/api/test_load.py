@@ -118,6 +118,24 @@ def test_a_key_that_fills_the_queue_is_told_to_wait(
     assert client.post("/generate", json=BODY, headers=KEY).status_code == 202
 
 
+def test_a_key_whose_jobs_hold_too_much_memory_is_told_to_wait(
+    settings: ApiSettings, worker: HandWorker
+) -> None:
+    client = client_with(settings, max_bytes_per_key=150_000)
+    long = {**BODY, "prompt": "🐕" * 20_000}
+    codes = [client.post("/generate", json=long, headers=KEY).status_code for _ in range(3)]
+    assert codes == [202, 429, 429]
+
+    refused = client.post("/generate", json=long, headers=KEY)
+    assert "more than 150000 bytes" in refused.get_json()["error"]
+    assert refused.get_json()["details"] == []
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert client.post("/generate", json=BODY, headers=KEY).status_code == 202
+    assert client.post("/generate", json=long, headers=OTHER).status_code == 202
+    worker.draw()
+    assert client.post("/generate", json=long, headers=KEY).status_code == 202
+
+
 def test_a_full_queue_takes_nobody_in(settings: ApiSettings, worker: HandWorker) -> None:
     client = client_with(settings, max_waiting=2)
     for headers in (KEY, OTHER):

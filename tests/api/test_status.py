@@ -263,3 +263,19 @@ def test_recent_takes_the_key_from_header_query_or_body(
     assert client.get("/recent", json={"api_key": DUMMY_KEY}).status_code == 200
     assert client.get("/recent").status_code == 401
     assert client.get("/recent", query_string={"api_key": "x"}).status_code == 401
+
+
+def test_a_record_of_a_later_version_that_is_not_understood_is_named(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    location, other = submit(client), submit(client)
+    record = keys.job(location.removeprefix("/status/"))
+    worker.redis.hset(record, mapping={"version": 9, "state": "DREAMING"})
+
+    answer = client.get(location)
+    assert answer.status_code == 503
+    error = answer.get_json()["error"]
+    assert location.removeprefix("/status/") in error
+    assert "version 9" in error
+    listed = client.get("/recent?facts=true", headers=KEY)
+    assert [job["Location"] for job in listed.get_json()["Under_way"]] == [other]

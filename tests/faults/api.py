@@ -32,6 +32,7 @@ def running_api(bench: Bench, redis_url: str, name: str = "api") -> RunningApi:
         "RATE_LIMIT": "none",
         "MAX_WAITING": "0",
         "MAX_WAITING_PER_KEY": "0",
+        "MAX_BYTES_PER_KEY": "0",
         "API_KEYS": "",
         "API_KEYS_FILE": "",
     }

@@ -47,6 +47,24 @@ def open_job(records: JobRecords) -> Open:
 
 
 @pytest.fixture
+def open_for(records: JobRecords) -> Open:
+    """Opens a job of a submitter and returns its id."""
+
+    def open_for(submitter: str) -> str:
+        request = parse_request("txt2img", {"prompt": "a", "type": "standard"})
+        job = NewJob(
+            job_id=new_job_id(),
+            request=request.settled(model="tiny", seed=7),
+            model="tiny",
+            submitter=submitter,
+        )
+        records.open(job)
+        return job.job_id
+
+    return open_for
+
+
+@pytest.fixture
 def result() -> Result:
     return Result(
         images=(),

@@ -85,6 +85,16 @@ def test_a_key_lives_as_long_as_the_record_of_its_job(
     assert opened(records, again).job_id != job.job_id
 
 
+@pytest.mark.parametrize("field", ["body", "job", "type", "model", "warnings"])
+def test_half_an_answer_is_none(records: JobRecords, redis: Redis, field: str) -> None:
+    first = opened(records, request())
+    redis.hdel(request().key, field)
+    redis.delete(keys.job(first.job_id))
+    assert records.submitted_before(request()) is None
+    second = opened(records, request())
+    assert records.submitted_before(request()) == second != first
+
+
 def test_the_key_itself_is_not_stored(records: JobRecords, redis: Redis) -> None:
     opened(records, request("my secret order number"))
     assert not redis.keys("*secret*")

@@ -240,6 +240,8 @@ class Life(RuleBasedStateMachine):
             if state is JobState.SUCCESS:
                 assert self.final[job_id] is JobState.SUCCESS
                 self.deleted.add(job_id)
+                # the same request is a new job from now on
+                self.named = {key: named for key, named in self.named.items() if named != job_id}
 
     @invariant()
     def nothing_is_lost_and_nothing_goes_back(self) -> None:
@@ -267,6 +269,7 @@ class Life(RuleBasedStateMachine):
         assert sorted(positions) == list(range(1, len(positions) + 1))
         self.every_file_of_an_ended_job_is_accounted_for()
         self.every_end_has_one_message()
+        self.the_bytes_of_every_unended_job_are_counted()
         # a job waits, or is leased, or has ended: nothing in between, nothing twice
         places = cast(list[str], self.redis.zrange(keys.queue("standard"), 0, -1))
         waiting = [keys.job_of(place) for place in places]
@@ -290,6 +293,15 @@ class Life(RuleBasedStateMachine):
         messages = cast(list[str], self.redis.zrange(keys.DELIVERIES, 0, -1))
         ends = [name.split(".")[0] for name in messages if not name.endswith(".started")]
         assert sorted(ends) == sorted(self.final)
+
+    def the_bytes_of_every_unended_job_are_counted(self) -> None:
+        for submitter in ("anna", "bert"):
+            counted = self.redis.hgetall(keys.key_bytes(submitter))
+            unended = int(counted.pop("unended", 0))
+            counted.pop("ended", None)
+            own = {job_id for job_id, owner in self.jobs.items() if owner == submitter}
+            assert counted.keys() == own - self.final.keys()
+            assert unended == sum(map(int, counted.values()))
 
     def teardown(self) -> None:
         """Calm after the storm: whatever still waits can be run to its end, once."""

@@ -101,7 +101,7 @@ def _generate_and_publish(
 
     claim = job.claim
     stored = json.loads(claim.stored_request)
-    request = read_stored(claim.kind, stored)
+    request = read_stored(claim.kind, stored, claim.inputs)
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
 
     stopwatch = Stopwatch()

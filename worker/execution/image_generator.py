@@ -1,5 +1,6 @@
 """Generates the images of one attempt and stages each in the store as soon as it is ready."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS = 10
 _ECHOED = ("prompt", "negative_prompt")
+_MAX_ECHOED = 32 * 1024
 
 
 @dataclass(kw_only=True)
@@ -160,10 +162,20 @@ class ImageGenerator:
 
 
 def _echoed_prompts(descriptions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The parsed prompts for the record; several are a list under `prompts`."""
-    first, *others = descriptions
-    echo = {key: first[key] for key in _ECHOED if key in first}
-    if others and "prompt" in first:
-        echo["prompts"] = [description["prompt"] for description in descriptions]
-        del echo["prompt"]
+    """The parsed prompts for the record; several are a list under `prompts`.
+
+    Of prompts that would take more than _MAX_ECHOED characters, their `parts` are left out.
+    """
+    echoes = [{key: each[key] for key in _ECHOED if key in each} for each in descriptions]
+    if len(json.dumps(echoes)) > _MAX_ECHOED:
+        echoes = [
+            {
+                key: {name: value for name, value in prompt.items() if name != "parts"}
+                for key, prompt in each.items()
+            }
+            for each in echoes
+        ]
+    echo = echoes[0]
+    if len(echoes) > 1 and "prompt" in echo:
+        echo["prompts"] = [each.pop("prompt") for each in echoes]
     return echo
