@@ -15,6 +15,7 @@ from jobs.overview import Overview
 from jobs.queue_repair import QueueRepair
 from jobs.record import JobRecords
 from jobs.status import JobState
+from tests.jobs.leases import lapse
 from tests.jobs.test_fair_queue_model import STEPS, SUBMITTERS, opened
 
 
@@ -144,5 +145,5 @@ def test_a_running_job_without_a_lease_is_found(
     redis.delete(keys.LEASES)
     assert QueueRepair(redis).step() == 1
     assert claims.reap() == ()
-    redis.zadd(keys.LEASES, {claim.job_id: 0})
+    lapse(redis, claim.job_id)
     assert [job.job_id for job in claims.reap()] == [claim.job_id]
