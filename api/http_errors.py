@@ -99,6 +99,11 @@ def _message(error: Exception) -> str:
         case jobs_errors.InvalidRequest(faults=faults):
             subject = f"{len(faults)} fields are" if len(faults) > 1 else "a field is"
             return f"{subject} invalid: {error}"
+        case jobs_errors.RecordsFull():
+            return (
+                "the queue's memory is full; nothing was accepted: try again when waiting jobs "
+                "have ended, or records of old ones have expired"
+            )
         case jobs_errors.RecordsUnavailable():
             return "the queue cannot be reached; nothing was accepted"
         case jobs_errors.NoSuchJob():

@@ -31,6 +31,7 @@ class JobsError(Exception):
     ├── QueueFull              all waiting jobs together reach the cap
     ├── WebhookRefused         a webhook's URL is not allowed
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
+    │   └── RecordsFull        the memory of Redis is full
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
         ├── UnsafeName         a name that leads out of the output root
@@ -110,6 +111,10 @@ class WebhookRefused(JobsError):
 
 class RecordsUnavailable(JobsError):
     """Redis cannot be reached, does not answer in time, or refuses to write."""
+
+
+class RecordsFull(RecordsUnavailable):
+    """The memory of Redis is full (`maxmemory`): it opens no job until others have expired."""
 
 
 class StoreError(JobsError):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import _utils as rebuilding
 
 from stable_diffusion.embeddings import read_embedding
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
@@ -79,7 +80,7 @@ def saved(content: Any) -> bytes:
 
 
 HUGE_STORAGE = Call(
-    torch._utils._rebuild_tensor_v2, Storage(), 0, (HUGE // 4,), (1,), False, OrderedDict()
+    rebuilding._rebuild_tensor_v2, Storage(), 0, (HUGE // 4,), (1,), False, OrderedDict()
 )
 BOMBS = {
     "strides of zero": saved({"*": torch.zeros(1).half().expand(2**22, 2**23)}),
@@ -90,7 +91,7 @@ BOMBS = {
     "a new storage": zip_file({"*": Call(torch.FloatStorage, HUGE // 4)}),
     "a new tensor": zip_file({"*": Call(torch.FloatTensor, HUGE // 4)}),
     "a tensor without a storage": zip_file(
-        {"*": Call(torch._utils._rebuild_device_tensor_from_numpy, [0], torch.float, "cpu", False)}
+        {"*": Call(rebuilding._rebuild_device_tensor_from_numpy, [0], torch.float, "cpu", False)}
     ),
     "a compressed archive": zip_file({"*": torch.float16}, bytes(2**24), zipfile.ZIP_DEFLATED),
     "a tower of lists": b"\x80\x02" + b"]" * 9_000 + b"a" * 8_999 + b".",
