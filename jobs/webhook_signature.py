@@ -1,6 +1,6 @@
 """The signature of webhook messages by Standard Webhooks 1.0 (standardwebhooks.com), and its keys.
 
-Whoever can verify a signature can make it, too. So each API key has secrets of its own, derived
+A receiver that can verify a signature can make it, too. So each API key has secrets of its own, derived
 from secrets that only this service knows, and no receiver can sign messages to another one.
 """
 
