@@ -1,7 +1,7 @@
 """The signature of webhook messages by Standard Webhooks 1.0 (standardwebhooks.com), and its keys.
 
-A receiver that can verify a signature can make it, too. So each API key has secrets of its own, derived
-from secrets that only this service knows, and no receiver can sign messages to another one.
+A receiver that can verify a signature can make it, too. So each API key has secrets of its own,
+derived from secrets that only this service knows; no receiver can sign messages to another one.
 """
 
 import base64

@@ -4,7 +4,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from api.dialect import Services
-from api.dialects.native.authentication import require_key
+from api.dialects.native.authentication import read_request
 from api.dialects.native.response_models import WebhookSecret
 from api.errors import NoWebhookSecret
 from api.operations import KEYS, ApiResponse, Operation
@@ -18,7 +18,7 @@ def webhook_secret_routes(services: Services) -> Blueprint:
     @routes.get("/webhook-secret")
     @Operation(
         responses={200: ApiResponse(description="the key's secrets", body=WebhookSecret)},
-        errors=(401, 404),
+        errors=(400, 401, 404, 408, 413, 415, 429, 503),
         keys=KEYS,
     )
     def webhook_secret() -> ResponseReturnValue:
@@ -26,7 +26,8 @@ def webhook_secret_routes(services: Services) -> Blueprint:
 
         404 if the service has no WEBHOOK_MASTER_SECRET.
         """
-        own = secrets.own(require_key(services.keys, request, {}).submitter)
+        caller, _ = read_request(services, request)
+        own = secrets.own(caller.submitter)
         if not own:
             raise NoWebhookSecret(
                 "API keys have no webhook secrets of their own: WEBHOOK_MASTER_SECRET is not set"
