@@ -18,6 +18,7 @@ class ApiError(Exception):
     ├── TooManyWrongKeys  the address has sent too many wrong keys
     ├── TooManyStreams    as many event streams are open as may be
     ├── NoSuchImage       the job has no such picture
+    ├── NoWebhookSecret   API keys have no secrets of their own
     ├── NoSuchTemplate    there is no template of this name
     ├── NoSuchPage        the pages have no such file
     ├── UnknownHost       the Host header names another service
@@ -77,6 +78,10 @@ class TooManyStreams(ApiError):
 
 class NoSuchImage(ApiError):
     """The job exists, but has no such picture, or not yet."""
+
+
+class NoWebhookSecret(ApiError):
+    """The service gives API keys no webhook secrets of their own."""
 
 
 class NoSuchTemplate(ApiError):

@@ -26,14 +26,16 @@ class Worker(RequestTimeoutWorker):
     request_seconds = _settings.request_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop after the current requests (SIGTERM)."""
+        """Stop after the current requests (SIGTERM). Takes no lock, which might be held."""
         self._close_event_streams()
         super().handle_exit(sig, frame)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop now (SIGQUIT, SIGINT)."""
-        self._close_event_streams()
-        super().handle_quit(sig, frame)
+        """The same (SIGQUIT, SIGINT); the arbiter ends this process after `graceful_timeout`.
+
+        gunicorn's own handler shuts the thread pool down, which takes locks.
+        """
+        self.handle_exit(sig, frame)
 
     def _close_event_streams(self) -> None:
         """Event streams would last as long as their jobs."""

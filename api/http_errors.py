@@ -21,6 +21,7 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.NoSuchJob: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchImage: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchPage: HTTPStatus.NOT_FOUND,
+    api_errors.NoWebhookSecret: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchTemplate: HTTPStatus.NOT_FOUND,
     jobs_errors.NoSuchPicture: HTTPStatus.GONE,
     jobs_errors.JobExpired: HTTPStatus.GONE,
@@ -100,6 +101,11 @@ def _message(error: Exception) -> str:
         case jobs_errors.InvalidRequest(faults=faults):
             subject = f"{len(faults)} fields are" if len(faults) > 1 else "a field is"
             return f"{subject} invalid: {error}"
+        case jobs_errors.RecordsFull():
+            return (
+                "the queue's memory is full; nothing was accepted: try again when waiting jobs "
+                "have ended, or records of old ones have expired"
+            )
         case jobs_errors.RecordsUnavailable():
             return "the queue cannot be reached; nothing was accepted"
         case jobs_errors.NoSuchJob():

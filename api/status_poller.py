@@ -5,6 +5,7 @@ is open.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,7 +81,7 @@ class StatusPoller:
         self._lock = threading.Lock()
         self._jobs: dict[str, PolledJob] = {}
         self._has_jobs = threading.Event()
-        self._stopped = threading.Event()
+        self._stopped = False
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -95,7 +96,7 @@ class StatusPoller:
                 self._thread.start()
         self._has_jobs.set()
         try:
-            if self._stopped.is_set():
+            if self._stopped:
                 job.end()
             yield job
         finally:
@@ -105,13 +106,12 @@ class StatusPoller:
                     del self._jobs[job_id]
 
     def stop(self) -> None:
-        """End all subscriptions, now and from now on. A signal handler may call it."""
-        self._stopped.set()
-        self._has_jobs.set()
+        """End all subscriptions soon, and from now on. A signal handler may call it: no lock."""
+        self._stopped = True
 
     def _run(self) -> None:
         unavailable = False
-        while not self._stopped.is_set():
+        while not self._stopped:
             self._has_jobs.wait()
             with self._lock:
                 jobs = dict(self._jobs)
@@ -126,7 +126,7 @@ class StatusPoller:
                 unavailable = True
             except Exception:
                 log.exception("polling jobs failed; continuing")
-            self._stopped.wait(RETRY_SECONDS if unavailable else POLL_SECONDS)
+            time.sleep(RETRY_SECONDS if unavailable else POLL_SECONDS)
         with self._lock:
             for job in self._jobs.values():
                 job.end()

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError  # noqa: A004
+from redis.exceptions import ConnectionError, OutOfMemoryError  # noqa: A004
 from redis.retry import Retry
 
-from jobs.errors import RecordsUnavailable
+from jobs.errors import RecordsFull, RecordsUnavailable
 
 
 def connect(url: str, *, timeout: float = 2.0) -> Redis:
@@ -31,8 +31,10 @@ def connect(url: str, *, timeout: float = 2.0) -> Redis:
 
 @contextmanager
 def reaching_redis() -> Iterator[None]:
-    """Raise `RecordsUnavailable` for any error of the client."""
+    """Raise `RecordsUnavailable` for any error of the client, `RecordsFull` for a full memory."""
     try:
         yield
+    except OutOfMemoryError as error:
+        raise RecordsFull(f"the memory of Redis is full: {error}") from error
     except RedisError as error:
         raise RecordsUnavailable(f"the job records cannot be reached: {error}") from error

@@ -1,8 +1,11 @@
 """The webhook messages that wait to be delivered.
 
 The script that changes a job's state also writes the message about it. A message stays until it
-was delivered or given up. A sender takes it for a limited time, so when the sender's process dies,
-another one delivers it later.
+was delivered, given up, or its job's record expires. A sender takes it for a limited time, so when
+the sender's process dies, another one delivers it later.
+
+Each receiver has a few lanes, and of each lane one message is delivered at a time, by all senders
+together. So a receiver that hangs delays its own messages only. The messages of a job share a lane.
 """
 
 import json
@@ -16,34 +19,87 @@ from jobs.connection import reaching_redis
 from jobs.shared_lua import SHARED_ALLOW_OOM
 from jobs.status import Failure, Result
 
-# ARGV lease-seconds  -> nil, or the name of the message, its tries with this one, its fields
-_TAKE = (
+_LANES_PER_RECEIVER = 4
+
+_LANES = (
     SHARED_ALLOW_OOM
+    + f"local LANES_PER_RECEIVER = {_LANES_PER_RECEIVER}"
     + """
-local name = redis.call('ZRANGEBYSCORE', DELIVERIES, '-inf', text(now()), 'LIMIT', 0, 1)[1]
-if not name then return false end
-local message = DELIVERY .. name
-if redis.call('EXISTS', message) == 0 then
-  redis.call('ZREM', DELIVERIES, name)
-  return false
+local function lane_of(name, url)
+  local host = string.lower(string.match(url, '^%a+://([^/?#]*)') or url)
+  local digest = redis.sha1hex(string.match(name, '^[^.]*'))
+  local number = tonumber(string.sub(digest, 1, 6), 16) % LANES_PER_RECEIVER
+  return redis.sha1hex(host) .. '.' .. number
 end
-redis.call('ZADD', DELIVERIES, text(now() + ARGV[1]), name)
-return {name, redis.call('HINCRBY', message, 'tries', 1), redis.call('HGETALL', message)}
+
+-- A lane is to be served when its first message is due.
+local function schedule(lane)
+  local first = redis.call('ZRANGE', LANE .. lane, 0, 0, 'WITHSCORES')
+  if first[1] then
+    redis.call('ZADD', LANES, first[2], lane)
+  else
+    redis.call('ZREM', LANES, lane)
+  end
+end
+
+local function first_due(key)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', text(now()), 'LIMIT', 0, 1)[1]
+end
 """
 )
 
-# ARGV name tries seconds-to-wait (negative: delete it)  -> 1 if this try is the latest
+# ARGV lease-seconds  -> nil, or the name of the message, its tries with this one, its fields
+_TAKE = (
+    _LANES
+    + """
+local new = redis.call(
+  'ZRANGEBYSCORE', DELIVERIES, '-inf', text(now()), 'WITHSCORES', 'LIMIT', 0, 100)
+for i = 1, #new, 2 do
+  local name, written = new[i], new[i + 1]
+  redis.call('ZREM', DELIVERIES, name)
+  local url = redis.call('HGET', DELIVERY .. name, 'url')
+  if url then  -- it has not expired
+    local lane = lane_of(name, url)
+    redis.call('ZADD', LANE .. lane, written, name)
+    if redis.call('EXISTS', LANE_BUSY .. lane) == 0 then schedule(lane) end
+  end
+end
+for _ = 1, 100 do
+  local lane = first_due(LANES)
+  if not lane then return false end
+  local name = first_due(LANE .. lane)
+  if not name then
+    schedule(lane)
+  elseif redis.call('EXISTS', DELIVERY .. name) == 0 then
+    redis.call('ZREM', LANE .. lane, name)
+    schedule(lane)
+  else
+    local message, until_then = DELIVERY .. name, text(now() + ARGV[1])
+    redis.call('SET', LANE_BUSY .. lane, 1, 'PX', math.ceil(1000 * ARGV[1]))
+    redis.call('ZADD', LANE .. lane, until_then, name)
+    redis.call('ZADD', LANES, until_then, lane)
+    return {name, redis.call('HINCRBY', message, 'tries', 1), redis.call('HGETALL', message)}
+  end
+end
+return false
+"""
+)
+
+# ARGV name tries url seconds-to-wait (negative: delete it)  -> 1 if this try is the latest
 _PUT_BACK = (
-    SHARED_ALLOW_OOM
+    _LANES
     + """
 local message = DELIVERY .. ARGV[1]
 if redis.call('HGET', message, 'tries') ~= ARGV[2] then return 0 end
-if tonumber(ARGV[3]) < 0 then
+local lane = lane_of(ARGV[1], ARGV[3])
+if tonumber(ARGV[4]) < 0 then
   redis.call('DEL', message)
-  redis.call('ZREM', DELIVERIES, ARGV[1])
+  redis.call('ZREM', LANE .. lane, ARGV[1])
 else
-  redis.call('ZADD', DELIVERIES, text(now() + ARGV[3]), ARGV[1])
+  redis.call('ZADD', LANE .. lane, text(now() + ARGV[4]), ARGV[1])
 end
+redis.call('DEL', LANE_BUSY .. lane)
+schedule(lane)
 return 1
 """
 )
@@ -56,12 +112,14 @@ class Delivery:
     Attributes:
         message_id: unique, and the same at every attempt.
         url: the webhook's.
+        submitter: whose job it tells of: a digest of an API key.
         tries: the number of this attempt, from 1.
         body: JSON, the same at every attempt.
     """
 
     message_id: str
     url: str
+    submitter: str
     tries: int
     body: bytes
 
@@ -80,14 +138,15 @@ class Deliveries:
         self._put_back = redis.register_script(_PUT_BACK)
 
     def take(self) -> Delivery | None:
-        """Take a message that is due; None when there is none."""
+        """Take a message that is due; None when there is none, or their receivers are busy."""
         with reaching_redis():
             taken = cast(list[Any] | None, self._take(args=[self._lease]))
         if not taken:
             return None
         name, tries, flat = taken
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Delivery(f"msg_{name}", fields["url"], int(tries), _body(fields))
+        submitter = fields.get("submitter", "")  # code before this field may have written it
+        return Delivery(f"msg_{name}", fields["url"], submitter, int(tries), _body(fields))
 
     def done(self, delivery: Delivery) -> None:
         """Delete a message that was delivered or given up."""
@@ -100,7 +159,7 @@ class Deliveries:
     def _release(self, delivery: Delivery, seconds: float) -> None:
         name = delivery.message_id.removeprefix("msg_")
         with reaching_redis():
-            self._put_back(args=[name, delivery.tries, seconds])
+            self._put_back(args=[name, delivery.tries, delivery.url, seconds])
 
 
 def _body(fields: dict[str, str]) -> bytes:

@@ -32,6 +32,7 @@ class JobsError(Exception):
     ├── TooManyBytes           the submitter's unended jobs hold as much memory as they may
     ├── WebhookRefused         a webhook's URL is not allowed
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
+    │   └── RecordsFull        the memory of Redis is full
     ├── UnreadableRecord       a record was written by a later version, or is damaged
     └── StoreError
         ├── NoSuchPicture      nothing is stored under that name
@@ -124,6 +125,10 @@ class WebhookRefused(JobsError):
 
 class RecordsUnavailable(JobsError):
     """Redis cannot be reached, does not answer in time, or refuses to write."""
+
+
+class RecordsFull(RecordsUnavailable):
+    """The memory of Redis is full (`maxmemory`): it opens no job until others have expired."""
 
 
 class UnreadableRecord(JobsError):

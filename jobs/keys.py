@@ -61,7 +61,14 @@ ORPHANS = PREFIX + "orphans"
 SWEEP_LOCK = PREFIX + "sweep-lock"
 
 DELIVERIES = PREFIX + "deliveries"
-"""A sorted set of the webhook messages to deliver, by the time at which each is due."""
+"""A sorted set of the new webhook messages, by the time at which each was written."""
+LANES = PREFIX + "delivery-lanes"
+"""A sorted set of the lanes with messages, by the time at which each is to be served next."""
+LANE = PREFIX + "delivery-lane:"
+"""+ lane (a digest of a receiver's host, and a number): a sorted set of its messages, by the time
+at which each is due."""
+LANE_BUSY = PREFIX + "delivery-busy:"
+"""+ lane: exists while a message of the lane is being delivered."""
 DELIVERY = PREFIX + "delivery:"
 """+ id, event: a hash, one of these messages."""
 

@@ -10,7 +10,7 @@ from jobs.expiry import Retention
 from jobs.limits import Limits
 from jobs.logs import LogFormat
 from jobs.webhook_rules import WebhookRules
-from jobs.webhook_signature import secret_bytes
+from jobs.webhook_signature import WebhookSecrets, secret_bytes
 
 
 class JobSettings(BaseSettings):
@@ -69,8 +69,15 @@ class JobSettings(BaseSettings):
     webhook_secret: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         repr=False,
-        description="key that signs webhook messages: whsec_ and base64 of 24 to 64 bytes; during "
-        "a rotation several, comma-separated; empty: no webhooks",
+        description="key that signs the webhook messages of all API keys: whsec_ and base64 of 24 "
+        "to 64 bytes; during a rotation several, comma-separated. Webhooks are off unless this or "
+        "WEBHOOK_MASTER_SECRET is set",
+    )
+    webhook_master_secret: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="as WEBHOOK_SECRET, but known to this service only: each API key has a secret "
+        "derived from it, which GET /webhook-secret returns",
     )
     webhook_allow_private: bool = Field(
         default=False, description="allow webhook URLs with private and loopback addresses"
@@ -108,14 +115,14 @@ class JobSettings(BaseSettings):
             **values,
         }
 
-    @field_validator("webhook_secret", mode="before")
+    @field_validator("webhook_secret", "webhook_master_secret", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("webhook_secret")
+    @field_validator("webhook_secret", "webhook_master_secret")
     @classmethod
     def _readable_secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:
         for secret in secrets:
@@ -123,10 +130,15 @@ class JobSettings(BaseSettings):
         return secrets
 
     @property
+    def webhook_secrets(self) -> WebhookSecrets:
+        """What signs webhook messages."""
+        return WebhookSecrets(self.webhook_master_secret, self.webhook_secret)
+
+    @property
     def webhook_rules(self) -> WebhookRules:
         """Which webhook URLs are allowed."""
         return WebhookRules(
-            on=bool(self.webhook_secret),
+            on=bool(self.webhook_secrets),
             allow_private=self.webhook_allow_private,
             allow_http=self.webhook_allow_http,
         )

@@ -20,6 +20,9 @@ end
 # The script that ends a job also writes, in the same atomic step: a tombstone that outlives the
 # record, which of its files to delete, which of its pictures to keep, and a message to its webhook.
 #
+# A job's messages expire with its record; if no sender takes them, the ends of later jobs remove
+# their names.
+#
 # ttl: seconds until the record expires; tombstone_ttl: further seconds until its tombstone does.
 SHARED = (
     FAIR_QUEUE
@@ -41,18 +44,22 @@ end
 local function version(job) return tonumber(redis.call('HGET', job, 'version')) or 1 end
 local function cancelled(job) return redis.call('HGET', job, 'cancel') == '1' end
 
-local function send_webhook(id, event)
+local function send_webhook(id, event, ttl)
   local job = JOB .. id
   local url = redis.call('HGET', job, 'webhook')
   if not url then return end
   local name = id .. '.' .. event
   local time = text(now())
   redis.call('HSET', DELIVERY .. name, 'url', url, 'job', id, 'event', event, 'at', time)
-  for _, field in ipairs({'kind', 'type', 'model', 'attempts', 'failure', 'result'}) do
+  for _, field in ipairs({'submitter', 'kind', 'type', 'model', 'attempts', 'failure', 'result'}) do
     local value = redis.call('HGET', job, field)
     if value then redis.call('HSET', DELIVERY .. name, field, value) end
   end
   redis.call('ZADD', DELIVERIES, time, name)
+  if not ttl then return end
+  redis.call('EXPIRE', DELIVERY .. name, ttl)
+  redis.call('EXPIRE', DELIVERY .. id .. '.started', ttl)
+  redis.call('ZREMRANGEBYSCORE', DELIVERIES, '-inf', text(now() - ttl))
 end
 
 local EVENTS = {SUCCESS = 'finished', FAILURE = 'failed', CANCELLED = 'cancelled'}
@@ -91,7 +98,7 @@ local function finish(id, state, ttl, tombstone_ttl)
     names = false
   end
   redis.call('HSET', DELETIONS, id, names or '[]')
-  send_webhook(id, EVENTS[state])
+  send_webhook(id, EVENTS[state], ttl)
   shorten(job)
   count_ended(id, submitter, ttl + tombstone_ttl)
 end

@@ -1,10 +1,15 @@
-"""The signature of webhook messages by Standard Webhooks 1.0 (standardwebhooks.com)."""
+"""The signature of webhook messages by Standard Webhooks 1.0 (standardwebhooks.com), and its keys.
+
+A receiver that can verify a signature can make it, too. So each API key has secrets of its own,
+derived from secrets that only this service knows; no receiver can sign messages to another one.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _PREFIX = "whsec_"
 
@@ -22,6 +27,36 @@ def secret_bytes(secret: str) -> bytes:
     if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
         raise ValueError("must be whsec_ and base64 of 24 to 64 bytes")
     return key
+
+
+@dataclass(frozen=True)
+class WebhookSecrets:
+    """What signs the messages: each secret makes a signature, so that secrets can be rotated.
+
+    Attributes:
+        masters: each gives every API key a secret of its own.
+        shared: the same for all API keys.
+    """
+
+    masters: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether messages can be signed."""
+        return bool(self.masters or self.shared)
+
+    def own(self, submitter: str) -> tuple[str, ...]:
+        """The secrets that only this submitter has, the newest first."""
+        return tuple(_derived(master, submitter) for master in self.masters)
+
+    def of(self, submitter: str) -> tuple[str, ...]:
+        """The secrets that sign the messages about a submitter's jobs."""
+        return self.own(submitter) + self.shared
+
+
+def _derived(master: str, submitter: str) -> str:
+    digest = hmac.digest(secret_bytes(master), f"webhooks of {submitter}".encode(), hashlib.sha256)
+    return _PREFIX + base64.b64encode(digest).decode()
 
 
 def signed_headers(

@@ -1,7 +1,13 @@
-"""Turns SIGINT, SIGTERM and SIGHUP into an event that code can wait for."""
+"""Turns SIGINT, SIGTERM and SIGHUP into an exception that code which waits can expect.
 
+No Python code runs in a handler: C writes the signal's number into a pipe, on which `pause` waits.
+A handler that took a lock, as `threading.Event.set` does, would wait for ever when it interrupts
+the code that holds it: `pause`, or the handler of the signal before it.
+"""
+
+import os
+import select
 import signal
-import threading
 
 from launcher.errors import Interrupted
 
@@ -9,20 +15,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Handles the signals from its construction to the end of the process.
+    """Handles the signals from its construction to the end of the process. Main thread only.
 
     The handlers stay while the services are being stopped, so that a second Ctrl-C does not leave
     some of them running.
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # Nobody reads the pipe: after the first signal it stays readable.
+        self._received, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         for number in SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue  # nohup: keep running after the terminal closes
-            signal.signal(number, lambda *_: self._event.set())
+            signal.signal(number, lambda *_: None)
 
     def pause(self, seconds: float) -> None:
         """Sleep, or raise Interrupted as soon as a signal arrives."""
-        if self._event.wait(seconds):
+        received, _, _ = select.select([self._received], [], [], seconds)
+        if received:
             raise Interrupted

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from launcher.valkey import MAX_MEMORY
 
 
 class LauncherSettings(BaseSettings):
@@ -31,6 +33,12 @@ class LauncherSettings(BaseSettings):
     )
     celery_result_backend: str = Field(
         default="", description="URL of the Redis of the jobs' records; empty: CELERY_BROKER_URL"
+    )
+    valkey_max_memory: ByteSize = Field(
+        default=ByteSize(MAX_MEMORY),
+        ge=16 * 2**20,
+        description="memory for the data of the private Valkey in bytes, or such as 512MiB; while "
+        "it is full, new jobs are refused and accepted ones are kept",
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="log format of every process: text, or json: one object a line"

@@ -116,7 +116,9 @@ class Stack:
         )
 
     def _start_valkey(self) -> str:
-        service, url = start_valkey(self._folder / "valkey", self._output)
+        service, url = start_valkey(
+            self._folder / "valkey", self._output, max_memory=self._settings.valkey_max_memory
+        )
         self._valkey.append(service)
         self._wait_for("Valkey", lambda: _answers(url))
         return url

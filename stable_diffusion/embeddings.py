@@ -33,12 +33,12 @@ def read_embedding(path: Path) -> Tensor:
     vectors = _vectors(_content(path))
     if vectors is None or vectors.dim() not in (1, 2) or not vectors.is_floating_point():
         raise UnreadableModel(f"embedding {path.name!r} is not a textual inversion of one token")
-    rows = vectors.detach().float().reshape(-1, vectors.shape[-1])
-    if not 0 < len(rows) <= CAPACITY:
+    count = len(vectors) if vectors.dim() == 2 else 1
+    if not 0 < count <= CAPACITY:  # before anything is allocated
         raise UnreadableModel(
-            f"embedding {path.name!r} has {len(rows)} vectors; a prompt has room for {CAPACITY}"
+            f"embedding {path.name!r} has {count} vectors; a prompt has room for {CAPACITY}"
         )
-    return rows
+    return vectors.detach().float().reshape(count, -1)
 
 
 def embedding_width(model: Model) -> int:

@@ -4,6 +4,7 @@ Reads kohya's .safetensors (linear layers and convolutions, with or without a mi
 up/down and A/B names of diffusers and PEFT. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +66,7 @@ class Delta:
         Raises:
             ValueError: it does not have the shape of the weight.
         """
+        self._check(shape)
         up, down = self.up.float(), self.down.float()
         rank = down.shape[0]
         if self.mid is not None:
@@ -74,9 +76,17 @@ class Delta:
         else:
             product = up.flatten(1) @ down.flatten(1)
         scale = (rank if self.alpha is None else self.alpha) / rank
-        if product.numel() != shape.numel() or product.shape[0] != shape[0]:
-            raise ValueError(f"{tuple(product.shape)}, not {tuple(shape)}")
         return scale * product.reshape(shape)
+
+    def _check(self, shape: torch.Size) -> None:
+        """Refuse a product of another shape before it is computed: it may be very large."""
+        if min(self.up.dim(), self.down.dim()) < 2 or not self.down.numel():
+            raise ValueError(f"{tuple(self.up.shape)} by {tuple(self.down.shape)}")
+        product = (self.up.shape[0], self.down.numel() // self.down.shape[0])
+        if self.mid is not None:
+            product += tuple(self.mid.shape[2:])
+        if math.prod(product) != shape.numel() or product[0] != shape[0]:
+            raise ValueError(f"{product}, not {tuple(shape)}")
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,8 @@ def read_lora(path: Path) -> Lora:
     for layer, tensors in layers.items():
         if not {"up", "down"} <= tensors.keys():
             raise UnreadableModel(f"LoRA {path.name!r}: layer {layer} lacks its up or down half")
+        if "alpha" in tensors and tensors["alpha"].numel() != 1:
+            raise UnreadableModel(f"LoRA {path.name!r}: the alpha of layer {layer} is no number")
         alpha = float(tensors["alpha"]) if "alpha" in tensors else None
         deltas[layer] = Delta(tensors["up"], tensors["down"], tensors.get("mid"), alpha)
     if not deltas:

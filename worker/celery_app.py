@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import celery.apps.worker
-import structlog
 from celery import Celery, signals
 
 from jobs.logs import configure_logging
@@ -13,8 +11,6 @@ from worker.execution.engine import Engine
 from worker.process import WorkerProcess
 from worker.settings import WorkerSettings
 from worker.tasks import connect_celery
-
-log = structlog.get_logger(__name__)
 
 
 def worker_app(settings: WorkerSettings, build_engine: Callable[[], Engine]) -> Celery:
@@ -33,8 +29,6 @@ def worker_app(settings: WorkerSettings, build_engine: Callable[[], Engine]) -> 
     @signals.setup_logging.connect(weak=False)
     def logging(**_: Any) -> None:
         configure_logging(settings.log_level, settings.log_format)
-        # Celery prints "Warm shutdown" without using the logging module
-        celery.apps.worker.safe_say = lambda text, *_: log.info(str(text).strip())
 
     connect_celery(app, WorkerProcess(settings, app, build_engine))
     return app

@@ -184,13 +184,13 @@ class WorkerProcess:
                 orphan_grace=settings.orphan_grace,
             ),
         ]
-        if settings.webhook_secret:
+        if settings.webhook_secrets:
             lease_seconds = settings.webhook_timeout_seconds + _DELIVERY_LEASE_MARGIN
             threads.append(
                 WebhookSender(
                     Deliveries(self._redis, lease_seconds=lease_seconds),
                     settings.webhook_rules,
-                    settings.webhook_secret,
+                    settings.webhook_secrets,
                     retry_seconds=settings.webhook_retry_seconds,
                     timeout_seconds=settings.webhook_timeout_seconds,
                 )

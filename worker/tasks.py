@@ -7,6 +7,7 @@ from celery.exceptions import Reject
 
 from jobs.names import RUN_TASK, JobType
 from worker.process import WorkerProcess
+from worker.signal_handlers import install_signal_handlers
 
 
 def connect_celery(app: Celery, process: WorkerProcess) -> None:
@@ -22,9 +23,8 @@ def connect_celery(app: Celery, process: WorkerProcess) -> None:
     def ready(sender: Any, **_: Any) -> None:
         process.start(app.amqp.queues.consume_from, sender.controller.concurrency)
 
-    @signals.worker_shutting_down.connect(weak=False)
-    def shutting_down(**_: Any) -> None:
-        process.shut_down()
+    # this app has a worker class of its own
+    app.Worker.install_platform_tweaks = lambda *_: install_signal_handlers(process.shut_down)
 
     @signals.worker_shutdown.connect(weak=False)
     def shut_down(**_: Any) -> None:

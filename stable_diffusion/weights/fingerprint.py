@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.weights.model_files import files_of
+from stable_diffusion.weights.small_files import read_json
 
 FileSignature = tuple[tuple[str, int, int, int], ...]
 
@@ -88,7 +89,7 @@ class Fingerprints:
 
     def _read(self) -> dict[str, str]:
         try:
-            content = json.loads(self._file.read_text()) if self._file else {}
+            content = read_json(self._file) if self._file else {}
         except (OSError, ValueError):
             return {}
         return {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}

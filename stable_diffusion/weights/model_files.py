@@ -3,7 +3,6 @@
 Imports no torch: a worker lists its models before it has imported it.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from stable_diffusion import families
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.parts.part import Part
+from stable_diffusion.weights import small_files
 
 _SUFFIXES = (".safetensors", ".bin")
 _INDEX = ".index.json"
@@ -18,8 +18,11 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether a folder looks like a model in diffusers' layout."""
-    return (path / "model_index.json").is_file() or (path / "unet").is_dir()
+    """Whether a folder looks like a model in diffusers' layout; False if it cannot be read."""
+    try:
+        return (path / "model_index.json").is_file() or (path / "unet").is_dir()
+    except OSError:
+        return False
 
 
 def files_of(path: Path) -> list[Path]:
@@ -93,7 +96,7 @@ def _shards(path: Path, index: Path) -> list[Path]:
 def read_json(path: Path, file: Path) -> dict[str, Any]:
     """The object in a JSON file of a model folder. Raises UnreadableModel."""
     try:
-        content = json.loads(file.read_text())
+        content = small_files.read_json(file)
     except (OSError, ValueError) as error:
         raise UnreadableModel(
             f"model folder {path.name!r}: {file.name} cannot be read: {error}"

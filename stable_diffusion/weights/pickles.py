@@ -18,6 +18,7 @@ import torch
 
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.weights.file_diagnosis import diagnose
+from stable_diffusion.weights.pickle_sizes import check_sizes, is_zip
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ def read_pickle(path: Path, allowed: Mapping[str, Callable[..., Any]] | None = N
         UnreadableModel: it is damaged, of another type, or a pickle that torch refuses.
     """
     try:
+        check_sizes(path)
         # files from before torch wrote zip archives cannot be mapped
-        mapped = zipfile.is_zipfile(path)
+        mapped = is_zip(path)
         known = {"collections.defaultdict": _empty_dict, **(allowed or {})}
         inert = sorted(_names(path, mapped=mapped) - known.keys())
         stand_ins = known | {name: type(name, (_Inert,), {}) for name in inert}
@@ -52,7 +54,7 @@ def read_pickle(path: Path, allowed: Mapping[str, Callable[..., Any]] | None = N
     except Exception as error:  # torch's UnpicklingError and zip errors share no narrower class
         reason = diagnose(path) or (
             "is not a safe checkpoint: it is damaged, or a pickle that holds more than tensors and "
-            "could run code"
+            f"could run code ({error})"
         )
         raise UnreadableModel(f"model file {path.name!r} {reason}") from error
     if left_out := [name for name in inert if not name.startswith(_TORCH_KNOWS)]:

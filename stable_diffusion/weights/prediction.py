@@ -5,12 +5,12 @@ Its tensors do not show it.
 
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Prediction
+from stable_diffusion.weights import small_files
 from stable_diffusion.weights.checkpoint import PREDICTION_KEY, Checkpoint
 from stable_diffusion.weights.folder import prediction_of
 
@@ -62,12 +62,21 @@ def _prediction(word: object) -> Prediction | None:
     return "v" if re.fullmatch(r"v([-_]prediction)?", str(word)) else "epsilon"
 
 
+def _item(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """The value of a key in a mapping; None if it has none. Raises ValueError for no mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError(f"a mapping with {key!r} was expected")
+    return next((value for name, value in node.value if name.value == key), None)
+
+
 def _parameterization(config: Path) -> Prediction:
     try:
-        content: Any = yaml.safe_load(config.read_text())
-        params = content["model"].get("params", {})
-        return _prediction(params.get("parameterization", "eps")) or "epsilon"
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        # as nodes: as values, merged keys of a few bytes could take all memory
+        content = yaml.compose(small_files.read_text(config), Loader=yaml.SafeLoader)
+        params = _item(_item(content, "model"), "params")
+        stated = _item(params, "parameterization") if params else None
+        return _prediction(stated.value if stated else "eps") or "epsilon"
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UnreadableModel(
             f"configuration {config.name!r} cannot be read: it is no model configuration in YAML"
         ) from error

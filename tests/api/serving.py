@@ -60,6 +60,12 @@ class RunningApi:
         return self._process.pid
 
     @property
+    def worker_pid(self) -> int:
+        """The process that answers requests; gunicorn itself is its parent."""
+        pid = self._process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    @property
     def said(self) -> str:
         """All it has written."""
         return self._log.read_text()

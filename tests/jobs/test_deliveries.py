@@ -4,10 +4,11 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from redis import Redis
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs import keys
 from jobs.claims import Claim, Claims
@@ -17,7 +18,7 @@ from jobs.record import JobRecords
 from jobs.request import parse_request
 from jobs.settings import JobSettings
 from jobs.status import Failure, Result, StoredPicture
-from jobs.webhook_signature import signed_headers
+from jobs.webhook_signature import WebhookSecrets, signed_headers
 from tests.jobs.leases import lapse
 
 URL = "https://example.com/hook?token=secret"
@@ -49,11 +50,25 @@ def due(deliveries: Deliveries) -> list[Delivery]:
     found = []
     while delivery := deliveries.take():
         found.append(delivery)
+        deliveries.done(delivery)
     return found
+
+
+def end_leases(redis: Redis) -> None:
+    """As if the senders of all messages had died long ago."""
+    sorted_sets: Any = redis
+    for lane in sorted_sets.zrange(keys.LANES, 0, -1):
+        redis.delete(keys.LANE_BUSY + lane)
+        redis.zadd(keys.LANES, {lane: 0})
+        redis.zadd(keys.LANE + lane, dict.fromkeys(sorted_sets.zrange(keys.LANE + lane, 0, -1), 0))
 
 
 def events(deliveries: Deliveries) -> list[str]:
     return [json.loads(delivery.body)["type"] for delivery in due(deliveries)]
+
+
+def nothing_is_left(redis: Redis) -> bool:
+    return not redis.keys("*deliver*")
 
 
 def test_a_job_sends_messages_at_its_start_and_its_end(
@@ -126,7 +141,7 @@ def test_a_message_outlives_whoever_took_it_and_stays_the_same(
     assert first
     assert deliveries.take() is None
     redis.delete(keys.job(job_id))
-    redis.zadd(keys.DELIVERIES, {f"{job_id}.cancelled": 0})  # its time with the first is up
+    end_leases(redis)
     second = deliveries.take()
     assert second
     assert (second.message_id, second.body, second.tries) == (first.message_id, first.body, 2)
@@ -135,8 +150,7 @@ def test_a_message_outlives_whoever_took_it_and_stays_the_same(
     third = deliveries.take()
     assert third
     deliveries.done(third)
-    assert not redis.exists(keys.DELIVERIES)
-    assert redis.keys(f"{keys.DELIVERY}*") == []
+    assert nothing_is_left(redis)
 
 
 def test_a_webhook_is_not_shown_with_the_request(
@@ -145,11 +159,106 @@ def test_a_webhook_is_not_shown_with_the_request(
     assert "secret" not in records.get(submit()).model_dump_json()
 
 
+def lifetimes(redis: Redis) -> dict[str, int]:
+    """The event of each message: seconds until it expires; -1: never."""
+    found: Any = redis.keys(f"{keys.DELIVERY}*")
+    return {name.rpartition(".")[2]: int(cast(int, redis.ttl(name))) for name in found}
+
+
+def test_messages_expire_with_the_record_they_tell_of(
+    submit: Callable[[], str], claims: Claims, deliveries: Deliveries, redis: Redis, result: Result
+) -> None:
+    """Whether they wait for their first attempt or for the next one."""
+    job_id = submit()
+    claim = claimed(claims)
+    assert lifetimes(redis) == {"started": -1}
+    claims.finish(claim, result)
+    assert lifetimes(redis).keys() == {"started", "finished"}
+    record = cast(int, redis.ttl(keys.job(job_id)))
+    assert all(record - 60 <= seconds <= record for seconds in lifetimes(redis).values())
+    tried = deliveries.take()
+    assert tried
+    deliveries.later(tried, 0)
+    redis.delete(*cast(list[str], redis.keys(f"{keys.DELIVERY}*")))  # as when they expire
+    assert deliveries.take() is None
+    assert nothing_is_left(redis)
+
+
+def test_messages_that_no_sender_takes_do_not_pile_up(
+    submit: Callable[[], str], records: JobRecords, redis: Redis
+) -> None:
+    """Webhooks were switched off while jobs with an address waited."""
+    ages: dict[str, float] = {f"{number}.finished": number for number in range(50)}
+    redis.zadd(keys.DELIVERIES, ages)
+    records.cancel(submit())
+    assert redis.zcard(keys.DELIVERIES) == 1
+
+
+def test_a_receiver_has_a_bounded_number_of_messages_on_their_way(
+    records: JobRecords, deliveries: Deliveries, redis: Redis
+) -> None:
+    def cancelled(host: str) -> str:
+        body = {"prompt": "a", "type": "standard", "webhook": f"https://{host}/{new_job_id()}"}
+        request = parse_request("txt2img", body).settled(model="tiny", seed=1)
+        job = NewJob(job_id=new_job_id(), request=request, model="tiny")
+        records.cancel(records.open(job).job_id)
+        return job.job_id
+
+    for _ in range(100):
+        cancelled("slow.example.com")
+    quick = cancelled("quick.example.com")
+    taken = []
+    while delivery := deliveries.take():
+        taken.append(delivery)
+    assert 2 <= len(taken) <= 5
+    assert any(quick in delivery.message_id for delivery in taken)
+    deliveries.done(taken[0])
+    assert deliveries.take()  # the next of its lane
+    end_leases(redis)
+    assert len(due(deliveries)) == 100
+    assert nothing_is_left(redis)
+
+
+def test_a_message_that_the_code_before_has_postponed_is_taken(
+    submit: Callable[[], str], records: JobRecords, deliveries: Deliveries, redis: Redis
+) -> None:
+    job_id = submit()
+    records.cancel(job_id)
+    redis.hset(keys.DELIVERY + f"{job_id}.cancelled", "tries", 2)
+    redis.hdel(keys.DELIVERY + f"{job_id}.cancelled", "submitter")
+    taken = deliveries.take()
+    assert taken
+    assert (taken.tries, taken.submitter) == (3, "")
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_receiver_can_check_the_signature_with_either_secret(secret: str) -> None:
     body = b'{"type": "job.finished"}'
     headers = signed_headers(SECRETS, "msg_1", int(time.time()), body)
     assert Webhook(secret).verify(body, headers) == {"type": "job.finished"}
+
+
+def test_the_secret_of_one_key_signs_nothing_for_another() -> None:
+    secrets = WebhookSecrets(masters=tuple(SECRETS))
+    mine, theirs = (secrets.own(submitter) for submitter in ("mine", "theirs"))
+    assert len({*mine, *theirs, *SECRETS}) == 6
+    assert mine == WebhookSecrets(masters=tuple(SECRETS)).own("mine")
+    assert mine[1:] == WebhookSecrets(masters=(SECRETS[1],)).own("mine")
+    body = b'{"type": "job.finished"}'
+    headers = signed_headers(secrets.of("mine"), "msg_1", int(time.time()), body)
+    for secret in mine:
+        assert Webhook(secret).verify(body, headers)
+    for secret in (*theirs, *SECRETS):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, headers)
+
+
+def test_both_kinds_of_secrets_sign_while_receivers_change_over() -> None:
+    secrets = WebhookSecrets(masters=(SECRETS[0],), shared=(SECRETS[1],))
+    body = b'{"type": "job.finished"}'
+    headers = signed_headers(secrets.of("mine"), "msg_1", int(time.time()), body)
+    for secret in (*secrets.own("mine"), SECRETS[1]):
+        assert Webhook(secret).verify(body, headers)
 
 
 def test_the_signature_is_the_one_of_the_specification() -> None:
@@ -167,3 +276,5 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
 def test_a_secret_that_is_none_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_ and base64"):
         JobSettings(webhook_secret=(secret,))
+    with pytest.raises(ValueError, match="whsec_ and base64"):
+        JobSettings(webhook_master_secret=(secret,))

@@ -1,11 +1,13 @@
 """The private Valkey."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from launcher.service import Service
+from launcher.settings import LauncherSettings
 from launcher.valkey import start_valkey
 from tests.processes import eventually
 
@@ -32,6 +34,34 @@ def test_written_data_survives_a_kill(folder: Path) -> None:
                 assert client.incr("rounds") == round_ + 1
         finally:
             service.kill()
+
+
+def test_a_full_memory_refuses_writes_and_evicts_nothing(folder: Path) -> None:
+    service, url = start_valkey(folder, lambda *line: None, max_memory=16 * 2**20)
+    try:
+        assert eventually(lambda: reachable(url))
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            written = 0
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                while True:
+                    client.set(f"record:{written}", "x" * 100_000)
+                    written += 1
+            assert 50 < written < 200
+            assert client.dbsize() == written
+    finally:
+        service.kill()
+
+
+def test_the_default_is_bounded(folder: Path) -> None:
+    service, url = start_valkey(folder, lambda *line: None)
+    try:
+        assert eventually(lambda: reachable(url))
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            limits: Any = client.config_get("maxmemory*")
+        assert int(limits["maxmemory"]) == LauncherSettings().valkey_max_memory > 0
+        assert limits["maxmemory-policy"] == "noeviction"
+    finally:
+        service.kill()
 
 
 def test_a_client_without_the_password_is_refused(folder: Path) -> None:

@@ -40,14 +40,14 @@ class Receiver:
 
 @contextmanager
 def receiving(
-    *codes: int, hangs: bool = False, tls: ssl.SSLContext | None = None
+    *codes: int, hangs: bool = False, tls: ssl.SSLContext | None = None, secret: str = SECRET
 ) -> Iterator[Receiver]:
     """A receiver for the length of a with block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            message = Webhook(SECRET).verify(body, dict(self.headers.items()))
+            message = Webhook(secret).verify(body, dict(self.headers.items()))
             receiver.ids.append(self.headers["webhook-id"])
             receiver.requests.release()
             receiver.released.wait(60)

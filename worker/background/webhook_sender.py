@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import certifi
@@ -15,14 +16,15 @@ import httpx
 import structlog
 
 from jobs.deliveries import Deliveries, Delivery
-from jobs.errors import WebhookRefused
+from jobs.errors import RecordsUnavailable, WebhookRefused
 from jobs.webhook_rules import WebhookRules
-from jobs.webhook_signature import signed_headers
+from jobs.webhook_signature import WebhookSecrets, signed_headers
 from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
 
-_BATCH_SIZE = 16
+_CONCURRENT = 64
+"""Attempts at once; `jobs.deliveries` limits those of one receiver."""
 _GONE = 410
 """The receiver wants no further attempts (Standard Webhooks)."""
 
@@ -33,7 +35,7 @@ class WebhookSender(PeriodicThread):
     Args:
         deliveries: the messages.
         rules: which URLs may be called.
-        secrets: sign the messages.
+        secrets: sign the messages, those of each submitter with its own.
         retry_seconds: the pause before each retry; after the last retry the message is dropped.
         timeout_seconds: of one attempt, in all.
         seconds: the interval between two searches for due messages.
@@ -43,7 +45,7 @@ class WebhookSender(PeriodicThread):
         self,
         deliveries: Deliveries,
         rules: WebhookRules,
-        secrets: Sequence[str],
+        secrets: WebhookSecrets,
         *,
         retry_seconds: Sequence[float],
         timeout_seconds: float,
@@ -60,9 +62,8 @@ class WebhookSender(PeriodicThread):
         self._tls.load_verify_locations(certifi.where())
 
     def tick(self) -> None:
-        while not self._stopped.is_set() and (due := self._take_due()):
-            with suppress(asyncio.CancelledError):
-                asyncio.run(self._deliver_all(due))
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._deliver_due())
 
     def stop(self) -> None:
         """Stop at once: unfinished deliveries return to Redis, for another worker."""
@@ -72,21 +73,31 @@ class WebhookSender(PeriodicThread):
                 self._loop.call_soon_threadsafe(self._cancel)
         super().stop()
 
-    def _take_due(self) -> list[Delivery]:
-        due: list[Delivery] = []
-        while len(due) < _BATCH_SIZE and (delivery := self._deliveries.take()):
-            due.append(delivery)
-        return due
-
     def _cancel(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
-    async def _deliver_all(self, due: Sequence[Delivery]) -> None:
+    async def _deliver_due(self) -> None:
+        """Deliver until nothing is due and no attempt runs; a slow one holds up no other."""
         self._loop = asyncio.get_running_loop()
+        # for `_post`, in which a name may take seconds to be resolved
+        self._loop.set_default_executor(ThreadPoolExecutor(_CONCURRENT, "webhook-address"))
+        running: set[asyncio.Task[None]] = set()
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         try:
-            async with httpx.AsyncClient(verify=self._tls, trust_env=False) as client:
-                await asyncio.gather(*(self._deliver(client, delivery) for delivery in due))
+            async with httpx.AsyncClient(
+                verify=self._tls, trust_env=False, limits=limits
+            ) as client:
+                while not self._stopped.is_set():
+                    while len(running) < _CONCURRENT and (due := self._deliveries.take()):
+                        running.add(asyncio.create_task(self._deliver(client, due)))
+                    if not running:
+                        break
+                    ended, running = await asyncio.wait(
+                        running, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for attempt in ended:
+                        attempt.result()  # raises RecordsUnavailable
         finally:
             self._loop = None
 
@@ -94,7 +105,8 @@ class WebhookSender(PeriodicThread):
         try:
             code = await self._post(client, delivery)
         except asyncio.CancelledError:
-            self._deliveries.later(delivery, 0)
+            with suppress(RecordsUnavailable):  # then another sender has it after its lease
+                self._deliveries.later(delivery, 0)
             raise
         except (WebhookRefused, httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             self._not_delivered(delivery, str(error) or type(error).__name__)
@@ -112,7 +124,8 @@ class WebhookSender(PeriodicThread):
         # checked again, because the name may resolve to another address since the job was submitted
         address, *_ = await asyncio.to_thread(self._rules.check, delivery.url)
         url = httpx.URL(delivery.url)
-        signed = signed_headers(self._secrets, delivery.message_id, int(time.time()), delivery.body)
+        secrets = self._secrets.of(delivery.submitter)
+        signed = signed_headers(secrets, delivery.message_id, int(time.time()), delivery.body)
         request = client.build_request(
             "POST",
             url.copy_with(host=address),

@@ -20,6 +20,7 @@ from huggingface_hub.utils import build_hf_headers
 
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.small_files import read_json
 from worker.commands.sources import Source
 from worker.errors import PullFailed
 
@@ -146,7 +147,7 @@ def recorded(path: Path) -> RemoteFile | None:
     """The source of a model that was pulled; None for other files."""
     note = path.with_name(path.name + NOTE_SUFFIX)
     try:
-        return RemoteFile(**json.loads(note.read_text()))
+        return RemoteFile(**read_json(note))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -3,10 +3,11 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from jobs.names import model_named
 from stable_diffusion.families.family import Prediction
+from stable_diffusion.weights.small_files import read_text
 from worker.errors import BadSource
 
 TABLE = Path(__file__).with_name("sources.toml")
@@ -53,6 +54,6 @@ def source_of(name: str, models_dir: Path) -> tuple[str, Source]:
 
 def _read(table: Path) -> dict[str, Source]:
     try:
-        return _SOURCES.validate_python(tomllib.loads(table.read_text()))
-    except (OSError, ValueError, ValidationError) as error:
+        return _SOURCES.validate_python(tomllib.loads(read_text(table)))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadSource(f"{table.name} cannot be read: {error}") from error

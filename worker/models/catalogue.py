@@ -8,6 +8,7 @@ from stable_diffusion import tiny
 from stable_diffusion.prompt.grammar import LoraTag
 from stable_diffusion.weights.model_files import is_model_folder
 from worker.errors import UnknownLora, UnknownModel
+from worker.models.folder_entries import entries, is_file
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
@@ -83,23 +84,13 @@ class Catalogue:
 
 def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
     """The files of a folder with one of the suffixes, in the order of the suffixes."""
-    if folder is None or not folder.is_dir():
-        return []
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
-    )
+    files = [path for path in entries(folder) if is_file(path)]
     return [path for suffix in suffixes for path in files if path.suffix.lower() == suffix]
 
 
 def _folders(models_dir: Path) -> list[Path]:
     """The folders of the models folder that are models in diffusers' layout."""
-    if not models_dir.is_dir():
-        return []
-    return sorted(
-        path
-        for path in models_dir.iterdir()
-        if not path.name.startswith(".") and is_model_folder(path)
-    )
+    return [path for path in entries(models_dir) if is_model_folder(path)]
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:

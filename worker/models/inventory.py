@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import structlog
+
 from jobs.names import published_native_size
 from jobs.workers import ModelFacts
 from stable_diffusion.errors import ModelError
@@ -11,6 +13,8 @@ from worker.background.periodic_thread import PeriodicThread
 from worker.execution.engine import Engine
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature
+
+log = structlog.get_logger(__name__)
 
 _INTERVAL_SECONDS = 3.0
 
@@ -66,6 +70,9 @@ def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:
         description = engine.describe_model(name, path)
     except ModelError as error:
         return {"problem": str(error)}
+    except Exception as error:  # whatever a file does to its reader, it must not hide the others
+        log.exception("a model cannot be described", model=name)
+        return {"problem": f"model {name!r} cannot be read: {type(error).__name__}: {error}"}
     return {
         "family": description.family,
         "kind": description.kind,
@@ -76,7 +83,7 @@ def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:
 def _hash(engine: Engine, path: Path) -> str:
     try:
         return engine.known_hash(path)
-    except ModelError:
+    except (ModelError, OSError):
         return ""
 
 

@@ -1,7 +1,11 @@
 """Which model a job needs, as a value: the key of the model cache."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from worker.models.folder_entries import is_file
 
 FileSignature = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds."""
@@ -47,7 +51,13 @@ class ModelKey:
 
 
 def file_signature(path: Path) -> FileSignature:
-    """The signature of a file, or of all files of a model folder together."""
-    files = [path] if path.is_file() else sorted(path.glob("*/*"))
-    stats = [file.stat() for file in files if file.is_file()]
+    """The signature of a file, or of all files of a model folder together.
+
+    Files that cannot be found, because they were just deleted, do not count.
+    """
+    files = [path] if is_file(path) else sorted(path.glob("*/*"))
+    stats: list[os.stat_result] = []
+    for file in filter(is_file, files):
+        with suppress(OSError):
+            stats.append(file.stat())
     return sum(st.st_size for st in stats), max((st.st_mtime_ns for st in stats), default=0)

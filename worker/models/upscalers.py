@@ -6,6 +6,7 @@ from pathlib import Path
 from stable_diffusion import tiny
 from stable_diffusion.errors import ModelNotFound
 from stable_diffusion.upscale import Upscaler, load_upscaler
+from worker.models.folder_entries import entries, is_file
 
 _SUFFIXES = (".pth", ".safetensors")
 
@@ -43,12 +44,7 @@ class Upscalers:
 
     def installed(self) -> list[Path]:
         """The files in the folder by name, then the shipped one."""
-        found = self._folder.iterdir() if self._folder.is_dir() else ()
-        own = sorted(
-            path
-            for path in found
-            if path.suffix in _SUFFIXES and path.is_file() and not path.name.startswith(".")
-        )
+        own = [path for path in entries(self._folder) if path.suffix in _SUFFIXES and is_file(path)]
         return [*own, tiny.UPSCALER_PATH]
 
     def _find(self) -> Path:

@@ -13,6 +13,7 @@ from api.dialects.native.models import model_routes
 from api.dialects.native.recent import recent_routes
 from api.dialects.native.status import status_routes
 from api.dialects.native.templates import template_routes
+from api.dialects.native.webhook_secret import webhook_secret_routes
 from api.http_errors import register_error_handlers
 
 
@@ -29,4 +30,5 @@ def blueprint(services: Services) -> Blueprint:
     native.register_blueprint(template_routes())
     native.register_blueprint(capability_routes(services.jobs))
     native.register_blueprint(model_routes(services.jobs))
+    native.register_blueprint(webhook_secret_routes(services))
     return native

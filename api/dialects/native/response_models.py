@@ -262,6 +262,14 @@ class Models(BaseModel):
     embeddings: list[str] = Field(description="by name in a prompt")
 
 
+class WebhookSecret(BaseModel):
+    """What verifies the webhook messages about the jobs of one API key."""
+
+    secrets: list[str] = Field(
+        description="by Standard Webhooks; during a rotation several, the newest first"
+    )
+
+
 class Capabilities(BaseModel):
     """What a request may contain now."""
 

@@ -13,10 +13,12 @@ import trustme
 from jobs import keys
 from jobs.deliveries import Deliveries
 from jobs.webhook_rules import WebhookRules
+from jobs.webhook_signature import WebhookSecrets
 from tests.worker.conftest import Bench, until
 from tests.worker.receiver import SECRET, receiving
 from worker.background.webhook_sender import WebhookSender
 
+SHARED = WebhookSecrets(shared=(SECRET,))
 LENIENT = WebhookRules(on=True, allow_private=True, allow_http=True)
 
 
@@ -26,11 +28,12 @@ def sender(
     retry_seconds: Sequence[float] = (0, 0, 0),
     timeout_seconds: float = 30,
     seconds: float = 60,
+    secrets: WebhookSecrets = SHARED,
 ) -> WebhookSender:
     return WebhookSender(
         Deliveries(bench.redis),
         rules,
-        [SECRET],
+        secrets,
         retry_seconds=retry_seconds,
         timeout_seconds=timeout_seconds,
         seconds=seconds,
@@ -53,7 +56,7 @@ def test_a_job_sends_a_message_at_its_start_and_its_end(bench: Bench) -> None:
     finished = next(m for m in receiver.messages if m["type"] == "job.finished")
     assert finished["data"]["task_id"] == job_id
     assert finished["data"]["Images"] == [f"/images/{job_id}/{n}" for n in range(2)]
-    assert not bench.redis.exists(keys.DELIVERIES)
+    assert not bench.redis.exists(keys.DELIVERIES, keys.LANES)
 
 
 @pytest.mark.parametrize("code", [302, 404, 500, 503])
@@ -71,7 +74,7 @@ def test_a_message_is_dropped_after_the_last_retry(bench: Bench) -> None:
         cancelled(bench, receiver.url)
         sender(bench, retry_seconds=(0, 0)).tick()
     assert len(receiver.ids) == 3
-    assert not bench.redis.exists(keys.DELIVERIES)
+    assert not bench.redis.exists(keys.DELIVERIES, keys.LANES)
 
 
 def test_the_next_attempt_comes_after_the_configured_pause(bench: Bench) -> None:
@@ -80,7 +83,7 @@ def test_the_next_attempt_comes_after_the_configured_pause(bench: Bench) -> None
         sender(bench, retry_seconds=(3600,)).tick()
         assert len(receiver.ids) == 1
         redis: Any = bench.redis
-        (_, due), *_ = redis.zrange(keys.DELIVERIES, 0, -1, withscores=True)
+        (_, due), *_ = redis.zrange(keys.LANES, 0, -1, withscores=True)
         assert 3590 < due - redis.time()[0] <= 3601
 
 
@@ -89,7 +92,7 @@ def test_a_receiver_that_is_gone_gets_no_retry(bench: Bench) -> None:
         cancelled(bench, receiver.url)
         sender(bench).tick()
     assert len(receiver.ids) == 1
-    assert not bench.redis.exists(keys.DELIVERIES)
+    assert not bench.redis.exists(keys.DELIVERIES, keys.LANES)
 
 
 def test_a_private_address_is_refused_even_if_it_was_allowed_at_submission(bench: Bench) -> None:
@@ -125,7 +128,31 @@ def test_a_receiver_that_hangs_delays_no_other(bench: Bench) -> None:
         cancelled(bench, quick.url)
         sender(bench, retry_seconds=(3600,), timeout_seconds=1).tick()
         assert quick.events == ["job.cancelled"]
-        assert bench.redis.zcard(keys.DELIVERIES) == 1
+        assert bench.redis.zcard(keys.LANES) == 1
+
+
+def test_a_receiver_that_hangs_delays_only_its_own_messages(bench: Bench) -> None:
+    """However many they are, and also those that come while it hangs."""
+    with receiving(hangs=True) as slow, receiving() as quick:
+        for _ in range(100):
+            cancelled(bench, slow.url)
+        sending = sender(bench, timeout_seconds=600, seconds=0.05)
+        sending.start()
+        assert slow.requests.acquire(timeout=60)
+        for expected in (1, 2):
+            cancelled(bench, quick.url)
+            until(lambda count=expected: len(quick.events) == count, 60)
+        assert slow.events == []
+        assert 1 <= len(slow.ids) <= 4
+        sending.stop()
+
+
+def test_a_receiver_verifies_with_its_own_secret(bench: Bench) -> None:
+    secrets = WebhookSecrets(masters=(SECRET,))
+    with receiving(secret=secrets.own("")[0]) as receiver:
+        cancelled(bench, receiver.url)
+        sender(bench, secrets=secrets).tick()
+    assert receiver.events == ["job.cancelled"]
 
 
 def test_a_stopped_sender_leaves_its_message_to_the_next(bench: Bench) -> None:
@@ -142,7 +169,7 @@ def test_a_stopped_sender_leaves_its_message_to_the_next(bench: Bench) -> None:
         sender(bench).tick()
         until(lambda: len(receiver.events) >= 1)
         assert len(set(receiver.ids)) == 1
-        assert not bench.redis.exists(keys.DELIVERIES)
+        assert not bench.redis.exists(keys.DELIVERIES, keys.LANES)
 
 
 @pytest.mark.parametrize(("certified", "delivered"), [("example.com", 1), ("other.example.com", 0)])

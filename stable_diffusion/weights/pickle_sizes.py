@@ -1,0 +1,162 @@
+"""Bounds what a pickle of torch may allocate, before torch reads it.
+
+torch checks which functions a pickle calls, but not what they allocate: a file of 100 bytes may
+declare a tensor of gigabytes, whose strides are zero, a storage that the file does not contain, or
+call `bytearray` with a size. Here the pickle is read with inert objects in place of tensors, and
+refused unless its tensors fit into the file. No code of the pickle runs.
+"""
+
+import io
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MAX_PICKLE_BYTES = 16 * 2**20
+"""Of the pickle without its tensors; that of a checkpoint with all its states has 1 MB."""
+_MAX_SHARING = 4
+"""How many times the bytes of a file its tensors may have together: they may share storages."""
+_ZIP = b"PK\x03\x04"
+_LEGACY_PICKLES = 5
+"""What torch wrote before it used zip: magic number, version, system, objects, storages."""
+_ITEM_BYTES = {
+    "Bool": 1, "Byte": 1, "Char": 1, "Untyped": 1, "Short": 2, "Half": 2, "BFloat16": 2,
+    "Int": 4, "Float": 4, "Long": 8, "Double": 8, "ComplexFloat": 8, "ComplexDouble": 16,
+}  # fmt: skip
+
+
+class _Storage(NamedTuple):
+    item_bytes: int
+    nbytes: int
+
+
+class _Inert:
+    """In place of any other object: takes every argument and item, and keeps none."""
+
+    def __new__(cls, *_: object, **__: object) -> "_Inert":
+        return object.__new__(cls)
+
+    def __setstate__(self, _: object) -> None: ...
+    def __setitem__(self, _: object, __: object) -> None: ...
+    def append(self, _: object) -> None: ...
+    def extend(self, _: object) -> None: ...
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Bytes as pickles of Python 2 have them; other encodings could grow with every call."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes a text in {encoding}")
+    return text.encode(encoding)
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch._tensor._rebuild_from_type_v2": lambda function, _type, arguments, _: function(
+        *arguments
+    ),
+    "torch.Size": tuple,
+    "torch.device": _Inert,
+    "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": _encoded,
+    "__builtin__.set": set,
+    "builtins.set": set,
+}
+_ALLOCATING = (
+    "torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse", "torch.storage",
+    "torch.serialization", "torch._utils", "torch._tensor",
+)  # fmt: skip
+"""Modules whose objects may be named, such as types, but not be called."""
+
+
+class _SizeReader(pickle._Unpickler):
+    """Reads one pickle, and adds up the sizes of its tensors.
+
+    Args:
+        file: only the pickle.
+        stored: the bytes of the storage with a key, as the file has it.
+        limit: of all tensors, in bytes.
+    """
+
+    def __init__(self, file: io.BytesIO, stored: Callable[[str], int], limit: int) -> None:
+        super().__init__(file)
+        self._stored = stored
+        self._left = limit
+
+    def find_class(self, module: str, name: str) -> Any:
+        full_name = f"{module}.{name}"
+        if full_name in _CALLS:
+            return _CALLS[full_name]
+        if full_name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
+            return self._tensor
+        allocates = module in _ALLOCATING or full_name.endswith(".bytearray")
+        return full_name if allocates else _Inert  # a text cannot be called
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, storage_type, key, _, count = pid[:5]
+        if kind not in ("storage", b"storage"):
+            raise pickle.UnpicklingError("it refers to something that is no storage")
+        name = storage_type.rpartition(".")[2].removesuffix("Storage")
+        item_bytes = _ITEM_BYTES[name]
+        nbytes = int(count) * item_bytes
+        if not 0 <= nbytes <= self._stored(str(key)):
+            raise pickle.UnpicklingError(f"it declares {nbytes} bytes that the file does not hold")
+        return _Storage(item_bytes, nbytes)
+
+    def _tensor(self, storage: _Storage, _offset: int, size: tuple[int, ...], *_: object) -> _Inert:
+        nbytes = math.prod(map(int, size)) * storage.item_bytes
+        if not 0 <= nbytes <= storage.nbytes:
+            raise pickle.UnpicklingError(
+                f"a tensor has {nbytes} bytes, more than its storage ({storage.nbytes})"
+            )
+        self._left -= nbytes
+        if self._left < 0:
+            raise pickle.UnpicklingError("its tensors are larger than the file")
+        return _Inert()
+
+
+def is_zip(path: Path) -> bool:
+    """Whether torch reads a file as a zip archive."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def check_sizes(path: Path) -> None:
+    """Refuse a file whose tensors do not fit into it.
+
+    Raises:
+        OSError: it cannot be read.
+        Exception: of any kind: it is refused, or it is no file of torch's.
+    """
+    size = path.stat().st_size
+    if is_zip(path):
+        _check_zip(path, size)
+        return
+    with path.open("rb") as whole:
+        file = io.BytesIO(whole.read(MAX_PICKLE_BYTES))
+    for _ in range(_LEGACY_PICKLES):
+        _SizeReader(file, lambda _key: size, _MAX_SHARING * size).load()
+
+
+def _check_zip(path: Path, size: int) -> None:
+    with zipfile.ZipFile(path) as archive:
+        records = {info.filename: info for info in archive.infolist()}
+        if len(records) != len(archive.infolist()):
+            raise pickle.UnpicklingError("two records of its archive have the same name")
+        if any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
+            raise pickle.UnpicklingError("its archive is compressed, which torch's never are")
+        if sum(info.file_size for info in records.values()) > size:
+            raise pickle.UnpicklingError("the records of its archive are larger than the file")
+        (name,) = (name for name in records if name.rpartition("/")[2] == "data.pkl")
+        if records[name].file_size > MAX_PICKLE_BYTES:
+            raise pickle.UnpicklingError(f"its pickle is larger than {MAX_PICKLE_BYTES} bytes")
+        folder = name.removesuffix("data.pkl") + "data/"
+
+        def stored(key: str) -> int:
+            return records[folder + key].file_size
+
+        file = io.BytesIO(archive.read(name))
+    _SizeReader(file, stored, _MAX_SHARING * size).load()
