@@ -71,6 +71,7 @@ class WorkerFacts(BaseModel):
         device: where it computes, `cpu` or `cuda:N`.
         slots, busy: how many jobs it can run at once, and how many it runs.
         jobs: the ids of the jobs that it runs.
+        oldest_progress_seconds: the longest time that one of them has not progressed.
         loaded: the models that it has in memory.
         memory_bytes: resident memory of the process; None if it is not known.
         gpu_memory_bytes: memory that it has allocated on its GPU; None without one.
@@ -90,6 +91,7 @@ class WorkerFacts(BaseModel):
     slots: int
     busy: int = 0
     jobs: tuple[str, ...] = ()
+    oldest_progress_seconds: float = 0.0
     loaded: tuple[str, ...] = ()
     memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
