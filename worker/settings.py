@@ -12,7 +12,6 @@ from jobs.settings import JobSettings
 from worker.cores import default_slots
 from worker.models.catalogue import Catalogue
 
-
 class WorkerSettings(JobSettings):
     """Read from the environment and `.env`."""
 
@@ -195,6 +194,21 @@ class WorkerSettings(JobSettings):
                 raise ValueError(
                     f"{name.upper()} is {value:g}: must be below half of LEASE_SECONDS, which is "
                     f"{self.lease_seconds:g}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        """Refuse a time that must pass before another one, but is longer."""
+        for first, second, otherwise in (
+            ("shutdown_grace_seconds", "shutdown_seconds", "the worker exits with jobs in hand"),
+            ("progress_seconds", "deadline_seconds", "the deadline ends jobs that still progress"),
+        ):
+            early, late = getattr(self, first), getattr(self, second)
+            if early >= late:
+                raise ValueError(
+                    f"{first.upper()}={early:g} must be less than {second.upper()}={late:g}, or "
+                    f"{otherwise}: change one of them"
                 )
         return self
 
