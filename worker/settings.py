@@ -12,6 +12,7 @@ from jobs.settings import JobSettings
 from worker.cores import default_slots
 from worker.models.catalogue import Catalogue
 
+
 class WorkerSettings(JobSettings):
     """Read from the environment and `.env`."""
 
