@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import structlog
 from celery import Celery
@@ -44,6 +45,8 @@ from worker.slots import Slots
 
 log = structlog.get_logger(__name__)
 
+_CELERY_START_SECONDS = 5.0
+"""How long Celery has to connect before the worker starts without it."""
 _DELIVERY_LEASE_MARGIN = 30.0
 """Seconds that a webhook message stays with its sender beyond the timeout of an attempt."""
 
@@ -113,20 +116,43 @@ class WorkerProcess:
             progress_seconds=settings.progress_seconds,
             deadline_seconds=settings.deadline_seconds,
         )
+        self._starting = threading.Lock()
+        self._started = False
         self._threads: list[PeriodicThread] = []
         self._stop_metrics: Callable[[], None] = lambda: None
 
-    def prepare(self) -> None:
-        """Start what a signal needs, which may arrive before Redis answers."""
+    def prepare(self, queues: Collection[str], slots: int) -> None:
+        """Start what a signal needs, before Celery connects; and the rest if Celery cannot.
+
+        A Redis whose memory is full refuses Celery's consumer, but not the records.
+
+        Args:
+            queues, slots: as for `start`.
+        """
         self._shutdown.start()
 
+        def start_without_celery() -> None:
+            while not (self._started or self._shutdown.begun):
+                time.sleep(_CELERY_START_SECONDS)
+                with suppress(RecordsUnavailable):
+                    self._workers.alive()
+                    self.start(queues, slots)
+
+        threading.Thread(target=start_without_celery, name="start", daemon=True).start()
+
     def start(self, queues: Collection[str], slots: int) -> None:
-        """Start the threads, and announce the worker.
+        """Start the threads, and announce the worker. A second call does nothing.
 
         Args:
             queues: the queues that Celery consumes.
             slots: how many jobs Celery runs at once.
         """
+        with self._starting:
+            if not self._started:
+                self._started = True
+                self._start(queues, slots)
+
+    def _start(self, queues: Collection[str], slots: int) -> None:
         settings, context = self._settings, self._context
         types: tuple[JobType, ...] = tuple(
             job_type for job_type in JOB_TYPES if queue_of(job_type) in queues

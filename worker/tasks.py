@@ -15,9 +15,9 @@ def connect_celery(app: Celery, process: WorkerProcess) -> None:
     def run(job_id: str, job_type: JobType) -> None:
         process.execute(job_id, job_type)
 
-    @signals.worker_init.connect(weak=False)
-    def prepare(**_: Any) -> None:
-        process.prepare()
+    @signals.celeryd_after_setup.connect(weak=False)
+    def prepare(instance: Any, **_: Any) -> None:
+        process.prepare(app.amqp.queues.consume_from, instance.concurrency)
 
     @signals.worker_ready.connect(weak=False)
     def ready(sender: Any, **_: Any) -> None:

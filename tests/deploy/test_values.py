@@ -1,6 +1,7 @@
 """The values of each shipped file agree with each other and with the grace of their platform."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from worker.settings import WorkerSettings
 def read(kind: type[JobSettings], environment: dict[str, Any]) -> JobSettings:
     """The settings of a container, whose values are text. Raises ValidationError."""
     given = {name.lower(): str(value) for name, value in environment.items() if value}
-    return kind(_env_file=None, **given)
+    return kind(**given)
 
 
 def seconds(period: str) -> float:
@@ -30,8 +31,9 @@ def seconds(period: str) -> float:
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of this machine."""
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of this machine, and no `.env`."""
+    monkeypatch.chdir(tmp_path)
     for name in {*ApiSettings.model_fields, *WorkerSettings.model_fields}:
         monkeypatch.delenv(name.upper(), raising=False)
 

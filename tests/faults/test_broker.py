@@ -135,6 +135,20 @@ def test_while_the_memory_is_full_all_waiting_jobs_are_executed(
         assert handle.process.poll() is None
 
 
+def test_a_worker_that_starts_while_the_memory_is_full_executes_what_waits(
+    bench: Bench, valkey: Valkey
+) -> None:
+    waiting = [bench.send(type=job_type) for job_type in TYPES]
+    valkey.fill_memory()
+    try:
+        with worker(bench, valkey.url) as handle:
+            for job in waiting:
+                assert bench.ended(job).state is JobState.SUCCESS
+            assert handle.terminate() == 0
+    finally:
+        valkey.relieve_memory()
+
+
 @pytest.mark.parametrize("away", ["kill", "stop"])
 @pytest.mark.parametrize("slots", ["1", "2"])
 def test_a_worker_goes_on_after_redis_was_gone_while_a_job_ran(
