@@ -18,7 +18,9 @@ from worker.settings import WorkerSettings
 
 def read(kind: type[JobSettings], environment: dict[str, Any]) -> JobSettings:
     """The settings of a container, whose values are text. Raises ValidationError."""
-    given = {name.lower(): str(value) for name, value in environment.items() if value}
+    given: dict[str, Any] = {
+        name.lower(): str(value) for name, value in environment.items() if value
+    }
     return kind(**given)
 
 
