@@ -54,6 +54,9 @@ class Worker(BaseModel):
     busy: int = Field(description="jobs it runs now")
     jobs: list[RunningJob] = Field(description="the running jobs")
     problem: str = Field(description="why it claims no jobs now; empty: it does")
+    oldest_progress_seconds: float = Field(
+        ge=0, description="the longest time that one of its jobs has not progressed"
+    )
     memory_bytes: int | None = Field(description="of the process; null: unknown")
     gpu_memory_bytes: int | None = Field(description="allocated on its GPU; null: it has none")
 

@@ -96,6 +96,8 @@ class _AsWritten(BaseSettings):
 
 def _described(kind: type[BaseSettings], fault: ErrorDetails, set_by: dict[str, str]) -> str:
     """One invalid variable, and why it is; a secret's value is left out."""
+    if not fault["loc"]:  # several that contradict each other: the message names them
+        return fault["msg"].removeprefix("Value error, ")
     name = str(fault["loc"][0])
     secret = name in kind.model_fields and not kind.model_fields[name].repr
     value = "" if secret else f"={fault['input']!r}"

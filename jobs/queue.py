@@ -23,14 +23,14 @@ _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "inter
 
 
 def make_celery(settings: JobSettings, *, publisher: bool = False) -> Celery:
-    """The app of a process. One configuration for all: the shortest visibility timeout wins.
+    """The app of a process.
 
     Args:
         settings: broker and result backend.
         publisher: True in the API, which must fail fast; a worker waits for the broker.
     """
     app = Celery("jobs", broker=settings.celery_broker_url, backend=settings.celery_result_backend)
-    app.conf.update(_configuration(settings.visibility_timeout, publisher=publisher))
+    app.conf.update(_configuration(publisher=publisher))
     return app
 
 
@@ -64,7 +64,7 @@ def wake_worker(app: Celery, job_id: str, job_type: JobType) -> bool:
     return True
 
 
-def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any]:
+def _configuration(*, publisher: bool) -> dict[str, Any]:
     return {
         "task_queues": celery_queues(JOB_TYPES),
         "task_default_queue": queue_of(JOB_TYPES[0]),
@@ -73,9 +73,9 @@ def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
         "broker_transport_options": {
-            "visibility_timeout": visibility_timeout,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
+            # Redis keeps no copy of a message that a worker has received: nothing is delivered
+            # twice, and a worker receives messages even while Redis' memory is full.
+            "ack_emulation": False,
             # a worker waits in BRPOP; a hung Redis must not hold the API for half a minute
             "socket_timeout": 3 if publisher else 30,
             "socket_connect_timeout": 3,
@@ -84,9 +84,7 @@ def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any
             "global_keyprefix": _KEY_PREFIX,
             **(_RETRY_ONCE if publisher else {}),
         },
-        "visibility_timeout": visibility_timeout,
         "result_backend_transport_options": {
-            "visibility_timeout": visibility_timeout,
             "global_keyprefix": _KEY_PREFIX,
             "retry_policy": {
                 "max_retries": 0,
@@ -109,5 +107,6 @@ def _configuration(visibility_timeout: int, *, publisher: bool) -> dict[str, Any
         "task_serializer": "json",
         "result_serializer": "json",
         "worker_send_task_events": False,
+        "worker_enable_remote_control": False,
         "worker_max_tasks_per_child": None,
     }

@@ -35,12 +35,6 @@ class JobSettings(BaseSettings):
         repr=False,
         description="URL of the Redis of the jobs' records; default CELERY_BROKER_URL",
     )
-    visibility_timeout: int = Field(
-        default=21_600,
-        gt=0,
-        description="seconds until Redis delivers an unacknowledged message again; must be longer "
-        "than any job, and the same in every process",
-    )
     default_model: str = Field(default="tiny", description="name of the model that `default` means")
     result_ttl_seconds: int = Field(
         default=86_400,

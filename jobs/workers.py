@@ -15,6 +15,20 @@ from jobs.names import JOB_TYPES, JobType
 _LAST_SERVED_TTL = 86_400
 _EXPECTED_TTL = 3600
 
+# Even while Redis' memory is full: the workers live, and execute what waits.
+#
+# KEYS the announcement, expected types ...  ARGV worker id, announcement, milliseconds
+_ANNOUNCE = (
+    "#!lua flags=allow-oom\n"
+    + keys.LUA
+    + f"""
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SADD', WORKERS, ARGV[1])
+redis.call('SET', LAST_SERVED, ARGV[2], 'EX', {_LAST_SERVED_TTL})
+for number = 2, #KEYS do redis.call('SET', KEYS[number], 1, 'EX', {_EXPECTED_TTL}) end
+"""
+)
+
 # -> announcement, milliseconds until it expires, ...
 _ANNOUNCED = (
     "#!lua flags=allow-oom\n"
@@ -71,6 +85,7 @@ class WorkerFacts(BaseModel):
         device: where it computes, `cpu` or `cuda:N`.
         slots, busy: how many jobs it can run at once, and how many it runs.
         jobs: the ids of the jobs that it runs.
+        oldest_progress_seconds: the longest time that one of them has not progressed.
         loaded: the models that it has in memory.
         memory_bytes: resident memory of the process; None if it is not known.
         gpu_memory_bytes: memory that it has allocated on its GPU; None without one.
@@ -90,6 +105,7 @@ class WorkerFacts(BaseModel):
     slots: int
     busy: int = 0
     jobs: tuple[str, ...] = ()
+    oldest_progress_seconds: float = 0.0
     loaded: tuple[str, ...] = ()
     memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
@@ -138,18 +154,16 @@ class Workers:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._announced = redis.register_script(_ANNOUNCED)
+        self._announce = redis.register_script(_ANNOUNCE)
 
     def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> None:
         """Announce that this worker is alive, for the next `ttl_seconds`."""
         text = facts.model_copy(update={"silent_seconds": ttl_seconds}).model_dump_json()
         with reaching_redis():
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.set(keys.WORKER + facts.worker_id, text, px=round(ttl_seconds * 1000))
-            pipe.sadd(keys.WORKERS, facts.worker_id)
-            pipe.set(keys.LAST_SERVED, text, ex=_LAST_SERVED_TTL)
-            for job_type in facts.types:
-                pipe.set(keys.expected(job_type), 1, ex=_EXPECTED_TTL)
-            pipe.execute()
+            self._announce(
+                keys=[keys.WORKER + facts.worker_id, *map(keys.expected, facts.types)],
+                args=[facts.worker_id, text, round(ttl_seconds * 1000)],
+            )
 
     def withdraw(self, worker_id: str) -> None:
         """Announce that this worker has shut down.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
+from kombu.transport.redis import Channel
 
 from jobs.logs import configure_logging
 from jobs.queue import celery_queues, make_celery
@@ -19,6 +20,9 @@ def worker_app(settings: WorkerSettings, build_engine: Callable[[], Engine]) -> 
     Threads share one cache of models, and torch lets them compute at the same time. A forked
     process would need a second copy of every model, and CUDA does not survive a fork.
     """
+    # When Redis goes away while a job runs, kombu 5.7 fails to put the job's message back on a
+    # closed connection, and that ends the worker (docs/reliability.md). A record needs no message.
+    Channel.do_restore = False
     app = make_celery(settings)
     app.conf.update(
         worker_pool="threads",

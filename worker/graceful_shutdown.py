@@ -1,8 +1,7 @@
 """How a worker shuts down: it claims no more jobs, hands running jobs back, and finally exits."""
 
 import os
-import threading
-from collections.abc import Callable
+import time
 from contextlib import suppress
 
 import structlog
@@ -11,16 +10,21 @@ from celery.worker import state as celery_state
 from jobs.claims import Claims
 from jobs.errors import RecordsUnavailable
 from worker.background.lease import LeaseKeeper
+from worker.background.periodic_thread import PeriodicThread
 from worker.errors import StopReason
 
 log = structlog.get_logger(__name__)
 
 EXIT_FOR_RESTART = os.EX_TEMPFAIL
 """The exit code of a worker that shut down without a signal, or not in time after one."""
+_INTERVAL_SECONDS = 0.1
 
 
-class GracefulShutdown:
+class GracefulShutdown(PeriodicThread):
     """The shutdown of one worker process.
+
+    A signal handler calls `begin`, which only sets an attribute: a lock could be held by the code
+    that the signal interrupted. This thread does the rest.
 
     Args:
         worker_id: for the log.
@@ -39,48 +43,45 @@ class GracefulShutdown:
         grace_seconds: float,
         exit_seconds: float,
     ) -> None:
+        super().__init__("shutdown", _INTERVAL_SECONDS)
         self._worker_id = worker_id
         self._leases = leases
         self._claims = claims
         self._grace_seconds = grace_seconds
         self._exit_seconds = exit_seconds
-        self._begun = threading.Event()
-        self._timers: list[threading.Timer] = []
+        self._begun_at: float | None = None
 
     @property
     def begun(self) -> bool:
         """Whether the worker must claim no more jobs."""
-        return self._begun.is_set()
+        return self._begun_at is not None
 
     def begin(self) -> None:
-        """Begin to shut down. Never blocks; a second call does nothing."""
-        if self._begun.is_set():
-            return
-        self._begun.set()
-        self._after(self._grace_seconds, lambda: self._leases.stop_all(StopReason.HAND_BACK))
-        self._after(self._exit_seconds, self._exit_now)
+        """Begin to shut down. Never blocks, and takes no lock; a second call does nothing."""
+        if self._begun_at is None:
+            self._begun_at = time.monotonic()
 
     def begin_for_restart(self) -> None:
         """Begin to shut down because this process cannot compute; a supervisor restarts it."""
         self.begin()
         celery_state.should_stop = EXIT_FOR_RESTART
 
-    def finish(self) -> None:
-        """No job runs any more: cancel the timers."""
-        for timer in self._timers:
-            timer.cancel()
-
-    def _after(self, seconds: float, action: Callable[[], object]) -> None:
-        timer = threading.Timer(seconds, action)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
+    def tick(self) -> None:
+        if self._begun_at is None:
+            return
+        elapsed = time.monotonic() - self._begun_at
+        if elapsed >= self._grace_seconds:
+            self._leases.stop_all(StopReason.HAND_BACK)
+        running = self._leases.running()
+        only_hung = bool(running) and all(job.clock.hung for job in running)
+        if elapsed >= self._exit_seconds or only_hung:
+            self._exit_now()
 
     def _exit_now(self) -> None:
         """End the process, even during work that cannot be stopped, such as loading a model."""
-        running = self._leases.running()
+        running = [job for job in self._leases.running() if not job.clock.hung]
         for job in running:
             with suppress(RecordsUnavailable):
                 self._claims.hand_back(job.claim)
-        log.warning("shutdown timed out", worker=self._worker_id, handed_back=len(running))
+        log.warning("exit in the middle of a job", worker=self._worker_id, handed_back=len(running))
         os._exit(EXIT_FOR_RESTART)

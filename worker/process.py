@@ -6,11 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import structlog
 from celery import Celery
 
-from jobs.claims import Claims
+from jobs.claims import Claim, Claims
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
@@ -27,21 +28,25 @@ from worker.background.periodic_thread import PeriodicThread
 from worker.background.reaper import Reaper
 from worker.background.store_probe import StoreProbe
 from worker.background.sweeper import Sweeper
+from worker.background.watchdog import Watchdog
 from worker.background.webhook_sender import WebhookSender
 from worker.background.worker_status import WorkerStatus
-from worker.errors import StopReason
 from worker.execution.engine import Engine, EngineProvider
-from worker.execution.execute_job import execute_job
+from worker.execution.execute_job import claim_job, execute_claim
 from worker.execution.execution_context import ExecutionContext
 from worker.execution.previewer import Previewer
+from worker.execution.progress_clock import ProgressClock
 from worker.execution.reporter import Reporter
 from worker.graceful_shutdown import GracefulShutdown
 from worker.models.inventory import Inventory
 from worker.models.model_cache import ModelCache
 from worker.settings import WorkerSettings
+from worker.slots import Slots
 
 log = structlog.get_logger(__name__)
 
+_CELERY_START_SECONDS = 5.0
+"""How long Celery has to connect before the worker starts without it."""
 _DELIVERY_LEASE_MARGIN = 30.0
 """Seconds that a webhook message stays with its sender beyond the timeout of an attempt."""
 
@@ -98,16 +103,56 @@ class WorkerProcess:
             on_store_failure=self._store_probe.suspect,
             metrics=metrics,
         )
+        self._slots = Slots(
+            claim=self._claim,
+            execute=lambda claim: execute_claim(self._context, claim),
+            leaving=lambda: self._shutdown.begun,
+        )
+        self._preloading: ProgressClock | None = None
+        self._watchdog = Watchdog(
+            leases,
+            preloading=lambda: self._preloading,
+            on_hang=self._shutdown.begin_for_restart,
+            progress_seconds=settings.progress_seconds,
+            deadline_seconds=settings.deadline_seconds,
+        )
+        self._starting = threading.Lock()
+        self._started = False
         self._threads: list[PeriodicThread] = []
         self._stop_metrics: Callable[[], None] = lambda: None
 
+    def prepare(self, queues: Collection[str], slots: int) -> None:
+        """Start what a signal needs, before Celery connects; and the rest if Celery cannot.
+
+        A Redis whose memory is full refuses Celery's consumer, but not the records.
+
+        Args:
+            queues, slots: as for `start`.
+        """
+        self._shutdown.start()
+
+        def start_without_celery() -> None:
+            while not (self._started or self._shutdown.begun):
+                time.sleep(_CELERY_START_SECONDS)
+                with suppress(RecordsUnavailable):
+                    self._workers.alive()
+                    self.start(queues, slots)
+
+        threading.Thread(target=start_without_celery, name="start", daemon=True).start()
+
     def start(self, queues: Collection[str], slots: int) -> None:
-        """Start the threads, and announce the worker.
+        """Start the threads, and announce the worker. A second call does nothing.
 
         Args:
             queues: the queues that Celery consumes.
             slots: how many jobs Celery runs at once.
         """
+        with self._starting:
+            if not self._started:
+                self._started = True
+                self._start(queues, slots)
+
+    def _start(self, queues: Collection[str], slots: int) -> None:
         settings, context = self._settings, self._context
         types: tuple[JobType, ...] = tuple(
             job_type for job_type in JOB_TYPES if queue_of(job_type) in queues
@@ -123,8 +168,10 @@ class WorkerProcess:
             engine=context.engine,
             leases=context.leases,
             store_probe=self._store_probe,
+            watchdog=self._watchdog,
         )
-        self._threads = [context.leases, context.reporter, self._inventory, self._store_probe]
+        self._threads = [context.leases, context.reporter, self._inventory]
+        self._threads += [self._store_probe, self._watchdog]
         if context.previewer:
             self._threads.append(context.previewer)
         self._threads += self._background_threads(status)
@@ -135,24 +182,30 @@ class WorkerProcess:
             self._stop_metrics = context.metrics.serve(settings.metrics_host, settings.metrics_port)
         if settings.preload:
             threading.Thread(target=self._preload, name="preload", daemon=True).start()
+        self._slots.open(slots, types)
         log.info("worker ready", worker=self.worker_id, types=",".join(types), slots=slots)
 
-    def execute(self, job_type: JobType) -> bool:
-        """Execute the next job of a type. False: this worker shuts down, and another must do it.
+    def execute(self, job_id: str, job_type: JobType) -> None:
+        """Execute the next job of a type, as a message asks for.
 
-        While no pictures can be stored the message waits here, and so does its job in the queue.
+        While no pictures can be stored the message waits here, and so does its job in the queue. A
+        worker that shuts down passes the message on, after it has handed back its job.
         """
         self._store_probe.wait(lambda: self._shutdown.begun)
+        self._slots.execute_next(job_type)
         if self._shutdown.begun:
-            return False
-        return execute_job(self._context, job_type) is not StopReason.HAND_BACK
+            wake_worker(self._celery, job_id, job_type)
 
     def shut_down(self) -> None:
-        """Claim no more jobs; hand running jobs back after the grace period. Never blocks."""
+        """Claim no more jobs; hand running jobs back after the grace period. Takes no lock."""
         self._shutdown.begin()
 
     def close(self) -> None:
-        """Stop the threads and withdraw the announcement. No job may run any more."""
+        """Stop the threads and withdraw the announcement, once the jobs drawn here have ended.
+
+        No message's job may run any more.
+        """
+        self._slots.wait()
         for thread in self._threads:
             thread.stop()
         self._stop_metrics()
@@ -160,8 +213,12 @@ class WorkerProcess:
             self._workers.withdraw(self.worker_id)
         except RecordsUnavailable as error:
             log.warning("the worker's announcement could not be withdrawn", reason=str(error))
-        self._shutdown.finish()
+        self._shutdown.stop()
         log.info("worker stopped", worker=self.worker_id)
+
+    def _claim(self, job_type: JobType) -> Claim | None:
+        """The next job of a type; None while no pictures can be stored."""
+        return claim_job(self._context, job_type) if self._store_probe.usable() else None
 
     def _background_threads(self, status: WorkerStatus) -> list[PeriodicThread]:
         settings, context = self._settings, self._context
@@ -170,6 +227,7 @@ class WorkerProcess:
                 context.claims,
                 context.file_cleanup,
                 send=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
+                draw=self._slots.draw,
                 free_slots=status.free_slots,
                 types=status.types,
                 reap_seconds=settings.reap_seconds,
@@ -201,9 +259,12 @@ class WorkerProcess:
         """Load the default model before the first job needs it."""
         name = self._catalogue.default
         started = time.monotonic()
+        self._preloading = clock = ProgressClock()
         try:
-            with self._context.model_cache.borrow(name):
+            with self._context.model_cache.borrow(name, on_progress=lambda _: clock.note_loading()):
                 seconds = round(time.monotonic() - started, 2)
                 log.info("model loaded", model=name, seconds=seconds)
         except Exception as error:  # noqa: BLE001 - the worker must survive every model
             log.error("the default model could not be loaded", model=name, reason=str(error))
+        finally:
+            self._preloading = None

@@ -82,6 +82,19 @@ class WorkerSettings(JobSettings):
     heartbeat_interval: float = Field(
         default=3.0, gt=0, description="seconds between two heartbeats of the worker"
     )
+    progress_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="seconds without an evaluation, a loaded or stored byte or an upscaled tile, "
+        "after which a job hangs and the worker exits with 75; for batches of up to a megapixel, "
+        "in proportion for larger ones",
+    )
+    deadline_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="seconds that every job may run after its model is loaded; a job whose work "
+        "takes long at its measured rate may run for ten times that long",
+    )
     max_attempts: int = Field(
         default=3, ge=1, description="how many workers may die during a job before the job fails"
     )
@@ -182,6 +195,21 @@ class WorkerSettings(JobSettings):
                 raise ValueError(
                     f"{name.upper()} is {value:g}: must be below half of LEASE_SECONDS, which is "
                     f"{self.lease_seconds:g}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        """Refuse a time that must pass before another one, but is longer."""
+        for first, second, otherwise in (
+            ("shutdown_grace_seconds", "shutdown_seconds", "the worker exits with jobs in hand"),
+            ("progress_seconds", "deadline_seconds", "the deadline ends jobs that still progress"),
+        ):
+            early, late = getattr(self, first), getattr(self, second)
+            if early >= late:
+                raise ValueError(
+                    f"{first.upper()}={early:g} must be less than {second.upper()}={late:g}, or "
+                    f"{otherwise}: change one of them"
                 )
         return self
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from celery import Celery, signals
-from celery.exceptions import Reject
 
 from jobs.names import RUN_TASK, JobType
 from worker.process import WorkerProcess
@@ -14,10 +13,12 @@ def connect_celery(app: Celery, process: WorkerProcess) -> None:
     """Let Celery's messages and signals reach the worker process."""
 
     @app.task(name=RUN_TASK)
-    def run(job_id: str, job_type: JobType) -> None:  # noqa: ARG001 - the records say which is next
-        if not process.execute(job_type):
-            # the job is in the queue again: leave its message to another worker
-            raise Reject("this worker shuts down", requeue=True)
+    def run(job_id: str, job_type: JobType) -> None:
+        process.execute(job_id, job_type)
+
+    @signals.celeryd_after_setup.connect(weak=False)
+    def prepare(instance: Any, **_: Any) -> None:
+        process.prepare(app.amqp.queues.consume_from, instance.concurrency)
 
     @signals.worker_ready.connect(weak=False)
     def ready(sender: Any, **_: Any) -> None:

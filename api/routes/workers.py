@@ -85,6 +85,7 @@ def _described(worker: AnnouncedWorker, jobs: list[RunningJob]) -> Worker:
         busy=facts.busy,
         jobs=jobs,
         problem=facts.problem,
+        oldest_progress_seconds=round(facts.oldest_progress_seconds, 3),
         memory_bytes=facts.memory_bytes,
         gpu_memory_bytes=facts.gpu_memory_bytes,
     )

@@ -34,6 +34,7 @@ def facts(worker_id: str, *types: JobType, jobs: tuple[str, ...] = ()) -> Worker
         busy=len(jobs),
         jobs=jobs,
         loaded=("tiny",),
+        oldest_progress_seconds=12.5,
         memory_bytes=12345,
         gpu_memory_bytes=6789,
     )
@@ -193,6 +194,7 @@ def test_workers_are_told_with_load_and_memory_but_without_job_ids(
                 "attempts": 1,
             }
         ],
+        "oldest_progress_seconds": 12.5,
         "memory_bytes": 12345,
         "gpu_memory_bytes": 6789,
         "problem": "",

@@ -15,6 +15,7 @@ from tests.worker.processes import started, worker
 pytestmark = pytest.mark.service
 
 LONG = 30  # steps of a tenth of a second
+TYPES = 5 * ("standard", "optimized")
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,57 @@ def test_a_full_memory_refuses_new_jobs_and_lets_running_ones_finish(
         assert bench.ended(waiting).state is JobState.SUCCESS
         assert bench.ended(accepted(client)).state is JobState.SUCCESS
         assert handle.process.poll() is None
+
+
+@pytest.mark.parametrize("messages", ["sent", "lost"])
+def test_while_the_memory_is_full_all_waiting_jobs_are_executed(
+    bench: Bench, valkey: Valkey, messages: str
+) -> None:
+    with worker(bench, valkey.url) as handle:
+        running = bench.send(ddim_steps=LONG)
+        until(lambda: bench.status(running).state is JobState.PROGRESS)
+        enqueue = bench.send if messages == "sent" else bench.submit
+        waiting = [enqueue("img2img" if n % 3 else "txt2img", type=t) for n, t in enumerate(TYPES)]
+        valkey.fill_memory()
+        try:
+            for job in [running, *waiting]:
+                assert bench.ended(job).state is JobState.SUCCESS
+        finally:
+            valkey.relieve_memory()
+        assert bench.ended(bench.send()).state is JobState.SUCCESS
+        assert handle.process.poll() is None
+
+
+def test_a_worker_that_starts_while_the_memory_is_full_executes_what_waits(
+    bench: Bench, valkey: Valkey
+) -> None:
+    waiting = [bench.send(type=job_type) for job_type in TYPES]
+    valkey.fill_memory()
+    try:
+        with worker(bench, valkey.url) as handle:
+            for job in waiting:
+                assert bench.ended(job).state is JobState.SUCCESS
+            assert handle.terminate() == 0
+    finally:
+        valkey.relieve_memory()
+
+
+@pytest.mark.parametrize("away", ["kill", "stop"])
+@pytest.mark.parametrize("slots", ["1", "2"])
+def test_a_worker_goes_on_after_redis_was_gone_while_a_job_ran(
+    bench: Bench, valkey: Valkey, away: str, slots: str
+) -> None:
+    with worker(bench, valkey.url, CONCURRENCY=slots, LEASE_SECONDS="30") as handle:
+        running = bench.send(ddim_steps=2 * LONG)
+        until(lambda: bench.status(running).fraction > 0.1)
+        getattr(valkey, away)()
+        time.sleep(3)
+        valkey.start()
+
+        status = bench.ended(running)
+        assert (status.state, status.attempts) == (JobState.SUCCESS, 1)
+        for _ in range(3):
+            assert bench.ended(bench.send()).state is JobState.SUCCESS
+        assert handle.process.poll() is None
+        assert "Unrecoverable" not in handle.log.read_text()
+        assert handle.terminate() == 0

@@ -48,9 +48,11 @@ def test_only_json_is_accepted_and_results_stay_out_of_celery() -> None:
     assert not conf.task_reject_on_worker_lost
 
 
-def test_every_process_has_the_same_visibility_timeout() -> None:
-    confs = [make_celery(JobSettings(), publisher=publisher).conf for publisher in (True, False)]
-    for conf in confs:
-        assert conf.broker_transport_options["visibility_timeout"] == 21_600
-        assert conf.result_backend_transport_options["visibility_timeout"] == 21_600
-        assert conf.visibility_timeout == 21_600
+def test_no_message_is_kept_to_be_delivered_again() -> None:
+    for publisher in (True, False):
+        options = make_celery(JobSettings(), publisher=publisher).conf.broker_transport_options
+        assert options["ack_emulation"] is False
+
+
+def test_no_worker_listens_to_remote_control() -> None:
+    assert not make_celery(JobSettings()).conf.worker_enable_remote_control

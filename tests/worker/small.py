@@ -24,6 +24,8 @@ INSATIABLE = "needs more memory than there is"
 SLOW = "slow"
 """The name of a model that takes minutes to load."""
 LEAK = "takes all memory and never frees it"
+HANGS = "an evaluation never returns"
+ENDLESS = "evaluations that lead nowhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,7 @@ class SmallEngine:
 
     The prompt `KILLER` kills the process, as the kernel does without memory. `GREEDY` runs out of
     memory except in low-memory mode, `INSATIABLE` always, and after `LEAK` every probe fails.
+    `HANGS` and `ENDLESS` never end, the latter with evaluations.
     """
 
     device = "cpu"
@@ -140,6 +143,9 @@ class SmallEngine:
             request.prompt == GREEDY and request.type == "standard"
         ):
             raise MemoryError
+        while request.prompt in (HANGS, ENDLESS):
+            time.sleep(600 if request.prompt == HANGS else 0.05)
+            on_evaluation(SmallEvaluation(0, 1, 1, 2, 0.5))
         if request.prompt in self._errors:
             raise self._errors[request.prompt]
         steps, iterations = request.ddim_steps, request.n_iter

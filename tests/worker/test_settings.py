@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from jobs.environment import read_settings
 from worker import cores
 from worker.settings import WorkerSettings
 
@@ -69,3 +71,23 @@ def test_pauses_are_a_list_that_grows_by_default(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("POSTPONE_SECONDS", "1,-1")
     with pytest.raises(ValidationError):
         WorkerSettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"shutdown_grace_seconds": 300},
+            "SHUTDOWN_GRACE_SECONDS=300 must be less than SHUTDOWN_SECONDS=25",
+        ),
+        ({"shutdown_seconds": 2}, "SHUTDOWN_GRACE_SECONDS=2 must be less than SHUTDOWN_SECONDS=2"),
+        ({"deadline_seconds": 60}, "PROGRESS_SECONDS=300 must be less than DEADLINE_SECONDS=60"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], told: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name.upper(), str(value))
+    with pytest.raises(SystemExit, match=f"^error: wrong settings: {re.escape(told)}"):
+        read_settings(WorkerSettings)

@@ -56,4 +56,5 @@ class LeaseKeeper(PeriodicThread):
 
     def tick(self) -> None:
         for job in self.running():
-            job.apply(self._claims.renew(job.claim))
+            if job.renewable:
+                job.apply(self._claims.renew(job.claim))

@@ -27,7 +27,9 @@ class Reaper(PeriodicThread):
     Args:
         claims: the records of the jobs.
         file_cleanup: deletes the files of jobs that end here.
-        send: sends a message that wakes a worker: (job id, type).
+        send: sends a message that wakes a worker: (job id, type). False: it cannot be sent.
+        draw: executes waiting jobs in the free slots of this worker: (how many wait). Returns how
+            many slots were free.
         free_slots: returns how many more jobs this worker could execute now.
         types: the job types this worker serves.
         reap_seconds: the interval.
@@ -39,7 +41,8 @@ class Reaper(PeriodicThread):
         claims: Claims,
         file_cleanup: FileCleanup,
         *,
-        send: Callable[[str, JobType], object],
+        send: Callable[[str, JobType], bool],
+        draw: Callable[[int], int],
         free_slots: Callable[[], int],
         types: Sequence[JobType],
         reap_seconds: float,
@@ -49,6 +52,7 @@ class Reaper(PeriodicThread):
         self._claims = claims
         self._file_cleanup = file_cleanup
         self._send = send
+        self._draw = draw
         self._free_slots = free_slots
         self._types = types
         self._resend_after = resend_after
@@ -63,8 +67,8 @@ class Reaper(PeriodicThread):
     def _resend_lost(self) -> None:
         """A job that waits although a slot is free has lost its message, or a frozen worker has it.
 
-        Redis hands a message out before it notes its receiver, so a worker that dies in between
-        loses the message (docs/reliability.md).
+        This worker executes the job without a message, in case it cannot receive any, for instance
+        because the broker's memory is full. Messages wake other workers for the rest.
         """
         now = time.monotonic()
         self._free_since = min(self._free_since, now) if self._free_slots() > 0 else math.inf
@@ -74,8 +78,9 @@ class Reaper(PeriodicThread):
             waiting = self._claims.overdue(job_type, seconds=self._resend_after)
             if waiting:
                 log.warning("jobs wait although a slot is free", type=job_type, waiting=waiting)
-            for _ in range(min(waiting, _MOST_RESENT)):
-                self._send("", job_type)
+            for _ in range(min(waiting - self._draw(waiting), _MOST_RESENT)):
+                if not self._send("", job_type):
+                    break
 
     def _reap(self) -> None:
         for orphan in self._claims.reap():

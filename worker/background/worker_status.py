@@ -8,6 +8,7 @@ from worker.background.lease import LeaseKeeper
 from worker.background.memory_usage import gpu_bytes, resident_bytes
 from worker.background.metrics import WorkerMetrics
 from worker.background.store_probe import StoreProbe
+from worker.background.watchdog import Watchdog
 from worker.execution.engine import EngineProvider
 from worker.models.catalogue import Catalogue
 from worker.models.inventory import Inventory
@@ -35,6 +36,7 @@ class WorkerStatus:
     engine: EngineProvider
     leases: LeaseKeeper
     store_probe: StoreProbe
+    watchdog: Watchdog
 
     def facts(self) -> WorkerFacts:
         """What the worker serves, and what it is doing now. Never blocks."""
@@ -49,6 +51,7 @@ class WorkerStatus:
             slots=self.slots,
             busy=len(running),
             jobs=tuple(job.claim.job_id for job in running),
+            oldest_progress_seconds=self.watchdog.oldest_progress_seconds,
             memory_bytes=resident_bytes(),
             gpu_memory_bytes=self._gpu_bytes(),
             loaded=loaded,
@@ -67,6 +70,11 @@ class WorkerStatus:
         gauge = metrics.add_gauge
         gauge("sd_worker_slots", "jobs it can run at once", lambda: self.slots)
         gauge("sd_worker_busy", "jobs it runs now", lambda: len(self.leases.running()))
+        gauge(
+            "sd_worker_oldest_progress_seconds",
+            "the longest time that one of its jobs has not progressed; 0 without a job",
+            lambda: self.watchdog.oldest_progress_seconds,
+        )
         gauge("sd_worker_models", "models in memory", lambda: len(self.model_cache.loaded()))
         gauge("sd_worker_model_bytes", "bytes of models in memory", self.model_cache.nbytes)
         gauge(

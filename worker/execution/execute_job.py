@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from jobs.claims import ClaimStatus
+from jobs.claims import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
 from jobs.request import prompts_of, read_stored
@@ -33,11 +33,15 @@ LOW_MEMORY_WARNING = (
 def execute_job(context: ExecutionContext, job_type: JobType) -> StopReason | None:
     """Claim the next job of a type and execute it to its end. Does nothing when none waits.
 
-    Never raises, whatever the job does.
-
     Returns:
         Why the job was stopped, or None if it was not.
     """
+    claim = claim_job(context, job_type)
+    return None if claim is None else execute_claim(context, claim)
+
+
+def claim_job(context: ExecutionContext, job_type: JobType) -> Claim | None:
+    """Claim the next job of a type; None if none waits, or if Redis does not answer."""
     try:
         claim = context.claims.claim(job_type, context.worker_id)
     except RecordsUnavailable as error:
@@ -46,7 +50,15 @@ def execute_job(context: ExecutionContext, job_type: JobType) -> StopReason | No
         return None
     if claim is None:
         log.debug("no job to claim", type=job_type)
-        return None
+    return claim
+
+
+def execute_claim(context: ExecutionContext, claim: Claim) -> StopReason | None:
+    """Execute a claimed job to its end. Never raises, whatever the job does.
+
+    Returns:
+        Why the job was stopped, or None if it was not.
+    """
     with (
         structlog.contextvars.bound_contextvars(job=claim.job_id, attempt=claim.attempt),
         context.leases.keep(claim) as job,
@@ -97,12 +109,14 @@ def _generate_and_publish(
 
     def on_loading(share: float) -> None:
         job.check()
+        job.clock.note_loading()
         context.reporter.report_loading(job, share)
 
     claim = job.claim
     stored = json.loads(claim.stored_request)
     request = read_stored(claim.kind, stored, claim.inputs)
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
+    job.clock.expect_batches_of(request.n_samples * request.W * request.H)
 
     stopwatch = Stopwatch()
     with stopwatch.timing("load"):

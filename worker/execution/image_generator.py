@@ -60,9 +60,9 @@ class ImageGenerator:
     _model_hash: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        count = self.request.image_count * self.prompts
-        self._with_grid = not self.request.skip_grid and count > 1
-        self._meter = ProgressMeter(self.request.n_samples, count, self.prompts)
+        self._count = self.request.image_count * self.prompts
+        self._with_grid = not self.request.skip_grid and self._count > 1
+        self._meter = ProgressMeter(self.request.n_samples, self._count, self.prompts)
 
     def generate(self, model: "Model", prompt_job: PromptJob, recipe: "Recipe") -> None:
         """Generate and stage the images of the next prompt.
@@ -78,6 +78,7 @@ class ImageGenerator:
                 image = self.upscale.after(picture.image)
                 index = len(self._images)
                 self._images.append(self._stage(prompt_job.request, image, picture.seed, index))
+                self.job.clock.note_share(len(self._images) / self._count)
                 if self._with_grid:
                     self._cells.append(image)
             self._descriptions.append(self.engine.describe(model, recipe))
@@ -123,6 +124,8 @@ class ImageGenerator:
         def on_evaluation(evaluation: "Evaluation") -> None:
             self.job.check()
             progress = self._meter.read(evaluation, prompt)
+            # images are upscaled and stored after their evaluations
+            self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
             self.reporter.report(self.job, progress)
             if self.previewer:
                 compute = partial(self.engine.preview, model, evaluation)

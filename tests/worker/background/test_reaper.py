@@ -1,5 +1,6 @@
 import math
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -13,16 +14,24 @@ from worker.background.reaper import Reaper
 
 
 class Sent(list[tuple[str, JobType]]):
-    def __call__(self, job_id: str, job_type: JobType) -> None:
+    def __call__(self, job_id: str, job_type: JobType) -> bool:
         self.append((job_id, job_type))
+        return True
 
 
-def reaper(bench: Bench, sent: Sent, *, free: int = 1) -> Reaper:
+def reaper(
+    bench: Bench,
+    sent: Callable[[str, JobType], bool],
+    *,
+    free: int = 1,
+    draw: Callable[[int], int] = lambda _: 0,
+) -> Reaper:
     """A reaper in a worker whose slot has been free for a long time."""
     found = Reaper(
         bench.claims,
         bench.file_cleanup,
         send=sent,
+        draw=draw,
         free_slots=lambda: free,
         types=("standard", "optimized"),
         reap_seconds=1,
@@ -73,6 +82,22 @@ def test_a_lost_message_is_sent_again_once_a_slot_is_free(bench: Bench) -> None:
     assert sent == [("", "standard")]
 
 
+def test_messages_are_sent_for_the_jobs_that_are_not_executed_here(bench: Bench) -> None:
+    for _ in range(5):
+        bench.redis.hset(keys.job(bench.submit()), "waiting", 0)
+    sent = Sent()
+    reaper(bench, sent, draw=lambda waiting: min(waiting, 2)).tick()
+    assert sent == 3 * [("", "standard")]
+
+
+def test_a_broker_that_refuses_one_message_is_sent_no_more(bench: Bench) -> None:
+    for _ in range(5):
+        bench.redis.hset(keys.job(bench.submit()), "waiting", 0)
+    sent = Sent()
+    reaper(bench, lambda *message: not sent(*message)).tick()
+    assert sent == [("", "standard")]
+
+
 def test_after_redis_was_away_the_others_may_renew_first(bench: Bench) -> None:
     job_id = bench.submit()
     expire_lease(bench, job_id)
@@ -108,6 +133,7 @@ def test_a_periodic_thread_survives_redis_and_its_own_exceptions(bench: Bench) -
                 bench.claims,
                 bench.file_cleanup,
                 send=Sent(),
+                draw=lambda _: 0,
                 free_slots=lambda: 1,
                 types=(),
                 reap_seconds=0.001,

@@ -1,0 +1,60 @@
+"""Finds jobs that hang, and lets the worker leave: a thread that hangs cannot be ended."""
+
+from collections.abc import Callable
+
+import structlog
+
+from worker.background.lease import LeaseKeeper
+from worker.background.periodic_thread import PeriodicThread
+from worker.execution.progress_clock import ProgressClock
+
+log = structlog.get_logger(__name__)
+
+_INTERVAL_SECONDS = 0.5
+
+
+class Watchdog(PeriodicThread):
+    """Watches the progress of the running jobs, and of the loading at the start.
+
+    The lease of a job that hangs is renewed no more, so a reaper returns the job to the queue, or
+    ends it if it was cancelled or has hung too often.
+
+    Args:
+        leases: the running jobs.
+        preloading: returns the clock of the loading at the start, while it runs.
+        on_hang: called when something hangs.
+        progress_seconds, deadline_seconds: see `ProgressClock.problem`.
+    """
+
+    def __init__(
+        self,
+        leases: LeaseKeeper,
+        *,
+        preloading: Callable[[], ProgressClock | None],
+        on_hang: Callable[[], object],
+        progress_seconds: float,
+        deadline_seconds: float,
+    ) -> None:
+        super().__init__("watchdog", _INTERVAL_SECONDS)
+        self._leases = leases
+        self._preloading = preloading
+        self._on_hang = on_hang
+        self._limits = progress_seconds, deadline_seconds
+
+    @property
+    def oldest_progress_seconds(self) -> float:
+        """The longest time that a running job has not progressed; 0 without a job."""
+        return max((job.clock.silent_seconds for job in self._leases.running()), default=0.0)
+
+    def tick(self) -> None:
+        for job in self._leases.running():
+            self._check(job.clock, "the job", job=job.claim.job_id)
+        if clock := self._preloading():
+            self._check(clock, "the loading of the default model")
+
+    def _check(self, clock: ProgressClock, what: str, **context: str) -> None:
+        problem = "" if clock.hung else clock.problem(*self._limits)
+        if problem:
+            clock.hung = True
+            log.error(f"{what} {problem}", **context)
+            self._on_hang()
