@@ -8,6 +8,8 @@ from typing import Any, Self
 from api.request_framing import RequestFraming
 
 PIECE = 1 << 16
+RETRY_SECONDS = 0.02
+"""An answer comes in pieces of 8 KiB: not each is worth asking a client that took nothing."""
 PROBE_SECONDS = 15
 """A client that vanished without a word is noticed after about four times as long."""
 
@@ -29,6 +31,7 @@ class ClientSocket(socket.socket):
     unsent: bytearray
     progressed: float
     invited: bool
+    _refused: float
     _deadline: float
     _patience: float
 
@@ -43,7 +46,7 @@ class ClientSocket(socket.socket):
         taken = cls(plain.family, plain.type, plain.proto, fileno=plain.detach())
         taken.framing = RequestFraming()
         taken.received, taken.unsent = bytearray(), bytearray()
-        taken.progressed = taken._deadline = time.monotonic()
+        taken.progressed = taken._refused = taken._deadline = time.monotonic()
         taken._patience = patience
         taken.invited = False
         if taken.family != socket.AF_UNIX:
@@ -86,6 +89,7 @@ class ClientSocket(socket.socket):
                 del self.unsent[: self.send(memoryview(self.unsent)[: PIECE * 4])]
                 self.progressed = time.monotonic()
         except BlockingIOError:
+            self._refused = time.monotonic()
             return False
         self.progressed = time.monotonic()
         return True
@@ -118,7 +122,10 @@ class ClientSocket(socket.socket):
 
         Raises ConnectionResetError when the client has taken nothing for its patience.
         """
+        waits = bool(self.unsent)
         self.unsent += memoryview(data).cast("B")
+        if waits and time.monotonic() < self._refused + RETRY_SECONDS:
+            return
         if not self.flush() and time.monotonic() - self.progressed > self._patience:
             raise ConnectionResetError(errno.ECONNRESET, "the client does not read")
 
