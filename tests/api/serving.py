@@ -65,10 +65,10 @@ class RunningApi:
         """All it has written."""
         return self._log.read_text()
 
-    def connect(self, address: str = "127.0.0.1") -> socket.socket:
-        """A connection from an address, on which anything can be sent."""
+    def connect(self, address: str = "127.0.0.1", port: int | None = None) -> socket.socket:
+        """A connection from an address, on which anything can be sent; `port`: of its proxy."""
         return socket.create_connection(
-            ("127.0.0.1", self.port), timeout=60, source_address=(address, 0)
+            ("127.0.0.1", port or self.port), timeout=60, source_address=(address, 0)
         )
 
     def _answers(self) -> bool:
