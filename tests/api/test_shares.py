@@ -164,7 +164,7 @@ def test_a_stream_ends_soon_after_its_client_has_gone(
     def opens() -> bool:
         """Open a stream, as far as there is a place, send what nobody reads, and go."""
         with api.connect() as connection:
-            connection.sendall(f"GET /events/{job_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.sendall(f"GET /events/{job_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             answered = status_of(connection.recv(4096))
             connection.sendall(b"GET /healthz HTTP/1.1\r\n")
         return answered == 200
