@@ -3,6 +3,8 @@
 `api.http_errors` maps them to HTTP status codes.
 """
 
+from api.places import Refusal
+
 
 class ApiError(Exception):
     """The root; its text is the message to the client.
@@ -70,10 +72,14 @@ class TooManyWrongKeys(ApiError):
 
 
 class TooManyStreams(ApiError):
-    """As many event streams are open as the settings allow."""
+    """As many event streams are open as the settings allow, or as one client may have."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} event streams are open, which is the limit: poll /status")
+    def __init__(self, limit: int, share: int, refusal: Refusal) -> None:
+        whose = "" if refusal == "full" else " to this job, its key or your address"
+        allowed = limit if refusal == "full" else share
+        super().__init__(
+            f"{allowed} event streams{whose} are open, which is the limit: poll /status"
+        )
 
 
 class NoSuchImage(ApiError):

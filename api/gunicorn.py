@@ -9,8 +9,9 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from api import JOB_SERVICE
+from api.connections import ConnectionWorker, connections_for
 from api.malloc_options import keep_freed_memory
-from api.request_timeout import RequestTimeoutWorker
+from api.places import Places
 from api.settings import ApiSettings
 from jobs.environment import read_settings
 from jobs.logs import configure_logging
@@ -20,10 +21,12 @@ configure_logging(_settings.log_level, _settings.log_format)
 keep_freed_memory()
 
 
-class Worker(RequestTimeoutWorker):
+class Worker(ConnectionWorker):
     """The process and the threads of this API."""
 
     request_seconds = _settings.request_seconds
+    # With those of synchronous requests and event streams a quarter of the threads stays free.
+    upload_places = Places(max(1, _settings.api_threads // 4), _settings.client_share)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop after the current requests (SIGTERM). Takes no lock, which might be held."""
@@ -70,6 +73,8 @@ bind = _address(_settings.api_host, _settings.port)
 workers = 1
 worker_class = Worker
 threads = _settings.threads
+worker_connections = connections_for(threads)
+keepalive = _settings.keep_alive_seconds
 # Longer than any answer takes that is not a synchronous one.
 graceful_timeout = 3
 control_socket_disable = True

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, has_request_context, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -107,7 +107,10 @@ def _message(error: Exception) -> str:
                 "have ended, or records of old ones have expired"
             )
         case jobs_errors.RecordsUnavailable():
-            return "the queue cannot be reached; nothing was accepted"
+            submits = has_request_context() and request.method == "POST"
+            return (
+                f"the queue cannot be reached; {'nothing was accepted' if submits else 'try again'}"
+            )
         case jobs_errors.NoSuchJob():
             return "no such job, or another key's"
         case jobs_errors.JobExpired():

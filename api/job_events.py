@@ -6,8 +6,7 @@ from api.status_poller import StatusPoller
 from jobs.status import JobSnapshot
 
 HEARTBEAT_SECONDS = 1.0
-"""The longest silence. A server only notices that its client is gone when it sends something: the
-second heartbeat after that fails and frees the thread."""
+"""The longest silence, and the longest time that a client's place is held when it has gone."""
 
 
 class JobEvents:
@@ -20,12 +19,21 @@ class JobEvents:
         poller: reads the job.
         job_id: the job.
         on_close: called once by `close`.
+        abandoned: whether nobody wants the snapshots any more.
     """
 
-    def __init__(self, poller: StatusPoller, job_id: str, *, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        poller: StatusPoller,
+        job_id: str,
+        *,
+        on_close: Callable[[], None],
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._poller = poller
         self._job_id = job_id
         self._on_close = on_close
+        self._abandoned = abandoned
         self._closed = False
 
     def __iter__(self) -> Iterator[JobSnapshot | None]:
@@ -33,6 +41,8 @@ class JobEvents:
         with self._poller.subscribe(self._job_id) as job:
             while not job.ended:
                 changed = job.wait_for_change(latest, HEARTBEAT_SECONDS)
+                if self._abandoned():
+                    return
                 yield changed
                 if changed is not None:
                     latest = changed

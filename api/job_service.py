@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import BoundedSemaphore
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -18,6 +18,7 @@ from api.errors import NoSuchImage, TooManyStreams
 from api.job_events import JobEvents
 from api.job_factory import JobFactory
 from api.job_pictures import default_picture, pictures_by_name
+from api.places import Places, client_of, is_loopback
 from api.rate_limit import SubmitRateLimit
 from api.settings import NO_LIMIT, ApiSettings
 from api.status_poller import StatusPoller
@@ -44,12 +45,13 @@ class WaitResult:
         job: the accepted job.
         status: the status of the ended job; None if the wait ended before the job did.
         reason: `ended`; `unfinished`: the time is up, or Redis does not answer; `no_slot`: as many
-            callers wait already as may; `abandoned`: the caller went away, the job is cancelled.
+            callers wait already as may; `no_share`: so many of this key or address; `abandoned`:
+            the caller went away.
     """
 
     job: SubmittedJob
     status: JobStatus | None = None
-    reason: Literal["ended", "unfinished", "no_slot", "abandoned"]
+    reason: Literal["ended", "unfinished", "no_slot", "no_share", "abandoned"]
 
 
 class JobService:
@@ -77,9 +79,9 @@ class JobService:
         if settings.rate_limit != NO_LIMIT:
             self._rate_limit = SubmitRateLimit(backends.redis, settings.rate_limit)
         self._wait_seconds = settings.sync_timeout
-        self._wait_slots = BoundedSemaphore(settings.synchronous_slots)
-        self._event_streams = settings.event_streams
-        self._event_slots = BoundedSemaphore(settings.event_streams)
+        self._wait_places = Places(settings.synchronous_slots, settings.client_share)
+        self._event_places = Places(settings.event_streams, settings.client_share)
+        self._several_keys = len(settings.keys) + len(settings.all_admin_keys) > 1
         self.limits: Limits = settings.limits
         self.default_model = model_named(settings.default_model)
 
@@ -145,7 +147,9 @@ class JobService:
         *,
         submitter: str,
         idempotency_key: str | None = None,
+        address: str = "",
         abandoned: Callable[[], bool] = lambda: False,
+        cancel_abandoned: bool = True,
     ) -> WaitResult:
         """Submit a job and wait for its end, at the cost of the calling thread.
 
@@ -153,32 +157,54 @@ class JobService:
 
         Args:
             kind, body, submitter, idempotency_key: as of `submit`.
-            abandoned: checked while waiting; once it returns True the job is cancelled.
+            address: of the caller; it and its key have a share of the places for waiting.
+            abandoned: checked while waiting; once it returns True the wait ends.
+            cancel_abandoned: cancel the job then; otherwise it runs on.
 
         Raises:
             What `submit` raises; JobExpired if the job was deleted meanwhile.
         """
         job = self.submit(kind, body, submitter=submitter, idempotency_key=idempotency_key)
-        if not self._wait_slots.acquire(blocking=False):
-            return WaitResult(job=job, reason="no_slot")
+        holders = self._holders(submitter, address)
+        if refusal := self._wait_places.take(*holders):
+            return WaitResult(job=job, reason="no_slot" if refusal == "full" else "no_share")
         try:
-            return self._wait(job, submitter, abandoned)
+            result = self._wait(job, abandoned)
         finally:
-            self._wait_slots.release()
+            self._wait_places.free(*holders)
+        if result.reason == "abandoned" and cancel_abandoned:
+            with suppress(JobsError):
+                self.cancel(job.job_id, by=submitter)
+        return result
 
     def status(self, job_id: str) -> JobStatus:
         """The job's status now, with its position in the queue."""
         return self._records.get(job_id)
 
-    def events(self, job_id: str) -> JobEvents:
+    def events(
+        self,
+        job_id: str,
+        *,
+        submitter: str = "",
+        address: str = "",
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> JobEvents:
         """The job's snapshots and previews as they change. The caller must close it.
 
+        Args:
+            job_id: the job; it, its submitter and the caller's address have a share of the places.
+            submitter: of the job, as its status has it.
+            address: of the caller.
+            abandoned: checked before each snapshot; once it returns True the iteration ends.
+
         Raises:
-            TooManyStreams: as many are open as the settings allow.
+            TooManyStreams: as many are open as the settings allow, or as one client may have.
         """
-        if not self._event_slots.acquire(blocking=False):
-            raise TooManyStreams(self._event_streams)
-        return JobEvents(self._poller, job_id, on_close=self._event_slots.release)
+        holders = (f"job:{job_id}", *self._holders(submitter, address))
+        if refusal := self._event_places.take(*holders):
+            raise TooManyStreams(self._event_places.count, self._event_places.share, refusal)
+        on_close = partial(self._event_places.free, *holders)
+        return JobEvents(self._poller, job_id, on_close=on_close, abandoned=abandoned)
 
     def cancel(self, job_id: str, *, by: str) -> JobState:
         """Cancel a job and delete its files. Arguments, result and errors as JobRecords.cancel."""
@@ -237,14 +263,23 @@ class JobService:
         """End all event streams, now and from now on. A signal handler may call it."""
         self._poller.stop()
 
-    def _wait(self, job: SubmittedJob, submitter: str, abandoned: Callable[[], bool]) -> WaitResult:
+    def _holders(self, submitter: str, address: str) -> tuple[str, ...]:
+        """For whom a place counts.
+
+        Not for a key that everybody uses, and not for the address that all programs and proxies of
+        this machine share.
+        """
+        holders = [f"key:{submitter}"] if self._several_keys and submitter else []
+        if address and not is_loopback(address):
+            holders.append(f"address:{client_of(address)}")
+        return tuple(holders)
+
+    def _wait(self, job: SubmittedJob, abandoned: Callable[[], bool]) -> WaitResult:
         deadline = time.monotonic() + self._wait_seconds
         pause = SHORTEST_PAUSE
         try:
             while not (status := self._records.get(job.job_id)).state.final:
                 if abandoned():
-                    with suppress(JobsError):
-                        self.cancel(job.job_id, by=submitter)
                     return WaitResult(job=job, reason="abandoned")
                 if time.monotonic() > deadline:
                     return WaitResult(job=job, reason="unfinished")

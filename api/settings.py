@@ -99,6 +99,19 @@ class ApiSettings(JobSettings):
     request_seconds: float = Field(
         default=30, gt=0, description="seconds until a client must have sent its request"
     )
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=0,
+        description="seconds that an idle connection stays open for the client's next request; "
+        "longer than a proxy in front keeps its connections; 0: no next request",
+    )
+    client_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="part of the places for synchronous requests, event streams and long uploads "
+        "that one key, job or address may hold; 1: all",
+    )
     max_body_mib: int = Field(default=16, ge=1, description="largest body of a request, in MiB")
     sync_timeout: float = Field(
         default=600, gt=0, description="seconds that a synchronous request waits for its picture"

@@ -54,6 +54,11 @@ class ComposeVariables(BaseSettings):
         "@sha256:ff02b58f971e7d7d156a1267e283fcbbeee91773b6aa36c49dac28ecfe28eadf",
         description="image of Redis 7 or Valkey, by its digest",
     )
+    nginx_image: str = Field(
+        default="nginx:1.28-alpine"
+        "@sha256:a8b39bd9cf0f83869a2162827a0caf6137ddf759d50a171451b335cecc87d236",
+        description="image of the proxy in front of the API",
+    )
     prometheus_image: str = Field(
         default="prom/prometheus:v3.5.0"
         "@sha256:63805ebb8d2b3920190daf1cb14a60871b16fd38bed42b857a3182bc621f4996",

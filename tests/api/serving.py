@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from api.auth import DUMMY_KEY
 from launcher.stack import API
 from tests.ports import free_port
 from tests.processes import eventually
@@ -70,9 +71,11 @@ class RunningApi:
         """All it has written."""
         return self._log.read_text()
 
-    def connect(self) -> socket.socket:
-        """A connection on which anything can be sent."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+    def connect(self, address: str = "127.0.0.1", port: int | None = None) -> socket.socket:
+        """A connection from an address, on which anything can be sent; `port`: of its proxy."""
+        return socket.create_connection(
+            ("127.0.0.1", port or self.port), timeout=60, source_address=(address, 0)
+        )
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self.said
@@ -80,6 +83,18 @@ class RunningApi:
             return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+
+def request_bytes(body: bytes, *headers: str) -> bytes:
+    """A POST /generate with a key, as it is sent."""
+    lines = [
+        "POST /generate HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"X-API-Key: {DUMMY_KEY}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def everything(connection: socket.socket) -> bytes:

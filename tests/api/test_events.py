@@ -54,6 +54,7 @@ def serving(settings: ApiSettings, name: str) -> RunningApi:
         "API_KEYS_FILE": "",
         "API_THREADS": "2",
         "EVENT_STREAMS": str(STREAMS),
+        "CLIENT_SHARE": "1",
     }
     return RunningApi(environment, settings.data_dir / name)
 

@@ -223,4 +223,8 @@ def test_without_a_broker_nothing_is_accepted(settings: ApiSettings) -> None:
 
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
-    assert app.test_client().get("/status/x").status_code == 503
+    assert answer.get_json()["error"].endswith("nothing was accepted")
+    for path in ("/status/x", "/events/x", "/recent"):
+        unanswered = app.test_client().get(path, headers=KEY)
+        assert unanswered.status_code == 503
+        assert "accepted" not in unanswered.get_json()["error"]

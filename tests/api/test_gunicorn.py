@@ -14,7 +14,7 @@ from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.malformed import TABLE, body_of, name_of
-from tests.api.serving import RunningApi, everything, status_of
+from tests.api.serving import RunningApi, everything, request_bytes, status_of
 from tests.processes import eventually
 
 pytestmark = pytest.mark.service
@@ -71,17 +71,6 @@ def client(api: RunningApi) -> Iterator[httpx.Client]:
         base_url=api.url, timeout=60, headers=KEY, limits=limits, trust_env=False
     ) as client:
         yield client
-
-
-def request_bytes(body: bytes, *headers: str) -> bytes:
-    lines = [
-        "POST /generate HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: application/json",
-        f"X-API-Key: {DUMMY_KEY}",
-        *headers,
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def test_32_clients_wait_and_hold_nobody_up_and_the_33rd_is_told_where_to_look(

@@ -45,7 +45,7 @@ def up(stack: Stack) -> str:
     """Start everything, and wait until every container is healthy."""
     stack.compose("up", "-d", "--no-build", "--wait")
     until(lambda: stack.workers_ready() == 1, "one worker")
-    return "api, worker, redis: healthy"
+    return "proxy, api, worker, redis: healthy"
 
 
 def draw_the_example(stack: Stack) -> str:
@@ -75,14 +75,14 @@ def find_weights_in_the_volume(stack: Stack) -> str:
 
 def nobody_is_root(stack: Stack) -> str:
     """User, read-only root, capabilities, addresses, and Redis' password."""
-    for service in ("api", "worker", "redis"):
+    for service in ("api", "worker", "redis", "proxy"):
         for container in stack.containers(service):
             [facts] = json.loads(docker("inspect", container))
             host = facts["HostConfig"]
             assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"], service
             assert any("no-new-privileges" in option for option in host["SecurityOpt"]), service
             user = docker("exec", container, "id", "-u").strip()
-            assert user == USER if service != "redis" else user != "0", (service, user)
+            assert user == USER if service in ("api", "worker") else user != "0", (service, user)
             asked = "touch /x 2>/dev/null && echo written || echo refused"
             assert docker("exec", container, "sh", "-c", asked).strip() == "refused", service
             published = [
@@ -90,14 +90,15 @@ def nobody_is_root(stack: Stack) -> str:
                 for bound in facts["NetworkSettings"]["Ports"].values()
                 for binding in bound or []
             ]
-            assert set(published) == ({"127.0.0.1"} if service == "api" else set()), published
+            mine = {"127.0.0.1"} if service in ("api", "proxy") else set()
+            assert set(published) == mine, (service, published)
             assert host["Memory"] > 0 and host["PidsLimit"] > 0, service
     [redis] = stack.containers("redis")
     assert "NOAUTH" in docker("exec", redis, "redis-cli", "ping")
     [api] = stack.containers("api")
     asked = "python -c 'import torch' 2>/dev/null && echo there || echo missing"
     assert docker("exec", api, "sh", "-c", asked).strip() == "missing"
-    return "10001 or redis, read-only, no capabilities; Redis answers NOAUTH; no torch in the API"
+    return "no root, read-only, no capabilities; Redis answers NOAUTH; no torch in the API"
 
 
 def scale(stack: Stack) -> str:

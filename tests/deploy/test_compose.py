@@ -57,13 +57,16 @@ def test_memory_limits_are_settings(read_compose: Read) -> None:
         assert int(service["mem_limit"]) == int(limit[:-1]) * 1024**3
 
 
-def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any]) -> None:
+def test_only_the_proxy_and_monitoring_are_published_and_only_on_this_machine(
+    build: dict[str, Any],
+) -> None:
     published = {
         name: [(port.get("host_ip"), port["target"]) for port in service.get("ports", ())]
         for name, service in build["services"].items()
     }
 
-    assert published["api"] == [("127.0.0.1", 5001), ("127.0.0.1", 5002)]
+    assert published["proxy"] == [("127.0.0.1", 8080)]
+    assert published["api"] == [("127.0.0.1", 5002)]
     for name in ("secrets", "redis", "worker", "prometheus"):
         assert published[name] == [], name
     assert {address for ports in published.values() for address, _ in ports} == {"127.0.0.1"}
@@ -74,13 +77,15 @@ def test_only_the_api_is_published_and_only_on_this_machine(build: dict[str, Any
 def test_api_host_opens_the_api_to_the_network(read_compose: Read) -> None:
     """But not its monitoring."""
     given = {"API_HOST": "10.0.0.7", "PORT": "8000", "MONITORING_PORT": "8001"}
-    api = read_compose(FILES["cpu"], **given)["services"]["api"]
+    services = read_compose(FILES["cpu"], **given)["services"]
+    ports = [*services["proxy"]["ports"], *services["api"]["ports"]]
 
-    assert [(port["host_ip"], port["published"], port["target"]) for port in api["ports"]] == [
-        ("10.0.0.7", "8000", 5001),
+    assert [(port["host_ip"], port["published"], port["target"]) for port in ports] == [
+        ("10.0.0.7", "8000", 8080),
         ("127.0.0.1", "8001", 5002),
     ]
-    assert (api["environment"]["PORT"], api["environment"]["MONITORING_PORT"]) == ("5001", "5002")
+    environment = services["api"]["environment"]
+    assert (environment["PORT"], environment["MONITORING_PORT"]) == ("5001", "5002")
 
 
 def test_redis_has_a_password_persists_and_never_evicts(build: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from jobs import keys
 from jobs.names import JOB_TYPES
 from worker.settings import WorkerSettings
 
+PROXY = "../proxy"
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUBERNETES = "1.31"
 KEDA = {"ScaledObject": keda.ScaledObject, "TriggerAuthentication": keda.TriggerAuthentication}
@@ -28,6 +29,8 @@ def manifests() -> Iterator[Manifest]:
     """All objects that `kubectl apply -k` creates."""
     kustomization = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
     for name in kustomization["resources"]:
+        if name == PROXY:  # it makes the ConfigMap of the proxy
+            continue
         yield from yaml.safe_load_all((FOLDER / name).read_text())
 
 
@@ -60,9 +63,14 @@ def test_every_file_is_applied_or_belongs_to_the_chart() -> None:
     kustomization = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
     files = {path.name for path in FOLDER.glob("*.yml")}
 
-    assert files == {*kustomization["resources"], "kustomization.yml", "redis-values.yml"}
+    applied = {*kustomization["resources"]} - {PROXY}
+    assert files == {*applied, "kustomization.yml", "redis-values.yml"}
     named = {image["name"] for image in kustomization["images"]}
-    assert named == {_container(each)["image"] for each in of_kind("Deployment").values()}
+    assert named == {
+        container["image"]
+        for each in of_kind("Deployment").values()
+        for container in _containers(each)
+    }
 
 
 def test_each_type_has_workers_that_scale_with_its_queue() -> None:
@@ -109,11 +117,12 @@ def test_pods_are_confined_and_let_jobs_finish() -> None:
         pod = deployment["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsUser"] == 10001
         assert pod["securityContext"]["runAsNonRoot"]
-        confined = _container(deployment)["securityContext"]
-        assert confined["readOnlyRootFilesystem"]
-        assert confined["capabilities"] == {"drop": ["ALL"]}
-        assert not confined["allowPrivilegeEscalation"]
-        assert _container(deployment)["resources"]["limits"]["memory"]
+        for container in _containers(deployment):
+            confined = container["securityContext"]
+            assert confined["readOnlyRootFilesystem"]
+            assert confined["capabilities"] == {"drop": ["ALL"]}
+            assert not confined["allowPrivilegeEscalation"]
+            assert container["resources"]["limits"]["memory"]
         if name != "api":
             environment = {each["name"]: each["value"] for each in _container(deployment)["env"]}
             grace = int(environment["SHUTDOWN_GRACE_SECONDS"])
@@ -129,7 +138,12 @@ def test_referenced_objects_and_settings_exist() -> None:
     for deployment in of_kind("Deployment").values():
         container = _container(deployment)
         volumes = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["volumes"]}
-        assert {each["name"] for each in container["volumeMounts"]} == set(volumes)
+        mounted = {
+            each["name"]
+            for container in _containers(deployment)
+            for each in container["volumeMounts"]
+        }
+        assert mounted == set(volumes)
         for volume in volumes.values():
             if claim := volume.get("persistentVolumeClaim"):
                 assert claim["claimName"] in claims
@@ -165,8 +179,13 @@ def test_redis_of_the_chart_persists_and_never_evicts() -> None:
 
 
 def _container(deployment: Manifest) -> Manifest:
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    """Ours; beside the API there is its proxy."""
+    [container] = [each for each in _containers(deployment) if each["name"] != "proxy"]
     return container
+
+
+def _containers(deployment: Manifest) -> list[Manifest]:
+    return deployment["spec"]["template"]["spec"]["containers"]
 
 
 def _plain(value: Any) -> Any:

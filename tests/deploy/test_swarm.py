@@ -29,7 +29,12 @@ def test_docker_stack_accepts_the_file() -> None:
 
     resolved = yaml.safe_load(docker("stack", "config", "-c", STACK, folder=ROOT, **GIVEN))
 
-    assert set(resolved["services"]) == {"redis", "api", *(f"worker-{kind}" for kind in JOB_TYPES)}
+    assert set(resolved["services"]) == {
+        "redis",
+        "api",
+        "proxy",
+        *(f"worker-{kind}" for kind in JOB_TYPES),
+    }
 
 
 def test_each_type_has_workers_with_a_gpu_each(stack: dict[str, Any]) -> None:
@@ -42,7 +47,7 @@ def test_each_type_has_workers_with_a_gpu_each(stack: dict[str, Any]) -> None:
 
 def test_outputs_are_on_shared_storage(stack: dict[str, Any]) -> None:
     for name, service in stack["services"].items():
-        if name != "redis":
+        if name not in ("redis", "proxy"):
             assert service["environment"]["OUTPUTS"] == GIVEN["OUTPUTS"]
 
 
@@ -63,12 +68,14 @@ def test_monitoring_is_not_published(stack: dict[str, Any]) -> None:
         for port in service.get("ports", ())
     ]
 
-    assert ports == [5001]
+    assert ports == [8080]
 
 
 def test_secrets_come_from_the_swarm_and_redis_is_not_published(stack: dict[str, Any]) -> None:
     assert all(secret["external"] for secret in stack["secrets"].values())
-    assert [name for name, service in stack["services"].items() if service.get("ports")] == ["api"]
+    assert [name for name, service in stack["services"].items() if service.get("ports")] == [
+        "proxy"
+    ]
     command = stack["services"]["redis"]["command"]
     assert command[1] == "/run/secrets/redis.conf"
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, current_app, request
 
+from api.client_gone import client_gone
 from api.dialects.native.event_stream import EventId, digest, event_stream
 from api.dialects.native.response_models import JobPreview
 from api.dialects.native.status_json import status_json
@@ -50,7 +51,12 @@ def event_routes(jobs: JobService) -> Blueprint:
             return Response(status=204, headers=HEADERS)
         if request.method == "HEAD":
             return Response(mimetype=MEDIA_TYPE, headers=HEADERS)
-        snapshots = jobs.events(job_id)
+        snapshots = jobs.events(
+            job_id,
+            submitter=status.submitter,
+            address=request.remote_addr or "",
+            abandoned=client_gone(request.environ),
+        )
         stream = Response(
             event_stream(snapshots, last, dumps), mimetype=MEDIA_TYPE, headers=HEADERS
         )

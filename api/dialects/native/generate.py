@@ -5,6 +5,7 @@ from http import HTTPStatus
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.client_gone import client_gone
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
 from api.dialects.native.picture_response import picture_response
@@ -32,6 +33,9 @@ RESPONSES = {
 ERRORS = (400, 401, 408, 409, 410, 413, 415, 429, 503)
 WAIT_WARNINGS = {
     "no_slot": "too many clients are waiting already: poll Location for the picture",
+    "no_share": "too many requests of this key or address are waiting already: poll Location for "
+    "the picture",
+    "abandoned": "the client has closed the connection: poll Location for the picture",
     "unfinished": "the picture is not ready yet: poll Location for it",
 }
 
@@ -47,7 +51,15 @@ def generate_routes(services: Services) -> Blueprint:
         key = idempotency_key(request.headers)
         if not body.get("synchronous_request"):
             return _accepted(jobs.submit(kind, body, submitter=submitter, idempotency_key=key))
-        result = jobs.submit_and_wait(kind, body, submitter=submitter, idempotency_key=key)
+        result = jobs.submit_and_wait(
+            kind,
+            body,
+            submitter=submitter,
+            idempotency_key=key,
+            address=request.remote_addr or "",
+            abandoned=client_gone(request.environ),
+            cancel_abandoned=False,  # the reference's jobs end whoever waits for them
+        )
         if result.status is None:
             return _accepted(result.job, WAIT_WARNINGS[result.reason])
         return _ended(jobs, result.status, as_base64=bool(body.get("return_base64")))
