@@ -23,7 +23,7 @@ class ClientSocket(socket.socket):
         received: what has arrived of it and no thread has read.
         unsent: what the client has not yet taken of the answer.
         progressed: when it last took some, or there was nothing to take; on the monotonic clock.
-        invited: whether a client that asks first has been told to send the body.
+        invited: whether a client that asks first was asked for the body.
     """
 
     framing: RequestFraming
