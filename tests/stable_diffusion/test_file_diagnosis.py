@@ -40,7 +40,7 @@ def pickled() -> bytes:
         ("x.safetensors", WHOLE + b"more", "has 4 bytes after its end"),
         ("x.safetensors", pickled(), "is a pickle, not a .safetensors"),
         ("x.ckpt", WHOLE, "is a .safetensors under the suffix .ckpt"),
-        ("x.pt", gzip.compress(b"x"), "a gzip archive"),
+        ("x.pt", gzip.compress(b"x", mtime=0), "a gzip archive"),
         ("x.safetensors", b"PK\x03\x04 my-model.zip", "a ZIP archive"),
         ("x.safetensors", b"GGUF\3\0\0\0", "a GGUF model"),
         ("x.safetensors", b"\x10\0\0\0\0\0\0\0{" + b"[" * 15, "a damaged header"),
