@@ -58,9 +58,9 @@ fast: $(DEV_STAMP)
 slow: $(DEV_STAMP) ## the tests that need minutes or gigabytes
 	$(RUN) -m pytest -m slow
 
-STORM = $(if $(N),--jobs $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
-	$(if $(EVERY),--every $(EVERY)) $(if $(PROCESSES),--workers $(PROCESSES))
-storm: $(DEV_STAMP) ## jobs while workers and Redis are killed, and the count (N=300 SEED=1 SECONDS=60 EVERY=2)
+STORM = $(if $(N),--jobs $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+	$(if $(EVERY),--every $(EVERY)) $(if $(PROCESSES),--workers $(PROCESSES)) $(if $(FROM),--update-from $(FROM))
+storm: $(DEV_STAMP) ## jobs while everything breaks, and the count (N=300 SEED=1 FAULTS=40 EVERY=2 FROM=revision)
 	@$(RUN) -m tests.faults.storm $(STORM)
 
 bench: $(DEV_STAMP) ## the benchmarks beside their peers, as ratios (ROUNDS=5); appends to bench.json

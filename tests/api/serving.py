@@ -15,15 +15,22 @@ from tests.processes import eventually
 
 
 class RunningApi:
-    """A gunicorn that answers. Used in a `with` block."""
+    """A gunicorn that answers. Used in a `with` block.
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    Args:
+        repository: where its code lies; None: here.
+    """
+
+    def __init__(
+        self, environment: dict[str, str], log: Path, repository: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log
         with log.open("w") as output:
             self._process = subprocess.Popen(
                 API,
+                cwd=repository,
                 env={**os.environ, **environment, "PORT": str(self.port)},
                 stdout=output,
                 stderr=subprocess.STDOUT,

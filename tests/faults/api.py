@@ -21,8 +21,10 @@ BODY: dict[str, Any] = {
 }
 
 
-def running_api(bench: Bench, redis_url: str, name: str = "api") -> RunningApi:
-    """gunicorn on the bench's records and pictures."""
+def running_api(
+    bench: Bench, redis_url: str, name: str = "api", repository: Path | None = None
+) -> RunningApi:
+    """gunicorn on the bench's records and pictures; `repository`: with another code."""
     environment = {
         "CELERY_BROKER_URL": redis_url,
         "CELERY_RESULT_BACKEND": redis_url,
@@ -36,7 +38,7 @@ def running_api(bench: Bench, redis_url: str, name: str = "api") -> RunningApi:
         "API_KEYS": "",
         "API_KEYS_FILE": "",
     }
-    return RunningApi(environment, Path(bench.outputs.parent) / f"{name}.log")
+    return RunningApi(environment, Path(bench.outputs.parent) / f"{name}.log", repository)
 
 
 def client_of(api: RunningApi) -> httpx.Client:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.service
 @pytest.mark.parametrize(
     "weather",
     [
-        Weather(jobs=25, seed=1, workers=2, seconds=12, every=3),
+        Weather(jobs=25, seed=1, workers=2, faults=6, every=2),
         pytest.param(Weather(), marks=pytest.mark.slow),
     ],
     ids=lambda weather: f"{weather.jobs} jobs",
@@ -21,8 +21,8 @@ def test_after_a_storm_every_job_has_ended_once(weather: Weather, tmp_path: Path
     outcome = Storm(weather, tmp_path).run()
 
     assert outcome.submitted == weather.jobs
-    assert outcome.kills >= 3
-    assert outcome.redis_kills == 1
+    assert sum(outcome.faults.values()) == weather.faults
+    assert outcome.faults["kill a worker"] >= 3
     assert sum(outcome.by_state.values()) == weather.jobs
     assert outcome.by_state.keys() <= {"SUCCESS", "FAILURE"}
     assert outcome.harm == 0, outcome

@@ -19,7 +19,7 @@ class Valkey:
     """A server on one port with one append-only file. Used in a `with` block."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._port = free_port()
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{self._port}/0"
         self.client = redis.Redis.from_url(
@@ -28,13 +28,13 @@ class Valkey:
 
     def start(self) -> None:
         """Returns when it answers."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [str(get_binary_path()), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         assert self._process.stdin
         configuration = CONFIGURATION.format(
-            port=self._port, password=PASSWORD, folder=quoted(self._folder)
+            port=self._port, password=PASSWORD, folder=quoted(self.folder)
         )
         self._process.stdin.write(configuration.encode())
         self._process.stdin.close()

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.worker.conftest import Bench, until
 
-_REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 SHORT = {
     "LEASE_SECONDS": "2",
     "RENEW_SECONDS": "0.2",
@@ -50,6 +50,15 @@ def started(
     bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
 ) -> Iterator[WorkerHandle]:
     """A worker process that is starting; killed at the end of the block if it still runs."""
+    with started_in(REPOSITORY, bench, redis_url, app, settings) as handle:
+        yield handle
+
+
+@contextmanager
+def started_in(
+    repository: Path, bench: Bench, redis_url: str, app: str, settings: Mapping[str, str]
+) -> Iterator[WorkerHandle]:
+    """The same with the code that lies in another folder."""
     folder = bench.outputs.parent
     log = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
     environment = {
@@ -66,7 +75,7 @@ def started(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
-            cwd=_REPOSITORY,
+            cwd=repository,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
