@@ -15,6 +15,7 @@ from jobs.overview import Overview
 from jobs.record import ANY_SUBMITTER, JobRecords
 from jobs.status import JobState, Result
 from tests.jobs.conftest import Open
+from tests.jobs.leases import reapers_run
 
 FIELDS = (
     *("version", "state", "kind", "type", "priority", "request", "inputs", "model", "warnings"),
@@ -78,6 +79,7 @@ def test_a_damaged_running_job_does_not_stop_the_reaper(
         assert claims.claim("standard", "worker")
     damage(bad)
     redis.zadd(keys.LEASES, {bad: 0, good: 1})
+    reapers_run(redis)
     assert (good, JobState.PENDING) in [(job.job_id, job.state) for job in claims.reap()]
     assert redis.zcard(keys.LEASES) == 0
     assert claims.reap() == ()
@@ -131,6 +133,7 @@ def test_a_record_of_another_sort_is_named_and_stops_nothing(
             assert list(records.snapshots({bad: 0, good: 0})) == [good]
     assert [entry["job"] for entry in logs] == [bad]
     redis.zadd(keys.LEASES, {bad: 0, good: 1})
+    reapers_run(redis)
     assert good in [job.job_id for job in claims.reap()]
     assert redis.zcard(keys.LEASES) == 0
 
