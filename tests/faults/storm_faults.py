@@ -88,9 +88,8 @@ class Faults:
 
     def kill_redis(self) -> None:
         killed = time.monotonic()
-        self.forgotten.append((killed - UNSYNCED_SECONDS, killed))
         self._valkey.kill()
-        self._valkey.start()
+        self._start_redis(forgotten_since=killed - UNSYNCED_SECONDS)
 
     def freeze_redis(self) -> None:
         """Nobody dies, so nobody may lose a job."""
@@ -118,8 +117,7 @@ class Faults:
         self._valkey.kill()
         shutil.rmtree(self._valkey.folder)
         copy.rename(self._valkey.folder)
-        self._valkey.start()
-        self.forgotten.append((copied - UNSYNCED_SECONDS, time.monotonic()))
+        self._start_redis(forgotten_since=copied - UNSYNCED_SECONDS)
 
     def hang_store(self) -> None:
         """Reading the init image of a waiting job never returns; the worker must leave."""
@@ -162,6 +160,13 @@ class Faults:
         """One after the other, as an update does: each hands its job back."""
         for number, worker in enumerate(self._workers):
             self._bury(number, lambda worker=worker: worker.terminate())
+
+    def _start_redis(self, *, forgotten_since: float) -> None:
+        """A job that Redis takes for running may have ended, which it has forgotten."""
+        self.forgotten.append((forgotten_since, time.monotonic()))
+        self._valkey.start()
+        redis: Any = self._bench.redis
+        self.lost_workers.update(redis.zrange(keys.LEASES, 0, -1))
 
     def _bury(self, number: int, end: Callable[[], object]) -> None:
         """End a worker, note the job it had, and start its successor."""
