@@ -59,6 +59,8 @@ class Faults:
         """How often a job may have lost its worker."""
         self.forgotten: list[tuple[float, float]] = []
         """From when to when (monotonic) Redis was told what it may have forgotten."""
+        self.repeated: set[str] = set()
+        """Jobs that run again if Redis has forgotten their ends; their inputs may be deleted."""
         self.all: dict[str, Callable[[], None]] = {
             "kill a worker": self.kill_worker,
             "freeze a worker": self.freeze_worker,
@@ -166,7 +168,9 @@ class Faults:
         self.forgotten.append((forgotten_since, time.monotonic()))
         self._valkey.start()
         redis: Any = self._bench.redis
-        self.lost_workers.update(redis.zrange(keys.LEASES, 0, -1))
+        running: list[str] = redis.zrange(keys.LEASES, 0, -1)
+        self.lost_workers.update(running)
+        self.repeated |= {*running, *self._waiting()}
 
     def _bury(self, number: int, end: Callable[[], object]) -> None:
         """End a worker, note the job it had, and start its successor."""

@@ -1,9 +1,12 @@
 """Work that never returns: a store, a loader, an evaluation. No thread can be ended."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
+from jobs.names import JobKind
 from jobs.status import JobState
 from tests.faults.valkey import Valkey
 from tests.worker.conftest import Bench, until
@@ -17,11 +20,16 @@ LONG = 100  # steps of a tenth of a second
 IMPATIENT = {"PROGRESS_SECONDS": "5", "DEADLINE_SECONDS": "8"}
 
 
-def hang_the_store_of(bench: Bench, job_id: str) -> None:
-    """A process that opens a FIFO to write waits for a reader, here for ever."""
-    parts = bench.outputs / ".parts"
-    parts.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(parts / f"{job_id}.1.0")
+@contextmanager
+def store_hangs_for(bench: Bench, job_id: str) -> Iterator[None]:
+    """A process that opens a FIFO to read waits for a writer, here for ever."""
+    picture = bench.outputs / "inputs" / f"{job_id}.init.png"
+    data = picture.read_bytes()
+    picture.unlink()
+    os.mkfifo(picture)
+    yield
+    picture.unlink(missing_ok=True)
+    picture.write_bytes(data)
 
 
 def assert_left_for_a_restart(handle: WorkerHandle, reason: str) -> None:
@@ -30,9 +38,11 @@ def assert_left_for_a_restart(handle: WorkerHandle, reason: str) -> None:
 
 
 def test_a_store_that_hangs_costs_one_attempt_of_one_job(bench: Bench, valkey: Valkey) -> None:
-    hung, other = bench.submit(), bench.submit(ddim_steps=LONG)
-    hang_the_store_of(bench, hung)
-    with worker(bench, valkey.url, CONCURRENCY="2", **IMPATIENT) as first:
+    hung, other = bench.submit("img2img"), bench.submit(ddim_steps=LONG)
+    with (
+        store_hangs_for(bench, hung),
+        worker(bench, valkey.url, CONCURRENCY="2", **IMPATIENT) as first,
+    ):
         assert_left_for_a_restart(first, "has not progressed")
     # the other job was handed back, in order
     assert (bench.status(other).state, bench.status(other).attempts) == (JobState.PENDING, 0)
@@ -82,9 +92,10 @@ def test_a_default_model_that_never_loads_does_not_hold_the_worker(
 def test_a_hung_job_can_be_cancelled_and_its_worker_tells_how_long_it_hangs(
     bench: Bench, valkey: Valkey, prompt: str
 ) -> None:
-    job = bench.submit(prompt=prompt)
-    hang_the_store_of(bench, job)
-    with worker(bench, valkey.url) as handle:
+    kind: JobKind = "txt2img" if prompt == HANGS else "img2img"
+    job = bench.submit(kind, prompt=prompt)
+    hanging = store_hangs_for(bench, job) if kind == "img2img" else nullcontext()
+    with hanging, worker(bench, valkey.url) as handle:
         until(lambda: any(facts.oldest_progress_seconds > 3 for facts in bench.workers.alive()))
         assert bench.status(job).state in (JobState.LOADING, JobState.PROGRESS)
         bench.records.cancel(job)
