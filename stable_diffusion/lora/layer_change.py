@@ -66,15 +66,15 @@ class LayerChange:
         factors = {role: self.tensors[role].to(weight.device).float() for role in self.weight_roles}
         try:
             product, rank = self.method.product(factors, base)
-        except RuntimeError as error:  # torch's, about shapes
+            if product.numel() != weight.numel() or product.shape[0] != weight.shape[0]:
+                raise ValueError(f"{tuple(product.shape)}, not {tuple(weight.shape)}")
+            added = self._scale(rank) * product.reshape(weight.shape)
+            norms = factors.get("dora_scale", factors.get("magnitude"))
+            if norms is None:
+                return added
+            return _decomposed(base + added, norms, by_output="magnitude" in factors) - base
+        except (RuntimeError, IndexError, TypeError) as error:  # torch's, about shapes
             raise ValueError(f"factors that do not fit {tuple(weight.shape)}") from error
-        if product.numel() != weight.numel() or product.shape[0] != weight.shape[0]:
-            raise ValueError(f"{tuple(product.shape)}, not {tuple(weight.shape)}")
-        added = self._scale(rank) * product.reshape(weight.shape)
-        norms = factors.get("dora_scale", factors.get("magnitude"))
-        if norms is None:
-            return added
-        return _decomposed(base + added, norms, by_output="magnitude" in factors) - base
 
     def of_bias(self, bias: Tensor) -> Tensor:
         """What strength 1 adds to the bias, float32. Raises ValueError: of another shape."""
@@ -83,7 +83,7 @@ class LayerChange:
             added = self.tensors[role].to(bias.device).float().flatten()
             if added.shape != bias.shape:
                 raise ValueError(f"{tuple(added.shape)}, not {tuple(bias.shape)}")
-            rank = len(self.tensors["down"]) if "down" in self.tensors else None
+            rank = self.tensors["down"].shape[0] if "down" in self.tensors else None
             total += added * (self._scale(rank) if role == "up_bias" else 1.0)
         return total
 
@@ -94,7 +94,7 @@ class LayerChange:
         elif "scale" in self.tensors:
             scale = float(self.tensors["scale"])
         elif rank is not None and "alpha" in self.tensors:
-            scale = float(self.tensors["alpha"]) / rank
+            scale = float(self.tensors["alpha"]) / max(rank, 1)
         return scale * float(self.tensors["scalar"]) if "scalar" in self.tensors else scale
 
 

@@ -11,6 +11,7 @@ from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.names import PEFT_PREFIX, TensorName, tensor_name
 from stable_diffusion.lora.peft_config import peft_config
+from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.weights.checkpoint import open_checkpoint
 
 
@@ -54,9 +55,9 @@ def read_lora(path: Path) -> Lora:
     embeddings: dict[str, Tensor] = {}
     for name in sorted(checkpoint.names):
         if bundled := bundled_embedding(name):
-            if bundled[1] == "*":
-                vectors = checkpoint.read(name).float()
-                embeddings[bundled[0]] = vectors.reshape(-1, vectors.shape[-1])
+            vectors = checkpoint.read(name).float()
+            if bundled[1] == "*" and vectors.dim() == 2 and 0 < len(vectors) <= CAPACITY:
+                embeddings[bundled[0]] = vectors
             else:
                 unknown.append(name)
         elif parts := tensor_name(name):
@@ -92,7 +93,8 @@ def read_lora(path: Path) -> Lora:
 def _rank(tensors: Mapping[str, Tensor]) -> int | None:
     """The rank of a layer's factors; None: they have none."""
     roles = ("down", "embedding_down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")
-    return next((len(tensors[role]) for role in roles if role in tensors), None)
+    found = (tensors[role] for role in roles if role in tensors)
+    return next((each.shape[0] for each in found if each.dim()), None)
 
 
 def _examples(names: Iterable[str]) -> str:

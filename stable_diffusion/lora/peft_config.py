@@ -40,10 +40,10 @@ class PeftConfig:
             return self._entries.get(prefix + name, self._entries.get(name))
 
         alpha = _of_layer(entry("alpha_pattern"), layer) or entry("lora_alpha") or entry("alpha")
-        rank = rank or _of_layer(entry("rank_pattern"), layer) or entry("r")
-        if not _is_positive(alpha) or not _is_positive(rank):
+        own_rank: Any = rank or _of_layer(entry("rank_pattern"), layer) or entry("r")
+        if not _is_positive(alpha) or not _is_positive(own_rank):
             return None
-        return float(alpha / (math.sqrt(rank) if entry("use_rslora") else rank))
+        return float(alpha / (math.sqrt(own_rank) if entry("use_rslora") else own_rank))
 
 
 def peft_config(
