@@ -83,9 +83,16 @@ class LayerChange:
             added = self.tensors[role].to(bias.device).float().flatten()
             if added.shape != bias.shape:
                 raise ValueError(f"{tuple(added.shape)}, not {tuple(bias.shape)}")
-            rank = self.tensors["down"].shape[0] if "down" in self.tensors else None
-            total += added * (self._scale(rank) if role == "up_bias" else 1.0)
+            if role == "up_bias":
+                added = added * self._scale_of_low_rank()
+            total += added
         return total
+
+    def _scale_of_low_rank(self) -> float:
+        try:
+            return self._scale(len(self.tensors["down"]))
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise ValueError("a bias without the factors of its weight") from error
 
     def _scale(self, rank: int | None) -> float:
         scale = 1.0

@@ -55,9 +55,9 @@ def read_lora(path: Path) -> Lora:
     embeddings: dict[str, Tensor] = {}
     for name in sorted(checkpoint.names):
         if bundled := bundled_embedding(name):
-            vectors = checkpoint.read(name).float()
+            vectors = checkpoint.read(name)
             if bundled[1] == "*" and vectors.dim() == 2 and 0 < len(vectors) <= CAPACITY:
-                embeddings[bundled[0]] = vectors
+                embeddings[bundled[0]] = vectors.float()
             else:
                 unknown.append(name)
         elif parts := tensor_name(name):

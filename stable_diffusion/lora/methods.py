@@ -85,6 +85,8 @@ def _kronecker(factors: Factors, weight: Tensor) -> Product:
         if half is None:
             left, right = factors[f"lokr_w{n}_a"], factors[f"lokr_w{n}_b"]
             rank = rank or len(right)
+            if len(left) * right[0].numel() > weight.numel():
+                raise ValueError(f"a factor larger than {tuple(weight.shape)}")
             core = factors.get("lokr_t2") if n == 2 else None
             half = (
                 (left @ right.flatten(1)).reshape(len(left), *right.shape[1:])
@@ -103,6 +105,9 @@ def _generalized(factors: Factors, weight: Tensor) -> Product:
     if len(b1) != len(weight) or b1.shape[1] != len(b2):
         a1, a2, b1, b2 = a2, a1, b2, b1
     rank = len(b2)
+    kernel = factors["bm"].shape[2:] if "bm" in factors else ()
+    _check_size((len(b1), b2.shape[1], *kernel), weight)
+    _check_size((len(weight), a2.shape[1], *weight.shape[2:]), weight)
     added = _tucker(factors["bm"], b1.T, b2).flatten(1) if "bm" in factors else b1 @ b2
     return added + torch.einsum("oi...,ij->oj...", weight, a1 @ a2).flatten(1), rank
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stable_diffusion.bundled_embeddings import BUNDLED_PREFIX, bundled_embedding
+from worker.models.folder_entries import entries, is_file
 from worker.models.model_key import FileSignature, file_signature
 
 _SUFFIX = ".safetensors"
@@ -47,9 +48,9 @@ class LoraFolder:
     def installed(self) -> dict[str, Path]:
         """The path of every LoRA, by name."""
         found: dict[str, Path] = {}
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None:
             return found
-        for path in sorted(_files(self._folder, _DEEPEST)):
+        for path in _files(self._folder, _DEEPEST):
             relative = path.relative_to(self._folder).with_suffix("")
             peft = relative.name == _PEFT_STEM and len(relative.parts) > 1
             found.setdefault((relative.parent if peft else relative).as_posix(), path)
@@ -91,13 +92,13 @@ class LoraFolder:
 
 
 def _files(folder: Path, deepest: int) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and deepest:
+    for path in entries(folder):
+        if is_file(path):
+            if path.suffix.lower() == _SUFFIX:
+                yield path
+        elif deepest:
+            # empty for what is no folder
             yield from _files(path, deepest - 1)
-        elif path.suffix.lower() == _SUFFIX and path.is_file():
-            yield path
 
 
 def _read_header(path: Path) -> LoraHeader:

@@ -141,6 +141,24 @@ def test_factors_that_do_not_fit_together_are_no_crash(tiny: Model, tmp_path: Pa
             )
 
 
+def test_a_bias_of_peft_counts_as_its_weight_does(tiny: Model, tmp_path: Path) -> None:
+    layer = UNET.replace("to_q", "to_out.0")
+    bias = tiny.networks.unet.get_parameter(f"{layer}.bias")
+    size = len(bias)
+    tensors = {
+        f"unet.{layer}.lora_A.weight": torch.zeros(4, size),
+        f"unet.{layer}.lora_B.weight": torch.zeros(size, 4),
+        f"unet.{layer}.lora_B.bias": torch.ones(size),
+        f"unet.{layer}.alpha": torch.tensor(2.0),
+    }
+    made = applied(tiny, tensors, tmp_path / "x.safetensors")
+    torch.testing.assert_close(made.networks.unet.get_parameter(f"{layer}.bias"), bias + 0.5)
+    assert made.warnings == ()
+    alone = {f"unet.{layer}.lora_B.bias": torch.ones(size)}
+    with pytest.raises(LoraMismatch, match="a bias without the factors"):
+        applied(tiny, alone, tmp_path / "x.safetensors")
+
+
 def test_embeddings_in_the_file_come_with_it(tiny: Model, tmp_path: Path) -> None:
     vectors = torch.randn(2, 48)
     bundled = {
