@@ -99,7 +99,12 @@ class JobFactory:
         models = InstalledModels(
             default=self.default_model, names=served.models, native_sizes=served.native_sizes
         )
-        additions = InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
+        additions = InstalledAdditions(
+            loras=served.loras,
+            embeddings=served.embeddings,
+            lora_aliases=served.lora_aliases,
+            bundled_embeddings=served.bundled_embeddings,
+        )
         faults: list[Fault] = []
         request = choice = None
         try:

@@ -12,10 +12,18 @@ _MOST_LISTED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledAdditions:
-    """The names of the LoRAs and embeddings that workers serve; an embedding's in any case."""
+    """The names of the LoRAs and embeddings that workers serve; an embedding's in any case.
+
+    Attributes:
+        lora_aliases: other names of the same LoRAs.
+        bundled_embeddings: embeddings in the file of a LoRA. Whether a prompt names that LoRA is
+            left to the worker.
+    """
 
     loras: Collection[str]
     embeddings: Collection[str]
+    lora_aliases: Collection[str] = ()
+    bundled_embeddings: Collection[str] = ()
 
     def faults(self, field: str, prompts: Iterable[ParsedPrompt]) -> tuple[Fault, ...]:
         """A fault for each LoRA and embedding that is named but not installed.
@@ -27,13 +35,13 @@ class InstalledAdditions:
             prompts: its prompts.
         """
         faults: dict[str, Fault] = {}
-        embeddings = {name.lower() for name in self.embeddings}
+        embeddings = {name.lower() for name in (*self.embeddings, *self.bundled_embeddings)}
         for prompt in prompts:
             for name in prompt.embeddings:
                 if name.lower() not in embeddings:
                     faults[f"<{name}>"] = _unknown(field, "embedding", name, self.embeddings)
             for tag in prompt.loras:
-                if tag.name not in self.loras:
+                if tag.name not in self.loras and tag.name not in self.lora_aliases:
                     faults[tag.name] = _unknown(field, "LoRA", tag.name, self.loras)
         return tuple(faults.values())
 

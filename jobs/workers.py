@@ -93,6 +93,8 @@ class WorkerFacts(BaseModel):
         silent_seconds: for how long after an announcement the worker counts as alive.
         model_facts: what is known of each of `models`.
         loras, embeddings: the names that prompts may use.
+        lora_aliases: other names of the same LoRAs.
+        bundled_embeddings: the names of embeddings in the files of LoRAs.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -114,6 +116,8 @@ class WorkerFacts(BaseModel):
     model_facts: tuple[ModelFacts, ...] = ()
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
+    lora_aliases: tuple[str, ...] = ()
+    bundled_embeddings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class Served:
 
     Attributes:
         models, loras, embeddings: the names that requests may use.
+        lora_aliases, bundled_embeddings: see `WorkerFacts`.
         model_facts: of each model, by name; resident if any worker has it in memory.
     """
 
@@ -141,6 +146,8 @@ class Served:
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     model_facts: tuple[ModelFacts, ...] = ()
+    lora_aliases: tuple[str, ...] = ()
+    bundled_embeddings: tuple[str, ...] = ()
 
     @property
     def native_sizes(self) -> dict[str, int]:
@@ -236,6 +243,10 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         loras=tuple(sorted({name for worker in workers for name in worker.loras})),
         embeddings=tuple(sorted({name for worker in workers for name in worker.embeddings})),
         model_facts=tuple(facts[name] for name in sorted(facts)),
+        lora_aliases=tuple(sorted({n for worker in workers for n in worker.lora_aliases})),
+        bundled_embeddings=tuple(
+            sorted({name for worker in workers for name in worker.bundled_embeddings})
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.errors import ModelNotFound, UnreadableModel
+from stable_diffusion.errors import ForeignEmbedding, ModelNotFound, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
@@ -26,11 +26,15 @@ def read_embedding(path: Path) -> Tensor:
 
     Raises:
         ModelNotFound: there is no such file.
+        ForeignEmbedding: it was made for Stable Diffusion XL.
         UnreadableModel: it is damaged, or contains something else; the message says what.
     """
     if not path.is_file():
         raise ModelNotFound(f"embedding {path.name!r} does not exist")
-    vectors = _vectors(_content(path))
+    content = _content(path)
+    if {"clip_l", "clip_g"} <= content.keys():
+        raise ForeignEmbedding(f"embedding {path.name!r} was made for Stable Diffusion XL")
+    vectors = _vectors(content)
     if vectors is None or vectors.dim() not in (1, 2) or not vectors.is_floating_point():
         raise UnreadableModel(f"embedding {path.name!r} is not a textual inversion of one token")
     count = len(vectors) if vectors.dim() == 2 else 1

@@ -1,6 +1,6 @@
 """A loaded model: its networks and tokenizer, and what the engine computes with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +41,8 @@ class Model:
         offload_cache: packs its UNet to be loaded in parts; None: it is loaded as a whole.
         step_batcher: combines evaluations of concurrent jobs; None: each job is evaluated alone.
         text_encodings: a cache of its text encoders' outputs.
+        warnings: sentences about what of its LoRAs could not be used.
+        embeddings: vectors that came with its LoRAs, (n, width), by name.
         sampling: returns the context manager in which all evaluations of a batch run.
     """
 
@@ -58,6 +60,8 @@ class Model:
     graphs: Graphs | None = None
     offload_cache: OffloadCache | None = None
     step_batcher: StepBatcher | None = None
+    warnings: tuple[str, ...] = ()
+    embeddings: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

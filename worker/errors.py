@@ -12,6 +12,7 @@ class WorkerError(Exception):
     ├── UnknownModel      no model of that name is installed here
     ├── UnknownLora       no LoRA of that name is installed here
     ├── UnknownEmbedding  no embedding of that name is installed here
+    ├── UnusableEmbedding  the file of an embedding in angle brackets cannot be read
     ├── BadInputImage     an input image is missing or cannot be decoded
     ├── BadSource         the table of sources cannot be read, or does not list a model
     └── PullFailed        a model could not be downloaded
@@ -58,6 +59,10 @@ class UnknownEmbedding(_NotInstalled):
     """No embedding of that name is installed here."""
 
     what = "embedding"
+
+
+class UnusableEmbedding(WorkerError):
+    """The file of an embedding that was named in angle brackets cannot be read."""
 
 
 class BadInputImage(WorkerError):

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from stable_diffusion.prompt.blend import blend_warnings, parse_blend
 from stable_diffusion.prompt.emphasis import Break, EmphasisRun, parse_emphasis
 from stable_diffusion.prompt.foreign_syntax import foreign_syntax_warnings
-from stable_diffusion.prompt.tags import LoraTag, loras_of, tokens_of, without_loras
+from stable_diffusion.prompt.tags import (
+    LoraTag,
+    loras_of,
+    tag_warnings,
+    tokens_of,
+    without_loras,
+)
 
 __all__ = ["LoraTag", "ParsedPrompt", "PromptPart", "read_prompt"]
 
@@ -74,5 +80,7 @@ def read_prompt(prompt: str | ParsedPrompt) -> ParsedPrompt:
         ),
         loras=loras_of(prompt),
         embeddings=tokens_of(prompt),
-        warnings=blend_warnings(words, blend) + foreign_syntax_warnings(words),
+        warnings=blend_warnings(words, blend)
+        + foreign_syntax_warnings(words)
+        + tag_warnings(prompt),
     )

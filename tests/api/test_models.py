@@ -132,6 +132,23 @@ def test_those_there_are_may_be_named(client: FlaskClient, worker: HandWorker) -
     assert client.post("/generate", json=body, headers=KEY).status_code == 202
 
 
+def test_other_names_of_a_lora_and_embeddings_in_its_file_are_accepted(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    announce(
+        worker,
+        "by-hand",
+        TINY,
+        loras=("style/ink",),
+        lora_aliases=("ink", "inked"),
+        bundled_embeddings=("charm",),
+    )
+    for tag in ("<lora:style/ink:1:0.5>", "<lora:ink:te=1>", "<lyco:inked> a <CHARM>"):
+        body = {"prompt": f"a cat {tag}", "H": 64, "W": 64}
+        assert client.post("/generate", json=body, headers=KEY).status_code == 202
+    assert client.get("/models").json["loras"] == ["style/ink"]  # type: ignore[index]
+
+
 def test_a_lora_in_the_negative_prompt_is_a_400(client: FlaskClient, worker: HandWorker) -> None:
     announce(worker, "by-hand", TINY, loras=("ink",))
     body = {"prompt": "a cat", "negative_prompt": "<lora:ink:1>", "H": 64, "W": 64}

@@ -59,6 +59,8 @@ class WorkerStatus:
             loras=tuple(sorted(self.catalogue.loras())),
             embeddings=tuple(sorted(self.catalogue.embeddings())),
             problem=self.store_probe.problem,
+            lora_aliases=tuple(sorted(self.catalogue.lora_folder.aliases())),
+            bundled_embeddings=tuple(sorted(self.catalogue.lora_folder.embeddings())),
         )
 
     def free_slots(self) -> int:

@@ -105,13 +105,16 @@ class StableDiffusion:
         )
 
     def with_loras(self, base: Model, key: ModelKey) -> Model:
-        return with_loras(base, [(read_lora(lora.path), lora.weight) for lora in key.loras])
+        return with_loras(
+            base,
+            [(read_lora(lora.path), (lora.weight, lora.unet_weight)) for lora in key.loras],
+        )
 
     def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:
         model, config_warnings = with_config(model, prompt_job.request.config)
         prompts = (prompt_job.prompt, prompt_job.negative_prompt)
         model, embedding_warnings = self._embeddings.add_to(model, prompts)
-        return model, config_warnings + embedding_warnings
+        return model, model.warnings + config_warnings + embedding_warnings
 
     def offloaded(self, recipe: Recipe) -> bool:
         # a GPU keeps models resident in half precision, which `full` cannot use

@@ -9,10 +9,10 @@ from stable_diffusion.prompt.grammar import LoraTag
 from stable_diffusion.weights.model_files import is_model_folder
 from worker.errors import UnknownLora, UnknownModel
 from worker.models.folder_entries import entries, is_file
+from worker.models.lora_folder import LoraFolder
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
-LORA_SUFFIXES = (".safetensors",)
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
@@ -34,7 +34,7 @@ class Catalogue:
         embeddings_dir: Path | None = None,
     ) -> None:
         self._models_dir = models_dir
-        self._loras_dir = loras_dir
+        self.lora_folder = LoraFolder(loras_dir)
         self._embeddings_dir = embeddings_dir
         self.default = model_named(default_model)
 
@@ -63,23 +63,22 @@ class Catalogue:
     ) -> ModelKey:
         """The key of a model with these LoRAs. Raises UnknownModel, UnknownLora."""
         canonical, path = self.find(name)
-        keys = tuple(self._lora_key(tag) for tag in loras if tag.weight)
+        keys = tuple(self._lora_key(tag) for tag in loras if tag.weight or tag.unet_weight)
         return ModelKey(canonical, path, file_signature(path), keys, offloaded)
 
     def loras(self) -> dict[str, Path]:
-        """The installed LoRAs."""
-        return _by_stem(_files(self._loras_dir, LORA_SUFFIXES))
+        """The installed LoRAs, by name: their path in the folder without suffix."""
+        return self.lora_folder.installed()
 
     def embeddings(self) -> dict[str, Path]:
         """The installed embeddings."""
         return _by_stem(_files(self._embeddings_dir, EMBEDDING_SUFFIXES))
 
     def _lora_key(self, tag: LoraTag) -> LoraKey:
-        installed = self.loras()
-        if tag.name not in installed:
-            raise UnknownLora(tag.name, installed)
-        path = installed[tag.name]
-        return LoraKey(tag.name, path, file_signature(path), tag.weight)
+        path = self.lora_folder.find(tag.name)
+        if path is None:
+            raise UnknownLora(tag.name, self.loras())
+        return LoraKey(tag.name, path, file_signature(path), tag.weight, tag.unet_weight)
 
 
 def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:

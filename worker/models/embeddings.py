@@ -6,10 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
+from stable_diffusion.errors import ForeignEmbedding, ModelError
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import found_name, pattern_of
 from stable_diffusion.prompt.grammar import ParsedPrompt
-from worker.errors import UnknownEmbedding
+from worker.errors import UnknownEmbedding, UnusableEmbedding
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature
 
@@ -30,33 +31,52 @@ class EmbeddingLoader:
     ) -> tuple[Model, tuple[str, ...]]:
         """The model with the embeddings that the prompts name, and warnings.
 
-        An embedding of another width than the model's is left out: its name stays a word.
+        One that was made for another kind of model is left out, and so is one whose file cannot be
+        read unless it is in angle brackets or after `embedding:`: its name stays a word. Those that
+        came with the model's LoRAs take part; an installed one of the same name hides them.
 
         Raises:
             UnknownEmbedding: one in angle brackets is not installed.
-            UnreadableModel: a file cannot be read.
+            UnusableEmbedding: the file of one in angle brackets cannot be read.
         """
-        installed = self._catalogue.embeddings() if self._catalogue else {}
+        installed: dict[str, Path | Tensor] = dict(model.embeddings)
+        installed |= self._catalogue.embeddings() if self._catalogue else {}
         known = {name.lower(): name for name in installed}
         for name in (name for prompt in prompts for name in prompt.embeddings):
             if name.lower() not in known:
                 raise UnknownEmbedding(name, installed)
+        explicit = {known[name.lower()] for prompt in prompts for name in prompt.embeddings}
         pattern = pattern_of(installed)
         named = {
             known[found_name(match)]
             for prompt in prompts
             for match in pattern.finditer(prompt.text)
         }
-        vectors = {name: self._read(installed[name]) for name in sorted(named)}
+        fitting: dict[str, Tensor] = {}
+        warnings: list[str] = []
         width = embedding_width(model)
-        fitting = {name: rows for name, rows in vectors.items() if rows.shape[1] == width}
-        warnings = tuple(
-            f"embedding {name}: it was made for another kind of model ({rows.shape[1]} numbers a "
-            f"vector, not {width}), so its name is only a word"
-            for name, rows in vectors.items()
-            if name not in fitting
-        )
-        return with_embeddings(model, fitting), warnings
+        for name in sorted(named):
+            try:
+                rows = self._vectors(installed[name])
+            except ForeignEmbedding:
+                reason = "it was made for another kind of model (Stable Diffusion XL)"
+            except ModelError as error:
+                if name in explicit:
+                    raise UnusableEmbedding(str(error)) from error
+                reason = f"its file cannot be read ({error})"
+            else:
+                if rows.shape[1] == width:
+                    fitting[name] = rows
+                    continue
+                reason = (
+                    f"it was made for another kind of model ({rows.shape[1]} numbers a vector, not "
+                    f"{width})"
+                )
+            warnings.append(f"embedding {name}: {reason}, so its name is only a word")
+        return with_embeddings(model, fitting), tuple(warnings)
+
+    def _vectors(self, source: Path | Tensor) -> Tensor:
+        return source if isinstance(source, Tensor) else self._read(source)
 
     def _read(self, path: Path) -> Tensor:
         signature = file_signature(path)

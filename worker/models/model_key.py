@@ -13,12 +13,19 @@ FileSignature = tuple[int, int]
 
 @dataclass(frozen=True)
 class LoraKey:
-    """A LoRA's file as it is now, and the weight with which it is added."""
+    """A LoRA's file as it is now, and the weights with which it is added.
+
+    Attributes:
+        name: as the prompt writes it.
+        weight: for the text encoders.
+        unet_weight: for the UNet.
+    """
 
     name: str
     path: Path
     signature: FileSignature
     weight: float
+    unet_weight: float
 
 
 @dataclass(frozen=True)

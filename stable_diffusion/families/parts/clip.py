@@ -43,7 +43,7 @@ class ClipTextEncoder(TextEncoderPart):
     name: str = "text"
     folder: str = "text_encoder"
     original_prefix: str = "cond_stage_model.transformer.text_model."
-    lora_prefixes: tuple[str, ...] = ("lora_te_", "lora_te1_", "text_encoder_")
+    lora_prefixes: tuple[str, ...] = ("lora_te_", "lora_te1_", "text_encoder_", "lycoris_", "")
     file_stems: ClassVar[tuple[str, ...]] = ("model", "pytorch_model")
     folder_prefix: ClassVar[str] = _WRAPPER
     channels_last: ClassVar[bool] = False
@@ -70,9 +70,15 @@ class ClipTextEncoder(TextEncoderPart):
             yield "conditioner.embedders.0." + key.removeprefix("cond_stage_model.")
 
     def lora_layers(self, layer: str) -> Iterator[str]:
-        """With and without the wrapper `text_model` that transformers had around the encoder."""
-        yield from super().lora_layers(layer)
-        yield from super().lora_layers(_WRAPPER + layer)
+        """With and without the wrapper `text_model` that transformers had around the encoder.
+
+        Early files of diffusers name a text encoder's attention as a UNet's: `to_q`, `to_out`.
+        """
+        early = layer.replace("out_proj", "to_out")
+        early = re.sub(r"self_attn\.([qkv])_proj\Z", r"self_attn.to_\1", early)
+        for name in dict.fromkeys((layer, early)):
+            yield from super().lora_layers(name)
+            yield from super().lora_layers(_WRAPPER + name)
 
 
 @dataclass(frozen=True)

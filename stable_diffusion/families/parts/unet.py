@@ -41,7 +41,14 @@ class UNetPart(Part):
     name: str = "unet"
     folder: str = "unet"
     original_prefix: str = "model.diffusion_model."
-    lora_prefixes: tuple[str, ...] = ("lora_unet_", "unet_")
+    lora_prefixes: tuple[str, ...] = (
+        "lora_unet_",
+        "unet_",
+        "lycoris_",
+        "diffusion_model_",
+        "model_diffusion_model_",
+        "",
+    )
 
     def build(self) -> "nn.Module":
         from stable_diffusion.networks import UNet  # noqa: PLC0415 - imports torch

@@ -19,6 +19,14 @@ from stable_diffusion.prompt.grammar import (
         ("a cat <lora:ink:0.8>", (LoraTag("ink", 0.8),)),
         ("<lora:ink> a cat", (LoraTag("ink", 1.0),)),
         ("<LoRA: my ink v1.5 : -0.5 >", (LoraTag("my ink v1.5", -0.5),)),
+        ("<lyco:ink:0.8>", (LoraTag("ink", 0.8),)),
+        ("<lora:style/ink:1:0.5>", (LoraTag("style/ink", 1.0, 0.5),)),
+        ("<lora:ink:1:1>", (LoraTag("ink", 1.0),)),
+        ("<lora:ink:te=0.25:unet=-1>", (LoraTag("ink", 0.25, -1.0),)),
+        ("<lora:ink:unet = 0.5>", (LoraTag("ink", 1.0, 0.5),)),
+        ("<lora:ink:0.5:2:te=1:dyn=8>", (LoraTag("ink", 1.0, 2.0),)),
+        ("<lora:ink:0.5:2:8>", (LoraTag("ink", 0.5, 2.0),)),
+        ("<lora:ink:1:0.5> <lora:ink:-0.5>", (LoraTag("ink", 0.5, 0.0),)),
         ("<lora:b:1> and <lora:a:0.25> <lora:b:0.5>", (LoraTag("a", 0.25), LoraTag("b", 1.5))),
         (r"\<lora:ink:1>", ()),
         ("1 < 2, <3, a <b", ()),
@@ -56,6 +64,9 @@ def test_a_fault_behind_a_lora_is_found_where_it_is() -> None:
         ("<lora:ink:nan>", "not a number"),
         ("<lora:ink:99>", "from -10 to 10"),
         ("<lora::1>", "has no name"),
+        ("<lora:ink:1:soft>", "'soft' of the LoRA 'ink'"),
+        ("<lora:ink:te=x>", "'x' of the LoRA 'ink'"),
+        ("<lora:ink:unet=11>", "'11' of the LoRA 'ink'"),
         ("a cat <hypernet:ink:1>", "position 6 is no tag that is known"),
     ],
 )
@@ -108,3 +119,20 @@ def test_a_parsed_prompt_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) ->
     parsed = read_prompt("a cat:25 a dog:75")
     monkeypatch.setattr("stable_diffusion.prompt.grammar.parse_blend", None)
     assert read_prompt(parsed) is parsed
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("a <lora:ink:1:1:8>", ["has 8 in '<lora:ink:1:1:8>', which has no effect"]),
+        ("a <lora:ink:dyn=8>", ["has dyn=8 in '<lora:ink:dyn=8>', which has no effect"]),
+        (
+            "a <lyco:ink:1:lbw=OUTD>",
+            ["has lbw=OUTD in '<lyco:ink:1:lbw=OUTD>', which has no effect"],
+        ),
+        ("a <lora:ink:te=1:unet=0.5>", []),
+        ("a <lora:ink:1", ["has a LoRA without its >, '<lora:ink:1', that was read as text"]),
+    ],
+)
+def test_what_of_a_tag_has_no_effect_is_told(prompt: str, says: list[str]) -> None:
+    assert list(read_prompt(prompt).warnings) == says

@@ -159,6 +159,19 @@ def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
     save_file({f"{layer}.{n}.weight": t for n, t in halves.items()}, loras / "ink.safetensors")
     save_file({"emb_params": torch.randn(2, 48)}, embeddings / "shiny.safetensors")
     save_file({"emb_params": torch.randn(2, 1024)}, embeddings / "wide.safetensors")
+    xl = {"clip_l": torch.randn(2, 768), "clip_g": torch.randn(2, 1280)}
+    save_file(xl, embeddings / "huge.safetensors")
+    (embeddings / "broken.pt").write_bytes(b"<html>")
+    (loras / "style").mkdir()
+    bundled = {
+        "bundle_emb.charm.string_to_param.*": torch.randn(2, 48),
+        "logit_scale": torch.ones(1),
+    }
+    save_file(
+        {f"{layer}.{n}.weight": t for n, t in halves.items()} | bundled,
+        loras / "style" / "oil-v2.safetensors",
+        {"ss_output_name": "painted"},
+    )
     catalogue = Catalogue(bench.models, "tiny", loras_dir=loras, embeddings_dir=embeddings)
     upscalers = bench.models / "upscalers"
     return StableDiffusion("cpu", 1, upscalers, catalogue=catalogue), catalogue
@@ -277,3 +290,62 @@ def test_a_worker_process_generates_with_the_real_engine(bench: Bench, redis_url
         again = bench.send(model="tiny", ddim_steps=2)
         assert bench.ended(again).state is JobState.SUCCESS
     assert pixels(bench, first) == pixels(bench, again)
+
+
+def test_embeddings_that_cannot_be_used_are_warnings(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    prompts = ("a huge cat", "a <huge> cat", "embedding:huge", "a broken cat", "a <broken> cat")
+    jobs = [bench.submit(model="tiny", ddim_steps=1, prompt=prompt) for prompt in prompts]
+    with bench.context(engine, catalogue) as context:
+        for _ in jobs:
+            execute_job(context, "standard")
+    for job in jobs[:3]:
+        assert bench.status(job).warnings == (
+            "embedding huge: it was made for another kind of model (Stable Diffusion XL), so its "
+            "name is only a word",
+        )
+        assert bench.status(job).state is JobState.SUCCESS
+    assert bench.status(jobs[3]).state is JobState.SUCCESS
+    assert "embedding broken: its file cannot be read" in bench.status(jobs[3]).warnings[0]
+    failure = bench.status(jobs[4]).failure
+    assert failure
+    assert failure.code == "unknown_embedding"
+    assert "'broken.pt'" in failure.message
+
+
+def test_a_lora_has_several_names_and_two_weights(
+    bench: Bench, additions: tuple[StableDiffusion, Catalogue]
+) -> None:
+    engine, catalogue = additions
+    prompts = (
+        "a cat",
+        "a cat <lora:style/oil-v2:1:0.5>",
+        "a cat <lora:oil-v2:te=1:unet=0.5>",
+        "a cat <lyco:painted:0.5>",
+        "a cat <lora:painted:0.5:1>",
+        "a charm cat <lora:painted:0.5:1>",
+        "a <charm> cat <lora:painted:0.5:1>",
+        "a charm cat",
+        "a <charm> cat",
+    )
+    body = {"model": "tiny", "ddim_steps": 2, "seed": 4}
+    jobs = [bench.submit(**body, prompt=prompt) for prompt in prompts]
+    with bench.context(engine, catalogue) as context:
+        for _ in jobs:
+            execute_job(context, "standard")
+    plain, by_path, by_stem, by_alias, stronger, charmed, tagged, word = (
+        pixels(bench, job) for job in jobs[:8]
+    )
+    # the file changes the UNet alone
+    assert by_path == by_stem == by_alias
+    assert len({plain, by_path, stronger, charmed, word}) == 5
+    assert tagged == charmed
+    failure = bench.status(jobs[8]).failure
+    assert failure
+    assert failure.code == "unknown_embedding"
+    assert bench.status(jobs[1]).warnings == (
+        "LoRA oil-v2: 1 of 4 tensors were not used: logit_scale",
+    )
+    assert bench.status(jobs[0]).warnings == ()
