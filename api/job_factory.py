@@ -97,7 +97,10 @@ class JobFactory:
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
         models = InstalledModels(
-            default=self.default_model, names=served.models, native_sizes=served.native_sizes
+            default=self.default_model,
+            names=served.models,
+            native_sizes=served.native_sizes,
+            hashes=served.hashes,
         )
         additions = InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
         faults: list[Fault] = []

@@ -147,6 +147,11 @@ class Served:
         """For each model's name, the side in pixels of the pictures that it was trained on."""
         return {facts.name: facts.native_size for facts in self.model_facts}
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """For each model's name, the first digits of its SHA-256; empty while it is not known."""
+        return {facts.name: facts.hash for facts in self.model_facts}
+
 
 class Workers:
     """The announcements. Every method raises RecordsUnavailable when Redis does not answer."""

@@ -15,6 +15,23 @@ from stable_diffusion.weights import small_files
 _SUFFIXES = (".safetensors", ".bin")
 _INDEX = ".index.json"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
+_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
+"""What the file of another autoencoder for a model adds to the model's name."""
+
+
+def is_vae_beside(path: Path) -> bool:
+    """Whether a file is an autoencoder for the model beside it, by its name."""
+    return path.name.lower().endswith(_BESIDE)
+
+
+def vae_beside(path: Path) -> Path | None:
+    """The autoencoder beside a model, which is used in place of its own; None: there is none."""
+    name = path.name if path.is_dir() else path.stem
+    for suffix in _BESIDE:
+        found = path.with_name(name.rstrip() + suffix)
+        if found.is_file():
+            return found
+    return None
 
 
 def is_model_folder(path: Path) -> bool:
