@@ -34,6 +34,7 @@ class Model:
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
+        vae: the file name of the autoencoder that is used in place of its own; empty: none.
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
         nbytes: bytes of its weights, without those that it shares with the model it derives from.
         mapped: whether its weights are in a mapped file of the weight cache.
@@ -53,6 +54,7 @@ class Model:
     device: torch.device
     nbytes: int = 0
     mapped: bool = False
+    vae: str = ""
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
     graphs: Graphs | None = None
@@ -208,4 +210,5 @@ def build_model(
         device=weights.networks.unet.device,
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,
+        vae=weights.vae,
     )

@@ -30,6 +30,7 @@ def load_networks(
     on_progress: Callable[[float], object] = lambda _share: None,
     *,
     unet_dtype: torch.dtype | None = None,
+    vae: Checkpoint | None = None,
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
@@ -38,6 +39,7 @@ def load_networks(
     Args:
         on_progress: called with the share that is loaded, 0..1, after every tensor.
         unet_dtype: the type of the UNet; None: `dtype`.
+        vae: the autoencoder that is used in place of the checkpoint's own; see `vae_files`.
 
     Raises:
         UnreadableModel: tensors are missing or have another shape; the message names them.
@@ -45,7 +47,20 @@ def load_networks(
     networks = empty_networks(family)
     total = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
     loading = _Loading(checkpoint, device, total, on_progress)
+    sources = {part.name: checkpoint for part in family.parts}
+    if vae is not None:
+        sources["vae"] = vae
+    # before gigabytes are read in vain
+    missing = [
+        part
+        for part in family.parts
+        if not loading.has_any(networks.parts[part.name], part, sources[part.name])
+    ]
+    loading.faults += [f"it has no {part.title}" for part in missing]
     for part in family.parts:
+        if part in missing:
+            continue
+        loading.checkpoint = sources[part.name]
         own = unet_dtype if unet_dtype and part.name == "unet" else dtype
         loading.load(networks.parts[part.name], part, own)
     faults = loading.faults
@@ -96,12 +111,6 @@ class _Loading:
 
     def load(self, module: nn.Module, part: Part, dtype: torch.dtype) -> None:
         """Load a module; after a fault continue only to find the others."""
-        if not any(
-            self._key(part.stored(name, self.checkpoint.layout), part)
-            for name, _ in module.named_parameters()
-        ):
-            self.faults.append(f"it has no {part.title}")
-            return
         state: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters():
             stored = part.stored(name, self.checkpoint.layout)
@@ -121,6 +130,14 @@ class _Loading:
                 self.on_progress(self.done / self.total)
         if not self.faults:
             assign(module, state, self.device)
+
+    def has_any(self, module: nn.Module, part: Part, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint holds any tensor of a module."""
+        self.checkpoint = checkpoint
+        return any(
+            self._key(part.stored(name, checkpoint.layout), part)
+            for name, _ in module.named_parameters()
+        )
 
     def _key(self, stored: StoredTensor, part: Part) -> str | None:
         keys = (stored.key, *part.alternative_keys(stored.key))
