@@ -102,7 +102,9 @@ class JobFactory:
             native_sizes=served.native_sizes,
             hashes=served.hashes,
         )
-        additions = InstalledAdditions(loras=served.loras, embeddings=served.embeddings)
+        additions = InstalledAdditions(
+            loras=served.loras, embeddings=served.embeddings, vaes=served.vaes
+        )
         faults: list[Fault] = []
         request = choice = None
         try:

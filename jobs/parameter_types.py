@@ -204,6 +204,11 @@ Config = Annotated[
     BeforeValidator(_config),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": [*CONFIGS]}, {"type": "null"}]}),
 ]
+Vae = Annotated[
+    str,
+    Field(min_length=1, max_length=_MAX_NAME, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    AfterValidator(_printable),
+]
 Batch = Annotated[int, Field(ge=1, le=128), WHOLE]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]
 InitImage = Annotated[

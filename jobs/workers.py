@@ -93,6 +93,7 @@ class WorkerFacts(BaseModel):
         silent_seconds: for how long after an announcement the worker counts as alive.
         model_facts: what is known of each of `models`.
         loras, embeddings: the names that prompts may use.
+        vaes: the names that the field `vae` may have.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -114,6 +115,7 @@ class WorkerFacts(BaseModel):
     model_facts: tuple[ModelFacts, ...] = ()
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
+    vaes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Served:
     All tuples are empty when no worker has announced itself for a day.
 
     Attributes:
-        models, loras, embeddings: the names that requests may use.
+        models, loras, embeddings, vaes: the names that requests may use.
         model_facts: of each model, by name; resident if any worker has it in memory.
     """
 
@@ -140,6 +142,7 @@ class Served:
     alive: bool
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
+    vaes: tuple[str, ...] = ()
     model_facts: tuple[ModelFacts, ...] = ()
 
     @property
@@ -240,6 +243,7 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         alive=alive,
         loras=tuple(sorted({name for worker in workers for name in worker.loras})),
         embeddings=tuple(sorted({name for worker in workers for name in worker.embeddings})),
+        vaes=tuple(sorted({name for worker in workers for name in worker.vaes})),
         model_facts=tuple(facts[name] for name in sorted(facts)),
     )
 

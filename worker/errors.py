@@ -12,6 +12,7 @@ class WorkerError(Exception):
     ├── UnknownModel      no model of that name is installed here
     ├── UnknownLora       no LoRA of that name is installed here
     ├── UnknownEmbedding  no embedding of that name is installed here
+    ├── UnknownVae        no autoencoder of that name is installed here
     ├── BadInputImage     an input image is missing or cannot be decoded
     ├── BadSource         the table of sources cannot be read, or does not list a model
     └── PullFailed        a model could not be downloaded
@@ -58,6 +59,12 @@ class UnknownEmbedding(_NotInstalled):
     """No embedding of that name is installed here."""
 
     what = "embedding"
+
+
+class UnknownVae(_NotInstalled):
+    """No autoencoder of that name is installed here."""
+
+    what = "VAE"
 
 
 class BadInputImage(WorkerError):

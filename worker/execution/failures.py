@@ -19,7 +19,7 @@ from stable_diffusion.errors import (
     RecipeError,
     UnreadableModel,
 )
-from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel
+from worker.errors import BadInputImage, UnknownEmbedding, UnknownLora, UnknownModel, UnknownVae
 
 # The first match counts, so a class precedes its base class. The message is the exception's.
 _CODES: tuple[tuple[type[Exception], FailureCode], ...] = (
@@ -32,6 +32,7 @@ _CODES: tuple[tuple[type[Exception], FailureCode], ...] = (
     (UnknownModel, FailureCode.UNKNOWN_MODEL),
     (UnknownLora, FailureCode.UNKNOWN_LORA),
     (UnknownEmbedding, FailureCode.UNKNOWN_EMBEDDING),
+    (UnknownVae, FailureCode.UNKNOWN_VAE),
     (ModelNotFound, FailureCode.UNKNOWN_MODEL),
     (UnreadableModel, FailureCode.MODEL_UNREADABLE),
     (NumericalError, FailureCode.NOT_A_NUMBER),

@@ -1,13 +1,14 @@
-"""The models, LoRAs and embeddings in the folders of a worker, by name."""
+"""The models, LoRAs, embeddings and autoencoders in the folders of a worker, by name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name, without_suffix
 from stable_diffusion import tiny
 from stable_diffusion.prompt.grammar import LoraTag
-from stable_diffusion.weights.model_files import is_model_folder, is_vae_beside
-from worker.errors import UnknownLora, UnknownModel
+from stable_diffusion.weights.model_files import is_model_folder, is_vae_beside, is_vae_folder
+from worker.errors import UnknownLora, UnknownModel, UnknownVae
 from worker.models.folder_entries import entries, is_file, walk
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
@@ -15,6 +16,9 @@ MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
 LORA_SUFFIXES = (".safetensors",)
 _OTHER_FOLDERS = ("vae", "upscalers")
 """Folders of the models folder whose files are no models."""
+VAE_SUFFIXES = (".safetensors", ".pt", ".ckpt", ".bin")
+_VAES = "vae"
+"""The folder of the autoencoders, in the models folder."""
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
@@ -82,12 +86,40 @@ class Catalogue:
         return sorted(ordered, key=lambda p: model_named(p.name) != without_suffix(p.name))
 
     def model_key(
-        self, name: str, loras: Sequence[LoraTag] = (), *, offloaded: bool = False
+        self,
+        name: str,
+        loras: Sequence[LoraTag] = (),
+        *,
+        offloaded: bool = False,
+        vae: str | None = None,
     ) -> ModelKey:
-        """The key of a model with these LoRAs. Raises UnknownModel, UnknownLora."""
+        """The key of a model with these LoRAs and this autoencoder.
+
+        Raises UnknownModel, UnknownLora, UnknownVae.
+        """
         canonical, path = self.find(name)
         keys = tuple(self._lora_key(tag) for tag in loras if tag.weight)
-        return ModelKey(canonical, path, file_signature(path), keys, offloaded)
+        key = ModelKey(canonical, path, file_signature(path), keys, offloaded)
+        if vae is None:
+            return key
+        installed = self.vaes()
+        found = find_name(vae, installed)
+        if found is None:
+            raise UnknownVae(vae, installed)
+        chosen = installed[found]
+        return replace(key, vae=chosen, vae_signature=file_signature(chosen))
+
+    def vaes(self) -> dict[str, Path]:
+        """The installed autoencoders: files, and folders in diffusers' layout."""
+        found: dict[str, Path] = {}
+        folder = self._models_dir / _VAES
+        folders = [path for path in entries(folder) if is_vae_folder(path)]
+        for path in (*_files(folder, VAE_SUFFIXES), *folders):
+            names = (without_suffix(path.name), plain_name(path.name))
+            free = [name for name in names if name not in found]
+            if free:
+                found[free[0]] = path
+        return found
 
     def loras(self) -> dict[str, Path]:
         """The installed LoRAs."""

@@ -51,8 +51,9 @@ class ModelKey:
 
     def is_older(self, other: "ModelKey") -> bool:
         """Whether this is the same file as `other` before its last change."""
-        same_file = (self.name, self.path) == (other.name, other.path)
-        return same_file and self.signature != other.signature
+        same_files = (self.name, self.path, self.vae) == (other.name, other.path, other.vae)
+        signatures = self.signature, self.vae_signature
+        return same_files and signatures != (other.signature, other.vae_signature)
 
 
 def file_signature(path: Path) -> FileSignature:

@@ -277,3 +277,29 @@ def test_a_worker_process_generates_with_the_real_engine(bench: Bench, redis_url
         again = bench.send(model="tiny", ddim_steps=2)
         assert bench.ended(again).state is JobState.SUCCESS
     assert pixels(bench, first) == pixels(bench, again)
+
+
+def test_a_request_chooses_its_autoencoder(bench: Bench, weights: Path, tmp_path: Path) -> None:
+    other = original_tensors(random_networks(TINY, seed=5), TINY)
+    (bench.models / "vae").mkdir()
+    save_file(
+        {n: t for n, t in other.items() if n.startswith("first_stage_model.")},
+        bench.models / "vae" / "mse .safetensors",
+    )
+    shown = []
+    engine = StableDiffusion("cpu", 1, tmp_path / "upscalers", cache=tmp_path / "cache")
+    with bench.context(engine, Catalogue(bench.models, "tiny")) as context:
+        for vae in (None, "mse", "mse.safetensors", None, "gone"):
+            job_id = bench.submit(model="tiny", ddim_steps=1, vae=vae)
+            execute_job(context, "standard")
+            shown.append(job_id)
+    pictures = [pixels(bench, job_id) for job_id in shown[:4]]
+    assert pictures[0] == pictures[3] != pictures[1] == pictures[2]
+    status = bench.status(shown[1])
+    assert status.result
+    assert status.result.vae == "mse .safetensors"
+    picture = Image.open(io.BytesIO(bench.store.read(status.result.images[0].name)))
+    assert "VAE: mse .safetensors" in picture.info["parameters"]
+    failure = bench.status(shown[4]).failure
+    assert failure
+    assert (failure.code, failure.message) == ("unknown_vae", "no VAE 'gone' here; installed: mse")
