@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
@@ -142,10 +143,17 @@ class Model:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped."""
+        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
+
+        Raises:
+            NumericalError: it contains NaN or infinity.
+        """
         vae = self.networks.vae
         scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
-        return decoded(vae, scaled)[0].float().cpu()
+        image = decoded(vae, scaled)[0].float().cpu()
+        if not image.isfinite().all():
+            raise NumericalError("the autoencoder returned NaN or infinity")
+        return image
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.checkpoint import Checkpoint
 from stable_diffusion.weights.mapped import MappedFiles
-from stable_diffusion.weights.quantized import true_values
+from stable_diffusion.weights.quantized import is_factor, true_values
 
 _MAX_FAULTS_NAMED = 4
 
@@ -72,6 +72,23 @@ def load_networks(
             f"{'; '.join(faults[:_MAX_FAULTS_NAMED])}{more}"
         )
     return networks
+
+
+def unused_tensors(checkpoint: Checkpoint, family: Family, *, own_vae: bool = True) -> list[str]:
+    """The names of the tensors that `load_networks` does not read, sorted.
+
+    Args:
+        own_vae: whether the checkpoint's own autoencoder is used.
+    """
+    networks = empty_networks(family)
+    loading = _Loading(checkpoint, torch.device("meta"), 0, lambda _share: None)
+    used = {
+        loading.key(part.stored(name, checkpoint.layout), part)
+        for part in family.parts
+        if own_vae or part.name != "vae"
+        for name, _ in networks.parts[part.name].named_parameters()
+    }
+    return sorted(name for name in checkpoint.names - used if not is_factor(name))
 
 
 def empty_networks(family: Family) -> Networks:
@@ -135,16 +152,17 @@ class _Loading:
         """Whether a checkpoint holds any tensor of a module."""
         self.checkpoint = checkpoint
         return any(
-            self._key(part.stored(name, checkpoint.layout), part)
+            self.key(part.stored(name, checkpoint.layout), part)
             for name, _ in module.named_parameters()
         )
 
-    def _key(self, stored: StoredTensor, part: Part) -> str | None:
+    def key(self, stored: StoredTensor, part: Part) -> str | None:
+        """The name under which the checkpoint has a tensor; None: it lacks it."""
         keys = (stored.key, *part.alternative_keys(stored.key))
         return next((key for key in keys if key in self.checkpoint.names), None)
 
     def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
-        key = self._key(stored, part)
+        key = self.key(stored, part)
         if key is None:
             return None
         tensor, fault = true_values(self.checkpoint, key)
