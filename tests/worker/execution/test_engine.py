@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from jobs.model_choice import InstalledModels
 from jobs.request import parse_request
 from jobs.status import JobState
 from stable_diffusion.families.tiny import TINY, TINY_V2
@@ -303,3 +304,28 @@ def test_a_request_chooses_its_autoencoder(bench: Bench, weights: Path, tmp_path
     failure = bench.status(shown[4]).failure
     assert failure
     assert (failure.code, failure.message) == ("unknown_vae", "no VAE 'gone' here; installed: mse")
+
+
+@pytest.mark.parametrize(
+    ("file", "spelling"),
+    [
+        ("X.SAFETENSORS", "X"),
+        ("my model .safetensors", "my model"),
+        ("cafe\u0301 100% [v1.5] 🐉.safetensors", "caf\u00e9 100% [v1.5] 🐉"),
+        ("style/ink.safetensors", "style\\ink"),
+        ("n" * 200 + ".safetensors", "n" * 200 + ".safetensors"),
+    ],
+)
+def test_a_model_of_an_odd_name_is_opened(
+    bench: Bench, weights: Path, engine: StableDiffusion, file: str, spelling: str
+) -> None:
+    (bench.models / file).parent.mkdir(exist_ok=True)
+    (bench.models / file).symlink_to(weights)
+    catalogue = Catalogue(bench.models, "tiny")
+    chosen = InstalledModels(names=tuple(catalogue.installed())).choose(spelling)
+    with bench.context(engine, catalogue) as context:
+        job_id = bench.submit(model=chosen.name, ddim_steps=1)
+        execute_job(context, "standard")
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert result.model == chosen.name
