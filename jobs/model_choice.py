@@ -54,9 +54,9 @@ class InstalledModels:
         if isinstance(ckpt, str):
             name = self._installed_name(ckpt)
             return ModelChoice(name) if name else self._choose_with_hash(ckpt)
-        spellings = [text for entry in ckpt.items() for text in entry]
-        found = [find_name(text, self.names) for text in spellings]
-        if any(_is_path(text) and not name for text, name in zip(spellings, found, strict=True)):
+        texts = [text for entry in ckpt.items() for text in entry]
+        found = [find_name(text, self.names) for text in texts]
+        if any(_is_path(text) and not name for text, name in zip(texts, found, strict=True)):
             self._refuse(ckpt)
         if name := next(filter(None, found), None):
             return ModelChoice(name)

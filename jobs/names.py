@@ -109,8 +109,8 @@ def find_name(spelling: str, installed: Collection[str]) -> str | None:
     """
     written = plain_name(spelling)
     slashed = written.replace("\\", "/")
-    spellings = (written, slashed)
-    for name in (*spellings, *map(without_suffix, spellings), *map(model_named, spellings)):
+    ways = (written, slashed)
+    for name in (*ways, *map(without_suffix, ways), *map(model_named, ways)):
         if name in installed:
             return name
     alike = [name for name in installed if _last_part(name) == model_named(written)]
