@@ -97,11 +97,15 @@ class JobFactory:
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
         models = InstalledModels(
-            default=self.default_model, names=served.models, native_sizes=served.native_sizes
+            default=self.default_model,
+            names=served.models,
+            native_sizes=served.native_sizes,
+            hashes=served.hashes,
         )
         additions = InstalledAdditions(
             loras=served.loras,
             embeddings=served.embeddings,
+            vaes=served.vaes,
             lora_aliases=served.lora_aliases,
             bundled_embeddings=served.bundled_embeddings,
         )

@@ -15,6 +15,7 @@ class FailureCode(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_LORA = "unknown_lora"
     UNKNOWN_EMBEDDING = "unknown_embedding"
+    UNKNOWN_VAE = "unknown_vae"
 
     MODEL_UNREADABLE = "model_unreadable"
     NOT_A_NUMBER = "not_a_number"
@@ -41,6 +42,7 @@ _FAULTS_OF_THE_REQUEST: frozenset[str] = frozenset(
         FailureCode.UNKNOWN_MODEL,
         FailureCode.UNKNOWN_LORA,
         FailureCode.UNKNOWN_EMBEDDING,
+        FailureCode.UNKNOWN_VAE,
     }
 )
 

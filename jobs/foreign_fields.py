@@ -40,6 +40,7 @@ FOREIGN_FIELDS: dict[str, str] = {
     "model_name": "ckpt",
     "checkpoint": "ckpt",
     "sd_model_checkpoint": "ckpt",
+    "sd_vae": "vae",
     "text": "prompt",
     "negative": "negative_prompt",
     "output_format": "format",

@@ -1,13 +1,19 @@
 """Which installed model a request means."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import NATIVE_SIZE
-from jobs.names import DEFAULT_MODEL, model_named
+from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name
 from jobs.validation_faults import safe_value
+
+_WITH_HASH = re.compile(r"(.*\S)\s*\[([0-9a-fA-F]{6,64})\]\s*", re.DOTALL)
+"""How AUTOMATIC1111 writes a model: `sd15 [6ce0161689]`, the first digits of its SHA-256."""
+_OLD_HASH_DIGITS = 8
+"""Digits of the hash that its versions before 2023 wrote, which is not of the whole file."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,13 @@ class InstalledModels:
         names: those of the installed models. Empty when no worker has announced any; then any name
             that is no path is accepted, and the worker decides.
         native_sizes: for a name, the side in pixels of the pictures that the model was trained on.
+        hashes: for a name, the first digits of the model's SHA-256; empty while it is not known.
     """
 
     default: str = DEFAULT_MODEL
     names: Collection[str] = ()
     native_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    hashes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def choose(self, ckpt: str | dict[str, str]) -> ModelChoice:
         """Resolve `ckpt` in each of its documented forms to an installed model.
@@ -41,17 +49,17 @@ class InstalledModels:
                 that are expected to hold them. The first installed one is chosen, else the default.
 
         Raises:
-            InvalidRequest: code unknown_model, listing the installed ones.
+            InvalidRequest: code unknown_model, listing the installed ones, or wrong_model_hash.
         """
         if isinstance(ckpt, str):
             name = self._installed_name(ckpt)
-            return ModelChoice(name) if name else self._refuse(ckpt)
-        if any("/" in text or "\\" in text for entry in ckpt.items() for text in entry):
+            return ModelChoice(name) if name else self._choose_with_hash(ckpt)
+        texts = [text for entry in ckpt.items() for text in entry]
+        found = [find_name(text, self.names) for text in texts]
+        if any(_is_path(text) and not name for text, name in zip(texts, found, strict=True)):
             self._refuse(ckpt)
-        for name, file in ckpt.items():
-            for spelling in (name, file):
-                if model_named(spelling) in self.names:
-                    return ModelChoice(model_named(spelling))
+        if name := next(filter(None, found), None):
+            return ModelChoice(name)
         wanted = ", ".join(ckpt)
         return ModelChoice(
             self.default,
@@ -67,12 +75,36 @@ class InstalledModels:
 
     def _installed_name(self, spelling: str) -> str | None:
         name = model_named(spelling)
-        if name == DEFAULT_MODEL:
+        if name == DEFAULT_MODEL and plain_name(spelling) not in self.names:
             return self.default
-        if name in self.names:
-            return name
-        is_path = "/" in name or "\\" in name or name.startswith(".")
-        return name if not self.names and not is_path else None
+        if found := find_name(spelling, self.names):
+            return found
+        return name if not self.names and not _is_path(name) else None
+
+    def _choose_with_hash(self, ckpt: str) -> ModelChoice:
+        """The model of a spelling such as `sd15 [6ce0161689]`. Raises InvalidRequest."""
+        written = _WITH_HASH.fullmatch(ckpt)
+        name = written and self._installed_name(written[1])
+        if not written or not name:
+            self._refuse(ckpt)
+        said, known = written[2].lower(), self.hashes.get(name, "")
+        digits = min(len(said), len(known))
+        if said[:digits] == known[:digits] and known:
+            return ModelChoice(name)
+        if known and len(said) != _OLD_HASH_DIGITS:
+            raise InvalidRequest(
+                (
+                    Fault(
+                        field="ckpt",
+                        code="wrong_model_hash",
+                        value=safe_value("ckpt", ckpt),
+                        problem=f"names another model than the installed {name}",
+                        expected=f"{name} [{known}], or {name} without a hash",
+                    ),
+                )
+            )
+        why = "is one of 8 digits, which older tools wrote" if known else "is not known here yet"
+        return ModelChoice(name, (f"ckpt: the hash of {name} was not compared: it {why}",))
 
     def _refuse(self, ckpt: str | dict[str, str]) -> NoReturn:
         raise InvalidRequest(
@@ -86,3 +118,7 @@ class InstalledModels:
                 ),
             )
         )
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or "\\" in text or text.startswith(".")

@@ -4,6 +4,8 @@ Every spelling a client may use is listed here beside the canonical one. The sam
 the engine's own table.
 """
 
+import unicodedata
+from collections.abc import Collection
 from typing import Literal, get_args
 
 from jobs.limits import NATIVE_SIZE
@@ -17,11 +19,14 @@ __all__ = [
     "SAMPLERS",
     "JobKind",
     "JobType",
+    "find_name",
     "model_named",
     "network_kind",
+    "plain_name",
     "queue_of",
     "sampler_named",
     "usual_prediction",
+    "without_suffix",
 ]
 
 JobType = Literal["standard", "optimized"]
@@ -70,7 +75,7 @@ _MODELS_BY_ALIAS = {
     alias: name for name, (_, aliases) in _KNOWN_MODELS.items() for alias in (name, *aliases)
 }
 _PUBLISHED_NATIVE_SIZES = {"tiny": 256, "tiny-v2": 256, "sd21v": 768}
-_WEIGHT_SUFFIXES = (".safetensors", ".ckpt")
+_WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 
 
 def model_named(spelling: str) -> str:
@@ -78,24 +83,53 @@ def model_named(spelling: str) -> str:
 
     Any other name is returned without its suffix: it may be a custom model in the models folder.
     """
-    stem = spelling.strip()
-    for suffix in _WEIGHT_SUFFIXES:
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
+    stem = without_suffix(spelling)
     if stem.lower() == DEFAULT_MODEL:
         return DEFAULT_MODEL
     return _MODELS_BY_ALIAS.get(stem.lower(), stem)
 
 
+def plain_name(text: str) -> str:
+    """A name as it is compared: in composed Unicode (NFC), without spaces around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def without_suffix(file: str) -> str:
+    """The name of a weights file without its suffix."""
+    name = plain_name(file)
+    suffix = next((each for each in _WEIGHT_SUFFIXES if name.lower().endswith(each)), "")
+    return name.removesuffix(name[len(name) - len(suffix) :]).strip()
+
+
+def find_name(spelling: str, installed: Collection[str]) -> str | None:
+    """The installed name that a spelling means; None: it means none, or several.
+
+    It may be the name itself, an alias, the name with its file's suffix, or the last part of the
+    name of a file in a subfolder; the subfolder may end in a backslash, as on Windows.
+    """
+    written = plain_name(spelling)
+    slashed = written.replace("\\", "/")
+    ways = (written, slashed)
+    for name in (*ways, *map(without_suffix, ways), *map(model_named, ways)):
+        if name in installed:
+            return name
+    alike = [name for name in installed if _last_part(name) == model_named(written)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _last_part(name: str) -> str:
+    return model_named(name.rpartition("/")[2])
+
+
 def network_kind(model: str) -> str | None:
     """`v1`, `v2` or `v2-v` for a model known by name; None for any other."""
-    known = _KNOWN_MODELS.get(model)
+    known = _KNOWN_MODELS.get(_last_part(model))
     return known[0] if known else None
 
 
 def published_native_size(model: str) -> int:
     """The native size of a model known by name: an estimate until a worker has read its file."""
-    return _PUBLISHED_NATIVE_SIZES.get(model, NATIVE_SIZE)
+    return _PUBLISHED_NATIVE_SIZES.get(_last_part(model), NATIVE_SIZE)
 
 
 def usual_prediction(model: str) -> Literal["epsilon", "v"] | None:

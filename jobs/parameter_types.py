@@ -17,6 +17,8 @@ MAX_SEED = 2**53 - 1
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
+_MAX_NAME = 1024
+"""Characters: a file's name may have 255, and its folders as many."""
 # Surrogates cannot be encoded, and NUL ends a C string.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _URL = re.compile(r"^https?://[!-~]+$")
@@ -70,12 +72,12 @@ def _prompt_file(value: Any) -> Any:
 
 
 def _checkpoint(value: Any) -> Any:
-    if isinstance(value, str) and 0 < len(value) <= 256:
+    if isinstance(value, str) and 0 < len(value) <= _MAX_NAME:
         return _printable(value)
     if (
         isinstance(value, dict)
         and 0 < len(value) <= 32
-        and all(isinstance(name, str) and 0 < len(name) <= 256 for name in value.values())
+        and all(isinstance(name, str) and 0 < len(name) <= _MAX_NAME for name in value.values())
     ):
         return {_printable(name): _printable(file) for name, file in value.items()}
     raise PydanticCustomError("type", "is neither a model's name nor an object of them")
@@ -113,7 +115,12 @@ def _config(value: Any) -> Any:
 _TEXT_PATTERN = r"^[^\x00]*$"
 _FOLDER_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _FOLDER_PATTERN = rf"^({_FOLDER_NAME}(/{_FOLDER_NAME}){{0,{_MAX_SEGMENTS - 1}}}/?)?$"
-_MODEL_NAME = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _TEXT_PATTERN}
+_MODEL_NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": _MAX_NAME,
+    "pattern": _TEXT_PATTERN,
+}
 
 Text = Annotated[
     str,
@@ -196,6 +203,11 @@ Config = Annotated[
     str | None,
     BeforeValidator(_config),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": [*CONFIGS]}, {"type": "null"}]}),
+]
+Vae = Annotated[
+    str,
+    Field(min_length=1, max_length=_MAX_NAME, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    AfterValidator(_printable),
 ]
 Batch = Annotated[int, Field(ge=1, le=128), WHOLE]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]

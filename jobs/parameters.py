@@ -29,6 +29,7 @@ from jobs.parameter_types import (
     Steps,
     Strength,
     Text,
+    Vae,
     Webhook,
 )
 
@@ -102,6 +103,10 @@ class GenerationRequest(BaseModel, frozen=True):
     ckpt: Annotated[
         Checkpoint, Field(description="model: a name, `default`, or an object of names")
     ] = "default"
+    vae: Annotated[
+        Vae | None,
+        Field(description="another autoencoder, by its name; null: the one that the model has"),
+    ] = None
     seed: Annotated[
         Seed, Field(description="seed of the first picture; null, false or -1: a random one")
     ] = 42

@@ -1,10 +1,11 @@
-"""What a prompt adds to its model, LoRAs and embeddings, and whether they are installed."""
+"""What a request adds to its model: LoRAs, embeddings, an autoencoder. Are they installed?"""
 
 import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from jobs.errors import Fault
+from jobs.names import find_name
 from stable_diffusion.prompt.grammar import ParsedPrompt
 
 _MOST_LISTED = 50
@@ -12,7 +13,9 @@ _MOST_LISTED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledAdditions:
-    """The names of the LoRAs and embeddings that workers serve; an embedding's in any case.
+    """The names of the LoRAs, embeddings and autoencoders that workers serve.
+
+    An embedding may be written in any case.
 
     Attributes:
         lora_aliases: other names of the same LoRAs.
@@ -24,6 +27,13 @@ class InstalledAdditions:
     embeddings: Collection[str]
     lora_aliases: Collection[str] = ()
     bundled_embeddings: Collection[str] = ()
+    vaes: Collection[str] = ()
+
+    def vae_faults(self, name: str) -> tuple[Fault, ...]:
+        """A fault if no autoencoder of this name is installed."""
+        if find_name(name, self.vaes):
+            return ()
+        return (_unknown("vae", "VAE", name, self.vaes),)
 
     def faults(self, field: str, prompts: Iterable[ParsedPrompt]) -> tuple[Fault, ...]:
         """A fault for each LoRA and embedding that is named but not installed.

@@ -28,7 +28,7 @@ class RuleContext:
         limits: the caps.
         models: the installed models, with their native sizes.
         prompt_files: what `from-file` may name.
-        additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
+        additions: the installed LoRAs, embeddings and VAEs; None: not known, so any is accepted.
     """
 
     request: "Request"
@@ -221,6 +221,11 @@ def _config_fits(context: RuleContext) -> Iterator[Fault]:
     )
 
 
+def _vae_installed(context: RuleContext) -> Iterator[Fault]:
+    if context.additions and context.request.vae is not None:
+        yield from context.additions.vae_faults(context.request.vae)
+
+
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file"}), _prompt_given),
     Rule(frozenset({"prompt"}), _prompt_is_valid("prompt")),
@@ -235,4 +240,5 @@ RULES: tuple[Rule, ...] = (
         _something_to_return,
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
+    Rule(frozenset({"vae"}), _vae_installed),
 )

@@ -83,6 +83,7 @@ class Result(_Fact):
         saved: False with `skip_save`: the pictures are transient.
         format: `png` or `jpg`.
         model, model_hash: the model's name and the first 10 hex digits of its SHA-256.
+        vae: the file name of the autoencoder in place of the model's own; empty: none.
         sampler, steps, executed_steps: as requested, and the steps run (fewer with img2img).
         prompt: `prompt` and `negative_prompt` as the engine parsed them.
         timings: seconds by phase.
@@ -94,6 +95,7 @@ class Result(_Fact):
     format: str
     model: str
     model_hash: str
+    vae: str = ""
     sampler: str
     steps: int
     executed_steps: int

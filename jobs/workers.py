@@ -95,6 +95,7 @@ class WorkerFacts(BaseModel):
         loras, embeddings: the names that prompts may use.
         lora_aliases: other names of the same LoRAs.
         bundled_embeddings: the names of embeddings in the files of LoRAs.
+        vaes: the names that the field `vae` may have.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -118,6 +119,7 @@ class WorkerFacts(BaseModel):
     embeddings: tuple[str, ...] = ()
     lora_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
+    vaes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Served:
     All tuples are empty when no worker has announced itself for a day.
 
     Attributes:
-        models, loras, embeddings: the names that requests may use.
+        models, loras, embeddings, vaes: the names that requests may use.
         lora_aliases, bundled_embeddings: see `WorkerFacts`.
         model_facts: of each model, by name; resident if any worker has it in memory.
     """
@@ -145,6 +147,7 @@ class Served:
     alive: bool
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
+    vaes: tuple[str, ...] = ()
     model_facts: tuple[ModelFacts, ...] = ()
     lora_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
@@ -153,6 +156,11 @@ class Served:
     def native_sizes(self) -> dict[str, int]:
         """For each model's name, the side in pixels of the pictures that it was trained on."""
         return {facts.name: facts.native_size for facts in self.model_facts}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """For each model's name, the first digits of its SHA-256; empty while it is not known."""
+        return {facts.name: facts.hash for facts in self.model_facts}
 
 
 class Workers:
@@ -242,6 +250,7 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         alive=alive,
         loras=tuple(sorted({name for worker in workers for name in worker.loras})),
         embeddings=tuple(sorted({name for worker in workers for name in worker.embeddings})),
+        vaes=tuple(sorted({name for worker in workers for name in worker.vaes})),
         model_facts=tuple(facts[name] for name in sorted(facts)),
         lora_aliases=tuple(sorted({n for worker in workers for n in worker.lora_aliases})),
         bundled_embeddings=tuple(

@@ -4,6 +4,7 @@ Slow work runs in threads: an unknown fingerprint is computed while the weights 
 cache is written while the first images are generated.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.model_files import vae_beside
 from stable_diffusion.weights.prediction import declared_prediction
 from stable_diffusion.weights.reading import (
     Weights,
@@ -92,6 +94,7 @@ class Loader:
         path: Path,
         *,
         prediction: Prediction | None = None,
+        vae: Path | None = None,
         offloaded: bool = False,
         on_progress: Callable[[float], object] = lambda _share: None,
     ) -> Model:
@@ -99,6 +102,7 @@ class Loader:
 
         Args:
             name, path, prediction: as of `load_model`.
+            vae: the file or folder of another autoencoder; None: that beside it, else its own.
             offloaded: keep the weights in main memory; see `memory_plan`.
             on_progress: called with the share that is loaded, 0..1.
 
@@ -107,17 +111,25 @@ class Loader:
         """
         storage = CPU if offloaded else self._device
         cache = self._cache if storage == CPU else None
+        vae = vae or vae_beside(path)
         known = self._fingerprints.known(path)
         computing = None if known else self._compute_fingerprint(path)
-        weights = cache.open(known, self._dtype) if cache and known else None
+        entry = self._with_vae(known, vae) if cache and known else ""
+        weights = cache.open(entry, self._dtype) if cache and entry else None
         if weights is None:
             weights = read_weights(
-                path, storage, self._dtype, on_progress, unet_dtype=self._unet_type(offloaded)
+                path,
+                storage,
+                self._dtype,
+                on_progress,
+                unet_dtype=self._unet_type(offloaded),
+                vae=vae,
             )
+        weights = replace(weights, vae=vae.name if vae else "")
         weights = self._with_device_precision(weights)
         fingerprint = known or (computing.result() if computing else "")
         if cache:
-            self._write_to_cache(weights, fingerprint, cache)
+            self._write_to_cache(weights, self._with_vae(fingerprint, vae), cache)
         model = build_model(
             weights, path, name=name, fingerprint=fingerprint, prediction=prediction
         )
@@ -184,6 +196,13 @@ class Loader:
         """Wait for cache entries that are being written."""
         while self._writing:
             self._writing.pop().join()
+
+    def _with_vae(self, fingerprint: str, vae: Path | None) -> str:
+        """What the weight cache knows a model with another autoencoder by."""
+        if vae is None:
+            return fingerprint
+        both = fingerprint + self._fingerprints.of(vae)
+        return hashlib.sha256(both.encode()).hexdigest()
 
     def _compute_fingerprint(self, path: Path) -> Future[str]:
         future: Future[str] = Future()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
@@ -34,6 +35,7 @@ class Model:
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
         hash: the first ten hex digits of the SHA-256 of the weights' file.
+        vae: the file name of the autoencoder that is used in place of its own; empty: none.
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
         nbytes: bytes of its weights, without those that it shares with the model it derives from.
         mapped: whether its weights are in a mapped file of the weight cache.
@@ -55,6 +57,7 @@ class Model:
     device: torch.device
     nbytes: int = 0
     mapped: bool = False
+    vae: str = ""
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
     graphs: Graphs | None = None
@@ -144,10 +147,17 @@ class Model:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped."""
+        """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
+
+        Raises:
+            NumericalError: it contains NaN or infinity.
+        """
         vae = self.networks.vae
         scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
-        return decoded(vae, scaled)[0].float().cpu()
+        image = decoded(vae, scaled)[0].float().cpu()
+        if not image.isfinite().all():
+            raise NumericalError("the autoencoder returned NaN or infinity")
+        return image
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
@@ -212,4 +222,5 @@ def build_model(
         device=weights.networks.unet.device,
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,
+        vae=weights.vae,
     )

@@ -13,6 +13,7 @@ class WorkerError(Exception):
     ├── UnknownLora       no LoRA of that name is installed here
     ├── UnknownEmbedding  no embedding of that name is installed here
     ├── UnusableEmbedding  the file of an embedding in angle brackets cannot be read
+    ├── UnknownVae        no autoencoder of that name is installed here
     ├── BadInputImage     an input image is missing or cannot be decoded
     ├── BadSource         the table of sources cannot be read, or does not list a model
     └── PullFailed        a model could not be downloaded
@@ -63,6 +64,12 @@ class UnknownEmbedding(_NotInstalled):
 
 class UnusableEmbedding(WorkerError):
     """The file of an embedding that was named in angle brackets cannot be read."""
+
+
+class UnknownVae(_NotInstalled):
+    """No autoencoder of that name is installed here."""
+
+    what = "VAE"
 
 
 class BadInputImage(WorkerError):

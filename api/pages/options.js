@@ -12,6 +12,8 @@ export async function loadOptions() {
 /** Fill the lists of the form. */
 export function fillChoices(form, options) {
   fill(form.ckpt, options.models.map((name) => [name, modelLabel(name, options)]));
+  find('[data-field="vae"]').hidden = !options.vaes.length;
+  fill(form.vae, [["", "the model's own"], ...options.vaes.map((name) => [name, name])]);
   fill(form.sampler, options.samplers.map(({ key, label }) => [key, label]));
   find('[data-field="type"]').hidden = options.types.length < 2;
   fill(form.type, options.types.map((type) => [type, type]));

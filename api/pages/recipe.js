@@ -46,6 +46,7 @@ export function recipeList(status, picture) {
     ["Not in it", request.negative_prompt, "long"],
     ["Seed", picture.seed],
     ["Model", `${facts.model} ${facts.model_hash}`],
+    ["VAE", facts.vae],
     ["Sampler", facts.sampler],
     ["Steps", steps],
     ["Scale", request.scale],

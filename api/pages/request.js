@@ -3,7 +3,7 @@
 import { find } from "./dom.js";
 
 const WORDS = ["prompt", "negative_prompt"];
-const CHOICES = ["ckpt", "sampler", "type", "format"];
+const CHOICES = ["ckpt", "vae", "sampler", "type", "format"];
 const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
 const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them
@@ -46,8 +46,9 @@ function numberIn(input) {
 export function fillForm(form, request, defaults = {}) {
   for (const name of WORDS) form[name].value = request[name] ?? form[name].value;
   for (const name of CHOICES) {
-    const known = [...form[name].options].some((option) => option.value === request[name]);
-    if (known) form[name].value = request[name];
+    if (!(name in request)) continue;
+    const value = request[name] ?? "";
+    if ([...form[name].options].some((option) => option.value === value)) form[name].value = value;
   }
   for (const name of NUMBERS) form[name].value = request[name] ?? form[name].value;
   if ("seed" in request) form.seed.value = request.seed ?? "";

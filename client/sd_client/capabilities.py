@@ -38,13 +38,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The installed models, LoRAs and embeddings."""
+    """The installed models, LoRAs, embeddings and VAEs."""
 
     models: tuple[Model, ...]
     default_model: str
     loras: tuple[str, ...]
     embeddings: tuple[str, ...]
     raw: Json = field(repr=False, compare=False)
+    vaes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, answer: Json) -> Self:
@@ -53,6 +54,7 @@ class Models:
             default_model=answer["default_model"],
             loras=tuple(answer["loras"]),
             embeddings=tuple(answer["embeddings"]),
+            vaes=tuple(answer.get("vaes", ())),  # older services do not list them
             raw=answer,
         )
 

@@ -35,6 +35,7 @@ class Parameters(TypedDict, total=False):
     from_file: str | bool | None
     config: str | None
     ckpt: str | dict[str, str]
+    vae: str | None
     seed: int | Literal[False] | None
     unet_bs: int
     turbo: bool

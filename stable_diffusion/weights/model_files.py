@@ -4,6 +4,7 @@ Imports no torch: a worker lists its models before it has imported it.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,38 @@ from stable_diffusion.weights import small_files
 _SUFFIXES = (".safetensors", ".bin")
 _INDEX = ".index.json"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
+_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
+"""What the file of another autoencoder for a model adds to the model's name."""
+
+
+def is_vae_beside(path: Path) -> bool:
+    """Whether a file is an autoencoder for the model beside it, by its name."""
+    return path.name.lower().endswith(_BESIDE)
+
+
+def vae_beside(path: Path) -> Path | None:
+    """The autoencoder beside a model, which is used in place of its own; None: there is none."""
+    name = path.name if path.is_dir() else path.stem
+    for suffix in _BESIDE:
+        found = path.with_name(name.rstrip() + suffix)
+        if found.is_file():
+            return found
+    return None
+
+
+def is_vae_folder(path: Path) -> bool:
+    """Whether a folder is an autoencoder in diffusers' layout; False if it cannot be read."""
+    try:
+        return (path / "config.json").is_file() and not is_model_folder(path)
+    except OSError:
+        return False
+
+
+def vae_weight_files(path: Path) -> list[Path]:
+    """The files that hold an autoencoder's weights. Raises UnreadableModel."""
+    if not path.is_dir():
+        return [path]
+    return weight_files(path, replace(families.FAMILIES[0].part("vae"), folder="."))
 
 
 def is_model_folder(path: Path) -> bool:
@@ -27,8 +60,8 @@ def is_model_folder(path: Path) -> bool:
 
 def files_of(path: Path) -> list[Path]:
     """The files that hold a model's weights. Raises UnreadableModel for a folder without them."""
-    if not path.is_dir():
-        return [path]
+    if not path.is_dir() or is_vae_folder(path):
+        return vae_weight_files(path)
     return [file for part in parts_in(path) for file in weight_files(path, part)]
 
 

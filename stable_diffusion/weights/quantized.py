@@ -47,5 +47,10 @@ def true_values(checkpoint: Checkpoint, key: str) -> tuple[Tensor, str]:
     return stored.float() * scale.reshape(-1, *(1,) * (stored.dim() - 1)), ""
 
 
+def is_factor(name: str) -> bool:
+    """Whether a tensor is a factor of another one, by its name."""
+    return name.rpartition(".")[2] in (*_FACTORS, *_OF_INPUTS)
+
+
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")

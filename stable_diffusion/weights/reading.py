@@ -12,8 +12,10 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
+from stable_diffusion.weights.model_files import vae_beside
 from stable_diffusion.weights.prediction import prediction_inside
 from stable_diffusion.weights.state_dict_loading import load_networks
+from stable_diffusion.weights.vae_files import open_vae
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Weights:
 
     Attributes:
         declared_prediction: what their own file says that they predict; None: nothing.
+        vae: the file name of the autoencoder that is used in place of their own; empty: none.
         mapped: whether they are in a mapped file, whose pages the kernel can take back.
     """
 
@@ -29,6 +32,7 @@ class Weights:
     networks: Networks
     declared_prediction: Prediction | None
     mapped: bool = False
+    vae: str = ""
 
 
 def open_weights(path: Path) -> Checkpoint:
@@ -43,16 +47,29 @@ def read_weights(
     on_progress: Callable[[float], object] = lambda _share: None,
     *,
     unet_dtype: torch.dtype | None = None,
+    vae: Path | None = None,
 ) -> Weights:
     """Read a model's weights from its file or folder; see `state_dict_loading.load_networks`.
+
+    Args:
+        vae: the file or folder of another autoencoder; None: that beside the model, else its own.
 
     Raises:
         ModelNotFound, UnreadableModel.
     """
     checkpoint = open_weights(path)
     family = detect_family(checkpoint)
-    networks = load_networks(checkpoint, family, device, dtype, on_progress, unet_dtype=unet_dtype)
-    return Weights(family, networks, prediction_inside(checkpoint))
+    vae = vae or vae_beside(path)
+    networks = load_networks(
+        checkpoint,
+        family,
+        device,
+        dtype,
+        on_progress,
+        unet_dtype=unet_dtype,
+        vae=open_vae(vae, family) if vae else None,
+    )
+    return Weights(family, networks, prediction_inside(checkpoint), vae=vae.name if vae else "")
 
 
 def with_device_precision(weights: Weights, device: torch.device) -> Weights:

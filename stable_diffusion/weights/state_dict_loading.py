@@ -17,7 +17,7 @@ from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.checkpoint import Checkpoint
 from stable_diffusion.weights.mapped import MappedFiles
-from stable_diffusion.weights.quantized import true_values
+from stable_diffusion.weights.quantized import is_factor, true_values
 
 _MAX_FAULTS_NAMED = 4
 
@@ -30,6 +30,7 @@ def load_networks(
     on_progress: Callable[[float], object] = lambda _share: None,
     *,
     unet_dtype: torch.dtype | None = None,
+    vae: Checkpoint | None = None,
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
@@ -38,6 +39,7 @@ def load_networks(
     Args:
         on_progress: called with the share that is loaded, 0..1, after every tensor.
         unet_dtype: the type of the UNet; None: `dtype`.
+        vae: the autoencoder that is used in place of the checkpoint's own; see `vae_files`.
 
     Raises:
         UnreadableModel: tensors are missing or have another shape; the message names them.
@@ -45,7 +47,20 @@ def load_networks(
     networks = empty_networks(family)
     total = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
     loading = _Loading(checkpoint, device, total, on_progress)
+    sources = {part.name: checkpoint for part in family.parts}
+    if vae is not None:
+        sources["vae"] = vae
+    # before gigabytes are read in vain
+    missing = [
+        part
+        for part in family.parts
+        if not loading.has_any(networks.parts[part.name], part, sources[part.name])
+    ]
+    loading.faults += [f"it has no {part.title}" for part in missing]
     for part in family.parts:
+        if part in missing:
+            continue
+        loading.checkpoint = sources[part.name]
         own = unet_dtype if unet_dtype and part.name == "unet" else dtype
         loading.load(networks.parts[part.name], part, own)
     faults = loading.faults
@@ -57,6 +72,23 @@ def load_networks(
             f"{'; '.join(faults[:_MAX_FAULTS_NAMED])}{more}"
         )
     return networks
+
+
+def unused_tensors(checkpoint: Checkpoint, family: Family, *, own_vae: bool = True) -> list[str]:
+    """The names of the tensors that `load_networks` does not read, sorted.
+
+    Args:
+        own_vae: whether the checkpoint's own autoencoder is used.
+    """
+    networks = empty_networks(family)
+    loading = _Loading(checkpoint, torch.device("meta"), 0, lambda _share: None)
+    used = {
+        loading.key(part.stored(name, checkpoint.layout), part)
+        for part in family.parts
+        if own_vae or part.name != "vae"
+        for name, _ in networks.parts[part.name].named_parameters()
+    }
+    return sorted(name for name in checkpoint.names - used if not is_factor(name))
 
 
 def empty_networks(family: Family) -> Networks:
@@ -96,12 +128,6 @@ class _Loading:
 
     def load(self, module: nn.Module, part: Part, dtype: torch.dtype) -> None:
         """Load a module; after a fault continue only to find the others."""
-        if not any(
-            self._key(part.stored(name, self.checkpoint.layout), part)
-            for name, _ in module.named_parameters()
-        ):
-            self.faults.append(f"it has no {part.title}")
-            return
         state: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters():
             stored = part.stored(name, self.checkpoint.layout)
@@ -122,12 +148,21 @@ class _Loading:
         if not self.faults:
             assign(module, state, self.device)
 
-    def _key(self, stored: StoredTensor, part: Part) -> str | None:
+    def has_any(self, module: nn.Module, part: Part, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint holds any tensor of a module."""
+        self.checkpoint = checkpoint
+        return any(
+            self.key(part.stored(name, checkpoint.layout), part)
+            for name, _ in module.named_parameters()
+        )
+
+    def key(self, stored: StoredTensor, part: Part) -> str | None:
+        """The name under which the checkpoint has a tensor; None: it lacks it."""
         keys = (stored.key, *part.alternative_keys(stored.key))
         return next((key for key in keys if key in self.checkpoint.names), None)
 
     def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
-        key = self._key(stored, part)
+        key = self.key(stored, part)
         if key is None:
             return None
         tensor, fault = true_values(self.checkpoint, key)

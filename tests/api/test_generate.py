@@ -183,6 +183,7 @@ def test_a_synchronous_request_is_answered_with_the_picture(
         ("lora_mismatch", 400),
         ("unknown_lora", 400),
         ("unknown_embedding", 400),
+        ("unknown_vae", 400),
     ],
 )
 def test_a_synchronous_request_whose_job_fails_cannot_be_taken_for_a_picture(

@@ -42,7 +42,7 @@ SD15 = ModelFacts(name="sd15", bytes=4_265_146_304)
 def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
     client: FlaskClient, worker: HandWorker
 ) -> None:
-    announce(worker, "a", TINY, SD15, loras=("ink",), embeddings=("shiny",))
+    announce(worker, "a", TINY, SD15, loras=("ink",), embeddings=("shiny",), vaes=("mse",))
     known = SD15.model_copy(update={"kind": "sd1", "hash": "abcdef0123", "resident": True})
     announce(worker, "b", TINY.model_copy(update={"resident": False}), known, loras=("oil",))
     told: Any = client.get("/models").json
@@ -70,9 +70,11 @@ def test_every_model_is_told_with_its_kind_size_hash_and_whether_it_is_resident(
         "default_model": "tiny",
         "loras": ["ink", "oil"],
         "embeddings": ["shiny"],
+        "vaes": ["mse"],
     }
     capable: Any = client.get("/capabilities").json
     assert (capable["loras"], capable["embeddings"]) == (["ink", "oil"], ["shiny"])
+    assert capable["vaes"] == ["mse"]
     assert capable["native_sizes"] == {"sd15": 512, "tiny": 256}
     assert capable["max_sides"] == {"sd15": 512, "tiny": 512}
 
@@ -124,6 +126,34 @@ def test_a_lora_or_embedding_nobody_has_is_a_400_that_lists_those_there_are(
         ("prompt", "unknown_lora", "oilpaint"): "one of: oil-paint, ink",
         ("negative_prompt", "unknown_embedding", "grey-ish"): "one of: shiny",
     }
+
+
+def test_an_autoencoder_nobody_has_is_a_400_that_lists_those_there_are(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    announce(worker, "by-hand", TINY, vaes=("mse", "kl-f8"))
+    body = {"prompt": "a cat", "H": 64, "W": 64}
+    answer = client.post("/generate", json={**body, "vae": "kl-f9"}, headers=KEY)
+    (detail,) = (answer.json or {})["details"]
+    assert (answer.status_code, detail["field"], detail["code"]) == (400, "vae", "unknown_vae")
+    assert detail["expected"] == "one of: kl-f8, mse"
+    for vae in ("mse", " MSE.pt".lower(), "kl-f8.safetensors", None):
+        answer = client.post("/generate", json={**body, "vae": vae}, headers=KEY)
+        assert answer.status_code == 202
+
+
+def test_a_model_is_asked_for_as_other_tools_write_it(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    ink = ModelFacts(name="style/ink é", hash="6ce0161689")
+    announce(worker, "by-hand", TINY, ink)
+    for ckpt in ("style\\ink é", "ink e\u0301.safetensors", "ink é [6ce0161689]"):
+        body = {"prompt": "a cat", "H": 64, "W": 64, "ckpt": ckpt}
+        answer: Any = client.post("/generate", json=body, headers=KEY)
+        assert (answer.status_code, answer.json["active_model"]) == (202, ink.name)
+    body["ckpt"] = "ink é [0000000000]"
+    answer = client.post("/generate", json=body, headers=KEY)
+    assert (answer.status_code, answer.json["details"][0]["code"]) == (400, "wrong_model_hash")
 
 
 def test_those_there_are_may_be_named(client: FlaskClient, worker: HandWorker) -> None:

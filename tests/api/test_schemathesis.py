@@ -33,7 +33,9 @@ BEYOND_A_SCHEMA = {
     "unknown_lora",
     "unknown_model",
     "unknown_prompt_file",
+    "unknown_vae",
     "webhook_refused",
+    "wrong_model_hash",
 }
 
 AnyCase = Case[Any]

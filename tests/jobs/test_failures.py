@@ -11,6 +11,7 @@ OF_THE_REQUEST = {
     "unknown_model",
     "unknown_lora",
     "unknown_embedding",
+    "unknown_vae",
 }
 
 

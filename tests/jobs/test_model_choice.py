@@ -57,3 +57,36 @@ def test_a_native_size_is_that_of_the_model_meant(ckpt: str | dict[str, str], si
         default="sd21v", names=["sd15", "sd21v"], native_sizes={"sd15": 512, "sd21v": 768}
     )
     assert models.native_size(ckpt) == size
+
+
+HASH = "6ce0161689"
+
+
+@pytest.mark.parametrize(
+    ("ckpt", "name"),
+    [
+        (f"sd15 [{HASH}]", "sd15"),
+        (f"sd1.5.ckpt [{HASH.upper()}]", "sd15"),
+        (f"v1-5-pruned-emaonly.safetensors [{HASH}b3853acaa043166e727224f7]", "sd15"),
+        ("sd15[6ce01616]", "sd15"),
+        (f"ink [{HASH}]", "style/ink"),
+        ("odd [abcdef]", "odd [abcdef]"),
+    ],
+)
+def test_a_model_may_be_named_with_its_hash(ckpt: str, name: str) -> None:
+    names = ["sd15", "style/ink", "odd [abcdef]"]
+    models = InstalledModels(names=names, hashes=dict.fromkeys(names, HASH))
+    assert models.choose(ckpt) == ModelChoice(name)
+
+
+def test_a_wrong_hash_is_told_and_one_that_cannot_be_compared_is_said() -> None:
+    models = InstalledModels(names=["sd15", "new"], hashes={"sd15": HASH, "new": ""})
+    with pytest.raises(InvalidRequest) as caught:
+        models.choose("sd15 [0123456789]")
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.code) == ("ckpt", "wrong_model_hash")
+    assert fault.expected == f"sd15 [{HASH}], or sd15 without a hash"
+    assert "8 digits" in models.choose("sd15 [7460a6fa]").warnings[0]
+    assert "not known here yet" in models.choose("new [0123456789]").warnings[0]
+    with pytest.raises(InvalidRequest, match="no installed model"):
+        models.choose(f"sd99 [{HASH}]")

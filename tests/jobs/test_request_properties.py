@@ -57,6 +57,7 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "device": st.sampled_from(["cpu", "cuda", "cuda:0", "cuda:15", None]),
     "from-file": st.sampled_from([False, "", None]),
     "ckpt": MODELS | OBJECT,
+    "vae": st.sampled_from([None, "mse", "kl-f8 (anime).vae.pt"]),
     "seed": st.none() | st.sampled_from([False, -1]) | st.integers(0, 2**52),
     "unet_bs": st.integers(1, 128) | st.integers(1, 128).map(float),
     "turbo": SWITCH,

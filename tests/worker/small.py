@@ -33,6 +33,7 @@ class SmallModel:
     name: str
     hash: str = "0123456789"
     nbytes: int = 2**30
+    vae: str = ""
     loras: tuple[tuple[str, float], ...] = ()
 
 
@@ -102,7 +103,7 @@ class SmallEngine:
         on_progress(0.5)
         if key.name == SLOW:
             time.sleep(600)
-        return SmallModel(key.name)
+        return SmallModel(key.name, vae=key.vae.name if key.vae else "")
 
     def with_loras(self, base: Any, key: ModelKey) -> Any:
         loras = tuple((lora.name, lora.weight) for lora in key.loras)

@@ -58,6 +58,7 @@ class WorkerStatus:
             model_facts=self.inventory.facts(loaded),
             loras=tuple(sorted(self.catalogue.loras())),
             embeddings=tuple(sorted(self.catalogue.embeddings())),
+            vaes=tuple(sorted(self.catalogue.vaes())),
             problem=self.store_probe.problem,
             lora_aliases=tuple(sorted(self.catalogue.lora_folder.aliases())),
             bundled_embeddings=tuple(sorted(self.catalogue.lora_folder.embeddings())),

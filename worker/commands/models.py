@@ -1,9 +1,9 @@
 """`models list`, `models pull NAME`, `models check FILE`. Composition root of these commands."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -13,13 +13,15 @@ from jobs.environment import read_settings
 from jobs.errors import RecordsUnavailable
 from jobs.names import model_named, usual_prediction
 from jobs.workers import Workers
-from stable_diffusion.errors import ModelError
+from stable_diffusion.errors import ModelError, NumericalError
+from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
-from stable_diffusion.weights.detection import detect_family
+from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
+from stable_diffusion.weights.model_files import vae_beside
 from stable_diffusion.weights.prediction import declared_prediction
 from stable_diffusion.weights.reading import open_weights
-from stable_diffusion.weights.state_dict_loading import load_networks
+from stable_diffusion.weights.state_dict_loading import unused_tensors
 from worker.commands import pulling
 from worker.commands.sources import source_of
 from worker.errors import UnknownModel, WorkerError
@@ -29,6 +31,9 @@ app = typer.Typer(name="models", no_args_is_help=True, add_completion=False)
 out = Console()
 err = Console(stderr=True)
 HASH_DIGITS = 10
+_MOST_GROUPS = 4
+_PROBE = Recipe(prompt="", height=64, width=64, steps=1, guidance_scale=1, precision="full")
+"""One evaluation of the network, and the decoding of its latents."""
 
 
 @app.callback()
@@ -84,20 +89,25 @@ def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
 def check(
     file: Annotated[str, typer.Argument(help="a file, a folder, or the name of a model")],
 ) -> None:
-    """Say what a file is and whether it is complete; exit with 1 if it cannot be used."""
+    """Say what a file is, and generate an image of one step; exit with 1 if it cannot be used."""
     settings = read_settings(WorkerSettings)
     path = Path(file)
     try:
         if not path.exists():
             _, path = settings.catalogue.find(file)
+        name = model_named(path.name)
         checkpoint = open_weights(path)
-        family = detect_family(checkpoint)
-        # checks that every tensor is there with its shape, without reading its values
-        load_networks(checkpoint, family, torch.device("meta"), torch.float32)
+        vae = vae_beside(path)
+        fingerprints = _fingerprints(settings)
+        model = Loader("cpu", fingerprints).load(name, path, prediction=usual_prediction(name))
         declared = declared_prediction(path, checkpoint)
-        usual = usual_prediction(model_named(path.name))
-        fingerprint = _fingerprints(settings).of(path)
+        unused = unused_tensors(checkpoint, model.family, own_vae=vae is None)
+        fingerprint = fingerprints.of(path)
         remote = pulling.recorded(path)
+        for _ in generate(model, _PROBE):
+            pass
+    except NumericalError as error:
+        _fail(f"model {path.name!r} cannot be used: {error}")
     except (UnknownModel, ModelError) as error:
         _fail(error)
     if remote and remote.sha256 != fingerprint:
@@ -106,11 +116,16 @@ def check(
             "changed since"
         )
     table = Table.grid(padding=(0, 2))
-    table.add_row("name", model_named(path.name))
-    table.add_row("kind", f"{family.id}, in the {checkpoint.layout} layout")
-    usual = usual or family.prediction
-    prediction = f"{declared}, as the file states" if declared else f"{usual}, by default"
-    table.add_row("predicts", prediction)
+    table.add_row("name", name)
+    table.add_row("kind", f"{model.family.id}, in the {checkpoint.layout} layout")
+    stated = "as the file states" if declared else "by default"
+    table.add_row("predicts", f"{model.prediction}, {stated}")
+    table.add_row("autoencoder", f"{vae.name}, beside it" if vae else "its own")
+    if unused:
+        groups = Counter(each.partition(".")[0] for each in unused).most_common()
+        listed = ", ".join(f"{group} ({count})" for group, count in groups[:_MOST_GROUPS])
+        table.add_row("not used", f"{len(unused)} tensors: {listed}")
+    table.add_row("drawn", "an image of one step, of finite numbers")
     table.add_row("size", f"{size_on_disk(path) / 1e9:.2f} GB, {len(checkpoint.names)} tensors")
     table.add_row("sha256", fingerprint)
     if remote:

@@ -100,6 +100,7 @@ class StableDiffusion:
             key.name,
             key.path,
             prediction=usual_prediction(key.name),
+            vae=key.vae,
             offloaded=key.offloaded,
             on_progress=on_progress,
         )

@@ -155,6 +155,7 @@ def _generate_and_publish(
                         prompt_job.prompt.loras,
                         on_loading,
                         offloaded=engine.offloaded(recipe),
+                        vae=request.vae,
                     )
                     model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
                 job.check()

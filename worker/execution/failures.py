@@ -24,6 +24,7 @@ from worker.errors import (
     UnknownEmbedding,
     UnknownLora,
     UnknownModel,
+    UnknownVae,
     UnusableEmbedding,
 )
 
@@ -39,6 +40,7 @@ _CODES: tuple[tuple[type[Exception], FailureCode], ...] = (
     (UnknownLora, FailureCode.UNKNOWN_LORA),
     (UnknownEmbedding, FailureCode.UNKNOWN_EMBEDDING),
     (UnusableEmbedding, FailureCode.UNKNOWN_EMBEDDING),
+    (UnknownVae, FailureCode.UNKNOWN_VAE),
     (ModelNotFound, FailureCode.UNKNOWN_MODEL),
     (UnreadableModel, FailureCode.MODEL_UNREADABLE),
     (NumericalError, FailureCode.NOT_A_NUMBER),

@@ -58,6 +58,7 @@ class ImageGenerator:
     _descriptions: list[dict[str, Any]] = field(default_factory=list, init=False)
     _model: str = field(default="", init=False)
     _model_hash: str = field(default="", init=False)
+    _vae: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._count = self.request.image_count * self.prompts
@@ -72,6 +73,7 @@ class ImageGenerator:
             EngineError, StoreError.
         """
         self._model, self._model_hash = model.name, model.hash[:_HASH_DIGITS]
+        self._vae = model.vae
         with self._watched(model) as on_evaluation:
             for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
                 self.job.check()
@@ -106,6 +108,7 @@ class ImageGenerator:
             format=request.format,
             model=self._model,
             model_hash=self._model_hash,
+            vae=self._vae,
             sampler=request.sampler,
             steps=request.ddim_steps,
             executed_steps=self._descriptions[0].get("executed_steps", request.ddim_steps),
@@ -147,6 +150,7 @@ class ImageGenerator:
                 seed=seed,
                 model=self._model,
                 model_hash=self._model_hash,
+                vae=self._vae,
                 upscaler=self.upscale.name,
             )
             name = self.staging.put(

@@ -12,7 +12,13 @@ _KARRAS = " Karras"
 
 
 def infotext(
-    request: Request, *, seed: int, model: str, model_hash: str, upscaler: str = ""
+    request: Request,
+    *,
+    seed: int,
+    model: str,
+    model_hash: str,
+    vae: str = "",
+    upscaler: str = "",
 ) -> str:
     """Prompt, negative prompt and one line of settings.
 
@@ -20,6 +26,7 @@ def infotext(
         request: the job's request.
         seed: of this image.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
+        vae: the file name of the autoencoder in place of the model's own; empty: none.
         upscaler: the name of the upscaler, if the request doubles the init image or the result.
     """
     named = sampler_named(request.sampler)
@@ -33,6 +40,7 @@ def infotext(
         "Size": f"{request.W}x{request.H}",
         "Model hash": model_hash,
         "Model": model,
+        "VAE": vae,
     }
     if isinstance(request, ImageToImage):
         settings["Denoising strength"] = request.denoising_strength

@@ -1,18 +1,24 @@
-"""The models, LoRAs and embeddings in the folders of a worker, by name."""
+"""The models, LoRAs, embeddings and autoencoders in the folders of a worker, by name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from jobs.names import DEFAULT_MODEL, model_named
+from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name, without_suffix
 from stable_diffusion import tiny
 from stable_diffusion.prompt.grammar import LoraTag
-from stable_diffusion.weights.model_files import is_model_folder
-from worker.errors import UnknownLora, UnknownModel
-from worker.models.folder_entries import entries, is_file
+from stable_diffusion.weights.model_files import is_model_folder, is_vae_beside, is_vae_folder
+from worker.errors import UnknownLora, UnknownModel, UnknownVae
+from worker.models.folder_entries import entries, is_file, walk
 from worker.models.lora_folder import LoraFolder
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
+_OTHER_FOLDERS = ("vae", "upscalers")
+"""Folders of the models folder whose files are no models."""
+VAE_SUFFIXES = (".safetensors", ".pt", ".ckpt", ".bin")
+_VAES = "vae"
+"""The folder of the autoencoders, in the models folder."""
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
@@ -34,15 +40,27 @@ class Catalogue:
         embeddings_dir: Path | None = None,
     ) -> None:
         self._models_dir = models_dir
+        self._loras_dir = loras_dir
         self.lora_folder = LoraFolder(loras_dir)
         self._embeddings_dir = embeddings_dir
         self.default = model_named(default_model)
 
     def installed(self) -> dict[str, Path]:
-        """The path of every installed model by name. A user's file hides the shipped one."""
+        """The path of every installed model by name. A user's file hides the shipped one.
+
+        The name is an alias' canonical one, else the path in the models folder without its suffix.
+        Of several files with one name the second has its full name; a safe format comes first.
+        """
         found: dict[str, Path] = {}
-        for path in (*_files(self._models_dir, MODEL_SUFFIXES), *_folders(self._models_dir)):
-            found.setdefault(model_named(path.name), path)
+        for path in self._model_paths():
+            folder = path.relative_to(self._models_dir).parent.as_posix()
+            below = "" if folder == "." else f"{plain_name(folder)}/"
+            names = [below + without_suffix(path.name), below + plain_name(path.name)]
+            if not below and model_named(path.name) != DEFAULT_MODEL:
+                names.insert(0, model_named(path.name))
+            free = [name for name in names if name not in found and name.lower() != DEFAULT_MODEL]
+            if free:
+                found[free[0]] = path
         for path in tiny.PATHS:
             if path.is_file():
                 found.setdefault(model_named(path.name), path)
@@ -50,21 +68,59 @@ class Catalogue:
 
     def find(self, name: str) -> tuple[str, Path]:
         """The canonical name and the path of a model. Raises UnknownModel."""
-        canonical = model_named(name)
-        if canonical == DEFAULT_MODEL:
-            canonical = self.default
         installed = self.installed()
-        if canonical not in installed:
-            raise UnknownModel(canonical, installed)
+        wanted = name
+        if model_named(name) == DEFAULT_MODEL and plain_name(name) not in installed:
+            wanted = self.default
+        canonical = find_name(wanted, installed)
+        if canonical is None:
+            raise UnknownModel(model_named(wanted), installed)
         return canonical, installed[canonical]
 
+    def _model_paths(self) -> list[Path]:
+        """The files and folders of models, those first that have a model's canonical name."""
+        below = (*(self._models_dir / name for name in _OTHER_FOLDERS),)
+        others = [path for path in (*below, self._loras_dir, self._embeddings_dir) if path]
+        paths = list(walk(self._models_dir, others, is_model_folder))
+        files = [path for path in paths if is_file(path) and not is_vae_beside(path)]
+        ordered = [*_by_suffix(files, MODEL_SUFFIXES), *(p for p in paths if not is_file(p))]
+        return sorted(ordered, key=lambda p: model_named(p.name) != without_suffix(p.name))
+
     def model_key(
-        self, name: str, loras: Sequence[LoraTag] = (), *, offloaded: bool = False
+        self,
+        name: str,
+        loras: Sequence[LoraTag] = (),
+        *,
+        offloaded: bool = False,
+        vae: str | None = None,
     ) -> ModelKey:
-        """The key of a model with these LoRAs. Raises UnknownModel, UnknownLora."""
+        """The key of a model with these LoRAs and this autoencoder.
+
+        Raises UnknownModel, UnknownLora, UnknownVae.
+        """
         canonical, path = self.find(name)
         keys = tuple(self._lora_key(tag) for tag in loras if tag.weight or tag.unet_weight)
-        return ModelKey(canonical, path, file_signature(path), keys, offloaded)
+        key = ModelKey(canonical, path, file_signature(path), keys, offloaded)
+        if vae is None:
+            return key
+        installed = self.vaes()
+        found = find_name(vae, installed)
+        if found is None:
+            raise UnknownVae(vae, installed)
+        chosen = installed[found]
+        return replace(key, vae=chosen, vae_signature=file_signature(chosen))
+
+    def vaes(self) -> dict[str, Path]:
+        """The installed autoencoders: files, and folders in diffusers' layout."""
+        found: dict[str, Path] = {}
+        folder = self._models_dir / _VAES
+        folders = [path for path in entries(folder) if is_vae_folder(path)]
+        for path in (*_files(folder, VAE_SUFFIXES), *folders):
+            names = (without_suffix(path.name), plain_name(path.name))
+            free = [name for name in names if name not in found]
+            if free:
+                found[free[0]] = path
+        return found
 
     def loras(self) -> dict[str, Path]:
         """The installed LoRAs, by name: their path in the folder without suffix."""
@@ -83,13 +139,12 @@ class Catalogue:
 
 def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
     """The files of a folder with one of the suffixes, in the order of the suffixes."""
-    files = [path for path in entries(folder) if is_file(path)]
+    return _by_suffix([path for path in entries(folder) if is_file(path)], suffixes)
+
+
+def _by_suffix(files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The files with one of the suffixes, in the order of the suffixes."""
     return [path for suffix in suffixes for path in files if path.suffix.lower() == suffix]
-
-
-def _folders(models_dir: Path) -> list[Path]:
-    """The folders of the models folder that are models in diffusers' layout."""
-    return [path for path in entries(models_dir) if is_model_folder(path)]
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:

@@ -1,6 +1,9 @@
 """What lies in a folder of models: one odd entry must not hide the others."""
 
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+
+_DEEPEST = 5
 
 
 def entries(folder: Path | None) -> list[Path]:
@@ -15,6 +18,37 @@ def entries(folder: Path | None) -> list[Path]:
     except OSError:
         return []
     return [path for path in found if not path.name.startswith(".") and _is_text(path.name)]
+
+
+def walk(
+    folder: Path,
+    skipped: Collection[Path] = (),
+    is_whole: Callable[[Path], bool] = lambda _path: False,
+    above: tuple[Path, ...] = (),
+) -> Iterator[Path]:
+    """The files of a folder and of the folders below it, up to five levels deep.
+
+    Args:
+        skipped: folders that are left out.
+        is_whole: whether a folder is one thing, yielded in place of what lies in it.
+        above: the folders that contain this one, without links: a link to one of them is a loop.
+    """
+    try:
+        above = (*above, folder.resolve())
+    except (OSError, RuntimeError):
+        return
+    for path in entries(folder):
+        if is_file(path) or is_whole(path):
+            yield path
+        elif len(above) <= _DEEPEST and path not in skipped and _leads_down(path, above):
+            yield from walk(path, skipped, is_whole, above)
+
+
+def _leads_down(path: Path, above: tuple[Path, ...]) -> bool:
+    try:
+        return path.is_dir() and path.resolve() not in above
+    except (OSError, RuntimeError):
+        return False
 
 
 def is_file(path: Path) -> bool:

@@ -53,6 +53,7 @@ class ModelCache:
         on_progress: OnProgress = lambda _share: None,
         *,
         offloaded: bool = False,
+        vae: str | None = None,
     ) -> "Iterator[Model]":
         """A model for the length of a with block, loaded if necessary.
 
@@ -61,11 +62,12 @@ class ModelCache:
             on_progress: called with the share that is loaded, 0..1, while this thread waits. An
                 exception it raises ends a wait, but no loading: others may wait for that.
             offloaded: see `ModelKey`.
+            vae: the name of another autoencoder; None: the one that the model has.
 
         Raises:
-            UnknownModel, UnknownLora, or what loading raised; the cache is unchanged then.
+            UnknownModel, UnknownLora, UnknownVae, or what loading raised; the cache is unchanged.
         """
-        key = self._catalogue.model_key(name, loras, offloaded=offloaded)
+        key = self._catalogue.model_key(name, loras, offloaded=offloaded, vae=vae)
         borrower = Borrower()
         with self._changed:
             self._borrowers.add(borrower)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stable_diffusion.weights.model_files import vae_beside
 from worker.models.folder_entries import is_file
 
 FileSignature = tuple[int, int]
@@ -38,6 +39,8 @@ class ModelKey:
         signature: changes when the file changes.
         loras: the LoRAs that are added to it.
         offloaded: its weights stay in host memory, and are copied to the device when needed.
+        vae: the autoencoder that is used in place of its own; None: that beside it, else its own.
+        vae_signature: changes when that file changes.
     """
 
     name: str
@@ -45,6 +48,8 @@ class ModelKey:
     signature: FileSignature = (0, 0)
     loras: tuple[LoraKey, ...] = ()
     offloaded: bool = False
+    vae: Path | None = None
+    vae_signature: FileSignature = (0, 0)
 
     @property
     def base(self) -> "ModelKey":
@@ -53,16 +58,18 @@ class ModelKey:
 
     def is_older(self, other: "ModelKey") -> bool:
         """Whether this is the same file as `other` before its last change."""
-        same_file = (self.name, self.path) == (other.name, other.path)
-        return same_file and self.signature != other.signature
+        same_files = (self.name, self.path, self.vae) == (other.name, other.path, other.vae)
+        signatures = self.signature, self.vae_signature
+        return same_files and signatures != (other.signature, other.vae_signature)
 
 
 def file_signature(path: Path) -> FileSignature:
-    """The signature of a file, or of all files of a model folder together.
+    """The signature of a file, or of all files of a folder, with the autoencoder beside it.
 
     Files that cannot be found, because they were just deleted, do not count.
     """
-    files = [path] if is_file(path) else sorted(path.glob("*/*"))
+    files = [path] if is_file(path) else sorted(path.glob("*/*")) or sorted(path.glob("*"))
+    files += filter(None, [vae_beside(path)])
     stats: list[os.stat_result] = []
     for file in filter(is_file, files):
         with suppress(OSError):

@@ -34,6 +34,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
             default_model=jobs.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
+            vaes=list(served.vaes),
             samplers=[
                 SamplerChoice(key=sampler.key, label=sampler.label, aliases=list(sampler.aliases))
                 for sampler in SAMPLERS

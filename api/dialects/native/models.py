@@ -39,6 +39,7 @@ def model_routes(jobs: JobService) -> Blueprint:
             default_model=jobs.default_model,
             loras=list(served.loras),
             embeddings=list(served.embeddings),
+            vaes=list(served.vaes),
         ).model_dump()
 
     return routes

@@ -85,6 +85,7 @@ class Metadata(BaseModel):
 
     model: str
     model_hash: str = Field(description="the first ten hex digits of the weights' SHA-256")
+    vae: str = Field(description="file of the autoencoder in place of the model's own, or empty")
     sampler: str
     steps: int
     executed_steps: int = Field(description="as run; img2img runs fewer than requested")
@@ -260,6 +261,7 @@ class Models(BaseModel):
     default_model: str = Field(description="the model of the ckpt `default")
     loras: list[str] = Field(description="`<lora:name:0.8>` in a prompt")
     embeddings: list[str] = Field(description="by name in a prompt")
+    vaes: list[str] = Field(description="autoencoders for the request's `vae`")
 
 
 class WebhookSecret(BaseModel):
@@ -284,6 +286,7 @@ class Capabilities(BaseModel):
     default_model: str = Field(description="the model of the ckpt `default")
     loras: list[str] = Field(description="installed on a worker: `<lora:name:0.8>` in a prompt")
     embeddings: list[str] = Field(description="installed on a worker: by name in a prompt")
+    vaes: list[str] = Field(description="installed on a worker: autoencoders for `vae`")
     samplers: list[SamplerChoice]
     precisions: list[str]
     formats: list[str]

@@ -104,6 +104,7 @@ def _fill_result(answer: Status, status: JobStatus, result: Result) -> None:
     answer.metadata = Metadata(
         model=result.model,
         model_hash=result.model_hash,
+        vae=result.vae,
         sampler=result.sampler,
         steps=result.steps,
         executed_steps=result.executed_steps,

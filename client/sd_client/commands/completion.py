@@ -1,4 +1,4 @@
-"""Shell completion of --model and --sampler with the names that the service has."""
+"""Shell completion of --model, --vae and --sampler with the names that the service has."""
 
 from collections.abc import Callable
 
@@ -14,6 +14,11 @@ TIMEOUT = 1.0
 def model_names(context: typer.Context, incomplete: str) -> list[str]:
     """The names of models that begin with `incomplete`."""
     return _completions(context, incomplete, lambda c: [model.name for model in c.models().models])
+
+
+def vae_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of autoencoders that begin with `incomplete`."""
+    return _completions(context, incomplete, lambda c: list(c.models().vaes))
 
 
 def sampler_names(context: typer.Context, incomplete: str) -> list[str]:

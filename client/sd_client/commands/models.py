@@ -8,7 +8,7 @@ from sd_client.commands.terminal import Terminal
 
 
 def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key = None) -> None:
-    """List the installed models, LoRAs and embeddings."""
+    """List the installed models, LoRAs, embeddings and VAEs."""
     terminal = Terminal(as_json=as_json)
     with terminal.reporting(), opt.connected(address, key) as client:
         found = client.models()
@@ -25,6 +25,10 @@ def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
             )
         terminal.answer(dict(found.raw), table if found.models else "none: no worker is running")
         if not as_json:
-            for title, names in (("LoRAs", found.loras), ("embeddings", found.embeddings)):
+            for title, names in (
+                ("LoRAs", found.loras),
+                ("embeddings", found.embeddings),
+                ("VAEs", found.vaes),
+            ):
                 if names:
                     terminal.answer(None, f"{title}: {', '.join(names)}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sd_client.client import Client
-from sd_client.commands.completion import model_names, sampler_names
+from sd_client.commands.completion import model_names, sampler_names, vae_names
 from sd_client.errors import BadArgument
 
 RANDOM = "random"
@@ -91,6 +91,10 @@ Sampler = Annotated[
 Model = Annotated[
     str | None,
     typer.Option("--model", "--ckpt", help="See `sd models`.", autocompletion=model_names),
+]
+Vae = Annotated[
+    str | None,
+    typer.Option(help="Another autoencoder; see `sd models`.", autocompletion=vae_names),
 ]
 TypeOption = Annotated[Type | None, typer.Option("--type", help="Job type.")]
 Eta = Annotated[float | None, typer.Option("--eta", "--ddim-eta", help="DDIM's eta, 0 to 1.")]

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from jobs.connection import connect
 from jobs.workers import WorkerFacts, Workers
+from stable_diffusion.errors import NumericalError
+from stable_diffusion.generate import generate
+from stable_diffusion.model import load_model
+from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.worker.commands.hub import Hub, running
@@ -190,6 +195,53 @@ def test_a_file_is_checked_by_path_or_name(settings: dict[str, str], models: Pat
         refused = run("check", named)
         assert refused.exit_code == 1
         assert says in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("model.diffusion_model.out.2.weight", "the network predicted NaN or infinity"),
+        (
+            "cond_stage_model.transformer.text_model.final_layer_norm.weight",
+            "the network predicted",
+        ),
+        ("first_stage_model.decoder.conv_out.weight", "the autoencoder returned NaN or infinity"),
+    ],
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_whose_answer_is_no_number_fails_the_check_and_its_job_alike(
+    settings: dict[str, str], models: Path, broken: str, says: str, value: float
+) -> None:
+    models.mkdir()
+    tensors = load_file(PATH)
+    tensors[broken].view(-1)[0] = value
+    save_file(tensors, models / "broken.safetensors")
+    refused = run("check", "broken")
+    assert refused.exit_code == 1
+    assert says in " ".join(refused.output.split())
+    model = load_model(models / "broken.safetensors", name="broken")
+    with pytest.raises(NumericalError, match=says):
+        list(generate(model, Recipe(prompt="a", height=64, width=64, steps=1)))
+
+
+def test_the_check_says_what_was_used_and_what_was_not(
+    settings: dict[str, str], models: Path
+) -> None:
+    models.mkdir()
+    tensors = load_file(PATH)
+    vae = {name: tensor for name, tensor in tensors.items() if name.startswith("first_stage")}
+    extra = {"model_ema.decay": torch.zeros(1), "model_ema.updates": torch.zeros(1)}
+    save_file(tensors | extra, models / "dreamy.safetensors")
+    said = " ".join(run("check", "dreamy").output.split())
+    assert "autoencoder its own" in said
+    assert "not used 2 tensors: model_ema (2)" in said
+    assert "predicts epsilon, by default" in said
+    save_file(vae, models / "dreamy.vae.safetensors")
+    checked = run("check", "dreamy")
+    said = " ".join(checked.output.split())
+    assert checked.exit_code == 0
+    assert "autoencoder dreamy.vae.safetensors, beside it" in said
+    assert f"first_stage_model ({len(vae)})" in said
 
 
 @pytest.mark.service

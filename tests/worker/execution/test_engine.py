@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from jobs.model_choice import InstalledModels
 from jobs.request import parse_request
 from jobs.status import JobState
 from stable_diffusion.families.tiny import TINY, TINY_V2
@@ -349,3 +350,54 @@ def test_a_lora_has_several_names_and_two_weights(
         "LoRA oil-v2: 1 of 4 tensors were not used: logit_scale",
     )
     assert bench.status(jobs[0]).warnings == ()
+
+
+def test_a_request_chooses_its_autoencoder(bench: Bench, weights: Path, tmp_path: Path) -> None:
+    other = original_tensors(random_networks(TINY, seed=5), TINY)
+    (bench.models / "vae").mkdir()
+    save_file(
+        {n: t for n, t in other.items() if n.startswith("first_stage_model.")},
+        bench.models / "vae" / "mse .safetensors",
+    )
+    shown = []
+    engine = StableDiffusion("cpu", 1, tmp_path / "upscalers", cache=tmp_path / "cache")
+    with bench.context(engine, Catalogue(bench.models, "tiny")) as context:
+        for vae in (None, "mse", "mse.safetensors", None, "gone"):
+            job_id = bench.submit(model="tiny", ddim_steps=1, vae=vae)
+            execute_job(context, "standard")
+            shown.append(job_id)
+    pictures = [pixels(bench, job_id) for job_id in shown[:4]]
+    assert pictures[0] == pictures[3] != pictures[1] == pictures[2]
+    status = bench.status(shown[1])
+    assert status.result
+    assert status.result.vae == "mse .safetensors"
+    picture = Image.open(io.BytesIO(bench.store.read(status.result.images[0].name)))
+    assert "VAE: mse .safetensors" in picture.info["parameters"]
+    failure = bench.status(shown[4]).failure
+    assert failure
+    assert (failure.code, failure.message) == ("unknown_vae", "no VAE 'gone' here; installed: mse")
+
+
+@pytest.mark.parametrize(
+    ("file", "spelling"),
+    [
+        ("X.SAFETENSORS", "X"),
+        ("my model .safetensors", "my model"),
+        ("cafe\u0301 100% [v1.5] 🐉.safetensors", "caf\u00e9 100% [v1.5] 🐉"),
+        ("style/ink.safetensors", "style\\ink"),
+        ("n" * 200 + ".safetensors", "n" * 200 + ".safetensors"),
+    ],
+)
+def test_a_model_of_an_odd_name_is_opened(
+    bench: Bench, weights: Path, engine: StableDiffusion, file: str, spelling: str
+) -> None:
+    (bench.models / file).parent.mkdir(exist_ok=True)
+    (bench.models / file).symlink_to(weights)
+    catalogue = Catalogue(bench.models, "tiny")
+    chosen = InstalledModels(names=tuple(catalogue.installed())).choose(spelling)
+    with bench.context(engine, catalogue) as context:
+        job_id = bench.submit(model=chosen.name, ddim_steps=1)
+        execute_job(context, "standard")
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert result.model == chosen.name
