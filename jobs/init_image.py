@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic_core import PydanticCustomError
 
 from jobs.base64_text import decode_base64
-from jobs.decoding import decoding
+from jobs.decoding import MAX_PIXELS, decoding
 from jobs.picture_formats import IN_WORDS, PILLOW_NAMES, begins_as_one, name_of_other
 from jobs.png_text import ORIENTATION_CHUNKS, chunks_of, is_png, without_text
 from jobs.tiff_directories import bound_directories
@@ -48,7 +48,7 @@ def read_init_image(text: str, max_pixels: int) -> bytes:
         if _is_plain(image, data):
             image.verify()  # its checksums; decoding takes twenty times as long
             return data
-        with decoding.room(image.width * image.height):
+        with decoding.room(_decoded_pixels(image)):
             return _upright_rgb_png(image)
     except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
         raise _damaged() from None
@@ -75,6 +75,14 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
 def _may_have_orientation(png: bytes) -> bool:
     """Whether a PNG has a chunk that may contain an orientation."""
     return any(bytes(chunk[4:40]).startswith(ORIENTATION_CHUNKS) for chunk in chunks_of(png))
+
+
+def _decoded_pixels(image: Image.Image) -> int:
+    """How many pixels a decoder may work on."""
+    if image.format in ("AVIF", "HEIF"):
+        # The stream in the file may have more than the header says: 2 kB took 300 MB.
+        return max(MAX_PIXELS, image.width * image.height)
+    return image.width * image.height
 
 
 def _tile_pixels(image: Image.Image) -> int:
