@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api.auth import KeyRing
 from api.backends import Backends
 from api.body import BodyReader
+from api.cors import allow_origins
 from api.dialect import Dialect, Services
 from api.dialects import DIALECTS
 from api.dialects.native.error_json import error_response
@@ -33,9 +34,11 @@ JOB_SERVICE = "job_service"
 def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) -> Flask:
     """The WSGI application that the settings describe. It connects to nothing before it is used."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.strict_slashes = False  # /generate/ is /generate
     app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue]
     register_error_handlers(app, error_response)
     add_response_headers(app)
+    allow_origins(app, settings.cors_origins)
     refuse_other_hosts(app, settings.allowed_hosts, settings.api_host)
     if settings.trusted_proxies:
         # The address only: nothing here depends on the other headers.

@@ -14,6 +14,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_input_stream
 
 from api.body_memory import BodyMemory
+from api.content_coding import content_coding, inflated
 from api.errors import BodyTooLarge, BodyTooSlow, NotJson, UnreadableBody
 from api.json_object import JsonObject, parse_object
 
@@ -46,24 +47,30 @@ class BodyReader:
             sender: a digest of its key, or its address.
 
         Raises:
-            NotJson, BodyTooLarge, BodyTooSlow, UnreadableBody.
+            NotJson, UnknownEncoding, BodyTooLarge, BodyTooSlow, UnreadableBody.
             TooManyBodies: the other large bodies leave no room for this one.
         """
         if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-            sent = request.mimetype or "nothing"
-            raise NotJson(f"the body must be JSON: send Content-Type: application/json, not {sent}")
+            raise NotJson(
+                "the body must be JSON: send Content-Type: application/json (curl: add "
+                f"-H 'Content-Type: application/json'), not {request.mimetype or 'nothing'}"
+            )
+        coding = content_coding(request)
         expected = self._expected(request)
         large = SMALL_BYTES < expected <= self._limit
-        with self._memory.reserved(expected, sender) if large else nullcontext():
-            body = self._received(request)
+        size = 2 * expected if coding else expected  # compressed and unpacked
+        with self._memory.reserved(size, sender) if large else nullcontext():
+            received = self._received(request)
+            body = inflated(received, self._limit) if coding else received
             # After it has arrived, so that a slow sender holds up nobody.
             with self._parsing if len(body) > SMALL_BYTES else nullcontext():
                 return parse_object(body)
 
     def _expected(self, request: Request) -> int:
-        """How many bytes the body has; of a chunked one, how many it may have."""
-        chunked = "Transfer-Encoding" in request.headers
-        return self._limit if chunked else request.content_length or 0
+        """How many bytes the body has; of a chunked or compressed one, how many it may have."""
+        length = request.content_length or 0
+        open_ended = "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers
+        return max(self._limit, length) if open_ended else length
 
     def _received(self, request: Request) -> bytearray:
         """The whole body, with a Content-Length or chunked."""

@@ -13,6 +13,7 @@ class ApiError(Exception):
     ├── Unauthorized      no API key, or an unknown one
     ├── UnreadableBody    not one JSON object in UTF-8
     ├── NotJson           the Content-Type is not JSON
+    ├── UnknownEncoding   the Content-Encoding is not read
     ├── BodyTooLarge      over the limit
     ├── BodyTooSlow       the body did not arrive in time
     ├── TooManyBodies     the other large bodies leave no room for this one
@@ -38,6 +39,10 @@ class UnreadableBody(ApiError):
 
 class NotJson(ApiError):
     """The Content-Type is not JSON."""
+
+
+class UnknownEncoding(ApiError):
+    """The Content-Encoding is not one that is read."""
 
 
 class BodyTooLarge(ApiError):

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Flask, has_request_context, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from api import errors as api_errors
 from jobs import errors as jobs_errors
@@ -30,6 +30,7 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     api_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     api_errors.BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     api_errors.NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    api_errors.UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     api_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     api_errors.TooManyWrongKeys: HTTPStatus.TOO_MANY_REQUESTS,
     jobs_errors.TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
@@ -79,6 +80,9 @@ def register_error_handlers(
 def http_error(error: Exception) -> HttpError:
     """What to answer; logs what the operator should know."""
     if isinstance(error, HTTPException):
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            methods = " or ".join(sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"}))
+            error.description = f"{request.method} is not allowed here: use {methods}"
         kept = tuple(header for header in error.get_headers() if header[0] != "Content-Type")
         return HttpError(error.code or 500, error.description or error.name, headers=kept)
     status = next((HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS), None)

@@ -107,7 +107,7 @@ ERRORS: dict[int, ApiResponse] = {
     ),
     410: ApiResponse(description="the job has expired, or its picture is no longer stored"),
     413: ApiResponse(description="the body is too large"),
-    415: ApiResponse(description="the Content-Type is not JSON"),
+    415: ApiResponse(description="the Content-Type is not JSON, or the Content-Encoding not gzip"),
     416: ApiResponse(description="the picture has no such range of bytes"),
     421: ApiResponse(description="the Host header names another service"),
     429: ApiResponse(

@@ -1,5 +1,6 @@
 """The API's settings, in addition to those it shares with the workers."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,10 +9,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from api.auth import DUMMY_KEY, read_keys
+from api.cors import ANY_ORIGIN
 from jobs.limits import WaitingCaps
 from jobs.settings import JobSettings
 
 NO_LIMIT = "none"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@*]+")
 
 
 class ApiSettings(JobSettings):
@@ -66,6 +69,11 @@ class ApiSettings(JobSettings):
         description="names in the Host header that the API answers to, comma-separated; "
         ".example.org: its subdomains too; *: any. Empty: localhost while the API listens on the "
         "loopback interface, else any",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="origins whose pages may call the API from a browser, comma-separated, such as "
+        "https://app.example; *: any. Empty: none",
     )
     recent_of: Literal["own", "all"] | None = Field(
         default=None,
@@ -130,12 +138,25 @@ class ApiSettings(JobSettings):
             raise ValueError("must be another port than PORT; 0 serves both on PORT")
         return monitoring_port
 
-    @field_validator("api_keys", "admin_keys", "allowed_hosts", mode="before")
+    @field_validator("api_keys", "admin_keys", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(key.strip() for key in value.split(",") if key.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """As an Origin header has them: in lower case, without a path."""
+        written = tuple(origin.lower().removesuffix("/") for origin in origins)
+        for origin in written:
+            if origin not in (ANY_ORIGIN, "null") and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin} is no origin: it needs a scheme and a host, and a port if it is not "
+                    "the scheme's own, such as https://app.example:8443"
+                )
+        return written
 
     @field_validator("api_keys_file", "admin_keys_file")
     @classmethod

@@ -1,61 +1,54 @@
 """Decoding of init images from hostile input: base64 text to an upright RGB PNG."""
 
-import binascii
 import io
-import re
+import math
 import warnings
 
-import pybase64
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic_core import PydanticCustomError
 
-from jobs.decoding import decoding
+from jobs.base64_text import decode_base64
+from jobs.decoding import MAX_PIXELS, decoding
+from jobs.picture_formats import IN_WORDS, PILLOW_NAMES, begins_as_one, name_of_other
+from jobs.png_text import ORIENTATION_CHUNKS, chunks_of, is_png, without_text
+from jobs.tiff_directories import bound_directories
 
-# The common formats only: Pillow's past vulnerabilities were mostly in its rare ones.
-FORMATS = ("PNG", "JPEG", "WEBP")
-# The PNG chunks in which Pillow looks for the EXIF orientation, before or after the pixels.
-_ORIENTATION_CHUNKS = (
-    b"eXIf",
-    *(
-        kind + name
-        for kind in (b"tEXt", b"zTXt", b"iTXt")
-        for name in (b"exif\0", b"Raw profile type", b"XML:com.adobe.xmp")
-    ),
-)
-_DATA_URL = re.compile(r"\Adata:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
+bound_directories()
+_TILE_SIDES = (322, 323)
+"""The tags of a TIFF with the sides of its tiles; libtiff decodes a tile at once."""
 
 
 def read_init_image(text: str, max_pixels: int) -> bytes:
     """Decode a base64 picture (a `data:` prefix is accepted) and return it as an RGB PNG.
 
     The size is read from the header and checked before any pixel is decoded. The result is the
-    first frame of an animation, turned by its EXIF orientation, with white behind transparent
-    pixels. A PNG that needs none of this is returned unchanged; only its checksums are verified.
+    first frame of an animation or page of a TIFF, turned by its orientation, with white behind
+    transparent pixels. A PNG that needs none of this is returned unchanged, apart from its text;
+    only its checksums are verified.
 
     Raises:
         PydanticCustomError: codes not_base64, not_an_image, image_damaged, too_many_pixels.
     """
-    try:
-        data = pybase64.b64decode(_DATA_URL.sub("", text, count=1), validate=True)
-    except (binascii.Error, ValueError):
-        raise PydanticCustomError("not_base64", "is not base64 text") from None
+    data = decode_base64(text)
+    if is_png(data):
+        data = without_text(data)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=PILLOW_NAMES)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise _too_many_pixels(max_pixels) from None
         except UnidentifiedImageError:
-            raise PydanticCustomError("not_an_image", "is not a PNG, JPEG or WebP image") from None
+            raise (_damaged() if begins_as_one(data) else _not_an_image(data)) from None
         except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
             raise _damaged() from None
-    if image.width * image.height > max_pixels:
+    if max(image.width * image.height, _tile_pixels(image)) > max_pixels:
         raise _too_many_pixels(max_pixels)
     try:
         if _is_plain(image, data):
             image.verify()  # its checksums; decoding takes twenty times as long
             return data
-        with decoding.room(image.width * image.height):
+        with decoding.room(_decoded_pixels(image)):
             return _upright_rgb_png(image)
     except Exception:  # noqa: BLE001 - whatever a decoder raises on hostile bytes
         raise _damaged() from None
@@ -81,12 +74,22 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
 
 def _may_have_orientation(png: bytes) -> bool:
     """Whether a PNG has a chunk that may contain an orientation."""
-    at = len(b"\x89PNG\r\n\x1a\n")
-    while at < len(png):
-        if png.startswith(_ORIENTATION_CHUNKS, at + 4):
-            return True
-        at += int.from_bytes(png[at : at + 4]) + 12
-    return False
+    return any(bytes(chunk[4:40]).startswith(ORIENTATION_CHUNKS) for chunk in chunks_of(png))
+
+
+def _decoded_pixels(image: Image.Image) -> int:
+    """How many pixels a decoder may work on."""
+    if image.format in ("AVIF", "HEIF"):
+        # The stream in the file may have more than the header says: 2 kB took 300 MB.
+        return max(MAX_PIXELS, image.width * image.height)
+    return image.width * image.height
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """How many pixels a tile of a TIFF has; 0 if it has none."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [tags.get(side, 0) for side in _TILE_SIDES]
+    return math.prod(side for side in sides if isinstance(side, int))
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -100,6 +103,12 @@ def _rgb(image: Image.Image) -> Image.Image:
         background.paste(image, mask=image)
         return background
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _not_an_image(data: bytes) -> PydanticCustomError:
+    other = name_of_other(data)
+    problem = f"is {other}" if other else f"is not a {IN_WORDS} image" if data else "is empty"
+    return PydanticCustomError("not_an_image", "{problem}", {"problem": problem})
 
 
 def _too_many_pixels(max_pixels: int) -> PydanticCustomError:

@@ -32,6 +32,7 @@ from jobs.parameter_types import (
     Vae,
     Webhook,
 )
+from jobs.picture_formats import IN_WORDS
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
@@ -175,9 +176,7 @@ class ImageToImage(GenerationRequest, frozen=True):
 
     kind: ClassVar[JobKind] = "img2img"
 
-    init_img: Annotated[
-        InitImage, Field(repr=False, description="base64 of a PNG, JPEG or WebP picture")
-    ]
+    init_img: Annotated[InitImage, Field(repr=False, description=f"base64 of a {IN_WORDS} picture")]
     denoising_strength: Annotated[
         Strength, Field(description="how much of the picture is generated anew")
     ] = 0.5

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from jobs.errors import Fault
 from jobs.foreign_fields import FOREIGN_FIELDS
 from jobs.inputs import INPUT_FIELDS
+from jobs.picture_formats import IN_WORDS
 
 _MAX_UNKNOWN = 20
 _MAX_SHOWN = 80
@@ -117,7 +118,7 @@ def expected_of(schema: dict[str, Any]) -> str:
     if schema.get("format") == "uri":
         return "an https URL"
     if schema.get("contentEncoding") == "base64":
-        return "base64 of a PNG, JPEG or WebP image"
+        return f"base64 of a {IN_WORDS} image"
     if schema.get("type") in ("integer", "number"):
         return _expected_number(schema)
     if "cuda" in schema.get("pattern", ""):
@@ -193,13 +194,16 @@ def _meant(
 
 
 def _field_fault(field: str, detail: ErrorDetails, value: Any, schema: dict[str, Any]) -> Fault:
-    code, problem = _PROBLEMS.get(detail["type"], (detail["type"], detail["msg"]))
+    code, problem = detail["type"], detail["msg"]
+    if code in _PROBLEMS:
+        code, problem = _PROBLEMS[code]
+        problem = problem.format(**detail.get("ctx", {}))
     choice = _similar_choice(value, schema)
     return Fault(
         field=field,
         code=_FIELD_CODES.get(field, code),
         value=safe_value(field, value),
-        problem=problem.format(**detail.get("ctx", {})),
+        problem=problem,
         expected=(f"did you mean {choice}? " if choice else "")
         + (_FIELD_EXPECTED.get(field) or expected_of(schema)),
     )

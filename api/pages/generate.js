@@ -18,7 +18,7 @@ let options = null;
 
 const init = new InitPicture((picture) => {
   find("#strength").hidden = !picture;
-  if (picture) {
+  if (picture?.width) {
     const side = nativeSide(form.ckpt.value, options) ?? Math.max(form.W.value, form.H.value);
     fillSize(fittedSize(picture, side));
   }
@@ -171,6 +171,7 @@ async function begin() {
   try {
     options = await loadOptions();
     init.maxPixels = options.limits.max_init_pixels;
+    init.types = options.init_image_types;
     fillChoices(form, options);
     fill({ ...defaultRequest(options), ...rememberedDraft() });
     strength();

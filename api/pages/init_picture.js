@@ -2,14 +2,17 @@
 
 import { find, setText } from "./dom.js";
 
-const ACCEPTED_TYPES = ["image/png", "image/jpeg", "image/webp"];
+/** The types that few browsers can show. */
+const UNSHOWN = ["image/heic", "image/tiff"];
 
-/** The form's init image. `changed(picture)` is called with {blob, width, height} or null. */
+/** The form's init image. `changed(picture)` is called with {blob, width, height} or null; a picture
+    that only the server can read has no width and height. */
 export class InitPicture {
   constructor(changed) {
     this.changed = changed;
     this.picture = null;
-    this.maxPixels = Infinity; // the server's limit
+    this.maxPixels = Infinity; // the server's limit, and the types that it reads
+    this.types = [];
     const drop = find("#drop");
     const input = find("#init_img");
     input.addEventListener("change", () => this.take(input.files[0]));
@@ -43,11 +46,15 @@ export class InitPicture {
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
+      if (UNSHOWN.includes(blob.type) && this.types.includes(blob.type)) {
+        this.set({ blob });
+        return;
+      }
       setText(find("#refusal"), "The browser cannot read this file as a picture.");
       return;
     }
     const { width, height } = bitmap;
-    const fits = width * height <= this.maxPixels && ACCEPTED_TYPES.includes(blob.type);
+    const fits = width * height <= this.maxPixels && this.types.includes(blob.type);
     this.set({ blob: fits ? blob : await resized(bitmap, this.maxPixels), width, height });
     bitmap.close();
   }
@@ -61,12 +68,12 @@ export class InitPicture {
     const shown = find("#init-picture");
     URL.revokeObjectURL(shown.src);
     this.picture = picture;
-    if (picture) shown.src = URL.createObjectURL(picture.blob);
+    if (picture?.width) shown.src = URL.createObjectURL(picture.blob);
     else shown.removeAttribute("src");
-    shown.hidden = !picture;
+    shown.hidden = !picture?.width;
     find("#no-picture").hidden = !picture;
     find("#drop-words").textContent = picture
-      ? `${picture.width} × ${picture.height}: drop or choose another`
+      ? `${pictureSize(picture)}: drop or choose another`
       : "Start from a picture: drop or choose one";
     this.changed(picture);
   }
@@ -88,6 +95,9 @@ export function fittedSize({ width, height }, side) {
   const fitted = (length) => Math.max(64, Math.round((length * scale) / 8) * 8);
   return { W: fitted(width), H: fitted(height) };
 }
+
+const pictureSize = ({ blob, width, height }) =>
+  width ? `${width} × ${height}` : (blob.name ?? blob.type);
 
 const isPicture = (file) => file.type.startsWith("image/");
 

@@ -8,8 +8,10 @@ from typing import Any, BinaryIO, Literal, TypedDict
 
 from sd_client.errors import BadArgument
 
+FORMATS = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP or HEIC"
+"""What the service reads."""
 Image = str | PathLike[str] | bytes | BinaryIO
-"""An initial image: a path, the bytes of a PNG, JPEG or WebP, or a file opened for reading."""
+"""An initial image: a path, the bytes of a file in one of FORMATS, or a file opened for reading."""
 
 
 class Parameters(TypedDict, total=False):
@@ -122,7 +124,7 @@ def encode_image(image: Image) -> str:
     except OSError as error:
         raise BadArgument(f"the picture {image} cannot be read: {error.strerror}") from error
     if not data:
-        raise BadArgument("the picture is empty: give a PNG, JPEG or WebP")
+        raise BadArgument(f"the picture is empty: give a {FORMATS}")
     return base64.b64encode(data).decode()
 
 

@@ -1,7 +1,9 @@
 """What is no request at all: bodies that are not one JSON object."""
 
+import gzip
 import io
 import json
+import tracemalloc
 
 import pytest
 from flask.testing import FlaskClient
@@ -115,10 +117,143 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(
     assert post(client, b'{"prompt":"a"}', content_type).status_code == 415
 
 
-def test_json_may_say_its_charset(client: FlaskClient, worker: HandWorker) -> None:
-    answer = post(client, b'{"prompt":"a"}', "application/json; charset=utf-8")
+def test_what_curl_sends_by_itself_is_refused_with_the_option_that_it_lacks(
+    client: FlaskClient,
+) -> None:
+    answer = post(client, b'{"prompt":"a"}', "application/x-www-form-urlencoded")
 
-    assert answer.status_code == 202
+    assert answer.status_code == 415
+    assert "-H 'Content-Type: application/json'" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        'Application/JSON;charset="UTF-8"',
+        "APPLICATION/JSON",
+        "application/vnd.api+json",
+    ],
+)
+def test_json_may_be_named_as_people_do(
+    client: FlaskClient, worker: HandWorker, content_type: str
+) -> None:
+    assert post(client, b'{"prompt":"a"}', content_type).status_code == 202
+
+
+def coded(client: FlaskClient, body: bytes, coding: str):
+    return client.post(
+        "/generate",
+        data=body,
+        content_type="application/json",
+        headers={"Content-Encoding": coding, **KEY},
+    )
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip"])
+def test_a_gzip_body_is_read(client: FlaskClient, worker: HandWorker, coding: str) -> None:
+    assert coded(client, gzip.compress(b'{"prompt":"a"}'), coding).status_code == 202
+    assert coded(client, b'{"prompt":"a"}', "identity").status_code == 202
+
+
+def test_a_gzip_body_is_bounded_by_its_content(client: FlaskClient, worker: HandWorker) -> None:
+    bomb = gzip.compress(b'{"prompt":"' + b"a" * 200 * 1024**2 + b'"}')
+    tracemalloc.start()
+    try:
+        answer = coded(client, bomb, "gzip")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert answer.status_code == 413
+    assert "1 MiB uncompressed" in answer.get_json()["error"]
+    assert peak < 8 * 1024**2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt":"a"}',
+        gzip.compress(b'{"prompt":"a"}')[:-6],
+        gzip.compress(b'{"prompt":"a"}') * 2,
+        b"",
+    ],
+    ids=["no gzip", "cut off", "two members", "empty"],
+)
+def test_a_broken_gzip_body_is_said_so(client: FlaskClient, body: bytes) -> None:
+    answer = coded(client, body, "gzip")
+
+    assert answer.status_code == 400
+    assert "gzip" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip"])
+def test_another_coding_is_refused_in_its_own_words(client: FlaskClient, coding: str) -> None:
+    answer = coded(client, b"anything", coding)
+
+    assert answer.status_code == 415
+    assert answer.get_json()["error"] == (
+        f"Content-Encoding: {coding} is not read: send gzip, or none"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/templates/",
+        "/models/",
+        "/capabilities/",
+        "/healthz/",
+        "/recent/",
+        "/workers/",
+        "/metrics/",
+    ],
+)
+def test_a_slash_at_the_end_changes_nothing(
+    client: FlaskClient, worker: HandWorker, path: str
+) -> None:
+    plain = client.get(path.removesuffix("/"), headers=KEY)
+
+    assert client.get(path, headers=KEY).status_code == plain.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/generate/", "/img2img/"])
+def test_a_request_to_submit_keeps_its_body_behind_a_slash(
+    client: FlaskClient, worker: HandWorker, path: str
+) -> None:
+    answer = client.post(path, json={"prompt": "a", "W": 65}, headers=KEY)
+
+    assert answer.status_code == 400
+    assert "W" in {fault["field"] for fault in answer.get_json()["details"]}
+    if path == "/generate/":
+        location = client.post(path, json={"prompt": "a"}, headers=KEY).headers["Location"]
+        assert client.get(f"{location}/").get_json()["State"] == "PENDING"
+        assert client.delete(f"{location}/", headers=KEY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/generate", "GET is not allowed here: use POST"),
+        ("PUT", "/generate/", "PUT is not allowed here: use POST"),
+        ("POST", "/status/x", "POST is not allowed here: use DELETE or GET"),
+        ("DELETE", "/models", "DELETE is not allowed here: use GET"),
+    ],
+)
+def test_a_wrong_method_is_answered_with_the_right_ones(
+    client: FlaskClient, method: str, path: str, words: str
+) -> None:
+    answer = client.open(path, method=method)
+
+    assert (answer.status_code, answer.get_json()["error"]) == (405, words)
+    assert "Allow" in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/templates", "/healthz", "/openapi.json"])
+def test_head_and_options_are_answered(client: FlaskClient, path: str) -> None:
+    assert client.head(path).status_code == 200
+    assert client.head(path).data == b""
+    assert "GET" in client.options(path).headers["Allow"]
 
 
 def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_or_not(

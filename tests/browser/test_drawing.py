@@ -146,6 +146,20 @@ def test_what_is_no_picture_is_said_when_it_is_dropped(tab: BrowserTab) -> None:
     assert page.locator("#strength").is_hidden()
 
 
+def test_a_picture_that_only_the_service_can_read_is_sent_to_it(tab: BrowserTab) -> None:
+    page = tab.open()
+    tiff = io.BytesIO()
+    Image.new("RGB", (64, 64), "blue").save(tiff, "TIFF")
+    page.set_input_files(
+        "#init_img",
+        files=[{"name": "a.tif", "mimeType": "image/tiff", "buffer": tiff.getvalue()}],
+    )
+    page.wait_for_selector("#strength:not([hidden])")
+    assert "a.tif" in page.inner_text("#drop-words")
+    tab.draw("grass", W=64, H=64, ddim_steps=4)
+    tab.finished()
+
+
 def test_a_picture_is_sent_on_and_its_recipe_used_again(tab: BrowserTab) -> None:
     page = tab.open()
     tab.draw("two cats", seed=3, n_iter=2)

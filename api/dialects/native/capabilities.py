@@ -12,6 +12,7 @@ from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS
 from jobs.parameter_types import PictureFormat, Precision
 from jobs.parameters import SCHEMAS, Request
+from jobs.picture_formats import FORMATS
 
 
 def capability_routes(jobs: JobService) -> Blueprint:
@@ -41,6 +42,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
             ],
             precisions=list(get_args(Precision)),
             formats=list(get_args(PictureFormat)),
+            init_image_types=list(FORMATS.values()),
             configs=list(CONFIGS),
             limits=RequestLimits(**asdict(jobs.limits)),
             defaults={

@@ -290,6 +290,7 @@ class Capabilities(BaseModel):
     samplers: list[SamplerChoice]
     precisions: list[str]
     formats: list[str]
+    init_image_types: list[str] = Field(description="media types that init_img may have")
     configs: list[str]
     limits: RequestLimits
     defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(

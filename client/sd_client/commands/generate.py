@@ -15,7 +15,7 @@ from sd_client.commands.progress import progress_display
 from sd_client.commands.terminal import Terminal
 from sd_client.errors import BadArgument, ClientError
 from sd_client.job import Job
-from sd_client.parameters import ImageParameters, Parameters
+from sd_client.parameters import FORMATS, ImageParameters, Parameters
 from sd_client.status import Status
 
 
@@ -88,7 +88,7 @@ def generate(
 
 def img2img(
     prompt: opt.Prompt,
-    image: Annotated[Path, typer.Argument(help="The initial image: PNG, JPEG or WebP.")],
+    image: Annotated[Path, typer.Argument(help=f"The initial image: {FORMATS}.")],
     output: opt.Output = None,
     negative: opt.Negative = None,
     strength: Annotated[
