@@ -78,5 +78,7 @@ keepalive = _settings.keep_alive_seconds
 # Longer than any answer takes that is not a synchronous one.
 graceful_timeout = 3
 control_socket_disable = True
+# The kernel would send files past the buffers of `ClientSocket`.
+sendfile = False
 logger_class = StructuredLogger
 loglevel = "warning"

@@ -50,6 +50,7 @@ class GracefulShutdown(PeriodicThread):
         self._grace_seconds = grace_seconds
         self._exit_seconds = exit_seconds
         self._begun_at: float | None = None
+        self._logged = False
 
     @property
     def begun(self) -> bool:
@@ -69,6 +70,9 @@ class GracefulShutdown(PeriodicThread):
     def tick(self) -> None:
         if self._begun_at is None:
             return
+        if not self._logged:
+            self._logged = True
+            log.info("shutdown begun", worker=self._worker_id, running=len(self._leases.running()))
         elapsed = time.monotonic() - self._begun_at
         if elapsed >= self._grace_seconds:
             self._leases.stop_all(StopReason.HAND_BACK)

@@ -59,6 +59,8 @@ class Status:
         type: standard or optimized.
         warnings: parameters that the service ignored or changed.
         queue_place: position in the queue while the job waits; 1 is next.
+        postponed: of a job that met a failing store or Redis: `times`, `most`, `code`, `message`
+            and `retry_at`; empty for other jobs.
         loading: share of the model that is loaded, 0 to 1, while it is loading.
         error: of a failed job, the reason.
         code: of a failed job, the reason as a stable code.
@@ -78,6 +80,7 @@ class Status:
     type: str = ""
     warnings: tuple[str, ...] = ()
     queue_place: int | None = None
+    postponed: Json = field(default_factory=dict[str, Any])
     loading: float | None = None
     error: str | None = None
     code: str | None = None
@@ -114,6 +117,7 @@ class Status:
             type=answer.get("type", ""),
             warnings=tuple(answer.get("Warnings", ())),
             queue_place=answer.get("queue_place"),
+            postponed=answer.get("postponed") or {},
             loading=answer.get("Loading"),
             error=failure.get("message"),
             code=failure.get("code"),

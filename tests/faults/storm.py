@@ -212,7 +212,7 @@ class Storm:
                         self.outcome.changed += 1
 
     def _may_be_forgotten(self, status: JobStatus) -> bool:
-        """Whether Redis was told of an end when it may have forgotten it."""
+        """Whether an end was recorded at a time that Redis may have forgotten."""
         ended = time.monotonic() - (time.time() - (status.finished or time.time()))
         return any(since <= ended <= until for since, until in self._faults.forgotten)
 

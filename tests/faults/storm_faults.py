@@ -1,7 +1,7 @@
 """What breaks in a storm: workers, Redis and its clock, the store, the code's version.
 
 Each fault is a method of `Faults` that returns when the fault is over. It notes which jobs may
-have lost their worker, and for which times Redis may have forgotten what it was told.
+have lost their worker, and which times Redis may have forgotten.
 """
 
 import os
@@ -58,7 +58,7 @@ class Faults:
         self.lost_workers: Counter[str] = Counter()
         """How often a job may have lost its worker."""
         self.forgotten: list[tuple[float, float]] = []
-        """From when to when (monotonic) Redis was told what it may have forgotten."""
+        """From when to when (monotonic) Redis may have forgotten what was written."""
         self.repeated: set[str] = set()
         """Jobs that run again if Redis has forgotten their ends; their inputs may be deleted."""
         self.all: dict[str, Callable[[], None]] = {
