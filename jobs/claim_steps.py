@@ -118,8 +118,12 @@ redis.call('HSET', job, unpack(ARGV, 8))
 finish(id, state, ARGV[5], ARGV[6])
 if state == 'SUCCESS' then
   redis.call('HSET', job, 'fraction', 1)
-  redis.call('LPUSH', RECENT, id)
-  redis.call('LTRIM', RECENT, 0, ARGV[7] - 1)
+  local own = RECENT_OF .. (redis.call('HGET', job, 'submitter') or '')
+  for _, recent in ipairs({RECENT, own}) do
+    redis.call('LPUSH', recent, id)
+    redis.call('LTRIM', recent, 0, ARGV[7] - 1)
+  end
+  redis.call('EXPIRE', own, ARGV[5])
 end
 return 'held'
 """

@@ -45,6 +45,8 @@ REAPER = PREFIX + "reaper"
 (`jobs.lease_clock`)."""
 RECENT = PREFIX + "recent"
 """A list of the latest successful jobs, the newest first."""
+RECENT_OF = PREFIX + "recent-of:"
+"""+ submitter: the same of its own jobs."""
 ENDED = PREFIX + "ended"
 """A hash: for each final state, how many jobs have ended in it."""
 
@@ -105,6 +107,11 @@ def key_bytes(submitter: str) -> str:
 def tombstone(job_id: str) -> str:
     """What is left of a record that has expired."""
     return TOMBSTONE + job_id
+
+
+def recent_of(submitter: str) -> str:
+    """The latest successful jobs of a submitter."""
+    return RECENT_OF + submitter
 
 
 def preview(job_id: str) -> str:

@@ -45,18 +45,20 @@ class Overview:
         )
 
     def finished(self, *, of: str, of_all: int) -> tuple[JobStatus, ...]:
-        """The successful jobs among the latest MAX_RECENT, newest first.
+        """The latest successful jobs, newest first.
 
         Args:
-            of: the submitter whose jobs are all listed, or ANY_SUBMITTER.
+            of: the submitter whose latest MAX_RECENT jobs are listed, or ANY_SUBMITTER.
             of_all: how many of the newest jobs of all submitters are listed.
         """
-        jobs = self._now(self._records.recent(MAX_RECENT))
-        return tuple(
-            each
-            for index, each in enumerate(jobs)
-            if index < of_all or of in (each.submitter, ANY_SUBMITTER)
-        )
+        latest = self._records.recent(MAX_RECENT)  # the version before kept no lists by submitter
+        own = self._records.recent(MAX_RECENT, of=of)
+        listed = [
+            job
+            for job in self._now(tuple(dict.fromkeys((*latest, *own))))
+            if job.job_id in latest[:of_all] or of in (job.submitter, ANY_SUBMITTER)
+        ]
+        return tuple(sorted(listed, key=lambda job: job.finished or math.inf, reverse=True))
 
     def _now(self, job_ids: tuple[str, ...]) -> tuple[JobStatus, ...]:
         """The status of each job that has a record, in this order."""

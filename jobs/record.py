@@ -239,10 +239,16 @@ class JobRecords:
             raise JobExpired(job_id)
         return JobState(found)
 
-    def recent(self, count: int = 10) -> tuple[str, ...]:
-        """The ids of the latest successful jobs that have a record, newest first."""
+    def recent(self, count: int = 10, *, of: str = ANY_SUBMITTER) -> tuple[str, ...]:
+        """The ids of the latest successful jobs that have a record, newest first.
+
+        Args:
+            count: at most so many, and MAX_RECENT.
+            of: the submitter whose jobs they are, or ANY_SUBMITTER.
+        """
+        key = keys.RECENT if of == ANY_SUBMITTER else keys.recent_of(of)
         with reaching_redis():
-            ids = cast(list[str], self._redis.lrange(keys.RECENT, 0, MAX_RECENT - 1))
+            ids = cast(list[str], self._redis.lrange(key, 0, MAX_RECENT - 1))
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ids:
                 pipe.exists(keys.job(job_id))

@@ -123,6 +123,7 @@ local function delete_record(id)
   redis.call('ZREM', PICTURES .. SAVED, id)
   redis.call('ZREM', PICTURES .. TRANSIENT, id)
   redis.call('LREM', RECENT, 0, id)
+  redis.call('LREM', RECENT_OF .. (redis.call('HGET', JOB .. id, 'submitter') or ''), 0, id)
   forget(id)
 end
 

@@ -6,7 +6,8 @@ from jobs.claims import Claims, ClaimStatus
 from jobs.connection import connect
 from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
 from jobs.new_job import NewJob, new_job_id
-from jobs.record import JobRecords
+from jobs.overview import Overview
+from jobs.record import MAX_RECENT, JobRecords
 from jobs.request import parse_request
 from jobs.status import JobState, Progress, Result
 from tests.jobs.conftest import Open
@@ -92,6 +93,30 @@ def test_a_final_job_cannot_be_cancelled(
     assert caught.value.state == "SUCCESS"
     with pytest.raises(NoSuchJob):
         records.cancel(new_job_id())
+
+
+def test_a_busy_submitter_does_not_push_the_jobs_of_others_off_their_lists(
+    redis: Redis, records: JobRecords, claims: Claims, open_for: Open, result: Result
+) -> None:
+    def succeed(submitter: str) -> str:
+        job = open_for(submitter)
+        claim = claims.claim("standard", "worker")
+        assert claim
+        assert claim.job_id == job
+        claims.finish(claim, result)
+        return job
+
+    mine = succeed("one")
+    theirs = [succeed("two") for _ in range(MAX_RECENT + 5)]
+    overview = Overview(redis, records)
+    assert mine not in records.recent(MAX_RECENT)
+    assert [status.job_id for status in overview.finished(of="one", of_all=0)] == [mine]
+    assert [status.job_id for status in overview.finished(of="one", of_all=2)] == [
+        *theirs[:-3:-1],
+        mine,
+    ]
+    records.delete(mine, by="one")
+    assert overview.finished(of="one", of_all=0) == ()
 
 
 def test_recent_lists_the_latest_successes_first_without_those_that_expired(
