@@ -2,7 +2,8 @@
 
 A prompt is a blend when two or more of its phrases end in a colon and a number, and these numbers
 add up to 1 or 100; every other number after a colon is text. So the time in `a clock 10:30` is no
-weight, nor is `16:9`, `seed:42` or the port of an address.
+weight, nor is `16:9`, `seed:42` or the port of an address. A number right after another one is
+never a weight, as two times may add up to 100.
 
 Source: basujindal's optimizedSD (`split_weighted_subprompts`), and the reference's "the values
 should usually all add up to 1 or 100". Inside brackets the emphasis rules win, so a number counts
@@ -25,11 +26,14 @@ _TOKEN = re.compile(
     r"""
       \\.?                                                          # an escaped character
     | (?P<bracket>[()\[\]])
-    | (?<![\d:]):(?P<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:\s*,|[.;]?(?=\s|\Z))
+    | (?<!:):(?P<weight>[+-]?(?:\d++(?!,\d)(?:\.\d*)?|\.\d+))(?:\s*[,，、]|[.;。]?(?=\s|\Z))
     | [^\\()\[\]:]+ | :
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BARE_NUMBER = re.compile(r"(?:\A|(?<=[\s:,;/(]))[\d.,]*\d\Z")
+_LONGEST_NUMBER = 40
+_ALMOST = re.compile(r"(?<!:)[:：]\s*(\d+)(?:[.,](\d+))?\s*%?(?=[\s,，、.;。]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class _Number:
 def parse_blend(text: str) -> tuple[BlendPart, ...]:
     r"""Split a prompt at its weights: `words:number` at top level, then white space or a comma.
 
-    A colon without words before it (`:3`), one after a digit (`16:9`) and an escaped one (`cat\:1`)
-    are text. Text after the last weight has the weight 1. A prompt that is no blend is one part
-    of weight 1.
+    A colon without words before it (`:3`) and an escaped one (`cat\:1`) are text, and so are the
+    second number of `16:9` and a decimal comma (`0,5`). Text after the last weight has the weight
+    1. A prompt that is no blend is one part of weight 1.
 
     Raises:
         PromptError: a weight of a blend is beyond ±`LARGEST_WEIGHT`.
@@ -102,6 +106,11 @@ def blend_warnings(text: str, parts: tuple[BlendPart, ...]) -> tuple[str, ...]:
         shares = [f"{_short(part.text)} {part.weight / total:.1%}" for part in parts[:_LISTED]]
         more = f" and {len(parts) - _LISTED} more" if len(parts) > _LISTED else ""
         return (f"is a blend of {', '.join(shares)}{more}; for a plain colon write \\:",)
+    if _are_weights(_numbers(_ALMOST.sub(_plainly, text))):
+        return (
+            "has numbers after colons that were read as text: the weights of a blend are written "
+            "as in cat:0.5, without a space after the colon, a decimal comma or %",
+        )
     numbers = [number.written for number in _numbers(text)]
     if len(numbers) > 1 or any("." in number for number in numbers):
         listed = ", ".join(numbers[:_LISTED]) + (", …" if len(numbers) > _LISTED else "")
@@ -122,10 +131,22 @@ def _numbers(text: str) -> list[_Number]:
     found: list[_Number] = []
     start = 0
     for token in _top_level(text):
-        if token["weight"] and text[start : token.start()].strip():
+        if not token["weight"] or _follows_a_number(text, token.start()):
+            continue
+        if text[start : token.start()].strip():
             found.append(_Number(token.start(), token.end(), token["weight"]))
             start = token.end()
     return found
+
+
+def _follows_a_number(text: str, end: int) -> bool:
+    """Whether a number without letters ends here: the 16 of `16:9`, not the 40 of `F40`."""
+    return _BARE_NUMBER.search(text[max(0, end - _LONGEST_NUMBER) : end]) is not None
+
+
+def _plainly(number: re.Match[str]) -> str:
+    """A number after a colon as a blend has it."""
+    return f":{number[1]}.{number[2]}" if number[2] else f":{number[1]}"
 
 
 def _top_level(text: str) -> Iterator[re.Match[str]]:

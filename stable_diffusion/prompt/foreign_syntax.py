@@ -1,7 +1,7 @@
 r"""Syntax of other tools that the grammar does not know, so that it is not drawn in silence.
 
 It stays text; a warning names each kind with its first example. An escaped bracket (`\[`) is a
-plain character.
+plain character. `AND` between two words in capitals is a title, such as ROCK AND ROLL.
 """
 
 import re
@@ -12,10 +12,15 @@ _INNERMOST = re.compile(r"\[([^\[\]]*+)\]")
 _EDITING = re.compile(r":\s*(?:\d++(?:\.\d*+)?|\.\d++)\s*\Z")
 
 _KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\bAND\b"), "a composition of prompts"),
+    (re.compile(r"\bAND\b(?!(?<=[A-Z]{2} AND) [A-Z]{2,}\b)"), "a composition of prompts"),
     (re.compile(r"\{[^{}]*+\}"), "a choice of words"),
-    (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]*?__(?!\w)"), "a wildcard"),
+    (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]*?__(?!\.?\w|\()"), "a wildcard"),
     (re.compile(r"\)\s*\.(?:blend|and|swap)\("), "a function of InvokeAI's prompts"),
+    (re.compile(r"\)(?:\++|--+)(?=[\s,)]|\Z)"), "InvokeAI's emphasis"),
+    (re.compile(r"\{\{[^{}]++\}\}"), "NovelAI's emphasis"),
+    (re.compile(r"(?<=\w)::-?\d[\d.]*+(?!\s*\])"), "a weight of Midjourney"),
+    (re.compile(r"(?<!\S)--(?:ar|v|s|q|niji|no|stylize|chaos) \S++"), "a setting of Midjourney"),
+    (re.compile(r"\bSteps: \d++, Sampler: \w++"), "settings of AUTOMATIC1111, not only a prompt"),
     (re.compile(r"<(?:lora|lyco):[^<>]*+(?=<|\Z)", re.IGNORECASE), "a LoRA without its >"),
 )
 

@@ -29,6 +29,9 @@ def blend(prompt: str) -> list[tuple[str, float]]:
         ("cat:0.5, duck:0.5.", [("cat", 0.5), ("duck", 0.5)]),
         ("cat:33 duck:33 goat:33", [("cat", 33), ("duck", 33), ("goat", 33)]),
         ("cat:0.33 duck:0.33 goat:0.33", [("cat", 0.33), ("duck", 0.33), ("goat", 0.33)]),
+        ("Ferrari F40:0.25 Audi R8:0.75", [("Ferrari F40", 0.25), ("Audi R8", 0.75)]),
+        ("猫:0.5，犬:0.5。", [("猫", 0.5), ("犬", 0.5)]),
+        ("cat:0.5,2 ducks:0.5", [("cat", 0.5), ("2 ducks", 0.5)]),
         (":0.5 cat:0.5 duck:0.5", [(":0.5 cat", 0.5), ("duck", 0.5)]),
         ("(red:1.3) cat:0.5 [blue] duck:0.5", [("(red:1.3) cat", 0.5), ("[blue] duck", 0.5)]),
         ("cat) a:0.5 b:0.5", [("cat) a", 0.5), ("b", 0.5)]),
@@ -65,6 +68,8 @@ def test_numbers_that_add_up_to_1_or_100_weigh_the_words_before_them(
         "(a cat:0.5 unclosed:0.5",
         r"a cat\:0.5 duck:0.5",
         "cat: 0.5 duck: 0.5",
+        "cat:0,5 duck:1,5",
+        "from 00:59 to 10:41",
         "cat:0.5.5 duck:0.5",
         "cat:0.3) duck:0.5",
         "a:1:99 b:1",
@@ -100,7 +105,19 @@ def test_numbers_that_look_like_weights_and_are_text_are_told():
     assert "(0.5)" in warnings("cat:0.5")[0]
 
 
-@pytest.mark.parametrize("prompt", ["a cat", "a clock 10:30", "seed:42", "16:9 :3 (cat:1.3)"])
+@pytest.mark.parametrize(
+    "prompt",
+    ["cat: 0.25 duck: 0.75", "cat:0,25 duck:0,75", "cat:25% duck:75%", "猫：0.5 犬：0.5"],
+)
+def test_weights_that_are_almost_written_as_such_are_told(prompt: str):
+    (told,) = warnings(prompt)
+    assert "as in cat:0.5, without a space after the colon" in told
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a cat", "a clock 10:30", "seed:42", "16:9 :3 (cat:1.3)", "50:50, then 10:30, then 12:40"],
+)
 def test_text_that_nobody_takes_for_weights_is_not_told(prompt: str):
     assert warnings(prompt) == ()
 
@@ -121,9 +138,11 @@ def test_any_text_is_read_or_refused_with_a_prompt_error(prompt: str):
         "a:1 " * 100_000,
         "a:0.00001 " * 100_000,
         "a:" + "1" * 200_000 + "x",
+        "1:1 " * 100_000,
+        "a: 1% " * 100_000,
         *(letter * 200_000 for letter in "(: "),
     ],
 )
 def test_long_prompts_are_read_in_one_pass(prompt: str):
     with contextlib.suppress(PromptError):
-        parse_blend(prompt)
+        warnings(prompt)
