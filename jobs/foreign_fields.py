@@ -1,8 +1,12 @@
 """What other tools call the parameters, for the suggestion in a fault.
 
 Sources: the request fields of AUTOMATIC1111's and OpenAI's APIs and the arguments of diffusers'
-pipelines.
+pipelines. Names are in snake case: `snake_case` converts `cfgScale` and `n-iter`.
 """
+
+import re
+
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+")
 
 FOREIGN_FIELDS: dict[str, str] = {
     "width": "W",
@@ -23,27 +27,54 @@ FOREIGN_FIELDS: dict[str, str] = {
     "n": "n_samples",
     "batch_count": "n_iter",
     "n_images": "n_iter",
+    "iterations": "n_iter",
+    "random_seed": "seed",
     "eta": "ddim_eta",
     "strength": "denoising_strength",
     "image_strength": "denoising_strength",
+    "denoising": "denoising_strength",
     "denoise": "denoising_strength",
     "prompt_strength": "denoising_strength",
     "image": "init_img",
     "init_image": "init_img",
     "init_images": "init_img",
     "input_image": "init_img",
+    "images": "init_img",
     "sampler_name": "sampler",
     "sampler_index": "sampler",
     "scheduler": "sampler",
+    "scheduler_name": "sampler",
     "model": "ckpt",
     "model_id": "ckpt",
     "model_name": "ckpt",
     "checkpoint": "ckpt",
     "sd_model_checkpoint": "ckpt",
     "sd_vae": "vae",
+    "vae_name": "vae",
     "text": "prompt",
     "negative": "negative_prompt",
     "output_format": "format",
     "webhook_url": "webhook",
     "callback_url": "webhook",
+    "sync": "synchronous_request",
+    "synchronous": "synchronous_request",
 }
+_SIZE = "W and H, in pixels"
+_LORA = "a LoRA in the prompt: <lora:name:0.8>"
+REMEDIES: dict[str, str] = {
+    "size": _SIZE,
+    "image_size": _SIZE,
+    "resolution": _SIZE,
+    "aspect_ratio": _SIZE,
+    "lora": _LORA,
+    "loras": _LORA,
+    "lora_weights": _LORA,
+    "key": "api_key, or the header X-API-Key",
+    "api_key": "api_key, or the header X-API-Key",
+}
+"""What to send in place of what is no field here."""
+
+
+def snake_case(name: str) -> str:
+    """The name as this API would write it, in lower case."""
+    return _WORD_ENDS.sub("_", name.strip()).lower()

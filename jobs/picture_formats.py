@@ -29,7 +29,7 @@ _OTHERS = {
     "a Photoshop file (PSD)": rb"8BPS",
     "an EPS or PostScript file": rb"%!PS|\xc5\xd0\xd3\xc6",
     "a PDF": rb"%PDF-",
-    "an icon (ICO)": rb"\0\0[\x01\x02]\0",
+    "an icon (ICO)": rb"\0\0[\x01\x02]\0(?!\0\0)",
     "a JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "a JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
     "an OpenEXR file": rb"v/1\x01",

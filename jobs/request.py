@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES
-from jobs.limits import Limits
+from jobs.limits import MAX_COUNT, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, JobKind, JobType
 from jobs.parameters import (
@@ -81,11 +81,12 @@ def parse_request(
     except ValidationError as error:
         faults += faults_of(error, schema, body, _other_schemas(kind))
         request = _valid_part(schema, body, faults)
-        # the schema knows the bounds of all models, not those of this one
+        # the schema knows the bounds of all models and settings, not those of these
         side = expected_side(request, limits, models)
+        count = f"an integer from 1 up to {min(MAX_COUNT, limits.max_images)}"
+        bounds = {"H": side, "W": side, "n_iter": count, "n_samples": count}
         faults = [
-            replace(fault, expected=side) if fault.field in ("H", "W") else fault
-            for fault in faults
+            replace(fault, expected=bounds.get(fault.field, fault.expected)) for fault in faults
         ]
     wrong = {fault.field for fault in faults}
     if request is not None:

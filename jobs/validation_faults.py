@@ -11,12 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from jobs.errors import Fault
-from jobs.foreign_fields import FOREIGN_FIELDS
+from jobs.foreign_fields import FOREIGN_FIELDS, REMEDIES, snake_case
 from jobs.inputs import INPUT_FIELDS
 from jobs.picture_formats import IN_WORDS
 
 _MAX_UNKNOWN = 20
 _MAX_SHOWN = 80
+_SIMILAR = 0.7
+"""Below this similarity a suggestion misleads: `lora` is no misspelled `format`."""
 _SECRET = INPUT_FIELDS | {"api_key"}
 
 # pydantic's error type -> our code and the problem; the valid values come from the schema
@@ -33,6 +35,7 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
     "less_than": ("range", "is too large"),
     "less_than_equal": ("range", "is too large"),
     "multiple_of": ("multiple_of", "is not a multiple of {multiple_of}"),
+    "string_too_short": ("empty", "is empty"),
     "string_too_long": ("too_long", "is longer than {max_length} characters"),
     "string_pattern_mismatch": ("enum", "is not one of the choices"),
     "string_unicode": ("invalid_characters", "is not valid text"),
@@ -176,11 +179,17 @@ def _meant(
     properties: dict[str, Any],
     other_schemas: Mapping[str, OtherSchema],
 ) -> str:
-    """The field that an unknown one may stand for; empty if none is similar."""
-    meant = FOREIGN_FIELDS.get(field.lower())
+    """What an unknown field may stand for; empty if nothing is similar."""
+    if len(field) > 64:
+        return ""
+    name = snake_case(field)
+    if name in REMEDIES:
+        return REMEDIES[name]
+    meant = FOREIGN_FIELDS.get(name)
     if meant is None:
-        similar = difflib.get_close_matches(field, properties, n=1) if len(field) <= 64 else []
-        meant = similar[0] if similar else ""
+        spellings = {snake_case(known): known for known in (*other_schemas, *properties)}
+        similar = difflib.get_close_matches(name, spellings, n=1, cutoff=_SIMILAR)
+        meant = spellings[similar[0]] if similar else ""
     if meant in properties:
         choice = _similar_choice(value, properties[meant])
         return (

@@ -29,6 +29,12 @@ SPELLINGS: dict[str, Callable[[], str]] = {
     "data: of any type": lambda: "data:application/octet-stream;base64," + TEXT,
     "data: with a parameter": lambda: "data:image/jpg;charset=utf-8;base64," + TEXT,
     "data: with a name": lambda: " data:image/png;name=a%20cat.png;base64, " + TEXT + "\n",
+    "data: with a space before base64": lambda: "data:image/png; base64," + TEXT,
+    "data: with a comma in its name": lambda: 'data:image/png;name="a,b.png";base64,' + TEXT,
+    "a prefix without data:": lambda: "image/png;base64," + TEXT,
+    "a byte order mark before it": lambda: "\ufeff" + TEXT,
+    "a byte order mark before data:": lambda: "\ufeffdata:image/png;base64," + TEXT,
+    "spaces of a web page": lambda: "\xa0" + TEXT[:8] + "\u200b" + TEXT[8:],
     "data: with lines, without padding": lambda: (
         "data:image/png;base64,\n" + "\n".join(textwrap.wrap(TEXT.rstrip("="), 76))
     ),
@@ -55,6 +61,7 @@ def test_base64_is_read_as_people_have_it(spelling: str) -> None:
         ("YQ====", "more than two '='"),
         ("YWJjZ", "the last of its 5 characters is half a byte"),
         ("data:image/svg+xml,<svg/>", "is a data: URL without ;base64"),
+        ("YWJj,YWJj", "character 5 is ','"),
         ("https://example.org/cat.png", "is an address, which is not fetched"),
     ],
 )

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic_core import PydanticCustomError
 
 from jobs.init_image import read_init_image
-from jobs.picture_formats import PILLOW_NAMES
+from jobs.picture_formats import IN_WORDS, PILLOW_NAMES
 from tests.png_chunks import SIGNATURE, chunk, header
 
 MOST = 4096 * 4096
@@ -134,6 +134,8 @@ def test_other_formats_are_not_opened(file_format: str) -> None:
         (b"<!doctype html><title>404</title>", "a web page"),
         (b"\0\0\0\x20ftypisom", "a video"),
         (b"iVBORw0KGgoAAAANSUhEUg", "base64 twice"),
+        (b"\0\0\1\0\1\0\x10\x10", "an icon (ICO)"),
+        (b"\0\0\2\0\0\0\0\0", f"not a {IN_WORDS} image"),  # a TGA
         (b"", "empty"),
     ],
 )

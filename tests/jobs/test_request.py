@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.foreign_fields import FOREIGN_FIELDS
+from jobs.foreign_fields import FOREIGN_FIELDS, REMEDIES
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JobKind
@@ -382,6 +382,15 @@ def test_the_last_seed_of_a_job_can_be_sent_again() -> None:
         ("init_images", ["x"], "did you mean init_img? It belongs to img2img"),
         ("sampler_name", "dpmpp_2m", "did you mean sampler, with the value k_dpmpp_2m?"),
         ("prmopt", "a", "did you mean prompt?"),
+        ("PROMPT", "a", "did you mean prompt?"),
+        ("w", 512, "did you mean W?"),
+        ("numInferenceSteps", 20, "did you mean ddim_steps?"),
+        ("cfg-scale", 7, "did you mean scale?"),
+        ("denoising-strength", 1, "did you mean denoising_strength? It belongs to img2img"),
+        ("size", "512x512", "W and H, in pixels"),
+        ("loras", [], "a LoRA in the prompt: <lora:name:0.8>"),
+        ("apiKey", "k", "api_key, or the header X-API-Key"),
+        ("style", "vivid", "a field of the template"),
     ],
 )
 def test_a_field_of_another_tool_gets_its_name_here(field: str, value: Any, says: str) -> None:
@@ -392,7 +401,14 @@ def test_a_field_of_another_tool_gets_its_name_here(field: str, value: Any, says
 def test_every_field_of_another_tool_stands_for_a_field_and_is_none_itself() -> None:
     known = {name for each in SCHEMAS["img2img"].values() for name in fields_of(each)}
     assert set(FOREIGN_FIELDS.values()) <= known
-    assert not set(FOREIGN_FIELDS) & {name.lower() for name in known}
+    assert not (set(FOREIGN_FIELDS) | set(REMEDIES)) & {name.lower() for name in known}
+
+
+@pytest.mark.parametrize("field", ["n_iter", "n_samples"])
+def test_a_count_out_of_range_names_the_bound_of_the_settings(field: str) -> None:
+    for value in (0, 5000):
+        (fault,) = faults({"prompt": "a", field: value})
+        assert fault.expected == "an integer from 1 up to 64"
 
 
 def test_plms_of_the_standard_template_chooses_the_sampler() -> None:

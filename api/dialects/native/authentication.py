@@ -38,8 +38,8 @@ def read_request(
     if sent := [key for key in (*header_keys(request), query_key) if key]:
         caller = _caller(services, address, sent)
         body = services.bodies.read(request, caller.submitter) if has_body else {}
-        if isinstance(body.get("api_key"), str):
-            del body["api_key"]
+        if isinstance(body.get("api_key"), str | None):
+            body.pop("api_key", None)
         return caller, body
     if not has_body:
         raise Unauthorized("Unauthorized")
