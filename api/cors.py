@@ -12,7 +12,7 @@ ANY_ORIGIN = "*"
 METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 READ_HEADERS = (
     "Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, "
-    "Last-Event-ID, Range, X-API-Key"
+    "Last-Event-ID, Range, X-API-Key, X-Requested-With"
 )
 """Of requests."""
 EXPOSED_HEADERS = "Content-Range, ETag, Link, Location, Retry-After, WWW-Authenticate"

@@ -68,5 +68,5 @@ def _unknown(field: str, what: str, name: str, installed: Collection[str]) -> Fa
         problem=f"names {name[:80]!r}, which is no installed {what}",
         expected=f"one of: {', '.join(listed[:_MOST_LISTED])}{more}"
         if listed
-        else f"no {what} is installed",
+        else f"an installed {what}; none is installed",
     )

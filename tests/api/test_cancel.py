@@ -187,3 +187,18 @@ def test_admin_keys_come_from_the_environment_and_a_file(
     settings = ApiSettings()
     assert settings.all_admin_keys == ("anna", "bert", "zoe")
     assert "anna" not in repr(settings)
+
+
+@WAYS
+def test_a_content_type_without_a_body_does_no_harm(
+    client: FlaskClient, worker: HandWorker, way: str
+) -> None:
+    job = submit(client)
+    headers = {**KEY, "Content-Type": "application/json"}
+
+    if way == "cancel":
+        answer = client.post(f"/cancel/{job}", headers=headers)
+    else:
+        answer = client.delete(f"/status/{job}", headers=headers)
+
+    assert answer.status_code == 200, answer.text

@@ -51,6 +51,7 @@ def test_a_preflight_is_answered_on_every_route_without_a_key(
     assert {"GET", "POST", "DELETE"} <= set(methods)
     headers = answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
     wanted = {"content-type", "x-api-key", "authorization", "idempotency-key", "last-event-id"}
+    wanted |= {"x-requested-with"}
     assert wanted <= set(headers)
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
     assert "Access-Control-Allow-Credentials" not in answer.headers

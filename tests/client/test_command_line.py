@@ -105,12 +105,14 @@ def test_img2img_starts_from_an_image(small_service: str, tmp_path: Path) -> Non
 def test_the_error_of_a_bad_request_names_the_fields(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", "x", "--steps", "0", "--scale", "999", cwd=tmp_path)
     assert ended.returncode == 2
-    assert "ddim_steps" in ended.stderr
+    assert "ddim_steps: an integer from 1 up to 1000\n" in ended.stderr
+    assert "scale: a number from -100 up to 100\n" in ended.stderr
     assert ended.stdout == ""
 
     ended = sd(small_service, "generate", "x", "--sampler", "k_oiler", "--json", cwd=tmp_path)
     assert ended.returncode == 2
     assert [fault["field"] for fault in json.loads(ended.stdout)["details"]] == ["sampler"]
+    assert "sampler: did you mean k_euler?" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def read_request(
         What BodyReader.read raises.
     """
     address = client_address(request)
-    has_body = needs_body or bool(request.mimetype)
+    has_body = needs_body or (bool(request.mimetype) and _sends_body(request))
     if sent := [key for key in (*header_keys(request), query_key) if key]:
         caller = _caller(services, address, sent)
         body = services.bodies.read(request, caller.submitter) if has_body else {}
@@ -46,6 +46,11 @@ def read_request(
     services.wrong_keys.check(address)
     body = services.bodies.read(request, address)
     return _caller(services, address, [body.pop("api_key", None)]), body
+
+
+def _sends_body(request: Request) -> bool:
+    """False for a DELETE of a library that names a Content-Type and sends nothing."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _caller(services: Services, address: str, candidates: list[Any]) -> Caller:

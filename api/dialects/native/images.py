@@ -19,7 +19,7 @@ def image_routes(jobs: JobService) -> Blueprint:
     @routes.get("/images/<job_id>/<number>")
     @Operation(responses=PICTURE_RESPONSES, errors=ERRORS, parameters=(JOB_ID, NUMBER))
     def image(job_id: str, number: str) -> Response:
-        """Picture `number` of a job, from 0, or `grid`."""
+        """A picture of a job: its number, from 0, or grid."""
         return picture_response(jobs, jobs.status(job_id), number)
 
     @routes.get("/images/<job_id>/<number>/thumbnail")

@@ -31,7 +31,7 @@ def status_routes(jobs: JobService) -> Blueprint:
         parameters=(JOB_ID, IMAGES),
     )
     def status(job_id: str) -> ResponseReturnValue:
-        """The status of a job; of a finished one its pictures too, unless `?images=false`.
+        """The status of a job; of a finished one its pictures too, unless ?images=false.
 
         With `return_base64` the pictures are in the JSON; without it the response is the picture.
         """

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from textwrap import shorten
 from typing import Any
 
 import typer
@@ -63,11 +64,14 @@ class Terminal:
 
     def _client_error(self, error: ClientError, facts: Mapping[str, Any]) -> None:
         more: dict[str, Any] = {}
+        details = error.details if isinstance(error, BadRequest) else ()
         if isinstance(error, BadRequest):
-            more["details"] = [asdict(fault) for fault in error.details]
+            more["details"] = [asdict(fault) for fault in details]
         if isinstance(error, JobFailed):
             more["code"] = error.code
         self._error(str(error), {**facts, **more})
+        for fault in details:
+            self.message(f"  {fault.field}: {shorten(str(fault.expected), 160, placeholder=' …')}")
 
     def _error(self, problem: str, facts: Mapping[str, Any]) -> None:
         self.message(f"error: {problem}", "red")
