@@ -187,9 +187,9 @@ def _meant(
         return REMEDIES[name]
     meant = FOREIGN_FIELDS.get(name)
     if meant is None:
-        spellings = {snake_case(known): known for known in (*other_schemas, *properties)}
-        similar = difflib.get_close_matches(name, spellings, n=1, cutoff=_SIMILAR)
-        meant = spellings[similar[0]] if similar else ""
+        named = {snake_case(known): known for known in (*other_schemas, *properties)}
+        similar = difflib.get_close_matches(name, named, n=1, cutoff=_SIMILAR)
+        meant = named[similar[0]] if similar else ""
     if meant in properties:
         choice = _similar_choice(value, properties[meant])
         return (
