@@ -28,6 +28,7 @@ end
 local function count_unended(id, submitter, bytes)
   redis.call('HSET', KEY_BYTES .. submitter, id, bytes)
   redis.call('HINCRBY', KEY_BYTES .. submitter, 'unended', bytes)
+  redis.call('PERSIST', KEY_BYTES .. submitter)
 end
 
 local function recount_unended(submitter)
@@ -58,7 +59,8 @@ local function count_ended(id, submitter, seconds)
   end
   local bytes = redis.call('MEMORY', 'USAGE', JOB .. id, 'SAMPLES', 0) + ENDED_OVERHEAD
   redis.call('ZADD', ended_jobs, redis.call('HINCRBY', sums, 'ended', bytes), id)
-  redis.call('EXPIRE', sums, seconds)
+  -- a job may wait for longer than the ended ones are known
+  if counted(submitter, 'unended') <= 0 then redis.call('EXPIRE', sums, seconds) end
   redis.call('EXPIRE', ended_jobs, seconds)
 end
 

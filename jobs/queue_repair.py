@@ -36,7 +36,7 @@ for _, name in ipairs(names) do
       and redis.call('ZSCORE', submitter_queue(job_type, submitter), id)
     if not queued and not redis.call('ZSCORE', OLD_QUEUE .. job_type, id) then
       remove(id, job_type, submitter)
-      redis.call('HDEL', name, 'retry_at')
+      end_pause(id, job_type, submitter)
       enqueue(id)
       found = found + 1
     end

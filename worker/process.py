@@ -111,7 +111,10 @@ class WorkerProcess:
         self._preloading: ProgressClock | None = None
         self._watchdog = Watchdog(
             leases,
-            preloading=lambda: self._preloading,
+            others={
+                "the loading of the default model": lambda: self._preloading,
+                "the probe of the picture store": lambda: self._store_probe.probing,
+            },
             on_hang=self._shutdown.begin_for_restart,
             progress_seconds=settings.progress_seconds,
             deadline_seconds=settings.deadline_seconds,

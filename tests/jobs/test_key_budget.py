@@ -1,6 +1,7 @@
 """How much of Redis' memory one key's jobs may hold, and what is left of a job that has ended."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -112,6 +113,31 @@ def test_records_that_were_lost_are_not_held_against_their_key(
     submit(prompt=LONGEST)
     with pytest.raises(TooManyBytes):
         submit(prompt=LONGEST)
+
+
+def test_jobs_that_wait_longer_than_ended_ones_are_known_still_count(
+    submit: Submit, redis: Redis
+) -> None:
+    waiting: list[str] = []
+    with pytest.raises(TooManyBytes):
+        while True:
+            waiting.append(submit(prompt=LONGEST))
+    JobRecords(redis, result_ttl_seconds=1, tombstone_ttl=1).cancel(waiting[0])
+    while redis.exists(keys.tombstone(waiting[0])):
+        time.sleep(0.1)
+    submit(prompt=LONGEST)
+    with pytest.raises(TooManyBytes):
+        submit(prompt=LONGEST)
+
+
+def test_the_sums_of_a_key_without_unended_jobs_expire(
+    submit: Submit, capped: JobRecords, redis: Redis
+) -> None:
+    jobs = [submit(), submit()]
+    capped.cancel(jobs[0])
+    assert redis.ttl(keys.key_bytes("anna")) == -1
+    capped.cancel(jobs[1])
+    assert redis.ttl(keys.key_bytes("anna")) > 0
 
 
 def test_the_oldest_ended_jobs_are_forgotten_first_and_no_unended_one(

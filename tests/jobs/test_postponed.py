@@ -12,6 +12,7 @@ from jobs.errors import QueueFull, TooManyWaiting
 from jobs.limits import WaitingCaps
 from jobs.new_job import NewJob, new_job_id
 from jobs.overview import Overview
+from jobs.queue_repair import QueueRepair
 from jobs.record import ANY_SUBMITTER, JobRecords
 from jobs.request import parse_request
 from jobs.status import Failure, JobState, Postponement, Result
@@ -123,6 +124,18 @@ def test_another_outage_counts_anew(
         redis.hincrbyfloat(keys.job(job_id), "postponed_at", -3601)
         end_pauses(redis)
         claims.release_postponed()
+
+
+def test_a_postponed_job_that_is_found_by_its_record_does_not_count_twice(
+    claims: Claims, records: JobRecords, open_job: Open, redis: Redis
+) -> None:
+    job_id = open_job()
+    claims.postpone(claimed(claims), FULL)
+    redis.delete(keys.postponed("standard"))  # by hand
+    redis.hset(keys.job(job_id), "retry_at", 0)
+    assert QueueRepair(redis).step() == 1
+    assert records.queue_position(job_id) == 1
+    assert redis.zcard(keys.submitter_postponed("standard", "")) == 0
 
 
 def test_a_postponed_job_can_be_cancelled(

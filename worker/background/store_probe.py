@@ -10,10 +10,12 @@ import structlog
 from jobs.errors import StoreError
 from jobs.store import PictureStore
 from worker.background.periodic_thread import PeriodicThread
+from worker.execution.progress_clock import ProgressClock
 
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.2
+_SLOW_SECONDS = 30.0
 
 
 class StoreProbe(PeriodicThread):
@@ -22,19 +24,32 @@ class StoreProbe(PeriodicThread):
     Args:
         store: the store of the pictures.
         seconds: for how long the result of a probe is relied upon.
+        slow_seconds: a probe that lasts longer is a problem, though it has not ended.
     """
 
-    def __init__(self, store: PictureStore, *, seconds: float) -> None:
+    def __init__(
+        self, store: PictureStore, *, seconds: float, slow_seconds: float = _SLOW_SECONDS
+    ) -> None:
         super().__init__("store probe", seconds)
         self._store = store
         self._valid_seconds = seconds
         self._probed = -math.inf
         self._lock = threading.Lock()
-        self.problem = ""
+        self._slow_seconds = slow_seconds
+        self._problem = ""
+        self.probing: ProgressClock | None = None
+        """The clock of the probe that runs now, for the watchdog: a store may hang."""
+
+    @property
+    def problem(self) -> str:
         """Why no pictures can be stored, as far as is known; empty: they can. Never blocks."""
+        probing = self.probing
+        if probing and probing.silent_seconds >= self._slow_seconds:
+            return f"the picture store has not answered for {probing.silent_seconds:.0f} s"
+        return self._problem
 
     def tick(self) -> None:
-        if self.problem:
+        if self._problem:
             self.usable()
 
     def suspect(self) -> None:
@@ -47,7 +62,7 @@ class StoreProbe(PeriodicThread):
             if time.monotonic() - self._probed >= self._valid_seconds:
                 self._probed = time.monotonic()
                 self._note(self._probe())
-            return not self.problem
+            return not self._problem
 
     def wait(self, leaving: Callable[[], bool]) -> None:
         """Return when pictures can be stored, or when the worker is `leaving`."""
@@ -55,15 +70,18 @@ class StoreProbe(PeriodicThread):
             time.sleep(_POLL_SECONDS)
 
     def _probe(self) -> str:
+        self.probing = ProgressClock()
         try:
             self._store.probe()
         except StoreError as error:
             return str(error)
+        finally:
+            self.probing = None
         return ""
 
     def _note(self, problem: str) -> None:
-        if problem and not self.problem:
+        if problem and not self._problem:
             log.error("the picture store cannot be used; no jobs are claimed", reason=problem)
-        elif self.problem and not problem:
+        elif self._problem and not problem:
             log.info("the picture store can be used again")
-        self.problem = problem
+        self._problem = problem

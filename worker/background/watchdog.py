@@ -1,6 +1,6 @@
 """Finds jobs that hang, and lets the worker leave: a thread that hangs cannot be ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -14,14 +14,14 @@ _INTERVAL_SECONDS = 0.5
 
 
 class Watchdog(PeriodicThread):
-    """Watches the progress of the running jobs, and of the loading at the start.
+    """Watches the progress of the running jobs, and of other work that may hang.
 
     The lease of a job that hangs is renewed no more, so a reaper returns the job to the queue, or
     ends it if it was cancelled or has hung too often.
 
     Args:
         leases: the running jobs.
-        preloading: returns the clock of the loading at the start, while it runs.
+        others: the name of each other work, and what returns its clock while it is done.
         on_hang: called when something hangs.
         progress_seconds, deadline_seconds: see `ProgressClock.problem`.
     """
@@ -30,14 +30,14 @@ class Watchdog(PeriodicThread):
         self,
         leases: LeaseKeeper,
         *,
-        preloading: Callable[[], ProgressClock | None],
+        others: Mapping[str, Callable[[], ProgressClock | None]],
         on_hang: Callable[[], object],
         progress_seconds: float,
         deadline_seconds: float,
     ) -> None:
         super().__init__("watchdog", _INTERVAL_SECONDS)
         self._leases = leases
-        self._preloading = preloading
+        self._others = others
         self._on_hang = on_hang
         self._limits = progress_seconds, deadline_seconds
 
@@ -49,8 +49,9 @@ class Watchdog(PeriodicThread):
     def tick(self) -> None:
         for job in self._leases.running():
             self._check(job.clock, "the job", job=job.claim.job_id)
-        if clock := self._preloading():
-            self._check(clock, "the loading of the default model")
+        for name, clock_of in self._others.items():
+            if clock := clock_of():
+                self._check(clock, name)
 
     def _check(self, clock: ProgressClock, what: str, **context: str) -> None:
         problem = "" if clock.hung else clock.problem(*self._limits)

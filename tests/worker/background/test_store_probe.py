@@ -4,10 +4,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from jobs.claims import Claims
 from jobs.store import PictureStore
 from tests.worker.conftest import until
+from worker.background.lease import LeaseKeeper
 from worker.background.store_probe import StoreProbe
+from worker.background.watchdog import Watchdog
 
 AGES = 1e9
 """Seconds for which a probe is relied upon in a test that must see no second one."""
@@ -80,3 +84,38 @@ def test_without_any_message_the_worker_notices_that_the_store_works_again(
     obstacle.unlink()
     until(lambda: probe.problem == "")
     probe.stop()
+
+
+class HangingStore(PictureStore):
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.answers = threading.Event()
+
+    def probe(self) -> None:
+        self.answers.wait()
+
+
+def test_a_probe_that_hangs_is_told_and_ends_the_worker(tmp_path: Path) -> None:
+    store = HangingStore(str(tmp_path))
+    probe = StoreProbe(store, seconds=AGES, slow_seconds=0.05)
+    hung = threading.Event()
+    claims = Claims(Redis(), lease_seconds=9, max_attempts=3, result_ttl_seconds=60)
+    watchdog = Watchdog(
+        LeaseKeeper(claims, renew_seconds=AGES),
+        others={"the probe": lambda: probe.probing},
+        on_hang=hung.set,
+        progress_seconds=0.1,
+        deadline_seconds=AGES,
+    )
+    watchdog.tick()
+    assert not hung.is_set()
+    waiting = threading.Thread(target=probe.usable)
+    waiting.start()
+    until(lambda: "has not answered" in probe.problem)
+    watchdog.start()
+    assert hung.wait(120)
+    watchdog.stop()
+    store.answers.set()
+    waiting.join(120)
+    assert probe.problem == ""
+    assert probe.probing is None
