@@ -116,6 +116,8 @@ def _decomposed(weight: Tensor, norms: Tensor, *, by_output: bool) -> Tensor:
         kept, shape = 0, (-1, 1, *rest)
     else:
         kept, shape = 1, (1, -1, *rest)
+    if norms.numel() != weight.shape[kept]:
+        raise ValueError(f"{norms.numel()} norms, not {tuple(weight.shape)}")
     axes = [axis for axis in range(weight.dim()) if axis != kept]
     own = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
     tiny = torch.finfo(torch.float32).eps
