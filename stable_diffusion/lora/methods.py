@@ -54,7 +54,7 @@ def _tucker(core: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor
 def _check_size(shape: tuple[int, ...], weight: Tensor) -> None:
     """Raise ValueError before a product of another size than W's is computed."""
     if math.prod(shape) != weight.numel():
-        raise ValueError(f"{shape}, not {tuple(weight.shape)}")
+        raise ValueError(f"shape {shape}, not {tuple(weight.shape)}")
 
 
 def _low_rank(factors: Factors, weight: Tensor) -> Product:
