@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,12 @@ def test_a_file_in_capitals_opens(tmp_path: Path) -> None:
     path = tmp_path / "X.SAFETENSORS"
     path.write_bytes(WHOLE)
     assert open_checkpoint(path).names == {"a"}
+
+
+@pytest.mark.parametrize(("kind", "size"), [("F4", 2), ("F6_E2M3", 3)])
+def test_a_type_that_cannot_be_converted_is_named(tmp_path: Path, kind: str, size: int) -> None:
+    header = json.dumps({"a": {"dtype": kind, "shape": [2, 2], "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(UnreadableModel, match=r"'x\.safetensors' cannot be read: a: "):
+        open_checkpoint(path).read("a")
