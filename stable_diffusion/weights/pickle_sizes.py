@@ -11,7 +11,7 @@ import math
 import pickle
 import zipfile
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +60,7 @@ class _Inert:
 def _encoded(text: str, encoding: str) -> bytes:
     """Bytes as pickles of Python 2 have them; other encodings could grow with every call."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it encodes a text in {encoding}")
+        raise pickle.UnpicklingError("it encodes a text in another way than latin1")
     return text.encode(encoding)
 
 
@@ -70,13 +70,15 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda function, _type, arguments, _: function(
         *arguments
     ),
-    "torch.Size": tuple,
     "collections.OrderedDict": OrderedDict,
     "collections.Counter": Counter,
     "_codecs.encode": _encoded,
     "__builtin__.set": set,
     "builtins.set": set,
 }
+_MAX_TUPLE_ITEMS = 20_000
+"""Of a tuple with all tuples in it. Sixty tuples, each of which holds the one before twice, have
+2**60: Python would compute their hash for ever, with all other threads waiting."""
 _ENTRY_BYTES = 64
 """About what an entry of a container takes that one of these calls copies."""
 _TENSORS = tuple(f"torch._utils._rebuild_tensor{end}" for end in ("", "_v2", "_v3"))
@@ -98,16 +100,21 @@ class _SizeReader(pickle._Unpickler):
         limit: of all tensors, in bytes.
     """
 
+    stack: list[Any]
+
     def __init__(self, file: io.BytesIO, stored: Callable[[str], int], limit: int) -> None:
         super().__init__(file)
         self._stored = stored
         self._left = limit
         self.inert: dict[str, type[_Inert]] = {}
+        self._tuples: dict[int, tuple[tuple[Any, ...], int]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
         if full_name in _CALLS:
             return self._counted(_CALLS[full_name])
+        if full_name == "torch.Size":
+            return self._counted(self._size)
         if full_name in _TENSORS:
             return self._tensor
         allocates = module in _ALLOCATING or full_name.endswith(".bytearray")
@@ -128,6 +135,18 @@ class _SizeReader(pickle._Unpickler):
 
         return call
 
+    def _size(self, items: Iterable[Any] = ()) -> tuple[int, ...]:
+        return tuple(map(int, items))
+
+    def _made_tuple(self) -> None:
+        """Bound the items of the tuple on the stack, with those of all tuples in it."""
+        made = self.stack[-1]
+        known = (self._tuples.get(id(each)) for each in made if isinstance(each, tuple))
+        items = len(made) + sum(each[1] for each in known if each)
+        if items > max(_MAX_TUPLE_ITEMS, len(made)):
+            raise pickle.UnpicklingError("its tuples hold one another too many times")
+        self._tuples[id(made)] = made, items  # kept, so that no other gets its id
+
     def _take(self, nbytes: int) -> None:
         self._left -= nbytes
         if self._left < 0:
@@ -135,7 +154,7 @@ class _SizeReader(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _, count = pid[:5]
-        if kind not in ("storage", b"storage"):
+        if kind not in ("storage", b"storage") or not isinstance(key, str | int):
             raise pickle.UnpicklingError("it refers to something that is no storage")
         name = storage_type.rpartition(".")[2].removesuffix("Storage")
         item_bytes = _ITEM_BYTES[name]
@@ -152,6 +171,19 @@ class _SizeReader(pickle._Unpickler):
             )
         self._take(nbytes)
         return _Inert()
+
+
+def _bounded(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def load_bounded(reader: Any) -> None:
+        load(reader)
+        reader._made_tuple()
+
+    return load_bounded
+
+
+_SizeReader.dispatch = dict(_SizeReader.dispatch)
+for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _SizeReader.dispatch[_opcode[0]] = _bounded(_SizeReader.dispatch[_opcode[0]])
 
 
 def is_zip(path: Path) -> bool:

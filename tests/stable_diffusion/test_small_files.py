@@ -86,7 +86,18 @@ def saved(content: Any) -> bytes:
 HUGE_STORAGE = Call(
     rebuilding._rebuild_tensor_v2, Storage(), 0, (HUGE // 4,), (1,), False, OrderedDict()
 )
+
+
+def doubled(levels: int) -> tuple[Any, ...]:
+    """Tuples, each of which holds the one before twice."""
+    made: tuple[Any, ...] = (1,)
+    for _ in range(levels):
+        made = (made, made)
+    return made
+
+
 BOMBS = {
+    "tuples whose hash takes ages": zip_file([doubled(64)]),
     "strides of zero": saved({"*": torch.zeros(1).half().expand(2**22, 2**23)}),
     "a storage the file does not hold": zip_file({"*": HUGE_STORAGE}, b"1234"),
     "such a storage in the old format": legacy_file({"*": HUGE_STORAGE}),
