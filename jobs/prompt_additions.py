@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from jobs.errors import Fault
-from jobs.names import find_name
+from jobs.names import find_name, plain_name
 from stable_diffusion.prompt.grammar import ParsedPrompt
 
 _MOST_LISTED = 50
@@ -51,7 +51,8 @@ class InstalledAdditions:
                 if name.lower() not in embeddings:
                     faults[f"<{name}>"] = _unknown(field, "embedding", name, self.embeddings)
             for tag in prompt.loras:
-                if tag.name not in self.loras and tag.name not in self.lora_aliases:
+                lora = plain_name(tag.name)
+                if lora not in self.loras and lora not in self.lora_aliases:
                     faults[tag.name] = _unknown(field, "LoRA", tag.name, self.loras)
         return tuple(faults.values())
 

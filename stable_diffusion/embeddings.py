@@ -74,7 +74,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         checkpoint = open_checkpoint(path)
         return {name: checkpoint.read(name) for name in checkpoint.names}
     # the container of older files, which is a dictionary with safe contents

@@ -5,12 +5,18 @@ from collections.abc import Collection, Mapping
 from stable_diffusion.families.family import Shape
 from stable_diffusion.families.tensor_shapes import context_width
 
+_LORA = "a LoRA: put it into the loras folder and name it in the prompt"
 # part of a tensor's name → what the file is; the first match counts
 _MARKS = (
-    ("lora_", "a LoRA: put it into the loras folder and name it in the prompt"),
-    (".lora", "a LoRA: put it into the loras folder and name it in the prompt"),
+    ("lora_", _LORA),
+    (".lora", _LORA),
+    ("lycoris_", _LORA),
+    ("hada_w1_", _LORA),
+    (".lokr_w", _LORA),
+    ("oft_blocks", _LORA),
     ("emb_params", "a textual inversion: put it into the embeddings folder"),
     ("control_model.", "a ControlNet"),
+    ("controlnet_", "a ControlNet"),
     ("conditioner.embedders.1.", "a Stable Diffusion XL checkpoint"),
     ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
     ("double_blocks.", "a Flux checkpoint"),
@@ -53,6 +59,8 @@ def explain(names: Collection[str], shape: Shape, known: Mapping[int, str]) -> s
     if what:
         return f"it is {what}"
     width = context_width(names, shape)
+    if width is None and any(name.startswith("cond_stage_model.") for name in names):
+        return "it has no UNet"
     if width is None and any(name.endswith("decoder.conv_out.weight") for name in names):
         return "it is an autoencoder alone: it has no UNet and no text encoder"
     if width is None:

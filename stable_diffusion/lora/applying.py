@@ -61,7 +61,7 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, Strength]]) -> Model:
                 try:
                     added = use.of(own)
                 except ValueError as error:
-                    misfits.append(f"layer {layer} has shape {error}")
+                    misfits.append(f"layer {layer} has {error}")
                     if _READS_TEXT.search(layer):
                         raise _mismatch(lora, model, misfits[-1]) from error
                     continue

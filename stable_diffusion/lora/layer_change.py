@@ -10,6 +10,8 @@ from torch import Tensor
 from stable_diffusion.lora.methods import METHODS, Method
 
 _BIASES = ("diff_b", "b_norm", "up_bias")
+_NUMBERS = {"alpha", "scale", "scalar", "on_input"}
+"""Roles of single numbers, which may be integers."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class LayerChange:
             ValueError: it does not have the weight's shape, or its factors do not fit together.
         """
         assert self.method is not None
+        self._check_types()
         base = weight.float()
         factors = {role: self.tensors[role].to(weight.device).float() for role in self.weight_roles}
         try:
             product, rank = self.method.product(factors, base)
             if product.numel() != weight.numel() or product.shape[0] != weight.shape[0]:
-                raise ValueError(f"{tuple(product.shape)}, not {tuple(weight.shape)}")
+                raise ValueError(f"shape {tuple(product.shape)}, not {tuple(weight.shape)}")
             added = self._scale(rank) * product.reshape(weight.shape)
             norms = factors.get("dora_scale", factors.get("magnitude"))
             if norms is None:
@@ -76,13 +79,20 @@ class LayerChange:
         except (RuntimeError, IndexError, TypeError) as error:  # torch's, about shapes
             raise ValueError(f"factors that do not fit {tuple(weight.shape)}") from error
 
+    def _check_types(self) -> None:
+        """Raise ValueError for integers, of which it is not known what they mean."""
+        for role in self.weight_roles - _NUMBERS:
+            dtype = self.tensors[role].dtype
+            if not dtype.is_floating_point:
+                raise ValueError(f"{role} as {dtype}, and what its values mean is not known")
+
     def of_bias(self, bias: Tensor) -> Tensor:
         """What strength 1 adds to the bias, float32. Raises ValueError: of another shape."""
         total = torch.zeros_like(bias, dtype=torch.float32)
         for role in self.bias_roles:
             added = self.tensors[role].to(bias.device).float().flatten()
             if added.shape != bias.shape:
-                raise ValueError(f"{tuple(added.shape)}, not {tuple(bias.shape)}")
+                raise ValueError(f"shape {tuple(added.shape)}, not {tuple(bias.shape)}")
             if role == "up_bias":
                 added = added * self._scale_of_low_rank()
             total += added
@@ -116,6 +126,8 @@ def _decomposed(weight: Tensor, norms: Tensor, *, by_output: bool) -> Tensor:
         kept, shape = 0, (-1, 1, *rest)
     else:
         kept, shape = 1, (1, -1, *rest)
+    if norms.numel() != weight.shape[kept]:
+        raise ValueError(f"{norms.numel()} norms, not {tuple(weight.shape)}")
     axes = [axis for axis in range(weight.dim()) if axis != kept]
     own = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
     tiny = torch.finfo(torch.float32).eps

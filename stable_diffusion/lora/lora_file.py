@@ -64,7 +64,7 @@ def read_lora(path: Path) -> Lora:
             found.setdefault(parts.layer, []).append((parts, name))
         else:
             unknown.append(name)
-    by_peft = any(name.startswith(PEFT_PREFIX) for name in checkpoint.names)
+    by_peft = any(PEFT_PREFIX in name for name in checkpoint.names)
     config = peft_config(
         path, checkpoint.metadata, named_by_peft=by_peft or path.stem == "adapter_model"
     )

@@ -34,15 +34,27 @@ class Method(NamedTuple):
     product: Callable[[Factors, Tensor], Product]
 
 
-def _tucker(core: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """The core (i, j, ...) between (i, out) and (j, in), as (out, in, ...)."""
+_MAX_GROWTH = 64
+"""How many times the values of its factors and of W a product within a formula may have."""
+
+
+def _tucker(core: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
+    """The core (i, j, ...) between (i, out) and (j, in), as (out, in, ...).
+
+    Raises ValueError if it would be larger than W, or the product of `core` and `left` much larger.
+    """
+    kernel = math.prod(core.shape[2:])
+    between = left.shape[1] * core.shape[1] * kernel
+    given = core.numel() + left.numel() + right.numel() + weight.numel()
+    if left.shape[1] * right.shape[1] * kernel > weight.numel() or between > _MAX_GROWTH * given:
+        raise ValueError(f"factors that multiply to more than {tuple(weight.shape)}")
     return torch.einsum("ij...,ip,jr->pr...", core, left, right)
 
 
 def _check_size(shape: tuple[int, ...], weight: Tensor) -> None:
     """Raise ValueError before a product of another size than W's is computed."""
     if math.prod(shape) != weight.numel():
-        raise ValueError(f"{shape}, not {tuple(weight.shape)}")
+        raise ValueError(f"shape {shape}, not {tuple(weight.shape)}")
 
 
 def _low_rank(factors: Factors, weight: Tensor) -> Product:
@@ -50,7 +62,7 @@ def _low_rank(factors: Factors, weight: Tensor) -> Product:
     if "mid" in factors:
         mid = factors["mid"]
         _check_size((len(up), down.shape[1], *mid.shape[2:]), weight)
-        return _tucker(mid, up.T, down), len(down)
+        return _tucker(mid, up.T, down, weight), len(down)
     _check_size((len(up), down.shape[1]), weight)
     return up @ down, len(down)
 
@@ -73,7 +85,7 @@ def _hadamard(factors: Factors, weight: Tensor) -> Product:
             halves.append(left @ right)
         else:
             _check_size((left.shape[1], right.shape[1], *core.shape[2:]), weight)
-            halves.append(_tucker(core, left, right))
+            halves.append(_tucker(core, left, right, weight))
     return halves[0] * halves[1], len(factors["hada_w1_b"])
 
 
@@ -85,13 +97,13 @@ def _kronecker(factors: Factors, weight: Tensor) -> Product:
         if half is None:
             left, right = factors[f"lokr_w{n}_a"], factors[f"lokr_w{n}_b"]
             rank = rank or len(right)
-            if len(left) * right[0].numel() > weight.numel():
-                raise ValueError(f"a factor larger than {tuple(weight.shape)}")
             core = factors.get("lokr_t2") if n == 2 else None
+            if core is None and len(left) * right[0].numel() > weight.numel():
+                raise ValueError(f"a factor larger than {tuple(weight.shape)}")
             half = (
                 (left @ right.flatten(1)).reshape(len(left), *right.shape[1:])
                 if core is None
-                else _tucker(core, left, right)
+                else _tucker(core, left, right, weight)
             )
         halves.append(half)
     small, large = halves
@@ -107,14 +119,17 @@ def _generalized(factors: Factors, weight: Tensor) -> Product:
     rank = len(b2)
     kernel = factors["bm"].shape[2:] if "bm" in factors else ()
     _check_size((len(b1), b2.shape[1], *kernel), weight)
+    _check_size((len(weight), len(a1), *weight.shape[2:]), weight)
     _check_size((len(weight), a2.shape[1], *weight.shape[2:]), weight)
-    added = _tucker(factors["bm"], b1.T, b2).flatten(1) if "bm" in factors else b1 @ b2
+    added = _tucker(factors["bm"], b1.T, b2, weight).flatten(1) if "bm" in factors else b1 @ b2
     return added + torch.einsum("oi...,ij->oj...", weight, a1 @ a2).flatten(1), rank
 
 
 def _rescaling(factors: Factors, weight: Tensor) -> Product:
     """IA3: W scaled along its inputs or its outputs."""
     along_inputs = bool(factors["on_input"])
+    if factors["weight"].numel() != weight.shape[int(along_inputs)]:
+        raise ValueError(f"{factors['weight'].numel()} scales, not {tuple(weight.shape)}")
     axis = (1, -1) if along_inputs else (-1, 1)
     scale = factors["weight"].reshape(*axis, *[1] * (weight.dim() - 2))
     return weight * scale, None
@@ -129,6 +144,8 @@ def _rotation(factors: Factors, weight: Tensor) -> Product:
         rotations = factors["oft_diag"]
     else:
         blocks = factors["oft_blocks"]
+        if blocks.shape[-1] != blocks.shape[-2]:
+            raise ValueError(f"blocks of {tuple(blocks.shape)}, which are not square")
         skew = blocks - blocks.mT
         limit = float(factors.get("alpha", torch.zeros(()))) * len(weight)
         norm = float(skew.norm())

@@ -51,9 +51,7 @@ class TensorName(NamedTuple):
 
 def tensor_name(name: str) -> TensorName | None:
     """A tensor's name, taken apart; None: no trainer that is known writes such a name."""
-    bare = name
-    while bare.startswith(PEFT_PREFIX):
-        bare = bare.removeprefix(PEFT_PREFIX)
+    bare = name.replace(PEFT_PREFIX, "")
     for end, role in _ROLES:
         found = end.search(bare)
         if found:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -20,8 +21,9 @@ MAX_HEADER_BYTES = 16 * 2**20
 PREDICTION_KEY = "prediction"
 # Keys under which a pickle may keep its tensors; upscalers' averaged weights are preferred.
 _WRAPPERS = ("state_dict", "params_ema", "params", "model", "module")
-_PREFIXES = ("state_dict.", "module.")
-"""What a trainer may have put before all names."""
+_PREFIXES = ("state_dict.", "module.", "_orig_mod.")
+"""What a trainer, or torch.compile, may have put before all names."""
+_MOST_WRAPPERS = 4
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,22 @@ def open_checkpoint(path: Path) -> Checkpoint:
         except (SafetensorError, OSError, ValueError) as error:
             reason = diagnose(path) or f"cannot be read: {error}"
             raise UnreadableModel(f"model file {path.name!r} {reason}") from error
-        return _without_prefix(path, names, file.get_tensor, metadata)
+
+        def read(name: str) -> Tensor:
+            try:
+                tensor = file.get_tensor(name)
+                if tensor.dtype == torch.float4_e2m1fn_x2:
+                    raise ValueError("it is stored in 4 bits, which torch cannot convert")
+            except (SafetensorError, ValueError) as error:
+                raise UnreadableModel(
+                    f"model file {path.name!r} cannot be read: {name}: {error}"
+                ) from error
+            return tensor
+
+        return _without_prefix(path, names, read, metadata)
     tensors = read_pickle(path)
-    while wrapped := _wrapped(tensors):
-        tensors = wrapped
+    for _ in range(_MOST_WRAPPERS):  # a dictionary may contain itself
+        tensors = _wrapped(tensors) or tensors
     found = {name: each for name, each in _items(tensors) if isinstance(each, Tensor)}
     return _without_prefix(path, tuple(found), found.__getitem__, {})
 
@@ -91,9 +105,12 @@ def _without_prefix(
 ) -> Checkpoint:
     """The checkpoint, its names without what a trainer has put before nearly all of them."""
     written = {name: name for name in names}
-    for prefix in _PREFIXES:
-        if 2 * sum(name.startswith(prefix) for name in written) > len(written):
-            written = {name.removeprefix(prefix): whole for name, whole in written.items()}
+
+    def before_most(prefix: str) -> bool:
+        return 2 * sum(name.startswith(prefix) for name in written) > len(written)
+
+    while prefix := next(filter(before_most, _PREFIXES), ""):
+        written = {name.removeprefix(prefix): whole for name, whole in written.items()}
     return Checkpoint(path, frozenset(written), lambda name: read(written[name]), metadata)
 
 

@@ -1,10 +1,16 @@
 """Says what a file is that cannot be read as a model: most are failed downloads."""
 
 import json
+import re
 import struct
+import zipfile
 from pathlib import Path
 
 _HEAD = 512
+_TAIL = 4096
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
 _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _ARCHIVES = {
     b"PK\x03\x04": "a ZIP archive",
@@ -34,17 +40,25 @@ def diagnose(path: Path) -> str:
 def _text(head: bytes) -> str:
     if not head:
         return "is empty: the download was interrupted"
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<!--")):
+    if head.startswith(_UTF16):
+        head = head.decode("utf-16", "ignore").encode()
+    head = head.removeprefix(b"\xef\xbb\xbf")
+    start = head.lstrip().lower()
+    if start.startswith(_WEB_PAGE):
         return "is a web page, not a model: download it again, logged in if the site demands it"
     if start.startswith(b"<?xml"):
         return "is an XML text, not a model: a server's error message, most likely"
     if head.startswith(b"version https://git-lfs.github.com/spec"):
         return "is a Git LFS pointer, not the model: fetch it with `git lfs pull`"
     if start.startswith((b"{", b"[")) and b"\0" not in head:
-        shown = head.decode("utf-8", "replace").strip().splitlines()[0][:80]
-        return f"is a JSON text, not a model: {shown}"
+        return f"is a JSON text, not a model: {_first_line(head)}"
+    if start and not _CONTROL.search(head):
+        return f"is a text, not a model: {_first_line(head)}"
     return "" if any(head) else "begins with zeros: the download was interrupted"
+
+
+def _first_line(head: bytes) -> str:
+    return head.decode("utf-8", "replace").strip().splitlines()[0][:80]
 
 
 def _binary(path: Path, head: bytes) -> str:
@@ -55,9 +69,20 @@ def _binary(path: Path, head: bytes) -> str:
     elif head[8:9] == b"{":
         return f"is a .safetensors under the suffix {suffix}: rename it"
     if suffix != ".safetensors" and head.startswith(b"PK"):
-        return ""  # torch writes ZIP archives itself
+        return _archive(path)
     kind = next((kind for magic, kind in _ARCHIVES.items() if head.startswith(magic)), "")
     return f"is {kind}, not a model" if kind else ""
+
+
+def _archive(path: Path) -> str:
+    """Whether a ZIP archive, which torch writes itself, lacks its end."""
+    if zipfile.is_zipfile(path):
+        return ""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, _TAIL), 2)
+        if any(file.read()):
+            return "is truncated: the end of its archive is missing"
+    return "ends in zeros: the download was interrupted, or there are zeros after its end"
 
 
 def _length(path: Path, size: int) -> str:

@@ -10,8 +10,8 @@ import io
 import math
 import pickle
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,21 +34,33 @@ class _Storage(NamedTuple):
 
 
 class _Inert:
-    """In place of any other object: takes every argument and item, and keeps none."""
+    """In place of any other object: takes every argument and item, and keeps none.
+
+    Attributes:
+        kind: what its class is filled like, dict or list; object: it is not filled.
+    """
+
+    kind: type = object
 
     def __new__(cls, *_: object, **__: object) -> "_Inert":
         return object.__new__(cls)
 
     def __setstate__(self, _: object) -> None: ...
-    def __setitem__(self, _: object, __: object) -> None: ...
-    def append(self, _: object) -> None: ...
-    def extend(self, _: object) -> None: ...
+
+    def __setitem__(self, _: object, __: object) -> None:
+        type(self).kind = dict
+
+    def append(self, _: object) -> None:
+        type(self).kind = list
+
+    def extend(self, _: object) -> None:
+        type(self).kind = list
 
 
 def _encoded(text: str, encoding: str) -> bytes:
     """Bytes as pickles of Python 2 have them; other encodings could grow with every call."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it encodes a text in {encoding}")
+        raise pickle.UnpicklingError("it encodes a text in another way than latin1")
     return text.encode(encoding)
 
 
@@ -58,13 +70,20 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda function, _type, arguments, _: function(
         *arguments
     ),
-    "torch.Size": tuple,
-    "torch.device": _Inert,
     "collections.OrderedDict": OrderedDict,
+    "collections.Counter": Counter,
     "_codecs.encode": _encoded,
     "__builtin__.set": set,
     "builtins.set": set,
 }
+_MAX_TUPLE_ITEMS = 20_000
+"""Of a tuple with all tuples in it. Sixty tuples, each of which holds the one before twice, have
+2**60: Python would compute their hash for ever, with all other threads waiting."""
+_ENTRY_BYTES = 64
+"""About what an entry of a container takes that one of these calls copies."""
+_TENSORS = tuple(f"torch._utils._rebuild_tensor{end}" for end in ("", "_v2", "_v3"))
+"""The functions that build a tensor; v3 those of types without a storage of their own, as float8,
+whose storage counts bytes, and each of whose values has at least one."""
 _ALLOCATING = (
     "torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse", "torch.storage",
     "torch.serialization", "torch._utils", "torch._tensor",
@@ -81,23 +100,61 @@ class _SizeReader(pickle._Unpickler):
         limit: of all tensors, in bytes.
     """
 
+    stack: list[Any]
+
     def __init__(self, file: io.BytesIO, stored: Callable[[str], int], limit: int) -> None:
         super().__init__(file)
         self._stored = stored
         self._left = limit
+        self.inert: dict[str, type[_Inert]] = {}
+        self._tuples: dict[int, tuple[tuple[Any, ...], int]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
         if full_name in _CALLS:
-            return _CALLS[full_name]
-        if full_name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
+            return self._counted(_CALLS[full_name])
+        if full_name == "torch.Size":
+            return self._counted(self._size)
+        if full_name in _TENSORS:
             return self._tensor
         allocates = module in _ALLOCATING or full_name.endswith(".bytearray")
-        return full_name if allocates else _Inert  # a text cannot be called
+        if allocates and full_name != "torch.device":
+            return full_name  # a text cannot be called
+        return self.inert.setdefault(full_name, type(name, (_Inert,), {}))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, whose copies of its arguments count: a pickle may ask for many of one."""
+
+        def call(*arguments: Any) -> Any:
+            for each in arguments:
+                if isinstance(each, str):
+                    self._take(len(each))
+                elif isinstance(each, Sized):
+                    self._take(_ENTRY_BYTES * len(each))
+            return function(*arguments)
+
+        return call
+
+    def _size(self, items: Iterable[Any] = ()) -> tuple[int, ...]:
+        return tuple(map(int, items))
+
+    def _made_tuple(self) -> None:
+        """Bound the items of the tuple on the stack, with those of all tuples in it."""
+        made = self.stack[-1]
+        known = (self._tuples.get(id(each)) for each in made if isinstance(each, tuple))
+        items = len(made) + sum(each[1] for each in known if each)
+        if items > max(_MAX_TUPLE_ITEMS, len(made)):
+            raise pickle.UnpicklingError("its tuples hold one another too many times")
+        self._tuples[id(made)] = made, items  # kept, so that no other gets its id
+
+    def _take(self, nbytes: int) -> None:
+        self._left -= nbytes
+        if self._left < 0:
+            raise pickle.UnpicklingError("what it builds is larger than the file")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _, count = pid[:5]
-        if kind not in ("storage", b"storage"):
+        if kind not in ("storage", b"storage") or not isinstance(key, str | int):
             raise pickle.UnpicklingError("it refers to something that is no storage")
         name = storage_type.rpartition(".")[2].removesuffix("Storage")
         item_bytes = _ITEM_BYTES[name]
@@ -112,10 +169,21 @@ class _SizeReader(pickle._Unpickler):
             raise pickle.UnpicklingError(
                 f"a tensor has {nbytes} bytes, more than its storage ({storage.nbytes})"
             )
-        self._left -= nbytes
-        if self._left < 0:
-            raise pickle.UnpicklingError("its tensors are larger than the file")
+        self._take(nbytes)
         return _Inert()
+
+
+def _bounded(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def load_bounded(reader: Any) -> None:
+        load(reader)
+        reader._made_tuple()
+
+    return load_bounded
+
+
+_SizeReader.dispatch = dict(_SizeReader.dispatch)
+for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _SizeReader.dispatch[_opcode[0]] = _bounded(_SizeReader.dispatch[_opcode[0]])
 
 
 def is_zip(path: Path) -> bool:
@@ -124,8 +192,11 @@ def is_zip(path: Path) -> bool:
         return file.read(len(_ZIP)) == _ZIP
 
 
-def check_sizes(path: Path) -> None:
+def check_sizes(path: Path) -> dict[str, type]:
     """Refuse a file whose tensors do not fit into it.
+
+    Returns:
+        For the name of each other object whether it is filled like a dict or a list.
 
     Raises:
         OSError: it cannot be read.
@@ -133,15 +204,22 @@ def check_sizes(path: Path) -> None:
     """
     size = path.stat().st_size
     if is_zip(path):
-        _check_zip(path, size)
-        return
+        return _check_zip(path, size)
     with path.open("rb") as whole:
         file = io.BytesIO(whole.read(MAX_PICKLE_BYTES))
+    kinds: dict[str, type] = {}
     for _ in range(_LEGACY_PICKLES):
-        _SizeReader(file, lambda _key: size, _MAX_SHARING * size).load()
+        kinds |= _read(file, lambda _key: size, size)
+    return kinds
 
 
-def _check_zip(path: Path, size: int) -> None:
+def _read(file: io.BytesIO, stored: Callable[[str], int], size: int) -> dict[str, type]:
+    reader = _SizeReader(file, stored, _MAX_SHARING * size)
+    reader.load()
+    return {name: inert.kind for name, inert in reader.inert.items()}
+
+
+def _check_zip(path: Path, size: int) -> dict[str, type]:
     with zipfile.ZipFile(path) as archive:
         records = {info.filename: info for info in archive.infolist()}
         if len(records) != len(archive.infolist()):
@@ -159,4 +237,4 @@ def _check_zip(path: Path, size: int) -> None:
             return records[folder + key].file_size
 
         file = io.BytesIO(archive.read(name))
-    _SizeReader(file, stored, _MAX_SHARING * size).load()
+    return _read(file, stored, size)

@@ -6,10 +6,12 @@ stands in, never the named object itself, so that the tensors beside them can be
 """
 
 import logging
+import pickle
 import pickletools
 import threading
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -42,12 +44,15 @@ def read_pickle(path: Path, allowed: Mapping[str, Callable[..., Any]] | None = N
         UnreadableModel: it is damaged, of another type, or a pickle that torch refuses.
     """
     try:
-        check_sizes(path)
+        kinds = check_sizes(path)
         # files from before torch wrote zip archives cannot be mapped
         mapped = is_zip(path)
         known = {"collections.defaultdict": _empty_dict, **(allowed or {})}
         inert = sorted(_names(path, mapped=mapped) - known.keys())
-        stand_ins = known | {name: type(name, (_Inert,), {}) for name in inert}
+        stand_ins = known | {
+            name: type(name, (_STAND_INS.get(kinds.get(name, object), _Inert),), {})
+            for name in inert
+        }
         by_name: list[Any] = [(stand_in, name) for name, stand_in in stand_ins.items()]
         with _lock, torch.serialization.safe_globals(by_name):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -71,6 +76,27 @@ class _Inert:
         return object.__new__(cls)
 
     def __setstate__(self, _: object) -> None: ...
+
+
+class _InertDict(_Inert):
+    """Stands in for a subclass of dict: torch fills only dictionaries of its own types."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        return OrderedDict[object, object]()
+
+
+class _InertList(_Inert):
+    """Stands in for a list of another type, such as a deque."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        return list[object]()
+
+
+_STAND_INS: dict[type, type[_Inert]] = {dict: _InertDict, list: _InertList}
 
 
 def _empty_dict(*_: object) -> dict[Any, Any]:
@@ -99,6 +125,10 @@ def _globals(path: Path, *, mapped: bool) -> Iterator[str]:
 
 def _globals_of(file: IO[bytes]) -> Iterator[str]:
     for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "STACK_GLOBAL":
+            raise pickle.UnpicklingError(
+                "it has pickle's protocol 4, and only 2, which torch.save writes, is read"
+            )
         if opcode.name == "GLOBAL":
             module, _, name = str(argument).partition(" ")
             # as torch reads the names that pickle writes for Python 2

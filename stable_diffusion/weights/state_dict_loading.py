@@ -20,6 +20,7 @@ from stable_diffusion.weights.mapped import MappedFiles
 from stable_diffusion.weights.quantized import is_factor, true_values
 
 _MAX_FAULTS_NAMED = 4
+_MAX_NAMES_SHOWN = 3
 
 
 def load_networks(
@@ -57,6 +58,9 @@ def load_networks(
         if not loading.has_any(networks.parts[part.name], part, sources[part.name])
     ]
     loading.faults += [f"it has no {part.title}" for part in missing]
+    if len(missing) == len(family.parts):
+        known = ", ".join(sorted(checkpoint.names)[:_MAX_NAMES_SHOWN])
+        loading.faults = [f"its tensors have names that no whole model has: {known}"]
     for part in family.parts:
         if part in missing:
             continue

@@ -132,7 +132,7 @@ def written(write: layouts.Write) -> Callable[[Path], Path]:
 FILES: dict[str, Callable[[Path], Path]] = {
     "original layout, `.safetensors` or `.ckpt`": written(layouts.ckpt),
     "folder in diffusers' layout": written(layouts.diffusers),
-    "names behind `state_dict.` or `module.`": wrapped,
+    "names behind `state_dict.`, `module.` or `_orig_mod.`": wrapped,
     "`.ckpt` with callbacks or numbers of a trainer": with_trainer,
     "only averaged weights (`model_ema`)": averages,
     "plain float8": float8,
@@ -147,6 +147,9 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "no autoencoder": without(VAE),
     "no text encoder": without("cond_stage_model."),
     "a tensor is missing": without(CONV_IN.replace("weight", "bias")),
+    "other names than a model's": lambda folder: saved(
+        folder, {n.removeprefix("model."): t for n, t in weights().items() if n.startswith(UNET)}
+    ),
     "a LoRA": lambda folder: saved(folder, {"lora_unet_x.lora_up.weight": torch.zeros(1)}),
     "an autoencoder alone": lambda folder: saved(
         folder, {n: t for n, t in weights().items() if n.startswith(VAE)}
@@ -155,6 +158,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "an inpainting model": plus(**{CONV_IN: torch.zeros(32, 9, 3, 3)}),
     "an HTML page": text("<!doctype html><title>Sign in</title>"),
     "a Git LFS pointer": text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+    "another text, such as a server's error": text("Entry not found"),
     "a truncated `.safetensors`": resized(-1000),
     "zeros after the end": resized(1000),
     "a pickle that would run code": dangerous,

@@ -47,7 +47,8 @@ def test_every_kind_of_file_gives_its_vectors(tmp_path: Path, vectors: Tensor) -
     torch.save({"<shiny>": vectors.detach().half()}, tmp_path / "c.bin")
     save_file({"emb_params": vectors.detach()}, tmp_path / "d.safetensors")
     save_file({"<shiny>": vectors.detach()[0]}, tmp_path / "e.safetensors")
-    for name in ("a.pt", "b.pt", "c.bin", "d.safetensors"):
+    (tmp_path / "E.SAFETENSORS").write_bytes((tmp_path / "d.safetensors").read_bytes())
+    for name in ("a.pt", "b.pt", "c.bin", "d.safetensors", "E.SAFETENSORS"):
         read = read_embedding(tmp_path / name)
         torch.testing.assert_close(read, vectors.detach(), rtol=1e-3, atol=1e-4)
         assert not read.requires_grad

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,14 @@ def pickled() -> bytes:
         ("x.safetensors", b"<!DOCTYPE html><title>404</title>", "a web page"),
         ("x.ckpt", b"\xef\xbb\xbf\n <HTML><body>log in", "a web page"),
         ("x.safetensors", b"<?xml version='1.0'?><Error>", "an XML text"),
+        ("x.safetensors", "<html>".encode("utf-16"), "a web page"),
+        ("x.ckpt", b"<script>location = '/login'</script>", "a web page"),
+        ("x.safetensors", b"Entry not found", "is a text, not a model: Entry not found"),
+        ("x.ckpt", b"Invalid username or password.\n", "is a text, not a model: Invalid user"),
+        ("x.ckpt", pickled()[:-200], "is truncated: the end of its archive"),
+        ("x.ckpt", pickled() + bytes(100_000), "zeros after its end"),
         ("x.safetensors", LFS, "a Git LFS pointer"),
+        ("x.safetensors", b"\xef\xbb\xbf" + LFS, "a Git LFS pointer"),
         ("x.ckpt", LFS, "git lfs pull"),
         ("x.safetensors", b'{"error": "Unauthorized"}', 'a JSON text, not a model: {"error"'),
         ("x.safetensors", bytes(100_000), "begins with zeros"),
@@ -59,3 +67,12 @@ def test_a_file_in_capitals_opens(tmp_path: Path) -> None:
     path = tmp_path / "X.SAFETENSORS"
     path.write_bytes(WHOLE)
     assert open_checkpoint(path).names == {"a"}
+
+
+@pytest.mark.parametrize(("kind", "size"), [("F4", 2), ("F6_E2M3", 3)])
+def test_a_type_that_cannot_be_converted_is_named(tmp_path: Path, kind: str, size: int) -> None:
+    header = json.dumps({"a": {"dtype": kind, "shape": [2, 2], "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(UnreadableModel, match=r"'x\.safetensors' cannot be read: a: "):
+        open_checkpoint(path).read("a")

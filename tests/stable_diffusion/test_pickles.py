@@ -63,6 +63,52 @@ def trainer(lightning: Any) -> dict[object, object]:
     }
 
 
+class Filled(ModuleType):
+    """A module of containers that is gone when the file is read."""
+
+    def __init__(self) -> None:
+        super().__init__("lightning_utilities")
+        for base in (dict, collections.OrderedDict, list, set):
+            made = type(f"My{base.__name__}", (base,), {"__module__": self.__name__})
+            setattr(self, made.__name__, made)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_containers_of_other_types_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, zipped: bool
+) -> None:
+    filled: Any = Filled()
+    monkeypatch.setitem(sys.modules, filled.__name__, filled)
+    path = tmp_path / "sd.ckpt"
+    others = {
+        "hyper_parameters": filled.Mydict(lr=1e-4, more=filled.MyOrderedDict(a=1, b=2)),
+        "losses": filled.Mylist([1, 2, 3]),
+        "seen": filled.Myset([1]),
+        "recent": collections.deque([1, 2], maxlen=5),
+        "counts": collections.Counter("abba"),
+    }
+    torch.save({"state_dict": TENSORS, **others}, path, _use_new_zipfile_serialization=zipped)
+    del sys.modules[filled.__name__]
+    checkpoint = open_checkpoint(path)
+    assert checkpoint.names == TENSORS.keys()
+    assert torch.equal(checkpoint.read("a.weight"), TENSORS["a.weight"])
+
+
+def test_tensors_in_float8_are_read_from_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "sd.ckpt"
+    weight = TENSORS["a.weight"].to(torch.float8_e4m3fn)
+    torch.save({"state_dict": {"a.weight": weight}}, path)
+    read = open_checkpoint(path).read("a.weight")
+    assert (read.dtype, read.tolist()) == (weight.dtype, weight.tolist())
+
+
+def test_another_protocol_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sd.ckpt"
+    torch.save(TENSORS, path, pickle_protocol=4)
+    with pytest.raises(UnreadableModel, match="protocol 4, and only 2"):
+        open_checkpoint(path)
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_a_trainer_has_saved_beside_the_tensors_is_left_out(
     lightning: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, zipped: bool
@@ -163,12 +209,22 @@ def test_a_tensor_that_torch_cannot_rebuild_is_not_left_out_in_silence(tmp_path:
         lambda tensors: {"model": {"state_dict": tensors}, "epoch": 3},
         lambda tensors: {f"state_dict.{name}": each for name, each in tensors.items()},
         lambda tensors: {f"module.{name}": each for name, each in tensors.items()},
+        lambda tensors: {f"_orig_mod.{name}": each for name, each in tensors.items()},
+        lambda tensors: {f"module.state_dict.{name}": each for name, each in tensors.items()},
         lambda tensors: {
             "state_dict": {f"module.{name}": each for name, each in tensors.items()}
             | {"step": torch.zeros(())}
         },
     ],
-    ids=["model", "model.state_dict", "state_dict.", "module.", "DataParallel in Lightning"],
+    ids=[
+        "model",
+        "model.state_dict",
+        "state_dict.",
+        "module.",
+        "torch.compile",
+        "module.state_dict.",
+        "DataParallel in Lightning",
+    ],
 )
 def test_tensors_are_found_in_what_trainers_wrap_around_them(
     tmp_path: Path, wrap: Callable[[dict[str, torch.Tensor]], object]
@@ -178,3 +234,11 @@ def test_tensors_are_found_in_what_trainers_wrap_around_them(
     checkpoint = open_checkpoint(path)
     assert checkpoint.names - {"step"} == TENSORS.keys()
     assert torch.equal(checkpoint.read("a.weight"), TENSORS["a.weight"])
+
+
+def test_a_dictionary_that_contains_itself_is_opened_once(tmp_path: Path) -> None:
+    path = tmp_path / "round.ckpt"
+    content: dict[str, object] = {**TENSORS}
+    content["state_dict"] = content
+    torch.save(content, path)
+    assert open_checkpoint(path).names == TENSORS.keys()

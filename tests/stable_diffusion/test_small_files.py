@@ -3,10 +3,12 @@
 What they declare is more than any machine has: where it was allocated, that would fail.
 """
 
+import codecs
 import io
 import pickle
+import re
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch import _utils as rebuilding
 
 from stable_diffusion.embeddings import read_embedding
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.lora import read_lora, with_loras
+from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATHS
 from stable_diffusion.weights.checkpoint import MAX_HEADER_BYTES, open_checkpoint
@@ -82,7 +86,18 @@ def saved(content: Any) -> bytes:
 HUGE_STORAGE = Call(
     rebuilding._rebuild_tensor_v2, Storage(), 0, (HUGE // 4,), (1,), False, OrderedDict()
 )
+
+
+def doubled(levels: int) -> tuple[Any, ...]:
+    """Tuples, each of which holds the one before twice."""
+    made: tuple[Any, ...] = (1,)
+    for _ in range(levels):
+        made = (made, made)
+    return made
+
+
 BOMBS = {
+    "tuples whose hash takes ages": zip_file([doubled(64)]),
     "strides of zero": saved({"*": torch.zeros(1).half().expand(2**22, 2**23)}),
     "a storage the file does not hold": zip_file({"*": HUGE_STORAGE}, b"1234"),
     "such a storage in the old format": legacy_file({"*": HUGE_STORAGE}),
@@ -107,6 +122,32 @@ def test_a_pickle_that_declares_more_than_it_has_is_refused(tmp_path: Path, bomb
             open_checkpoint(tmp_path / name)
         with pytest.raises(UnreadableModel, match="bomb"):
             read_embedding(tmp_path / name)
+
+
+class Repeated:
+    """Is pickled as many calls of one function with one argument, which the file has once."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.calls = [Call(function, *arguments) for _ in range(1000)]
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        Repeated(codecs.encode, "x" * 5000, "latin1"),
+        Repeated(torch.Size, tuple(range(2000))),
+        Repeated(set, list(range(2000))),
+        Repeated(OrderedDict, [(number, 1) for number in range(500)]),
+        Repeated(Counter, dict.fromkeys(range(1000), 1)),
+    ],
+    ids=["bytes", "sizes", "sets", "dictionaries", "counters"],
+)
+def test_copies_of_an_argument_count(tmp_path: Path, repeated: Repeated) -> None:
+    path = tmp_path / "copies.pt"
+    path.write_bytes(zip_file({"*": repeated.calls}))
+    assert path.stat().st_size < 50_000
+    with pytest.raises(UnreadableModel, match="larger than the file"):
+        open_checkpoint(path)
 
 
 def test_tensors_that_share_a_storage_are_counted_each_time(tmp_path: Path) -> None:
@@ -177,3 +218,33 @@ def test_the_halves_of_a_lora_are_not_multiplied_to_a_huge_weight(
         save_file({f"{layer}.{name}": half for name, half in halves.items()}, path)
         with pytest.raises(LoraMismatch, match=layer):
             with_loras(tiny, [(read_lora(path), 1.0)])
+
+
+MANY = 2**20
+W, NORM = torch.ones(64, 64), torch.ones(64)
+
+
+@pytest.mark.parametrize(
+    ("weight", "factors", "says"),
+    [
+        (
+            W,
+            {"lokr_w1": (1, 1), "lokr_w2_a": (1, MANY), "lokr_w2_b": (1, MANY), "lokr_t2": (1, 1)},
+            "multiply to more than",
+        ),
+        (W, {"a1": (MANY, 1), "a2": (1, 64), "b1": (64, 1), "b2": (1, 64)}, "(64, 1048576), not"),
+        (W, {"oft_blocks": (1, MANY, 1)}, "not square"),
+        (NORM, {"weight": (MANY,), "on_input": ()}, "1048576 scales, not"),
+        (NORM, {"up": (64, 1), "down": (1, 1), "dora_scale": (MANY,)}, "1048576 norms, not"),
+        (W, {"up": (4096, 1), "down": (MANY, 1), "mid": (1, MANY, 1, 1)}, "multiply to more than"),
+    ],
+    ids=["LoKr", "GLoRA", "OFT", "IA3", "DoRA", "LoCon"],
+)
+def test_no_method_builds_much_more_than_its_weight(
+    weight: Tensor, factors: dict[str, tuple[int, ...]], says: str
+) -> None:
+    tensors = {role: torch.zeros(shape) for role, shape in factors.items()}
+    change = LayerChange(tensors, {role: role for role in tensors})
+    # the reason shows that it was refused before the product
+    with pytest.raises(ValueError, match=re.escape(says)):
+        change.of_weight(weight)

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jobs.connection import connect
 from jobs.environment import read_settings
@@ -28,8 +29,9 @@ from worker.errors import UnknownModel, WorkerError
 from worker.settings import WorkerSettings
 
 app = typer.Typer(name="models", no_args_is_help=True, add_completion=False)
-out = Console()
-err = Console(stderr=True)
+# names of files may look like the markup of rich: `my model [fp16]`
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 HASH_DIGITS = 10
 _MOST_GROUPS = 4
 _PROBE = Recipe(prompt="", height=64, width=64, steps=1, guidance_scale=1, precision="full")
@@ -53,11 +55,11 @@ def list_models(
     table = Table("name", "kind", "size", "hash", "resident")
     for name, path in sorted(settings.catalogue.installed().items()):
         try:
-            kind = loader.describe(path, usual_prediction(name)).kind
+            kind = Text(loader.describe(path, usual_prediction(name)).kind)
             size = f"{size_on_disk(path) / 1e9:.2f} GB"
             known = fingerprints.of(path) if hashes else fingerprints.known(path) or ""
         except ModelError as error:
-            kind, size, known = f"[red]{error}[/]", "", ""
+            kind, size, known = Text(str(error), "red"), "", ""
         in_memory = "?" if resident is None else "yes" if name in resident else "no"
         table.add_row(name, kind, size, known[:HASH_DIGITS], in_memory)
     out.print(table)

@@ -150,5 +150,5 @@ def _by_suffix(files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files:
-        found.setdefault(path.stem, path)
+        found.setdefault(without_suffix(path.name), path)
     return found

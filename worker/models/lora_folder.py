@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.names import plain_name
 from stable_diffusion.bundled_embeddings import BUNDLED_PREFIX, bundled_embedding
 from worker.models.folder_entries import entries, is_file
 from worker.models.model_key import FileSignature, file_signature
@@ -53,7 +54,8 @@ class LoraFolder:
         for path in _files(self._folder, _DEEPEST):
             relative = path.relative_to(self._folder).with_suffix("")
             peft = relative.name == _PEFT_STEM and len(relative.parts) > 1
-            found.setdefault((relative.parent if peft else relative).as_posix(), path)
+            name = (relative.parent if peft else relative).as_posix()
+            found.setdefault(plain_name(name), path)
         return found
 
     def aliases(self) -> dict[str, Path]:
@@ -77,6 +79,7 @@ class LoraFolder:
 
     def find(self, name: str) -> Path | None:
         """The path of the LoRA of this name; None: there is none, or there are several."""
+        name = plain_name(name)
         return self.installed().get(name) or self.aliases().get(name)
 
     def _header(self, path: Path) -> LoraHeader:
@@ -116,6 +119,6 @@ def _read_header(path: Path) -> LoraHeader:
     alias = metadata.get("ss_output_name") if isinstance(metadata, Mapping) else None
     bundled = (bundled_embedding(name) for name in header if name.startswith(BUNDLED_PREFIX))
     return LoraHeader(
-        alias.strip() if isinstance(alias, str) else "",
+        plain_name(alias) if isinstance(alias, str) else "",
         frozenset(found[0] for found in bundled if found),
     )

@@ -43,7 +43,15 @@ class ClipTextEncoder(TextEncoderPart):
     name: str = "text"
     folder: str = "text_encoder"
     original_prefix: str = "cond_stage_model.transformer.text_model."
-    lora_prefixes: tuple[str, ...] = ("lora_te_", "lora_te1_", "text_encoder_", "lycoris_", "")
+    lora_prefixes: tuple[str, ...] = (
+        "lora_te_",
+        "lora_te1_",
+        "text_encoder_",
+        "text_encoders_clip_l_transformer_",
+        "clip_l_transformer_",
+        "lycoris_",
+        "",
+    )
     file_stems: ClassVar[tuple[str, ...]] = ("model", "pytorch_model")
     folder_prefix: ClassVar[str] = _WRAPPER
     channels_last: ClassVar[bool] = False

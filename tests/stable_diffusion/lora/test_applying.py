@@ -141,6 +141,17 @@ def test_factors_that_do_not_fit_together_are_no_crash(tiny: Model, tmp_path: Pa
             )
 
 
+def test_integers_are_not_taken_for_factors(tiny: Model, tmp_path: Path) -> None:
+    size = tiny.networks.unet.get_parameter(f"{UNET}.weight").shape[0]
+    tensors = {
+        f"{kohya(UNET)}.lora_up.weight": torch.ones(size, 2),
+        f"{kohya(UNET)}.lora_down.weight": torch.ones(2, size).char(),
+        f"{kohya(UNET)}.alpha": torch.tensor(2),
+    }
+    with pytest.raises(LoraMismatch, match=r"has down as torch\.int8, and what its values mean"):
+        applied(tiny, tensors, tmp_path / "x.safetensors")
+
+
 def test_a_bias_of_peft_counts_as_its_weight_does(tiny: Model, tmp_path: Path) -> None:
     layer = UNET.replace("to_q", "to_out.0")
     bias = tiny.networks.unet.get_parameter(f"{layer}.bias")

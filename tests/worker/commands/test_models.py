@@ -155,6 +155,23 @@ def test_models_are_listed_with_what_they_are(settings: dict[str, str], models: 
     assert "Redis does not answer" in listed.output
 
 
+def test_names_and_contents_that_look_like_markup_are_shown(
+    settings: dict[str, str], models: Path
+) -> None:
+    names = ("ink [fp16]", "[red]", "a [/b]", ":cat:")
+    for name in names:
+        (models / f"{name}.safetensors").parent.mkdir(parents=True, exist_ok=True)
+        (models / f"{name}.safetensors").write_bytes(PATH.read_bytes())
+    (models / "page.ckpt").write_text("[/b] not found")
+    listed = run("list")
+    assert listed.exit_code == 0, listed.output
+    assert all(name in listed.output for name in (*names, "[/b] not found"))
+    checked = run("check", "ink [fp16]")
+    assert (checked.exit_code, "ink [fp16]" in checked.output) == (0, True), checked.output
+    refused = run("check", "page")
+    assert (refused.exit_code, "[/b] not found" in refused.output) == (1, True), refused.output
+
+
 def test_a_model_in_the_memory_of_a_worker_is_listed_as_resident(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:

@@ -142,6 +142,13 @@ def test_links_that_lead_back_are_followed_once_and_other_folders_are_left_out(
     assert set(installed) - {"tiny", "tiny-v2"} == {"a/b/c"}
 
 
+def test_an_embedding_is_called_by_its_name_in_composed_unicode(tmp_path: Path) -> None:
+    for name in ("cafe\u0301.pt", "shiny .SAFETENSORS"):
+        (tmp_path / name).touch()
+    found = Catalogue(tmp_path / "none", "tiny", embeddings_dir=tmp_path).embeddings()
+    assert set(found) == {"caf\u00e9", "shiny"}
+
+
 def test_an_autoencoder_beside_a_model_is_no_model(tmp_path: Path) -> None:
     for name in ("m.ckpt", "m.vae.pt", "m.vae.ckpt", "m.VAE.safetensors", "other.vae.safetensors"):
         (tmp_path / name).touch()

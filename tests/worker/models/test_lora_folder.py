@@ -5,6 +5,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from jobs.prompt_additions import InstalledAdditions
+from stable_diffusion.prompt.grammar import read_prompt
 from worker.models.lora_folder import LoraFolder
 
 
@@ -59,3 +61,15 @@ def test_a_stem_that_two_folders_have_is_no_name(tmp_path: Path) -> None:
 def test_no_folder_has_no_loras(tmp_path: Path) -> None:
     for folder in (LoraFolder(None), LoraFolder(tmp_path / "none")):
         assert (folder.installed(), folder.aliases(), folder.embeddings()) == ({}, {}, set())
+
+
+def test_a_name_is_found_in_either_form_of_unicode(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    path = write(tmp_path / f"{decomposed} .safetensors", {"ss_output_name": f"the {decomposed}"})
+    folder = LoraFolder(tmp_path)
+    assert set(folder.installed()) == {composed}
+    for name in (composed, decomposed, f"the {composed}", f"the {decomposed}"):
+        assert folder.find(name) == path, name
+    installed = InstalledAdditions(loras=folder.installed(), embeddings=())
+    for name in (composed, decomposed):
+        assert not installed.faults("prompt", [read_prompt(f"a cup <lora:{name}:1>")])
