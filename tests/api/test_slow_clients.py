@@ -136,6 +136,17 @@ def test_many_long_bodies_that_come_by_the_byte_hold_nobody_up(
         assert_answers(api)
 
 
+def test_a_client_that_leaves_before_it_is_invited_ends_nothing_else(api: RunningApi) -> None:
+    """The first answer, sent in one piece, is refused, so that the invitation fails."""
+    process = api.worker_pid
+    for _ in range(30):
+        with api.connect() as connection:
+            asks = request_bytes(b"", "Content-Length: 9", "Expect: 100-continue")
+            connection.sendall(b"HEAD /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n" + asks)
+    assert_answers(api)
+    assert api.worker_pid == process
+
+
 def test_many_clients_that_do_not_read_hold_nobody_up(
     api: RunningApi, worker: HandWorker, crowd: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
