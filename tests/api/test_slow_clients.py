@@ -136,6 +136,24 @@ def test_many_long_bodies_that_come_by_the_byte_hold_nobody_up(
         assert_answers(api)
 
 
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        request_bytes(b"{", f"Content-Length: {'9' * 20}"),
+        request_bytes(b"000000000000000001000\r\n{", "Transfer-Encoding: chunked"),
+        request_bytes(b"000000000000000000000\r\nA: ", "Transfer-Encoding: chunked"),
+        request_bytes(b"1;a=".ljust(5000, b"b"), "Transfer-Encoding: chunked"),
+    ],
+    ids=["length", "chunk", "last chunk", "chunk line"],
+)
+def test_many_bodies_with_odd_sizes_hold_nobody_up(
+    api: RunningApi, crowd: ExitStack, unfinished: bytes
+) -> None:
+    for _ in range(BODIES):
+        crowd.enter_context(api.connect()).sendall(unfinished)
+    assert_answers(api)
+
+
 def test_a_client_that_leaves_before_it_is_invited_ends_nothing_else(api: RunningApi) -> None:
     """The first answer, sent in one piece, is refused, so that the invitation fails."""
     process = api.worker_pid
