@@ -27,7 +27,8 @@ MAX_CONNECTIONS = 1000
 MAX_BUFFERED = 1 << 16
 """A request longer than this, in bytes, is read by a thread; one address has a share of those."""
 MAX_UNSENT = 1 << 26
-"""Bytes of answers that clients have not yet taken. Above, the client with most of them loses."""
+"""Bytes of answers that clients have not yet taken, besides the latest answer. Above, the client
+with most of them loses one."""
 LINGER_SECONDS = 2.0
 """How long a client may take to notice that its connection ends (RFC 9112, section 9.6), and may
 send another request to a server that stops."""
@@ -180,7 +181,8 @@ class ConnectionWorker(ThreadWorker):
             conn.deadline = conn.client_socket.progressed + self.request_seconds
         elif not done:
             self._wait(conn, selectors.EVENT_WRITE, self._send_rest, self.request_seconds)
-            if sum(len(conn.client_socket.unsent) for conn in self._waiting) > MAX_UNSENT:
+            others = self._waiting.keys() - {conn}  # one answer alone may be longer than all that
+            if sum(len(other.client_socket.unsent) for other in others) > MAX_UNSENT:
                 self._make_room(lambda conn: len(conn.client_socket.unsent))
         elif conn.kept:
             self._wait_for_next(conn)

