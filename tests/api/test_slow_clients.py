@@ -154,6 +154,21 @@ def test_many_bodies_with_odd_sizes_hold_nobody_up(
     assert_answers(api)
 
 
+def test_small_bodies_of_unknown_size_do_not_wait_for_long_ones(
+    api: RunningApi, crowd: ExitStack
+) -> None:
+    """The long ones do not arrive, and hold all the memory that their address may have. No request
+    has a key."""
+    head = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    for _ in range(8):
+        connection = crowd.enter_context(api.connect())
+        connection.sendall(head + b"Content-Length: 16000000\r\n\r\n{".ljust(3 << 20))
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    for _ in range(3 * BODIES):
+        crowd.enter_context(api.connect()).sendall(chunked)
+    assert_answers(api)
+
+
 def test_a_client_that_leaves_before_it_is_invited_ends_nothing_else(api: RunningApi) -> None:
     """The first answer, sent in one piece, is refused, so that the invitation fails."""
     process = api.worker_pid
