@@ -3,8 +3,8 @@
 Werkzeug truncates a chunked body at the limit and Flask parses the rest; here it is a BodyTooLarge.
 """
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
 from threading import Lock
 from typing import IO
 
@@ -21,7 +21,8 @@ from api.json_object import JsonObject, parse_object
 DRAINED_LIMITS = 4
 """Of a body that is too large, this many times the limit is read and discarded."""
 SMALL_BYTES = 1024**2
-"""Bodies up to this size are received and parsed without waiting for others."""
+"""Bodies up to this size are received and parsed without waiting for others, so that only threads
+which read a long body wait for memory: their number is bounded (`api.connections`)."""
 
 
 class BodyReader:
@@ -57,11 +58,14 @@ class BodyReader:
             )
         coding = content_coding(request)
         expected = self._expected(request)
-        large = SMALL_BYTES < expected <= self._limit
         size = 2 * expected if coding else expected  # compressed and unpacked
-        with self._memory.reserved(size, sender) if large else nullcontext():
-            received = self._received(request)
-            body = inflated(received, self._limit) if coding else received
+        with ExitStack() as reserved:
+
+            def reserve(*, waits: bool = True) -> None:
+                reserved.enter_context(self._memory.reserved(size, sender, waits=waits))
+
+            received = self._received(request, reserve)
+            body = self._unpacked(received, reserve) if coding else received
             # After it has arrived, so that a slow sender holds up nobody.
             with self._parsing if len(body) > SMALL_BYTES else nullcontext():
                 return parse_object(body)
@@ -72,20 +76,31 @@ class BodyReader:
         open_ended = "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers
         return max(self._limit, length) if open_ended else length
 
-    def _received(self, request: Request) -> bytearray:
+    def _unpacked(self, received: bytearray, reserve: Callable[..., None]) -> bytes:
+        """The content of a gzip body; one that was small may need memory now."""
+        if len(received) <= SMALL_BYTES:
+            try:
+                return inflated(received, SMALL_BYTES)
+            except BodyTooLarge:
+                reserve(waits=False)
+        return inflated(received, self._limit)
+
+    def _received(self, request: Request, reserve: Callable[[], None]) -> bytearray:
         """The whole body, with a Content-Length or chunked."""
         try:
-            return self._received_up_to_limit(request)
+            return self._received_up_to_limit(request, reserve)
         except (ClientDisconnected, OSError) as error:
             raise BodyTooSlow("the body did not arrive in time") from error
         except ParseException as error:  # invalid chunks
             raise UnreadableBody("the body is not valid HTTP") from error
 
-    def _received_up_to_limit(self, request: Request) -> bytearray:
+    def _received_up_to_limit(self, request: Request, reserve: Callable[[], None]) -> bytearray:
         stream: IO[bytes] = get_input_stream(request.environ)
         if self._expected(request) <= self._limit:
             body = bytearray()
             for piece in _pieces(stream, self._limit + 1):
+                if len(body) <= SMALL_BYTES < len(body) + len(piece):
+                    reserve()
                 body += piece
             if len(body) <= self._limit:
                 return body

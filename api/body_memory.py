@@ -26,15 +26,17 @@ class BodyMemory:
         self._changed = Condition()
 
     @contextmanager
-    def reserved(self, size: int, sender: str) -> Iterator[None]:
+    def reserved(self, size: int, sender: str, *, waits: bool = True) -> Iterator[None]:
         """Room for one body. Raises TooManyBodies after WAIT_SECONDS without room.
 
         Args:
             size: of the body, at most `share`.
             sender: a digest of its key, or its address.
+            waits: False: raise it at once.
         """
+        seconds = WAIT_SECONDS if waits else 0
         with self._changed:
-            if not self._changed.wait_for(lambda: self._has_room(size, sender), WAIT_SECONDS):
+            if not self._changed.wait_for(lambda: self._has_room(size, sender), seconds):
                 raise TooManyBodies("too many large bodies are being received: try again later")
             self._reserved[sender] += size
         try:

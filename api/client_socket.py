@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+from contextlib import suppress
 from typing import Any, Self
 
 from api.request_framing import RequestFraming
@@ -50,10 +51,11 @@ class ClientSocket(socket.socket):
         taken._patience = patience
         taken.invited = False
         if taken.family != socket.AF_UNIX:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
-                if hasattr(socket, option):
-                    taken.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), PROBE_SECONDS)
+            with suppress(OSError):  # macOS: the client has gone already
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+                    if hasattr(socket, option):
+                        taken.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), PROBE_SECONDS)
         return taken
 
     # Of the event loop.

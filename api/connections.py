@@ -27,7 +27,8 @@ MAX_CONNECTIONS = 1000
 MAX_BUFFERED = 1 << 16
 """A request longer than this, in bytes, is read by a thread; one address has a share of those."""
 MAX_UNSENT = 1 << 26
-"""Bytes of answers that clients have not yet taken. Above, the client with most of them loses."""
+"""Bytes of answers that clients have not yet taken, besides the latest answer. Above, the client
+with most of them loses one."""
 LINGER_SECONDS = 2.0
 """How long a client may take to notice that its connection ends (RFC 9112, section 9.6), and may
 send another request to a server that stops."""
@@ -47,6 +48,9 @@ class ClientConnection(TConn):
         self.kept = False
         self.waits_for_place = False
         self.has_place = False
+
+
+Step = Callable[[ClientConnection], None]
 
 
 class ConnectionWorker(ThreadWorker):
@@ -94,7 +98,7 @@ class ConnectionWorker(ThreadWorker):
         if conn.client_socket.fileno() == -1:  # gunicorn closed it: its answer broke off
             self.nr_conns -= 1
         else:
-            self._send_rest(conn)
+            self._attempt(conn, self._send_rest)
 
     def murder_pending(self) -> None:
         """Close the connections whose time is up."""
@@ -120,15 +124,24 @@ class ConnectionWorker(ThreadWorker):
             if not conn.client_socket.received:
                 conn.deadline = min(conn.deadline, deadline)
 
-    def _receive(self, conn: ClientConnection, _: object = None) -> None:
+    def _attempt(self, conn: ClientConnection, step: Step) -> None:
+        """Take a step with a connection. If it fails the connection ends, not this process."""
+        try:
+            step(conn)
+        except OSError:
+            self._drop(conn)
+
+    def _on_event(self, conn: ClientConnection, step: Step, _: object) -> None:
+        """Take a step, unless an earlier event of the same round has closed the connection."""
+        if conn in self._waiting:
+            self._attempt(conn, step)
+
+    def _receive(self, conn: ClientConnection) -> None:
         """Something has arrived of a request, or the client has closed the connection."""
         begins = not conn.client_socket.received
         try:
             is_open = conn.client_socket.receive()
         except BlockingIOError:
-            return
-        except OSError:
-            self._drop(conn)
             return
         if begins and is_open:  # no longer between two requests
             self._wait(conn, selectors.EVENT_READ, self._receive, self.request_seconds)
@@ -161,18 +174,15 @@ class ConnectionWorker(ThreadWorker):
         conn.client_socket.read_until(conn.deadline)
         self.enqueue_req(conn)
 
-    def _send_rest(self, conn: ClientConnection, _: object = None) -> None:
+    def _send_rest(self, conn: ClientConnection) -> None:
         """Send what the client takes of the answer; then the next request may come."""
-        try:
-            done = conn.client_socket.flush()
-        except OSError:
-            self._drop(conn)
-            return
+        done = conn.client_socket.flush()
         if not done and conn in self._waiting:
             conn.deadline = conn.client_socket.progressed + self.request_seconds
         elif not done:
             self._wait(conn, selectors.EVENT_WRITE, self._send_rest, self.request_seconds)
-            if sum(len(conn.client_socket.unsent) for conn in self._waiting) > MAX_UNSENT:
+            others = self._waiting.keys() - {conn}  # one answer alone may be longer than all that
+            if sum(len(other.client_socket.unsent) for other in others) > MAX_UNSENT:
                 self._make_room(lambda conn: len(conn.client_socket.unsent))
         elif conn.kept:
             self._wait_for_next(conn)
@@ -190,36 +200,23 @@ class ConnectionWorker(ThreadWorker):
 
     def _linger(self, conn: ClientConnection) -> None:
         """Close a connection when its client has noticed, so that it can read the answer."""
-        try:
-            conn.client_socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._drop(conn)
-        else:
-            conn.client_socket.expect_request(b"")
-            conn.client_socket.received.clear()
-            self._wait(conn, selectors.EVENT_READ, self._discard, LINGER_SECONDS)
+        conn.client_socket.shutdown(socket.SHUT_WR)
+        conn.client_socket.expect_request(b"")
+        conn.client_socket.received.clear()
+        self._wait(conn, selectors.EVENT_READ, self._discard, LINGER_SECONDS)
 
-    def _discard(self, conn: ClientConnection, _: object) -> None:
-        try:
-            is_open = conn.client_socket.receive()
-        except OSError:
-            is_open = False
+    def _discard(self, conn: ClientConnection) -> None:
+        is_open = conn.client_socket.receive()
         conn.client_socket.received.clear()
         if not is_open:
             self._drop(conn)
 
-    def _wait(
-        self,
-        conn: ClientConnection,
-        event: int,
-        callback: Callable[[ClientConnection, object], None],
-        seconds: float,
-    ) -> None:
+    def _wait(self, conn: ClientConnection, event: int, step: Step, seconds: float) -> None:
         self._stop_waiting(conn)
         conn.client_socket.setblocking(False)
         conn.deadline = time.monotonic() + seconds
         self._waiting[conn] = None
-        self.poller.register(conn.client_socket, event, partial(callback, conn))
+        self.poller.register(conn.client_socket, event, partial(self._on_event, conn, step))
 
     def _stop_waiting(self, conn: ClientConnection) -> None:
         if conn in self._waiting:

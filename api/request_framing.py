@@ -2,11 +2,11 @@
 
 import re
 
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+# More digits than that Python, and with it gunicorn, does not read.
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,4300})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
-_LONGEST_CHUNK_LINE = 4096
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]+")
 _END = b"\r\n\r\n"
 
 
@@ -14,7 +14,8 @@ class RequestFraming:
     """Where the head and the body of one request end (RFC 9112, sections 6 and 7).
 
     gunicorn parses the same bytes afterwards and judges them. What is not valid HTTP therefore
-    counts as complete: gunicorn refuses it without reading on.
+    counts as complete: gunicorn refuses it without reading on. What gunicorn would read on for must
+    not: a thread would wait for the client.
     """
 
     def __init__(self) -> None:
@@ -46,15 +47,17 @@ class RequestFraming:
         self._chunked = _CHUNKED.search(head) is not None and length is None  # both: not valid
         if length and _CHUNKED.search(head) is None:
             self._body_end += int(length[1])
-        self.expects_continue = _CONTINUE.search(head) is not None
+        line = head.lstrip(b"\r\n").partition(b"\r\n")[0]
+        # HTTP/1.0 has no 1xx answers (RFC 9110, section 10.1.1).
+        self.expects_continue = not line.endswith(b"/1.0") and _CONTINUE.search(head) is not None
         return True
 
     def _ends_in_chunks(self, received: bytes | bytearray) -> bool:
         """Go on from the first line of a chunk that was not there at the last call."""
         while True:
-            end = received.find(b"\r\n", self._scanned, self._scanned + _LONGEST_CHUNK_LINE)
+            end = received.find(b"\r\n", self._scanned)
             if end < 0:
-                return len(received) - self._scanned >= _LONGEST_CHUNK_LINE
+                return False
             size, _, _ = bytes(received[self._scanned : end]).partition(b";")
             if not _CHUNK_SIZE.fullmatch(size.strip()):
                 return True

@@ -106,10 +106,10 @@ def request_bytes(body: bytes, *headers: str) -> bytes:
 
 def everything(connection: socket.socket) -> bytes:
     """What comes until the server closes the connection."""
-    received = b""
-    while piece := connection.recv(65536):
+    received = bytearray()
+    while piece := connection.recv(1 << 20):
         received += piece
-    return received
+    return bytes(received)
 
 
 def status_of(answer: bytes) -> int:

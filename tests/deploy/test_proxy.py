@@ -303,11 +303,14 @@ def test_who_hangs_up_leaves_a_place_behind_the_proxy_too(
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("path", ["/metrics", "/workers"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/workers", "/metrics/", "/workers/", "/%6detrics/", "/x/../workers/"]
+)
 def test_what_is_for_the_operator_is_not_passed_on(
     api: RunningApi, client: httpx.Client, path: str
 ) -> None:
-    assert httpx.get(f"{api.url}{path}", timeout=60, trust_env=False).status_code == 200
+    plain = "/metrics" if "etrics" in path else "/workers"
+    assert httpx.get(f"{api.url}{plain}", timeout=60, trust_env=False).status_code == 200
     assert client.get(path).status_code == 404
 
 
