@@ -64,7 +64,8 @@ class WorkerSettings(JobSettings):
     lease_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="seconds without a renewal after which another worker may take a job",
+        description="seconds without a renewal after which another worker may take a job; the same "
+        "in every worker, or they cut one another's leases",
     )
     renew_seconds: float = Field(
         default=0.5,

@@ -10,6 +10,7 @@ import io
 import math
 import pickle
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
@@ -73,7 +74,6 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": OrderedDict,
     "collections.Counter": Counter,
     "_codecs.encode": _encoded,
-    "__builtin__.set": set,
     "builtins.set": set,
 }
 _MAX_TUPLE_ITEMS = 20_000
@@ -106,11 +106,15 @@ class _SizeReader(pickle._Unpickler):
         super().__init__(file)
         self._stored = stored
         self._left = limit
+        self.names: set[str] = set()
         self.inert: dict[str, type[_Inert]] = {}
         self._tuples: dict[int, tuple[tuple[Any, ...], int]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        full_name = f"{module}.{name}"
+        # as torch reads the names that pickle writes for Python 2
+        module, name = NAME_MAPPING.get((module, name), (module, name))
+        full_name = f"{IMPORT_MAPPING.get(module, module)}.{name}"
+        self.names.add(full_name)
         if full_name in _CALLS:
             return self._counted(_CALLS[full_name])
         if full_name == "torch.Size":
@@ -181,7 +185,14 @@ def _bounded(load: Callable[[Any], None]) -> Callable[[Any], None]:
     return load_bounded
 
 
+def _refuse_protocol_4(_: Any) -> None:
+    raise pickle.UnpicklingError(
+        "it has pickle's protocol 4, and only 2, which torch.save writes, is read"
+    )
+
+
 _SizeReader.dispatch = dict(_SizeReader.dispatch)
+_SizeReader.dispatch[pickle.STACK_GLOBAL[0]] = _refuse_protocol_4
 for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
     _SizeReader.dispatch[_opcode[0]] = _bounded(_SizeReader.dispatch[_opcode[0]])
 
@@ -196,7 +207,8 @@ def check_sizes(path: Path) -> dict[str, type]:
     """Refuse a file whose tensors do not fit into it.
 
     Returns:
-        For the name of each other object whether it is filled like a dict or a list.
+        The full names of all objects that the file names, each with what it is filled like: dict
+        or list; object: it is not filled, or torch fills it.
 
     Raises:
         OSError: it cannot be read.
@@ -216,7 +228,7 @@ def check_sizes(path: Path) -> dict[str, type]:
 def _read(file: io.BytesIO, stored: Callable[[str], int], size: int) -> dict[str, type]:
     reader = _SizeReader(file, stored, _MAX_SHARING * size)
     reader.load()
-    return {name: inert.kind for name, inert in reader.inert.items()}
+    return {name: reader.inert.get(name, _Inert).kind for name in reader.names}
 
 
 def _check_zip(path: Path, size: int) -> dict[str, type]:

@@ -6,15 +6,11 @@ stands in, never the named object itself, so that the tensors beside them can be
 """
 
 import logging
-import pickle
-import pickletools
 import threading
-import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -26,8 +22,6 @@ log = logging.getLogger(__name__)
 
 # Without one of these a tensor would be missing in silence.
 _NEEDED = ("torch._utils.", "torch._tensor.", "torch.storage.", "torch.serialization.")
-_LEGACY_PICKLES = 5
-"""A file from before torch wrote zip archives begins with as many pickles."""
 _TORCH_KNOWS = ("torch.", "collections.", "_codecs.")
 _lock = threading.Lock()
 """The names that torch allows are the whole process'."""
@@ -48,10 +42,9 @@ def read_pickle(path: Path, allowed: Mapping[str, Callable[..., Any]] | None = N
         # files from before torch wrote zip archives cannot be mapped
         mapped = is_zip(path)
         known = {"collections.defaultdict": _empty_dict, **(allowed or {})}
-        inert = sorted(_names(path, mapped=mapped) - known.keys())
+        inert = sorted(n for n in kinds if n not in known and not n.startswith(_NEEDED))
         stand_ins = known | {
-            name: type(name, (_STAND_INS.get(kinds.get(name, object), _Inert),), {})
-            for name in inert
+            name: type(name, (_STAND_INS.get(kinds[name], _Inert),), {}) for name in inert
         }
         by_name: list[Any] = [(stand_in, name) for name, stand_in in stand_ins.items()]
         with _lock, torch.serialization.safe_globals(by_name):
@@ -101,36 +94,3 @@ _STAND_INS: dict[type, type[_Inert]] = {dict: _InertDict, list: _InertList}
 
 def _empty_dict(*_: object) -> dict[Any, Any]:
     return {}
-
-
-def _names(path: Path, *, mapped: bool) -> set[str]:
-    """The full names of the objects in a file that no tensor needs."""
-    return {name for name in _globals(path, mapped=mapped) if not name.startswith(_NEEDED)}
-
-
-def _globals(path: Path, *, mapped: bool) -> Iterator[str]:
-    """The full name of every object that the pickles of a file name."""
-    if mapped:
-        with zipfile.ZipFile(path) as archive:
-            (pickled,) = (each for each in archive.namelist() if each.endswith("data.pkl"))
-            with archive.open(pickled) as file:
-                yield from _globals_of(file)
-        return
-    with path.open("rb") as file:
-        for _ in range(_LEGACY_PICKLES):
-            yield from _globals_of(file)
-            if not file.peek(1):
-                return
-
-
-def _globals_of(file: IO[bytes]) -> Iterator[str]:
-    for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name == "STACK_GLOBAL":
-            raise pickle.UnpicklingError(
-                "it has pickle's protocol 4, and only 2, which torch.save writes, is read"
-            )
-        if opcode.name == "GLOBAL":
-            module, _, name = str(argument).partition(" ")
-            # as torch reads the names that pickle writes for Python 2
-            module, name = NAME_MAPPING.get((module, name), (module, name))
-            yield f"{IMPORT_MAPPING.get(module, module)}.{name}"

@@ -2,20 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.names import plain_name
 from stable_diffusion.bundled_embeddings import BUNDLED_PREFIX, bundled_embedding
-from worker.models.folder_entries import entries, is_file
+from worker.models.folder_entries import walk
 from worker.models.model_key import FileSignature, file_signature
 
 _SUFFIX = ".safetensors"
 # PEFT gives this name to each of its files, so the folder's name is the LoRA's
 _PEFT_STEM = "adapter_model"
-_DEEPEST = 5
 _LONGEST_HEADER = 1 << 26
 
 
@@ -51,7 +50,9 @@ class LoraFolder:
         found: dict[str, Path] = {}
         if self._folder is None:
             return found
-        for path in _files(self._folder, _DEEPEST):
+        for path in walk(self._folder):
+            if path.suffix.lower() != _SUFFIX:
+                continue
             relative = path.relative_to(self._folder).with_suffix("")
             peft = relative.name == _PEFT_STEM and len(relative.parts) > 1
             name = (relative.parent if peft else relative).as_posix()
@@ -92,16 +93,6 @@ class LoraFolder:
         except OSError:
             return LoraHeader()
         return cached[1]
-
-
-def _files(folder: Path, deepest: int) -> Iterator[Path]:
-    for path in entries(folder):
-        if is_file(path):
-            if path.suffix.lower() == _SUFFIX:
-                yield path
-        elif deepest:
-            # empty for what is no folder
-            yield from _files(path, deepest - 1)
 
 
 def _read_header(path: Path) -> LoraHeader:
