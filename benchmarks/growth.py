@@ -18,7 +18,8 @@ from redis import Redis
 from benchmarks.fixtures import running_valkey
 from benchmarks.harness import BenchmarkOptions, Figure, figure, seconds
 from jobs import keys
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.expiry import Expiry, Retention
 from jobs.file_cleanup import FileCleanup

@@ -152,7 +152,9 @@ return 'held'
 """
 )
 
-# ARGV ttl tombstone-ttl max-attempts failure lease-seconds  -> id, state, type, ...
+# The jobs of a later version are left to the reapers that can read them.
+#
+# ARGV ttl tombstone-ttl max-attempts failure lease-seconds version  -> id, state, type, ...
 REAP = (
     SHARED_ALLOW_OOM
     + LEASE_CLOCK
@@ -164,6 +166,8 @@ local function reap(id)
   local job = JOB .. id
   if not running(job) then
     redis.call('ZREM', LEASES, id)
+    return nil
+  elseif version(job) > tonumber(ARGV[6]) then
     return nil
   elseif cancelled(job) then
     finish(id, 'CANCELLED', ARGV[1], ARGV[2])

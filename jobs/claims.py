@@ -7,18 +7,18 @@ and one more attempt. Every later step passes owner and token; outdated ones cha
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, cast, get_args
+from dataclasses import replace
+from typing import Any, cast
 
 import structlog
 from redis import Redis
 
 from jobs import claim_steps as steps
 from jobs import keys, postpone_steps
+from jobs.claim import Claim, ClaimStatus, ReapedJob, fields_of_claim
 from jobs.connection import reaching_redis
 from jobs.failures import FailureCode
-from jobs.names import JOB_TYPES, JobKind, JobType
+from jobs.names import JOB_TYPES, JobType
 from jobs.record import MAX_RECENT, TOMBSTONE_TTL
 from jobs.record_fields import DAMAGED, RECORD_VERSION
 from jobs.status import Failure, JobState, Preview, Progress, Result
@@ -33,52 +33,6 @@ PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0, 300.0
 """For how long a job is postponed, the first time and each further time."""
 PAUSES_WINDOW_SECONDS = 3600.0
 """A postponement that is longer ago does not count any more."""
-
-
-class ClaimStatus(StrEnum):
-    """The state of a worker's claim: it has the job, shall cancel it, or has lost it."""
-
-    HELD = "held"
-    CANCEL = "cancel"
-    LOST = "lost"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A job that a worker has claimed.
-
-    Attributes:
-        owner: the worker and this claim. A Redis that has lost its last second may give one token
-            twice, even to one worker.
-        token: the fencing token, larger than any the job had before.
-        attempt: 1 for the first worker that starts it.
-        stored_request: the request's JSON, for `jobs.request.read_stored`.
-        inputs: the roles of its input pictures; None: its record is of version 1, without them.
-        warnings: those of the job's submission.
-        submitted, started: seconds since the epoch by Redis' clock; the first attempt started it.
-    """
-
-    job_id: str
-    type: JobType
-    kind: JobKind
-    owner: str
-    token: int
-    attempt: int
-    stored_request: str
-    model: str
-    warnings: tuple[str, ...]
-    submitted: float
-    started: float
-    inputs: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ReapedJob:
-    """A job whose lease expired, and its new state: PENDING again, FAILURE or CANCELLED."""
-
-    job_id: str
-    type: JobType
-    state: JobState
 
 
 class Claims:
@@ -161,7 +115,7 @@ class Claims:
                 started=0,
             )
             try:
-                return replace(claim, **_read(taken[3:]))
+                return replace(claim, **fields_of_claim(taken[3:]))
             except (ValueError, TypeError) as error:
                 log.error("a job with a damaged record fails", job=claim.job_id, reason=str(error))
                 self.fail(claim, DAMAGED)
@@ -299,7 +253,13 @@ class Claims:
             found = cast(
                 list[str],
                 self._reap(
-                    args=[*self._ttls, self._max_attempts, died.model_dump_json(), self._lease]
+                    args=[
+                        *self._ttls,
+                        self._max_attempts,
+                        died.model_dump_json(),
+                        self._lease,
+                        RECORD_VERSION,
+                    ]
                 ),
             )
         return tuple(
@@ -325,21 +285,3 @@ class Claims:
 def _key(claim: Claim) -> tuple[str, int, str]:
     """What a script compares with the record."""
     return claim.job_id, claim.token, claim.owner
-
-
-def _read(fields: list[str | None]) -> dict[str, Any]:
-    """The fields of a record that a claim has. Raises ValueError or TypeError: it is damaged."""
-    kind, request, model, warnings, submitted, started, inputs = fields
-    if kind not in get_args(JobKind) or model is None:
-        raise ValueError(f"kind is {kind!r} and model {model!r}")
-    if not isinstance(json.loads(cast(str, request)), dict):
-        raise ValueError("request is no JSON object")
-    return {
-        "kind": kind,
-        "stored_request": request,
-        "model": model,
-        "warnings": tuple(json.loads(cast(str, warnings))),
-        "submitted": float(cast(str, submitted)),
-        "started": float(cast(str, started)),
-        "inputs": None if inputs is None else tuple(json.loads(inputs)),
-    }

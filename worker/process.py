@@ -11,7 +11,8 @@ from contextlib import suppress
 import structlog
 from celery import Celery
 
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from jobs.claims import Claim
+from jobs.claim import Claim
 from jobs.names import JobType
 
 _POLL_SECONDS = 0.2

@@ -17,7 +17,8 @@ from redis import Redis
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.names import JobType
 from jobs.record import JobRecords
@@ -73,6 +74,15 @@ class HandWorker:
         redis = connect(settings.celery_result_backend)
         claims = Claims(redis, lease_seconds=60, max_attempts=3, result_ttl_seconds=600)
         return cls(redis, claims, Workers(redis), PictureStore(settings.outputs))
+
+    @classmethod
+    def present(cls, settings: JobSettings) -> Self:
+        """One that has announced itself, and that finds no job of an earlier test."""
+        by_hand = cls.on(settings)
+        by_hand.announce("optimized")
+        while by_hand.claims.claim("optimized", "sweeper"):
+            pass
+        return by_hand
 
     def announce(self, *types: JobType, ttl_seconds: float = 60) -> None:
         facts = WorkerFacts(

@@ -9,9 +9,38 @@ from pathlib import Path
 import httpx
 
 from api.auth import DUMMY_KEY
+from api.settings import ApiSettings
 from launcher.stack import API
 from tests.ports import free_port
 from tests.processes import eventually
+
+
+def settings_of(
+    server_url: str, folder: Path, *, keys: tuple[str, ...] = (DUMMY_KEY,)
+) -> ApiSettings:
+    """The settings of a served API, for a test that works on its records and its store."""
+    return ApiSettings(
+        celery_broker_url=server_url,
+        celery_result_backend=server_url,
+        data_dir=folder,
+        outputs=str(folder / "outputs"),
+        api_keys=keys,
+    )
+
+
+def served(settings: ApiSettings, log: str = "log", **more: str) -> "RunningApi":
+    """An API with these settings, and more of them by their variables."""
+    keys = "" if settings.api_keys == (DUMMY_KEY,) else ",".join(settings.api_keys)
+    environment = {
+        "CELERY_BROKER_URL": settings.celery_broker_url,
+        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
+        "DATA_DIR": str(settings.data_dir),
+        "OUTPUTS": settings.outputs,
+        "API_KEYS": keys,
+        "API_KEYS_FILE": "",
+        **more,
+    }
+    return RunningApi(environment, settings.data_dir / log)
 
 
 class RunningApi:

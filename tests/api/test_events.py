@@ -18,10 +18,10 @@ from api.dialects.native.response_models import JobPreview
 from api.settings import ApiSettings
 from api.status_poller import POLL_SECONDS
 from jobs import keys
-from jobs.claims import Claim
+from jobs.claim import Claim
 from jobs.status import Failure, JobState, Preview
 from tests.api.conftest import HandWorker, painted
-from tests.api.serving import RunningApi
+from tests.api.serving import RunningApi, served, settings_of
 from tests.api.streams import events
 
 pytestmark = pytest.mark.service
@@ -34,29 +34,12 @@ STREAMS = 3
 def settings(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     folder = tmp_path_factory.mktemp("events")
     url = f"{valkey_server.connection_url}/4"
-    return ApiSettings(
-        celery_broker_url=url,
-        celery_result_backend=url,
-        data_dir=folder,
-        outputs=str(folder / "outputs"),
-        api_keys=(DUMMY_KEY,),
-    )
+    return settings_of(url, folder)
 
 
 def serving(settings: ApiSettings, name: str) -> RunningApi:
     """An API that has two threads, and those of the streams."""
-    environment = {
-        "CELERY_BROKER_URL": settings.celery_broker_url,
-        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
-        "DATA_DIR": str(settings.data_dir),
-        "OUTPUTS": settings.outputs,
-        "API_KEYS": "",
-        "API_KEYS_FILE": "",
-        "API_THREADS": "2",
-        "EVENT_STREAMS": str(STREAMS),
-        "CLIENT_SHARE": "1",
-    }
-    return RunningApi(environment, settings.data_dir / name)
+    return served(settings, name, API_THREADS="2", EVENT_STREAMS=str(STREAMS), CLIENT_SHARE="1")
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +52,7 @@ def api(settings: ApiSettings) -> Iterator[RunningApi]:
 @pytest.fixture
 def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
     """A worker that is there, and draws only when told."""
-    by_hand = HandWorker.on(settings)
-    by_hand.announce("optimized")
-    while by_hand.claims.claim("optimized", "sweeper"):
-        pass
-    return by_hand
+    return HandWorker.present(settings)
 
 
 @pytest.fixture

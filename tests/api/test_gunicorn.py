@@ -14,7 +14,7 @@ from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.malformed import TABLE, body_of, name_of
-from tests.api.serving import RunningApi, everything, request_bytes, status_of
+from tests.api.serving import RunningApi, everything, request_bytes, served, settings_of, status_of
 from tests.processes import eventually
 
 pytestmark = pytest.mark.service
@@ -29,39 +29,19 @@ MAX_BODY = 1024**2
 def settings(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     folder = tmp_path_factory.mktemp("api")
     url = f"{valkey_server.connection_url}/3"
-    return ApiSettings(
-        celery_broker_url=url,
-        celery_result_backend=url,
-        data_dir=folder,
-        outputs=str(folder / "outputs"),
-        api_keys=(DUMMY_KEY,),
-    )
+    return settings_of(url, folder)
 
 
 @pytest.fixture(scope="module")
 def api(settings: ApiSettings) -> Iterator[RunningApi]:
-    environment = {
-        "CELERY_BROKER_URL": settings.celery_broker_url,
-        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
-        "DATA_DIR": str(settings.data_dir),
-        "OUTPUTS": settings.outputs,
-        "API_KEYS": "",
-        "API_KEYS_FILE": "",
-        "REQUEST_SECONDS": str(REQUEST_SECONDS),
-        "MAX_BODY_MIB": "1",
-    }
-    with RunningApi(environment, settings.data_dir / "log") as running:
+    with served(settings, REQUEST_SECONDS=str(REQUEST_SECONDS), MAX_BODY_MIB="1") as running:
         yield running
 
 
 @pytest.fixture
 def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
     """A worker that is there, and draws only when told."""
-    by_hand = HandWorker.on(settings)
-    by_hand.announce("optimized")
-    while by_hand.claims.claim("optimized", "sweeper"):
-        pass
-    return by_hand
+    return HandWorker.present(settings)
 
 
 @pytest.fixture

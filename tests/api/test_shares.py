@@ -13,7 +13,7 @@ from api import create_app
 from api.settings import ApiSettings
 from jobs.status import JobState
 from tests.api.conftest import HandWorker
-from tests.api.serving import RunningApi, request_bytes, status_of
+from tests.api.serving import RunningApi, request_bytes, served, settings_of, status_of
 from tests.processes import eventually
 
 pytestmark = pytest.mark.service
@@ -27,28 +27,14 @@ SHARE = 2
 def settings(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     folder = tmp_path_factory.mktemp("shares")
     url = f"{valkey_server.connection_url}/6"
-    return ApiSettings(
-        celery_broker_url=url,
-        celery_result_backend=url,
-        data_dir=folder,
-        outputs=str(folder / "outputs"),
-        api_keys=("first", "second"),
-    )
+    return settings_of(url, folder, keys=("first", "second"))
 
 
 @pytest.fixture(scope="module")
 def api(settings: ApiSettings) -> Iterator[RunningApi]:
-    environment = {
-        "CELERY_BROKER_URL": settings.celery_broker_url,
-        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
-        "DATA_DIR": str(settings.data_dir),
-        "OUTPUTS": settings.outputs,
-        "API_KEYS": ",".join(settings.api_keys),
-        "API_KEYS_FILE": "",
-        "API_THREADS": str(2 * WAITING_PLACES),
-        "EVENT_STREAMS": str(STREAMS),
-    }
-    with RunningApi(environment, settings.data_dir / "log") as running:
+    with served(
+        settings, API_THREADS=str(2 * WAITING_PLACES), EVENT_STREAMS=str(STREAMS)
+    ) as running:
         yield running
     assert "Traceback" not in running.said
 
@@ -56,11 +42,7 @@ def api(settings: ApiSettings) -> Iterator[RunningApi]:
 @pytest.fixture
 def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
     """A worker that is there, and draws only when told."""
-    by_hand = HandWorker.on(settings)
-    by_hand.announce("optimized")
-    while by_hand.claims.claim("optimized", "sweeper"):
-        pass
-    return by_hand
+    return HandWorker.present(settings)
 
 
 @pytest.fixture

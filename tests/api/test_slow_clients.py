@@ -18,7 +18,7 @@ from api.auth import DUMMY_KEY
 from api.connections import MAX_BUFFERED, MAX_CONNECTIONS, MAX_UNSENT
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
-from tests.api.serving import RunningApi, everything, request_bytes, status_of
+from tests.api.serving import RunningApi, everything, request_bytes, served, settings_of, status_of
 
 pytestmark = pytest.mark.service
 
@@ -33,26 +33,12 @@ KEY = {"X-API-Key": DUMMY_KEY}
 def settings(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     folder = tmp_path_factory.mktemp("slow")
     url = f"{valkey_server.connection_url}/5"
-    return ApiSettings(
-        celery_broker_url=url,
-        celery_result_backend=url,
-        data_dir=folder,
-        outputs=str(folder / "outputs"),
-        api_keys=(DUMMY_KEY,),
-    )
+    return settings_of(url, folder)
 
 
 @pytest.fixture(scope="module")
 def api(settings: ApiSettings) -> Iterator[RunningApi]:
-    environment = {
-        "CELERY_BROKER_URL": settings.celery_broker_url,
-        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
-        "DATA_DIR": str(settings.data_dir),
-        "OUTPUTS": settings.outputs,
-        "API_KEYS": "",
-        "API_KEYS_FILE": "",
-    }
-    with RunningApi(environment, settings.data_dir / "log") as running:
+    with served(settings) as running:
         yield running
     assert "Traceback" not in running.said
 
@@ -60,11 +46,7 @@ def api(settings: ApiSettings) -> Iterator[RunningApi]:
 @pytest.fixture
 def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
     """A worker that is there, and draws only when told."""
-    by_hand = HandWorker.on(settings)
-    by_hand.announce("optimized")
-    while by_hand.claims.claim("optimized", "sweeper"):
-        pass
-    return by_hand
+    return HandWorker.present(settings)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from docs.generate import ROOT
 from tests.api.conftest import HandWorker
-from tests.api.serving import RunningApi, request_bytes, status_of
+from tests.api.serving import RunningApi, request_bytes, served, settings_of, status_of
 from tests.api.streams import events
 from tests.deploy.conftest import Read
 from tests.ports import free_port
@@ -144,30 +144,14 @@ def test_nginx_accepts_the_files(tmp_path: Path, place: str) -> None:
 def settings(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     folder = tmp_path_factory.mktemp("proxied")
     url = f"{valkey_server.connection_url}/7"
-    return ApiSettings(
-        celery_broker_url=url,
-        celery_result_backend=url,
-        data_dir=folder,
-        outputs=str(folder / "outputs"),
-        api_keys=(DUMMY_KEY,),
-    )
+    return settings_of(url, folder)
 
 
 @pytest.fixture(scope="module")
 def api(settings: ApiSettings) -> Iterator[RunningApi]:
     """An API that has two places for synchronous requests."""
     nginx()  # else there is nothing to start it for
-    environment = {
-        "CELERY_BROKER_URL": settings.celery_broker_url,
-        "CELERY_RESULT_BACKEND": settings.celery_result_backend,
-        "DATA_DIR": str(settings.data_dir),
-        "OUTPUTS": settings.outputs,
-        "API_KEYS": "",
-        "API_KEYS_FILE": "",
-        "API_THREADS": "4",
-        "TRUSTED_PROXIES": "1",
-    }
-    with RunningApi(environment, settings.data_dir / "log") as running:
+    with served(settings, API_THREADS="4", TRUSTED_PROXIES="1") as running:
         yield running
     assert "Traceback" not in running.said
 
@@ -187,11 +171,7 @@ def client(proxy: RunningNginx) -> Iterator[httpx.Client]:
 @pytest.fixture
 def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
     """A worker that is there, and draws only when told."""
-    by_hand = HandWorker.on(settings)
-    by_hand.announce("optimized")
-    while by_hand.claims.claim("optimized", "sweeper"):
-        pass
-    return by_hand
+    return HandWorker.present(settings)
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ class Outcome:
     doubled: int = 0
     changed: int = 0
     robbed: int = 0
+    failed: int = 0
     orphan_files: int = 0
     missing_files: int = 0
     leases: int = 0
@@ -97,7 +98,16 @@ class Outcome:
     @property
     def harm(self) -> int:
         """How much went wrong."""
-        counted = ("lost", "stuck", "doubled", "changed", "robbed", "orphan_files", "missing_files")
+        counted = (
+            "lost",
+            "stuck",
+            "doubled",
+            "changed",
+            "robbed",
+            "failed",
+            "orphan_files",
+            "missing_files",
+        )
         return sum(getattr(self, name) for name in (*counted, "leases"))
 
 
@@ -277,6 +287,9 @@ class Storm:
             out.robbed += max(0, status.attempts - 1 - self._faults.lost_workers[job])
             if status.failure:
                 failures[status.failure.code] += 1
+                # three of its workers died, or its end was forgotten and its init image deleted
+                explained = status.failure.code == "worker_died" or job in self._faults.repeated
+                out.failed += not explained
             if status.result:
                 wanted |= {picture.name for picture in status.result.images}
         out.by_state, out.failures = dict(sorted(ends.items())), dict(sorted(failures.items()))

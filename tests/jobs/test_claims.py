@@ -1,7 +1,8 @@
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import Claims
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Progress, Result
 from tests.jobs.conftest import Open

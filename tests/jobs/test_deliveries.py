@@ -11,7 +11,8 @@ from redis import Redis
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs import keys
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.deliveries import Deliveries, Delivery
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords

@@ -9,7 +9,8 @@ from fsspec.implementations.local import LocalFileSystem
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import Claims
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob, StoreError
 from jobs.expiry import Expiry, Retention
 from jobs.file_cleanup import FileCleanup

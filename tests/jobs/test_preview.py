@@ -6,7 +6,8 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import PREVIEW_TTL_SECONDS, Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import PREVIEW_TTL_SECONDS, Claims
 from jobs.record import JobRecords
 from jobs.status import Failure, JobState, Preview, Result
 from tests.jobs.conftest import Open

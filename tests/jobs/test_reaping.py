@@ -7,7 +7,8 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claims, ClaimStatus
+from jobs.claim import ClaimStatus
+from jobs.claims import Claims
 from jobs.record import JobRecords
 from jobs.status import JobState
 from tests.jobs.conftest import Open

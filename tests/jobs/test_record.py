@@ -2,7 +2,8 @@ import pytest
 from redis import Redis
 
 from jobs import keys
-from jobs.claims import Claims, ClaimStatus
+from jobs.claim import ClaimStatus
+from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.errors import JobAlreadyFinal, NoSuchJob, RecordsUnavailable
 from jobs.new_job import NewJob, new_job_id

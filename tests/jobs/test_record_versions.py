@@ -15,6 +15,7 @@ from jobs.record_fields import RECORD_VERSION
 from jobs.request import parse_request, read_stored
 from jobs.status import JobState
 from tests.jobs.conftest import Open
+from tests.jobs.leases import lapse
 
 LATER = RECORD_VERSION + 1
 
@@ -80,6 +81,20 @@ def test_a_claim_looks_past_some_jobs_of_a_later_version_and_loses_none_of_many(
     for job_id in later[:6]:
         records.cancel(job_id)
     assert claimed(claims) not in (None, *later)
+
+
+def test_a_running_job_of_a_later_version_is_left_to_the_reapers_that_can_read_it(
+    redis: Redis, records: JobRecords, claims: Claims, open_job: Open
+) -> None:
+    later, own = open_job(), open_job()
+    assert [claimed(claims) for _ in range(2)] == [later, own]
+    make_later(redis, later)
+    for job_id in (later, own):
+        lapse(redis, job_id)
+    assert [reaped.job_id for reaped in claims.reap()] == [own]
+    assert records.get(later).state is JobState.LOADING
+    redis.hset(keys.job(later), "version", RECORD_VERSION)
+    assert [reaped.job_id for reaped in claims.reap()] == [later]
 
 
 @pytest.mark.parametrize("version", ["", "x", "-1", "1.5"])

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import structlog
 
-from jobs.claims import Claim, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
 from jobs.errors import JobsError, RecordsUnavailable, StoreError
 from jobs.failures import FailureCode
 from jobs.status import Result

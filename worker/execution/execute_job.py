@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from jobs.claims import Claim, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
 from jobs.request import prompts_of, read_stored

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.claims import Claim, Claims, ClaimStatus
+from jobs.claim import Claim, ClaimStatus
+from jobs.claims import Claims
 from jobs.errors import RecordsUnavailable
 from jobs.status import JobState, Preview
 from tests.worker.conftest import Bench, until
