@@ -1,5 +1,6 @@
 """The API's keys: who may submit a job, and who may cancel it."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
@@ -91,11 +92,26 @@ def read_keys(path: Path) -> tuple[str, ...]:
 
 
 def header_keys(request: Request) -> Iterator[str]:
-    """What a request carries in X-API-Key and as a Bearer token."""
+    """What a request carries in X-API-Key, as a Bearer token, or as the password of Basic.
+
+    Clients that know only a user's name and password can send a key as the password; the name is
+    not looked at.
+    """
     yield _decoded(request.headers.get("X-API-Key", ""))
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield _decoded(token.strip())
+    elif scheme.lower() == "basic":
+        yield _password(token.strip())
+
+
+def _password(token: str) -> str:
+    """The password in the token of Basic authentication (RFC 7617); empty if there is none."""
+    try:
+        text = base64.b64decode(token, validate=True).decode()
+    except ValueError:  # not base64, or not UTF-8
+        return ""
+    return text.partition(":")[2]
 
 
 def _decoded(header: str) -> str:

@@ -28,6 +28,7 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.JobAlreadyFinal: HTTPStatus.CONFLICT,
     jobs_errors.IdempotencyKeyReused: HTTPStatus.CONFLICT,
     api_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    jobs_errors.OptionsTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     api_errors.BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     api_errors.NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     api_errors.UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

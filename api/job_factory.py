@@ -13,7 +13,7 @@ from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
-from jobs.new_job import NewJob, new_job_id
+from jobs.new_job import NewJob, new_job_id, user_digest
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import prompt_warnings
@@ -60,6 +60,9 @@ class JobFactory:
         body: dict[str, Any],
         submitter: str,
         idempotent: IdempotentRequest | None,
+        *,
+        user: str = "",
+        warnings: tuple[str, ...] = (),
     ) -> NewJob:
         """The job that a body asks for.
 
@@ -67,6 +70,7 @@ class JobFactory:
             kind: txt2img or img2img.
             body: the request by the field names of `jobs.parameters`, without the API key.
             submitter, idempotent: as of NewJob.
+            user, warnings: as of JobService.submit.
 
         Raises:
             InvalidRequest: with every fault of the body.
@@ -83,9 +87,10 @@ class JobFactory:
             job_id=new_job_id(),
             request=request.settled(model=choice.name, seed=seed),
             model=choice.name,
-            warnings=choice.warnings + prompt_warnings(request, prompts),
+            warnings=warnings + choice.warnings + prompt_warnings(request, prompts),
             prompts=tuple(prompt.text for prompt in prompts),
             submitter=submitter,
+            user=user_digest(user, submitter=submitter),
             idempotent=idempotent,
         )
 

@@ -5,7 +5,7 @@ of `jobs.parameters`, calls `JobService`, and translates the returned values and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from api.places import Places, client_of, is_loopback
 from api.rate_limit import SubmitRateLimit
 from api.settings import NO_LIMIT, ApiSettings
 from api.status_poller import StatusPoller
+from jobs.client_options import ClientOptions
 from jobs.errors import JobsError, RecordsUnavailable
 from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import Limits
@@ -70,6 +71,7 @@ class JobService:
         self._records = backends.records
         self._overview = backends.overview
         self._workers = backends.workers
+        self._client_options = ClientOptions(backends.redis)
         self._store = backends.store
         self._celery = backends.celery
         self._file_cleanup = backends.file_cleanup
@@ -92,6 +94,8 @@ class JobService:
         *,
         submitter: str,
         idempotency_key: str | None = None,
+        user: str = "",
+        warnings: Iterable[str] = (),
     ) -> SubmittedJob:
         """Validate a request, write its job's record and wake a worker.
 
@@ -105,6 +109,10 @@ class JobService:
             submitter: a digest of the API key.
             idempotency_key: the same key with the same body returns the first job again; None:
                 every request is a new job.
+            user: the name of one of the submitter's users, of any form; its users take turns, and
+                only a digest of the name is kept. Empty: no user is known.
+            warnings: what the caller's dialect could not follow, a sentence each. They come before
+                those of the job itself, and a repeated request returns those of the first.
 
         Returns:
             The new job, or the one that the same request has created before.
@@ -126,7 +134,9 @@ class JobService:
                 # The API that wrote the record may have died before it sent the message.
                 wake_worker(self._celery, known.job_id, known.type)
                 return known
-        job = self._factory.new_job(kind, body, submitter, idempotent)
+        job = self._factory.new_job(
+            kind, body, submitter, idempotent, user=user, warnings=tuple(warnings)
+        )
         accepted = self._open(job)
         wake_worker(self._celery, accepted.job_id, accepted.type)
         if accepted.job_id == job.job_id:  # logged last, so that no worker waits for it
@@ -147,6 +157,8 @@ class JobService:
         *,
         submitter: str,
         idempotency_key: str | None = None,
+        user: str = "",
+        warnings: Iterable[str] = (),
         address: str = "",
         abandoned: Callable[[], bool] = lambda: False,
         cancel_abandoned: bool = True,
@@ -156,7 +168,7 @@ class JobService:
         Without `abandoned` the job does not depend on the caller: it runs on after a timeout.
 
         Args:
-            kind, body, submitter, idempotency_key: as of `submit`.
+            kind, body, submitter, idempotency_key, user, warnings: as of `submit`.
             address: of the caller; it and its key have a share of the places for waiting.
             abandoned: checked while waiting; once it returns True the wait ends.
             cancel_abandoned: cancel the job then; otherwise it runs on.
@@ -164,7 +176,14 @@ class JobService:
         Raises:
             What `submit` raises; JobExpired if the job was deleted meanwhile.
         """
-        job = self.submit(kind, body, submitter=submitter, idempotency_key=idempotency_key)
+        job = self.submit(
+            kind,
+            body,
+            submitter=submitter,
+            idempotency_key=idempotency_key,
+            user=user,
+            warnings=warnings,
+        )
         holders = self._holders(submitter, address)
         if refusal := self._wait_places.take(*holders):
             return WaitResult(job=job, reason="no_slot" if refusal == "full" else "no_share")
@@ -176,6 +195,10 @@ class JobService:
             with suppress(JobsError):
                 self.cancel(job.job_id, by=submitter)
         return result
+
+    def find(self, idempotency_key: str, *, submitter: str) -> str | None:
+        """The id of the job that a submitter has sent under an idempotency key; None: no such."""
+        return self._records.find(idempotency_key, submitter=submitter)
 
     def status(self, job_id: str) -> JobStatus:
         """The job's status now, with its position in the queue."""
@@ -258,6 +281,18 @@ class JobService:
     def served(self) -> Served:
         """Types, models, LoRAs and embeddings of the live workers, else of the last ones."""
         return self._workers.served()
+
+    def options(self, *, of: str) -> dict[str, Any]:
+        """The options of a submitter, by name. As ClientOptions.read."""
+        return self._client_options.read(of)
+
+    def set_options(self, changes: Mapping[str, Any], *, of: str) -> None:
+        """Change options of a submitter; the others stay. As ClientOptions.change."""
+        self._client_options.change(changes, of)
+
+    def unload_models(self) -> None:
+        """Ask every worker to drop the models that no job uses. Each does at its next heartbeat."""
+        self._workers.unload_models()
 
     def close(self) -> None:
         """End all event streams, now and from now on. A signal handler may call it."""

@@ -22,7 +22,8 @@ DESCRIPTION = """\
 POST a request to `/generate` or `/img2img`, poll `Location`, and fetch the pictures when the job is
 done.
 
-Send the API key in the header `X-API-Key`, as `Authorization: Bearer`, or in the body as `api_key`.
+Send the API key in the header `X-API-Key`, as `Authorization: Bearer`, as the password of
+`Authorization: Basic`, or in the body as `api_key`.
 An error response lists all faults of the body, each with its field.
 """
 KEY_IN_THE_BODY: dict[str, list[str]] = {}
@@ -30,6 +31,11 @@ KEY_IN_THE_BODY: dict[str, list[str]] = {}
 SECURITY_SCHEMES = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as the token"},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "an API key as the password, with any user name",
+    },
     "query": {"type": "apiKey", "in": "query", "name": "api_key"},
 }
 ERRORS_OF_ALL = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)

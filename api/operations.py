@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from jobs.names import JobKind
 
 PICTURES = ("image/png", "image/jpeg")
-KEYS = ("header", "bearer")
-"""The security schemes of a header; `api.openapi` describes them."""
+KEYS = ("header", "bearer", "basic")
+"""The security schemes of a header (`api.auth.header_keys`); `api.openapi` describes them."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation"

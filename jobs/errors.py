@@ -30,6 +30,7 @@ class JobsError(Exception):
     ├── TooManyWaiting         the submitter's waiting jobs reach the cap
     ├── QueueFull              all waiting jobs together reach the cap
     ├── TooManyBytes           the submitter's unended jobs hold as much memory as they may
+    ├── OptionsTooLarge        the options of a submitter would hold more than they may
     ├── WebhookRefused         a webhook's URL is not allowed
     ├── RecordsUnavailable     Redis does not answer, or refuses to write
     │   └── RecordsFull        the memory of Redis is full
@@ -110,6 +111,16 @@ class TooManyBytes(JobsError):
             f"the unended jobs of this key would hold more than {most} bytes with this one "
             "(MAX_BYTES_PER_KEY): wait until some of them have ended, cancel some, or send shorter "
             "prompts"
+        )
+        self.most = most
+
+
+class OptionsTooLarge(JobsError):
+    """The options of one submitter would hold more bytes than they may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the options of this key would hold more than {most} bytes: set fewer or shorter ones"
         )
         self.most = most
 

@@ -5,7 +5,7 @@ another. It is start-time fair queuing (Goyal et al. 1996) in which every job ha
 first job of a submitter without waiting jobs gets the current turn as its start tag; each further
 job's is larger by 1. The smallest start tag is served first; among equal ones the highest
 priority, then the order of arrival. Among a submitter's own jobs the priority decides, then the
-order of arrival.
+turns of its users if it names any (`jobs.user_turns`), then the order of arrival.
 
 Every waiting job has its place, `<start tag>:<priority and arrival>:<id>:<submitter>` with numbers
 of fixed width, in its record and in the queue of its type. The queue is in the order of these
@@ -17,10 +17,9 @@ A key that was deleted by hand makes no function raise. `jobs.queue_repair` find
 """
 
 from jobs import keys
+from jobs.user_turns import USERS_IN_TURN
 
-FAIR_QUEUE = (
-    keys.LUA
-    + """
+_PLACES = """
 local PRIORITY = 1e12  -- more than the jobs that will ever be counted
 local FIRST_TURN = 1e9  -- jobs that return to the queue may get earlier ones
 local TURN_WIDTH = 16
@@ -37,6 +36,13 @@ local function parts_of(place)
   return tonumber(turn), tonumber(score), id, submitter
 end
 local function place_of(id) return redis.call('HGET', JOB .. id, 'place') end
+"""
+
+FAIR_QUEUE = (
+    keys.LUA
+    + _PLACES
+    + USERS_IN_TURN
+    + """
 local function current_turn(job_type)
   local turn = redis.call('GET', TURN .. job_type)
   if turn then return tonumber(turn) end
@@ -112,11 +118,12 @@ end
 
 -- `returned`: the job was taken but not executed, and costs its submitter no turn.
 local function insert(id, returned)
-  local job_type, submitter, order, priority, place =
-    unpack(redis.call('HMGET', JOB .. id, 'type', 'submitter', 'order', 'priority', 'place'))
+  local job_type, submitter, order, priority, place, score = unpack(redis.call('HMGET',
+    JOB .. id, 'type', 'submitter', 'order', 'priority', 'place', 'own_score'))
   if not job_type or place and redis.call('ZSCORE', QUEUE .. job_type, place) then return end
   submitter = submitter or ''
-  local score = (9 - (tonumber(priority) or 0)) * PRIORITY + (tonumber(order) or 0)
+  local arrival = score_of(priority, order)
+  score = tonumber(score) or arrival
   local own = submitter_queue(job_type, submitter)
   local before, behind = neighbour(own, score, -1), neighbour(own, score, 1)
   local turn = before and before + 1 or behind
@@ -132,7 +139,7 @@ local function insert(id, returned)
     move(job_type, submitter, score, 1, turn + 1, is_earlier, math.huge)
   end
   redis.call('ZADD', own, string.format('%.0f', score), id)
-  place = string.format('%s:%014.0f:%s:%s', turn_text(turn), score, id, submitter)
+  place = string.format('%s:%014.0f:%s:%s', turn_text(turn), arrival, id, submitter)
   redis.call('ZADD', QUEUE .. job_type, 0, place)
   redis.call('HSET', JOB .. id, 'place', place)
 end
@@ -147,11 +154,16 @@ local function requeue(id) insert(id, true) end
 local function remove(id, job_type, submitter)
   remove_old(id, job_type, submitter)
   local own, place = submitter_queue(job_type, submitter), place_of(id)
+  local own_score = tonumber(redis.call('ZSCORE', own, id))
   redis.call('ZREM', own, id)
   if not place then return end
-  redis.call('ZREM', QUEUE .. job_type, place)
+  local waited = redis.call('ZREM', QUEUE .. job_type, place) == 1
   redis.call('HDEL', JOB .. id, 'place')
   local turn, score = parts_of(place)
+  score = own_score or score
+  if own_score and waited then
+    turn, score = give_place_to_user(id, job_type, submitter, turn, score)
+  end
   if redis.call('EXISTS', own) == 0 then
     redis.call('ZADD', IDLE .. job_type, turn, submitter)
   else
@@ -204,6 +216,7 @@ local function take(job_type)
       redis.call('SET', TURN .. job_type,
         string.format('%.0f', math.max(turn, tonumber(redis.call('GET', TURN .. job_type) or 0))))
       redis.call('ZREMRANGEBYSCORE', IDLE .. job_type, '-inf', turn)
+      pass_user_turn(id, job_type, submitter)
       if redis.call('EXISTS', own) == 0 then
         redis.call('ZADD', IDLE .. job_type, turn + 1, submitter)
       end

@@ -27,7 +27,7 @@ class IdempotentRequest:
     ) -> Self:
         """A submitter's request with an idempotency key; the order of the fields is irrelevant."""
         text = json.dumps([kind, body], sort_keys=True)
-        return cls(keys.idempotency(submitter, _digest(idempotency_key)), _digest(text))
+        return cls(redis_key(idempotency_key, submitter=submitter), _digest(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,11 @@ class SubmittedJob:
     type: JobType
     model: str
     warnings: tuple[str, ...] = ()
+
+
+def redis_key(idempotency_key: str, *, submitter: str) -> str:
+    """The name of the hash of a submitter's idempotency key."""
+    return keys.idempotency(submitter, _digest(idempotency_key))
 
 
 def _digest(text: str) -> str:

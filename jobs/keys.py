@@ -29,6 +29,9 @@ OLD_IDLE, OLD_VIRTUAL_TIME = PREFIX + "idle:", PREFIX + "virtual-time:"
 POSTPONED = PREFIX + "postponed:"
 """+ type: a sorted set of the jobs that wait for a pause to end, by the time at which it does
 (`jobs.postponed`). + type, submitter: a submitter's own."""
+USER_TURNS = PREFIX + "user-turns:"
+"""+ type, submitter, priority: a sorted set, the turn of the next job of each of the submitter's
+users, and the current turn (`jobs.user_turns`); expires when no job is submitted or taken."""
 ARRIVALS = PREFIX + "arrivals"
 """How many jobs have been submitted: the order of arrival of the latest."""
 
@@ -84,6 +87,11 @@ EXPECTED = PREFIX + "expected:"
 """+ type: exists while a worker has served the type and none has signed off since."""
 RESENT = PREFIX + "resent:"
 """+ type: exists for a while after messages for waiting jobs have been sent again."""
+
+UNLOADINGS = PREFIX + "unloadings"
+"""How many times the workers were asked to drop the models that no job uses."""
+OPTIONS = PREFIX + "options:"
+"""+ submitter: a hash, its options: for each name its value as JSON (`jobs.client_options`)."""
 
 SAVED, TRANSIENT = "saved", "transient"
 """How pictures are kept: under their `outdir`, or to be fetched soon, with `skip_save`."""
@@ -142,6 +150,11 @@ def postponed(job_type: str) -> str:
 def submitter_postponed(job_type: str, submitter: str) -> str:
     """The same, of one submitter."""
     return f"{POSTPONED}{job_type}:{submitter}"
+
+
+def options(submitter: str) -> str:
+    """The options of a submitter."""
+    return OPTIONS + submitter
 
 
 def expected(job_type: str) -> str:

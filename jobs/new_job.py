@@ -1,5 +1,6 @@
 """The content of a job when its record is opened."""
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,14 @@ def new_job_id() -> str:
     return str(uuid.uuid4())
 
 
+def user_digest(user: str, *, submitter: str) -> str:
+    """What a record keeps of the name that a client gave one of its users; empty for no name."""
+    if not user:
+        return ""
+    text = f"user:{submitter}:{user}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
     """The content of a job when its record is opened.
@@ -22,6 +31,8 @@ class NewJob:
         warnings: which parameters cannot be honoured exactly, as far as known at submission.
         prompts: those of the request's prompt file; empty: the request's own.
         submitter: a digest of the API key, so that no other key may cancel the job; empty: any may.
+        user: a digest of the submitter's user whose job it is; the users of one submitter take
+            turns. Empty: no user is known.
         idempotent: the request as its idempotency key identifies it; None without such a key.
     """
 
@@ -31,6 +42,7 @@ class NewJob:
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     submitter: str = ""
+    user: str = ""
     idempotent: IdempotentRequest | None = None
 
     @property

@@ -23,7 +23,7 @@ from jobs.errors import (
     TooManyWaiting,
     UnreadableRecord,
 )
-from jobs.idempotency import IdempotentRequest, SubmittedJob
+from jobs.idempotency import IdempotentRequest, SubmittedJob, redis_key
 from jobs.limits import WaitingCaps
 from jobs.names import JOB_TYPES, JobType
 from jobs.new_job import NewJob
@@ -94,6 +94,8 @@ class JobRecords:
             fields["ended_request"] = _json(ended)
         if request.webhook is not None:
             fields["webhook"] = request.webhook
+        if job.user:
+            fields["user"] = job.user
         with reaching_redis():
             reply = self._open(
                 keys=[idempotent.key] if idempotent else [],
@@ -142,6 +144,12 @@ class JobRecords:
             model=known["model"],
             warnings=tuple(json.loads(known["warnings"])),
         )
+
+    def find(self, idempotency_key: str, *, submitter: str) -> str | None:
+        """The id of the job that a submitter has sent under an idempotency key; None: no such."""
+        with reaching_redis():
+            key = redis_key(idempotency_key, submitter=submitter)
+            return cast(str | None, self._redis.hget(key, "job"))
 
     def get(self, job_id: str) -> JobStatus:
         """The status of a job, with its queue position.

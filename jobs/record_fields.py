@@ -3,6 +3,9 @@
 Written when the job is opened:
     version: of these fields, RECORD_VERSION; a record of version 1 has none;
     state, kind, type, priority, request (JSON), model, warnings (JSON), submitter, webhook;
+    user: a digest of the submitter's user whose job it is, if the submitter names one;
+    user_turn, own_score: its turn among the submitter's users, and its score in the submitter's
+    queue, unless that is of its priority and order (`jobs.user_turns`);
     inputs: the roles of its input pictures (JSON); since version 2;
     ended_request: what becomes of a long request when the job ends (JSON); since version 2;
     submitted, waiting: when it was submitted, and when it was last put into its queue;

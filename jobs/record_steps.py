@@ -53,6 +53,7 @@ if idempotency then
     redis.call('HSET', idempotency, field, redis.call('HGET', job, field))
   end
 end
+take_user_turn(id)
 enqueue(id)
 count_unended(id, submitter, bytes)
 if most_bytes > 0 then forget_oldest(submitter, most_bytes - counted(submitter, 'unended')) end

@@ -18,6 +18,7 @@ _EXPECTED_TTL = 3600
 # Even while Redis' memory is full: the workers live, and execute what waits.
 #
 # KEYS the announcement, expected types ...  ARGV worker id, announcement, milliseconds
+# -> how many times the workers were asked to unload models
 _ANNOUNCE = (
     "#!lua flags=allow-oom\n"
     + keys.LUA
@@ -26,6 +27,7 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('SADD', WORKERS, ARGV[1])
 redis.call('SET', LAST_SERVED, ARGV[2], 'EX', {_LAST_SERVED_TTL})
 for number = 2, #KEYS do redis.call('SET', KEYS[number], 1, 'EX', {_EXPECTED_TTL}) end
+return tonumber(redis.call('GET', UNLOADINGS) or 0)
 """
 )
 
@@ -171,14 +173,24 @@ class Workers:
         self._announced = redis.register_script(_ANNOUNCED)
         self._announce = redis.register_script(_ANNOUNCE)
 
-    def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> None:
-        """Announce that this worker is alive, for the next `ttl_seconds`."""
+    def announce(self, facts: WorkerFacts, *, ttl_seconds: float) -> int:
+        """Announce that this worker is alive, for the next `ttl_seconds`.
+
+        Returns:
+            How many times `unload_models` has been called by anyone.
+        """
         text = facts.model_copy(update={"silent_seconds": ttl_seconds}).model_dump_json()
         with reaching_redis():
-            self._announce(
+            unloadings = self._announce(
                 keys=[keys.WORKER + facts.worker_id, *map(keys.expected, facts.types)],
                 args=[facts.worker_id, text, round(ttl_seconds * 1000)],
             )
+        return cast(int, unloadings)
+
+    def unload_models(self) -> None:
+        """Ask every worker to drop the models that no job uses, at its next announcement."""
+        with reaching_redis():
+            self._redis.incr(keys.UNLOADINGS)
 
     def withdraw(self, worker_id: str) -> None:
         """Announce that this worker has shut down.

@@ -237,7 +237,12 @@ class WorkerProcess:
                 reap_seconds=settings.reap_seconds,
                 resend_after=settings.resend_after,
             ),
-            Heartbeat(self._workers, status.facts, seconds=settings.heartbeat_interval),
+            Heartbeat(
+                self._workers,
+                status.facts,
+                context.free_and_probe,
+                seconds=settings.heartbeat_interval,
+            ),
             Sweeper(
                 self._redis,
                 Expiry(self._redis, settings.retention),

@@ -1,5 +1,7 @@
 """The API key: where it may be, and that without it nothing is revealed."""
 
+import base64
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -11,6 +13,10 @@ from tests.api.conftest import HandWorker
 BODY = {"prompt": "a cat"}
 
 
+def basic(text: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -18,6 +24,8 @@ BODY = {"prompt": "a cat"}
         {"Authorization": f"Bearer {DUMMY_KEY}"},
         {"Authorization": f"bearer {DUMMY_KEY}"},
         {"X-API-Key": "ключ".encode().decode("latin-1")},
+        basic(f"anybody:{DUMMY_KEY}"),
+        basic(":ключ"),
     ],
 )
 def test_a_key_in_a_header_lets_in(
@@ -41,6 +49,25 @@ def test_a_wrong_key_is_refused_before_any_other_fault_is_told(
 
     assert answer.status_code == 401
     assert answer.get_json() == {"error": "Unauthorized", "details": []}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        basic(f"{DUMMY_KEY}:"),
+        basic(DUMMY_KEY),
+        basic("anybody:wrong"),
+        {"Authorization": f"Basic anybody:{DUMMY_KEY}"},
+        {"Authorization": "Basic gA=="},
+        {"Authorization": "Basic"},
+    ],
+)
+def test_basic_authentication_without_a_key_as_its_password_is_refused(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    answer = client.post("/generate", json=BODY, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("key", [["x"], {}, 5])

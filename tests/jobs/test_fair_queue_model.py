@@ -55,7 +55,7 @@ class Model:
         facts = self.jobs[job]
         self.current = max(self.current, self.turns[facts[0]])
         self.turns[facts[0]] += 1
-        self.remove(job)
+        self.drop(job)
         return job, facts
 
     def hand_back(self, job: str, facts: tuple[str, int, int]) -> None:
@@ -63,6 +63,9 @@ class Model:
         self.turns[facts[0]] -= 1
 
     def remove(self, job: str) -> None:
+        self.drop(job)
+
+    def drop(self, job: str) -> None:
         submitter = self.jobs.pop(job)[0]
         if not self.own(submitter):
             self.idle[submitter] = self.turns.pop(submitter)

@@ -74,6 +74,21 @@ def test_when_a_worker_is_killed_the_next_one_finishes_its_job(
     assert bench.files() == [f"outputs/txt2img-samples/{job_id}_{n}.png" for n in range(2)]
 
 
+def test_all_workers_drop_the_models_that_no_job_uses_when_asked(
+    bench: Bench, redis_url: str
+) -> None:
+    def loaded() -> list[tuple[str, ...]]:
+        return [facts.loaded for facts in bench.workers.alive()]
+
+    with worker(bench, redis_url), worker(bench, redis_url):
+        until(lambda: loaded() == [("small",)] * 2)  # each has loaded the default model
+        job_id = bench.send(ddim_steps=LONG)
+        until(lambda: running(bench, job_id))
+        bench.workers.unload_models()
+        until(lambda: sorted(loaded()) == [(), ("small",)])
+        assert bench.ended(job_id).state is JobState.SUCCESS
+
+
 def test_a_worker_that_is_told_to_leave_hands_its_job_back(bench: Bench, redis_url: str) -> None:
     with worker(bench, redis_url) as first:
         job_id = bench.send(ddim_steps=LONG)

@@ -15,16 +15,31 @@ class Heartbeat(PeriodicThread):
     Args:
         workers: where it is announced.
         facts: returns the current facts.
+        unload_models: drops the models that no job uses; called when a client has asked for it
+            since the announcement before.
         seconds: the interval.
     """
 
     def __init__(
-        self, workers: Workers, facts: Callable[[], WorkerFacts], *, seconds: float
+        self,
+        workers: Workers,
+        facts: Callable[[], WorkerFacts],
+        unload_models: Callable[[], object],
+        *,
+        seconds: float,
     ) -> None:
         super().__init__("heartbeat", seconds)
         self._workers = workers
         self._facts = facts
+        self._unload_models = unload_models
         self._ttl = seconds * _MISSED
+        self._unloadings: int | None = None
 
     def tick(self) -> None:
-        self._workers.announce(self._facts(), ttl_seconds=self._ttl)
+        known, self._unloadings = self._unloadings, self._announce()
+        if known is not None and self._unloadings > known:
+            self._unload_models()
+            self._announce()
+
+    def _announce(self) -> int:
+        return self._workers.announce(self._facts(), ttl_seconds=self._ttl)

@@ -1,4 +1,4 @@
-"""Where a native request may carry its API key: X-API-Key, a Bearer token, or its JSON body."""
+"""Where a native request may carry its API key: in a header, or in its JSON body."""
 
 from typing import Any
 
