@@ -89,15 +89,12 @@ def _documents(app: Flask, limits: Limits) -> Blueprint:
 
 def _pages(others: Sequence[str]) -> Blueprint:
     """Swagger UI over the documents. All its files are served from here."""
-    addresses = {TITLE: OPENAPI} | {name: OPENAPI_OF.format(name) for name in others}
     pages = get_swaggerui_blueprint(
         DOCS,
         OPENAPI,
         config={
             "app_name": "Stable Diffusion service",
-            # The other layout has a bar above the document, which lets the reader choose one.
-            "layout": "StandaloneLayout" if others else "BaseLayout",
-            "urls": [{"name": name, "url": url} for name, url in addresses.items()],
+            **_choice(others),
             # By default the page sends the document to a validator on the Internet.
             "validatorUrl": None,
             "oauth2RedirectUrl": f"{DOCS}/oauth2-redirect.html",
@@ -108,7 +105,17 @@ def _pages(others: Sequence[str]) -> Blueprint:
     def add_policy(response: Response) -> Response:
         """The page has an inline script; it is made from the configuration above alone."""
         page = response.get_data() if response.mimetype == "text/html" else b""
-        response.headers["Content-Security-Policy"] = content_security_policy(page, [LOGO_STYLE])
+        styles = [LOGO_STYLE] if b"SwaggerUIBundle" in page else []
+        response.headers["Content-Security-Policy"] = content_security_policy(page, styles)
         return response
 
     return pages
+
+
+def _choice(others: Sequence[str]) -> dict[str, Any]:
+    """A bar above the document lets the reader choose one, if there are several."""
+    if not others:
+        return {"layout": "BaseLayout"}
+    addresses = {TITLE: OPENAPI} | {name: OPENAPI_OF.format(name) for name in others}
+    urls = [{"name": name, "url": url} for name, url in addresses.items()]
+    return {"layout": "StandaloneLayout", "urls": urls}
