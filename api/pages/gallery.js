@@ -3,7 +3,6 @@
 import { get, getWithKey, post, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
 import { find, make, setText } from "./dom.js";
-import { takeKeyFromAddress } from "./key.js";
 import { PictureDialog } from "./picture_dialog.js";
 import { picturesOf } from "./recipe.js";
 
@@ -83,7 +82,6 @@ function newItem(job) {
   return item;
 }
 
-takeKeyFromAddress();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 get("/capabilities").then((capabilities) => dialog.setDefaults(capabilities.defaults), () => {});
 window.addEventListener("hashchange", () => dialog.openFromAddress());

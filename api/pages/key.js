@@ -1,18 +1,26 @@
-/* The API key: requested in a dialog, kept in the session storage of this tab. */
+/* The API key: taken from the address or requested in a dialog, kept in the session storage of this tab. */
 
 import { make } from "./dom.js";
 
 const KEPT_AS = "api-key";
 
-/** Store the key of the `api_key` parameter, and remove it from the address. */
-export function takeKeyFromAddress() {
+/* Store the key of `#key=...` or of the parameter `api_key`, and remove it from the address. */
+function takeKeyFromAddress() {
   const address = new URL(location.href);
-  const key = address.searchParams.get("api_key");
+  const fragment = new URLSearchParams(address.hash.slice(1));
+  const key = fragment.get("key") || address.searchParams.get("api_key");
   if (!key) return;
   sessionStorage.setItem(KEPT_AS, key);
+  if (fragment.has("key")) {
+    fragment.delete("key");
+    address.hash = fragment;
+  }
   address.searchParams.delete("api_key");
   history.replaceState(history.state, "", address);
 }
+
+takeKeyFromAddress();
+window.addEventListener("hashchange", takeKeyFromAddress);
 
 /** The header with the key; empty while no key is known. */
 export function keyHeader() {
@@ -35,12 +43,14 @@ function ask() {
   const rejected = sessionStorage.getItem(KEPT_AS) !== null;
   const input = make("input", {
     id: "key", type: "password", autocomplete: "off", required: true,
-    "aria-describedby": "key-why",
+    "aria-describedby": "key-why key-where",
   });
   const form = make("form", {},
     make("label", { htmlFor: "key" }, "API key"),
     make("p", { id: "key-why", className: rejected ? "fault" : "hint" },
       rejected ? "The server does not know this key." : "The server requires one. It is kept until this tab is closed."),
+    make("p", { id: "key-where", className: "hint" },
+      "`make up` prints a link with a key. The keys are in API_KEYS in the file .env of the server; else ask whoever runs it."),
     input,
     make("div", { className: "buttons" },
       make("button", { type: "submit", className: "main" }, "Go on"),

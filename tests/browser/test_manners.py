@@ -39,6 +39,33 @@ def test_the_key_is_asked_for_once_and_kept_for_the_session(tab: BrowserTab) -> 
     assert DUMMY_KEY not in page.url
 
 
+def test_the_link_that_the_launcher_prints_brings_the_key_along(tab: BrowserTab) -> None:
+    page = tab.open(f"/#key={DUMMY_KEY}", key=None)
+    assert "key" not in page.url
+    assert page.evaluate("history.length") <= 2  # this page, and the empty one before it
+    page.go_back()
+    page.go_forward()
+    page.wait_for_selector("body[data-ready]")
+    assert "key" not in page.url
+    tab.draw()
+    tab.finished()
+    assert page.locator("dialog.key").count() == 0
+
+
+def test_a_link_with_another_key_works_in_the_open_page(tab: BrowserTab) -> None:
+    tab.refusals = {401}
+    page = tab.open(key=None)
+    page.evaluate("sessionStorage.setItem('api-key', 'old')")
+    tab.fill()
+    page.click("#draw")
+    page.wait_for_selector("dialog.key .fault")
+    assert "API_KEYS" in page.inner_text("dialog.key")
+    page.keyboard.press("Escape")
+    page.evaluate("location.hash = 'key=%D0%BA%2B%26'")
+    tab.until("() => sessionStorage.getItem('api-key') === 'к+&'")
+    assert "key" not in page.url
+
+
 def test_without_a_key_nothing_is_drawn_and_the_page_says_why(tab: BrowserTab) -> None:
     tab.refusals = {401}
     page = tab.open(key=None)

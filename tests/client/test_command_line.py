@@ -115,6 +115,19 @@ def test_the_error_of_a_bad_request_names_the_fields(small_service: str, tmp_pat
     assert "sampler: did you mean k_euler?" in ended.stderr
 
 
+def test_any_parameter_can_be_set_by_its_name(small_service: str, tmp_path: Path) -> None:
+    assigned = ("turbo=false", "outdir=cats", "steps=4", "seed=null")
+    assignments = [word for each in assigned for word in ("--set", each)]
+    ended = sd(small_service, "generate", "x", *assignments, "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    request = json.loads(ended.stdout)["metadata"]["request"]
+    assert (request["turbo"], request["outdir"], request["ddim_steps"]) == (False, "cats", 4)
+
+    ended = sd(small_service, "generate", "x", "--set", "clip_skop=2", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "clip_skop" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -125,6 +138,13 @@ def test_the_error_of_a_bad_request_names_the_fields(small_service: str, tmp_pat
         ("generate", "x", "-o", "no/such/folder/x.png"),
         ("generate", "x", "-o", "-", "--json"),
         ("generate", "x", "-o", "x.png", "--format", "jpg"),
+        ("generate", "x", "--set", "turbo"),
+        ("generate", "x", "--set", "=1"),
+        ("generate", "x", "--set", "outdir=a", "--set", "outdir=b"),
+        ("generate", "x", "--steps", "4", "--set", "steps=5"),
+        ("generate", "x", "--steps", "4", "--set", "ddim_steps=5"),
+        ("generate", "x", "--set", "prompt=y"),
+        ("generate", "x", "--set", "api_key=y"),
         ("img2img", "x", "nowhere.png"),
         ("status", "nobody"),
         ("status", "no id"),
@@ -259,7 +279,8 @@ def test_a_benchmark_with_failed_jobs_ends_with_3(small_service: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("typed", "completion"), [("--sampler k_eu", "k_euler_a"), ("--model sm", "small")]
+    ("typed", "completion"),
+    [("--sampler k_eu", "k_euler_a"), ("--model sm", "small"), ("--set unet", "unet_bs=")],
 )
 def test_shell_completion_has_the_names_of_the_service(
     small_service: str, tmp_path: Path, typed: str, completion: str

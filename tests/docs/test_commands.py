@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from launcher.up import example_command
+from launcher.addresses import example_command
 from tests.docs.pages import CLIENTS, HTTP_API, README, blocks
 
 pytestmark = pytest.mark.service

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from launcher.up import DUMMY_KEY
+from launcher.addresses import DUMMY_KEY
 from tests.launcher.conftest import Launch
 from tests.launching import Launcher
 from tests.ports import free_port

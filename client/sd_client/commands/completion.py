@@ -1,4 +1,4 @@
-"""Shell completion of --model, --vae and --sampler with the names that the service has."""
+"""Shell completion of --model, --vae, --sampler and --set with the names that the service has."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import typer
 
 from sd_client.client import Client
 from sd_client.errors import ClientError
+from sd_client.parameters import RESERVED
 
 TIMEOUT = 1.0
 """Seconds; after that there are no completions."""
@@ -26,6 +27,18 @@ def sampler_names(context: typer.Context, incomplete: str) -> list[str]:
     return _completions(
         context, incomplete, lambda c: [sampler.key for sampler in c.capabilities().samplers]
     )
+
+
+def settable_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The parameters that begin with `incomplete`, each with the `=` of its value."""
+    kind = "img2img" if context.info_name == "img2img" else "txt2img"
+
+    def names(client: Client) -> list[str]:
+        defaults = client.capabilities().defaults.values()
+        found = {name for of_kinds in defaults for name in of_kinds.get(kind, {})}
+        return [f"{name}=" for name in sorted(found - RESERVED.keys())]
+
+    return _completions(context, incomplete, names)
 
 
 def _completions(

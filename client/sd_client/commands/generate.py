@@ -38,6 +38,7 @@ def generate(
     eta: opt.Eta = None,
     format_: opt.FormatOption = None,
     precision: opt.PrecisionOption = None,
+    set_: opt.Set = None,
     priority: opt.Priority = None,
     grid: opt.Grid = None,
     detach: opt.Detach = False,
@@ -55,6 +56,7 @@ def generate(
         parameters = cast(
             "Parameters",
             _given(
+                opt.set_parameters(set_),
                 **opt.seed_of(seed),
                 negative=negative,
                 steps=steps,
@@ -126,6 +128,7 @@ def img2img(
     eta: opt.Eta = None,
     format_: opt.FormatOption = None,
     precision: opt.PrecisionOption = None,
+    set_: opt.Set = None,
     priority: opt.Priority = None,
     grid: opt.Grid = None,
     detach: opt.Detach = False,
@@ -143,6 +146,7 @@ def img2img(
         parameters = cast(
             "ImageParameters",
             _given(
+                opt.set_parameters(set_),
                 **opt.seed_of(seed),
                 negative=negative,
                 strength=strength,
@@ -227,10 +231,16 @@ def _cancel(terminal: Terminal, job: Job) -> None:
         terminal.answer({"error": "interrupted", "task_id": job.id})
 
 
-def _given(**parameters: Any) -> dict[str, Any]:
-    """The given parameters. Only a seed may be None, for a random one."""
-    return {
+def _given(set_parameters: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """All given parameters. Of the options only a seed may be None, for a random one.
+
+    Raises BadArgument if an option and `--set` name the same one.
+    """
+    given = {
         name: value.value if isinstance(value, StrEnum) else value
-        for name, value in parameters.items()
+        for name, value in options.items()
         if value is not None or name == "seed"
     }
+    if twice := given.keys() & set_parameters.keys():
+        raise BadArgument(f"--set and another option set {', '.join(sorted(twice))}: leave one out")
+    return given | set_parameters

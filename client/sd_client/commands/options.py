@@ -1,16 +1,25 @@
 """The options that commands share, under the service's names and under short ones."""
 
+import json
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sd_client.client import Client
-from sd_client.commands.completion import model_names, sampler_names, vae_names
+from sd_client.commands.completion import (
+    model_names,
+    sampler_names,
+    settable_names,
+    vae_names,
+)
 from sd_client.errors import BadArgument
 
 RANDOM = "random"
+ARGUMENTS = frozenset({"prompt", "image", "idempotency_key", "self"})
+"""What `--set` cannot name: arguments of the client's methods besides the parameters."""
 
 
 class Type(StrEnum):
@@ -110,6 +119,17 @@ PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Precision of the networks.")
 ]
 Priority = Annotated[int | None, typer.Option(help="0 to 9; jobs of your key with 9 run first.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other parameter of the service, such as clip_skip=2: a JSON value, or a text. "
+        "Can be repeated.",
+        show_default=False,
+        autocompletion=settable_names,
+    ),
+]
 Grid = Annotated[
     bool | None,
     typer.Option(
@@ -140,3 +160,22 @@ def seed_of(text: str | None) -> dict[str, int | None]:
         return {"seed": int(text)}
     except ValueError as error:
         raise BadArgument(f"--seed is {text!r}; expected an integer, or `{RANDOM}`") from error
+
+
+def set_parameters(assignments: Iterable[str] | None) -> dict[str, Any]:
+    """The parameters for `--set`, by name. Raises BadArgument."""
+    parameters: dict[str, Any] = {}
+    for assignment in assignments or ():
+        name, equals, text = assignment.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise BadArgument(f"--set is {assignment!r}; expected NAME=VALUE, such as clip_skip=2")
+        if name in ARGUMENTS:
+            raise BadArgument(f"--set cannot set {name}: it is no parameter of a request")
+        if name in parameters:
+            raise BadArgument(f"--set names {name!r} twice")
+        try:
+            parameters[name] = json.loads(text)
+        except ValueError:
+            parameters[name] = text
+    return parameters
