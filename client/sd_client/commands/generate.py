@@ -55,7 +55,7 @@ def generate(
     with terminal.reporting():
         parameters = cast(
             "Parameters",
-            _given(
+            given(
                 opt.set_parameters(set_),
                 **opt.seed_of(seed),
                 negative=negative,
@@ -78,7 +78,7 @@ def generate(
             ),
         )
         with opt.connected(address, key) as client:
-            _run(
+            run(
                 terminal,
                 lambda: client.submit_generate(prompt, **parameters),
                 prompt=prompt,
@@ -145,7 +145,7 @@ def img2img(
     with terminal.reporting():
         parameters = cast(
             "ImageParameters",
-            _given(
+            given(
                 opt.set_parameters(set_),
                 **opt.seed_of(seed),
                 negative=negative,
@@ -172,7 +172,7 @@ def img2img(
             ),
         )
         with opt.connected(address, key) as client:
-            _run(
+            run(
                 terminal,
                 lambda: client.submit_img2img(prompt, image, **parameters),
                 prompt=prompt,
@@ -182,7 +182,7 @@ def img2img(
             )
 
 
-def _run(
+def run(
     terminal: Terminal,
     submit: Callable[[], Job],
     *,
@@ -231,7 +231,7 @@ def _cancel(terminal: Terminal, job: Job) -> None:
         terminal.answer({"error": "interrupted", "task_id": job.id})
 
 
-def _given(set_parameters: dict[str, Any], **options: Any) -> dict[str, Any]:
+def given(set_parameters: dict[str, Any], **options: Any) -> dict[str, Any]:
     """All given parameters. Of the options only a seed may be None, for a random one.
 
     Raises BadArgument if an option and `--set` name the same one.
