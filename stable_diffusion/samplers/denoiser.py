@@ -117,28 +117,27 @@ class Denoiser:
         )
 
     def estimate(
-        self, x: Tensor, level: NoiseLevel, *, scale: float | None = None, both: bool = False
+        self, x: Tensor, level: NoiseLevel, *, scaled: float = 1.0, both: bool = False
     ) -> Estimate:
         """One evaluation of the network with guidance, and the changes that the options name.
 
         Args:
             x: (n, C, h, w) float32.
             level: how much of x is noise.
-            scale: a guidance scale in place of that of the options.
+            scaled: factor of the guidance scale.
             both: have what the negative prompt alone says in the estimate, wherever guidance is
                 applied.
         """
         options = self._options
         self.position = self._plan.position(self.evaluations, level.timestep[0].item())
         guided = options.guided_at(self.position.share)
-        scale = options.guidance_scale if scale is None else scale
         predictions = guided_prediction(
             self._in_float32,
             level.to_network * x,
             level.timestep.float(),
             positive=self._positive,
             negative=self._negative,
-            scale=scale if guided else 1.0,
+            scale=options.guidance_scale * scaled if guided else 1.0,
             rescaled=options.guidance_rescale,
             both=both and guided,
         )

