@@ -18,6 +18,7 @@ from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import prompt_warnings
 from jobs.request import Request, parse_request
+from jobs.sampling_warnings import sampling_warnings
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
@@ -82,12 +83,18 @@ class JobFactory:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+        variation_seed = request.variation_seed
+        if request.variation_strength and variation_seed is None:
+            variation_seed = secrets.randbelow(SEEDS)
         prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
         return NewJob(
             job_id=new_job_id(),
-            request=request.settled(model=choice.name, seed=seed),
+            request=request.settled(model=choice.name, seed=seed, variation_seed=variation_seed),
             model=choice.name,
-            warnings=warnings + choice.warnings + prompt_warnings(request, prompts),
+            warnings=warnings
+            + choice.warnings
+            + prompt_warnings(request, prompts)
+            + sampling_warnings(request),
             prompts=tuple(prompt.text for prompt in prompts),
             submitter=submitter,
             user=user_digest(user, submitter=submitter),

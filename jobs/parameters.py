@@ -33,6 +33,7 @@ from jobs.parameter_types import (
     Webhook,
 )
 from jobs.picture_formats import IN_WORDS
+from jobs.sampling_parameters import SamplingParameters
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
@@ -49,7 +50,7 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(BaseModel, frozen=True):
+class GenerationRequest(SamplingParameters, frozen=True):
     """The parameters of both kinds and both types."""
 
     model_config = ConfigDict(
@@ -150,9 +151,12 @@ class GenerationRequest(BaseModel, frozen=True):
         }
         return {role: data for role, data in found.items() if data is not None}
 
-    def settled(self, *, model: str, seed: int) -> Self:
-        """The same request with the model that was chosen and the seed that was picked."""
-        return self.model_copy(update={"ckpt": model, "seed": seed})
+    def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
+        """The same request with the model that was chosen and the seeds that were picked."""
+        update: dict[str, Any] = {"ckpt": model, "seed": seed}
+        if variation_seed is not None:
+            update["variation_seed"] = variation_seed
+        return self.model_copy(update=update)
 
     def stored(self) -> dict[str, Any]:
         """The form in the record: the README's names, without pictures and webhook."""

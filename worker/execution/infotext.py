@@ -4,8 +4,9 @@ import json
 import re
 
 from jobs import __version__
-from jobs.names import sampler_named
+from jobs.names import AUTOMATIC, sampler_named, scheduler_named
 from jobs.request import ImageToImage, Request
+from worker.execution.infotext_sampling import sampling_settings
 
 _NEEDS_QUOTES = re.compile(r"[,:\n]")
 _KARRAS = " Karras"
@@ -23,7 +24,7 @@ def infotext(
     """Prompt, negative prompt and one line of settings.
 
     Args:
-        request: the job's request.
+        request: the job's request, with the variation seed of this image.
         seed: of this image.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
         vae: the file name of the autoencoder in place of the model's own; empty: none.
@@ -34,7 +35,7 @@ def infotext(
     settings: dict[str, object] = {
         "Steps": request.ddim_steps,
         "Sampler": label.removesuffix(_KARRAS),
-        "Schedule type": "Karras" if label.endswith(_KARRAS) else "Automatic",
+        "Schedule type": _schedule_type(request, label),
         "CFG scale": request.scale,
         "Seed": seed,
         "Size": f"{request.W}x{request.H}",
@@ -49,6 +50,7 @@ def infotext(
         if request.post_upscale:
             # as in the "Extras" tab; Size stays the size before upscaling
             settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
+    settings |= sampling_settings(request)
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:
@@ -57,6 +59,13 @@ def infotext(
         ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
     )
     return "\n".join(lines)
+
+
+def _schedule_type(request: Request, label: str) -> str:
+    scheduler = scheduler_named(request.scheduler)
+    if scheduler and scheduler.key != AUTOMATIC:
+        return scheduler.label
+    return "Karras" if label.endswith(_KARRAS) else "Automatic"
 
 
 def _quoted(value: object) -> str:
