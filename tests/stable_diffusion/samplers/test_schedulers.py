@@ -32,8 +32,8 @@ KNOWN = SCHEDULE.sigmas.double().numpy()
 
 
 def diffusers(option: str, steps: int) -> Tensor:
-    betas: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012}
-    scheduler = EulerDiscreteScheduler(beta_schedule="scaled_linear", **betas, **{option: True})
+    options: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, option: True}
+    scheduler = EulerDiscreteScheduler(beta_schedule="scaled_linear", **options)
     scheduler.set_timesteps(steps)
     return scheduler.sigmas
 
