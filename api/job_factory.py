@@ -18,6 +18,7 @@ from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import prompt_warnings
 from jobs.request import AnyRequest, Upscale, parse_request
+from jobs.sampling_warnings import sampling_warnings
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
@@ -87,8 +88,12 @@ class JobFactory:
         else:
             prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
             warnings += choice.warnings + prompt_warnings(request, prompts)
+            warnings += sampling_warnings(request)
             seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-            request = request.settled(model=choice.name, seed=seed)
+            variation_seed = request.variation_seed
+            if request.variation_strength and variation_seed is None:
+                variation_seed = secrets.randbelow(SEEDS)
+            request = request.settled(model=choice.name, seed=seed, variation_seed=variation_seed)
         return NewJob(
             job_id=new_job_id(),
             request=request,

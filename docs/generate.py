@@ -12,7 +12,13 @@ from pathlib import Path
 from docs.examples import examples, openapi
 from docs.http_file import http_file
 from docs.postman import collection
-from docs.request_tables import example_request, parameters, samplers, upscale_parameters
+from docs.request_tables import (
+    example_request,
+    parameters,
+    samplers,
+    schedulers,
+    upscale_parameters,
+)
 from docs.settings_tables import env_example, settings_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +29,7 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     ROOT / "docs" / "parameters.md": {
         "parameters": parameters,
         "samplers": samplers,
+        "schedulers": schedulers,
         "example": example_request,
         "upscale": upscale_parameters,
     },

@@ -1,13 +1,15 @@
-"""The parameters, the samplers and an example request, as docs/parameters.md shows them."""
+"""The tables of docs/parameters.md: parameters, samplers and schedulers; and an example."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from jobs.names import SAMPLERS
+from jobs.names import SAMPLERS, SCHEDULERS
 from jobs.output_parameters import OUTPUT_FIELDS
 from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.validation_faults import expected_of
+from stable_diffusion.sampler_table import SamplerRow
+from stable_diffusion.scheduler_table import SchedulerRow
 
 EXAMPLE = Path(__file__).parents[1] / "templates" / "txt2img-optimized.json"
 # Where the JSON schema alone would mislead a reader.
@@ -21,6 +23,7 @@ HEAD, RULE = "| parameter | accepts | default | meaning |", "|---|---|---|---|"
 CHOICES = {
     "type": "one of: standard, optimized",
     "sampler": "a key or label of [the samplers](#samplers)",
+    "scheduler": "a key or label of [the schedulers](#schedulers)",
 }
 
 
@@ -53,12 +56,23 @@ def upscale_parameters() -> str:
 
 
 def samplers() -> str:
-    """The samplers and their keys as a Markdown table."""
-    rows = ["| sampler | keys |", "|---|---|"]
+    """The samplers, their keys and what they take as a Markdown table."""
+    rows = ["| sampler | keys | takes |", "|---|---|---|"]
     for sampler in SAMPLERS:
-        keys = ", ".join(f"`{key}`" for key in (sampler.key, *sampler.aliases))
-        rows.append(f"| {sampler.label} | {keys} |")
+        takes = ", ".join(f"`{name}`" for name in sorted(sampler.takes)) or "none of these"
+        rows.append(f"| {sampler.label} | {_keys(sampler)} | {takes} |")
     return "\n".join(rows)
+
+
+def schedulers() -> str:
+    """The schedulers and their keys as a Markdown table."""
+    rows = ["| scheduler | keys |", "|---|---|"]
+    rows += [f"| {scheduler.label} | {_keys(scheduler)} |" for scheduler in SCHEDULERS]
+    return "\n".join(rows)
+
+
+def _keys(row: SamplerRow | SchedulerRow) -> str:
+    return ", ".join(f"`{key}`" for key in (row.key, *row.aliases))
 
 
 def example_request() -> str:

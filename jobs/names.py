@@ -1,7 +1,7 @@
 """The names that cross process borders: types, queues, the task, samplers, models, configurations.
 
-Every spelling a client may use is listed here beside the canonical one. The samplers are those of
-the engine's own table.
+Every spelling a client may use is listed here beside the canonical one. The samplers and
+schedulers are those of the engine's own tables.
 """
 
 import unicodedata
@@ -10,13 +10,16 @@ from typing import Literal, get_args
 
 from jobs.limits import NATIVE_SIZE
 from stable_diffusion.sampler_table import SAMPLERS, sampler_named
+from stable_diffusion.scheduler_table import AUTOMATIC, SCHEDULERS, scheduler_named
 
 __all__ = [
+    "AUTOMATIC",
     "CONFIGS",
     "DEFAULT_MODEL",
     "JOB_TYPES",
     "RUN_TASK",
     "SAMPLERS",
+    "SCHEDULERS",
     "GenerationKind",
     "JobKind",
     "JobType",
@@ -26,6 +29,7 @@ __all__ = [
     "plain_name",
     "queue_of",
     "sampler_named",
+    "scheduler_named",
     "usual_prediction",
     "without_suffix",
 ]

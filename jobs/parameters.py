@@ -5,7 +5,7 @@ Here come those of both kinds that a model executes, then those of one kind, the
 the schemas at the end combine them.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -31,6 +31,7 @@ from jobs.parameter_types import (
     Vae,
 )
 from jobs.picture_formats import IN_WORDS
+from jobs.sampling_parameters import SamplingParameters
 from jobs.upscale_parameters import OptimizedUpscale, StandardUpscale, Upscale
 
 PROMPT_NAMED: dict[str, JsonValue] = {
@@ -46,7 +47,7 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(OutputSize, JobRequest, frozen=True):
+class GenerationRequest(SamplingParameters, OutputSize, JobRequest, frozen=True):
     """The parameters of the kinds that a model executes, of both types."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]})
@@ -110,9 +111,12 @@ class GenerationRequest(OutputSize, JobRequest, frozen=True):
     def image_count(self) -> int:
         return self.n_iter * self.n_samples
 
-    def settled(self, *, model: str, seed: int) -> Self:
-        """The same request with the model that was chosen and the seed that was picked."""
-        return self.model_copy(update={"ckpt": model, "seed": seed})
+    def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
+        """The same request with the model that was chosen and the seeds that were picked."""
+        update: dict[str, Any] = {"ckpt": model, "seed": seed}
+        if variation_seed is not None:
+            update["variation_seed"] = variation_seed
+        return self.model_copy(update=update)
 
 
 class TextToImage(GenerationRequest, frozen=True):

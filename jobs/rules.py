@@ -13,6 +13,11 @@ from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
 from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
+from jobs.sampling_rules import (
+    churn_interval,
+    guidance_interval,
+    variation_seeds_can_be_sent_again,
+)
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
@@ -247,4 +252,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
+    Rule(frozenset({"guidance_start", "guidance_end"}), guidance_interval),
+    Rule(frozenset({"s_tmin", "s_tmax"}), churn_interval),
+    Rule(frozenset({"variation_seed", "n_iter", "n_samples"}), variation_seeds_can_be_sent_again),
 )

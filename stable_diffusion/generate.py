@@ -18,6 +18,7 @@ from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampler import SamplerOptions
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from stable_diffusion.step_batching import MAX_ROWS
 from stable_diffusion.stopwatch import Stopwatch
@@ -47,11 +48,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: the `index`-th of its job, made from `seed`."""
+    """A finished picture: the `index`-th of its job, made from `seed`.
+
+    `variation_seed` is that of its variation; None: it has none.
+    """
 
     image: Image
     index: int
     seed: int
+    variation_seed: int | None = None
 
 
 def generate(
@@ -75,9 +80,9 @@ def generate(
         NumericalError: the latents contain NaN or infinity.
     """
     watch = stopwatch or Stopwatch()
-    model = apply_memory_plan(model, recipe)
+    model = apply_memory_plan(model.tiled if recipe.tiling else model, recipe)
     latent_shape = model.family.latents.shape(*recipe.size)
-    sampler = resolve(recipe.sampler)
+    sampler = resolve(recipe.sampler, recipe.scheduler)
     with watch.timing("encode"):
         encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
         positive, negative = (text.to(model.device) for text in encoded)
@@ -86,7 +91,8 @@ def generate(
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
-        noise = NoiseSource(seeds, latent_shape)
+        first = iteration * recipe.batch_size
+        noise = NoiseSource(seeds, latent_shape, recipe.variation, first)
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
@@ -94,7 +100,7 @@ def generate(
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                options=EstimateOptions(guidance_scale=recipe.guidance_scale),
+                options=_estimate_options(recipe),
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
@@ -102,7 +108,7 @@ def generate(
                 denoiser,
                 noise,
                 steps=recipe.steps,
-                eta=recipe.eta,
+                options=_sampler_options(recipe),
                 init_latents=init,
                 strength=recipe.strength,
                 noise_multiplier=recipe.noise_multiplier,
@@ -111,12 +117,17 @@ def generate(
         for number, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
             with watch.timing("decode"):
                 image = to_image(model.decode(latent))
-            yield Picture(image, iteration * recipe.batch_size + number, seed)
+            index = first + number
+            yield Picture(image, index, seed, recipe.variation.seed_of(index))
 
 
 def seeds_of(recipe: Recipe) -> list[int]:
-    """The seed of every picture of the job: seed + i."""
-    return [recipe.seed + i for i in range(recipe.images)]
+    """The seed of every picture of the job: seed + i, or the same for all if they are variations.
+
+    As AUTOMATIC1111 has it: variations of one picture differ in their variation seeds.
+    """
+    step = 0 if recipe.variation.strength else 1
+    return [recipe.seed + i * step for i in range(recipe.images)]
 
 
 def describe(model: Model, recipe: Recipe) -> dict[str, object]:
@@ -128,7 +139,7 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
     return {
         "model": model.name,
         "model_hash": model.hash,
-        "sampler": resolve(recipe.sampler).row.label,
+        "sampler": resolve(recipe.sampler, recipe.scheduler).row.label,
         "executed_steps": _executed(recipe),
         "prompt": explain(recipe.prompt, model.tokenizer),
         "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
@@ -145,7 +156,7 @@ def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterat
         )
         return
     shared = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
-    key = (recipe.precision, recipe.size, conditioning.batch_key)
+    key = (recipe.precision, recipe.size, recipe.tiling, conditioning.batch_key)
     with model.step_batcher.batched(shared, key) as network:
         yield network
 
@@ -156,10 +167,31 @@ def _at_once(model: Model, recipe: Recipe) -> int | None:
     A small UNet on a CPU takes both rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
-    guided = recipe.guidance_scale != 1
+    # where some evaluations have one row a picture, two would be those of different pictures
+    everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
+    guided = recipe.guidance_scale != 1 and everywhere
     if guided and model.family.small and model.device.type == "cpu":
         return max(2, recipe.unet_batch or 2)
     return recipe.unet_batch
+
+
+def _estimate_options(recipe: Recipe) -> EstimateOptions:
+    return EstimateOptions(
+        guidance_scale=recipe.guidance_scale,
+        guidance_rescale=recipe.guidance_rescale,
+        guidance_start=recipe.guidance_start,
+        guidance_end=recipe.guidance_end,
+    )
+
+
+def _sampler_options(recipe: Recipe) -> SamplerOptions:
+    return SamplerOptions(
+        eta=recipe.eta,
+        s_churn=recipe.s_churn,
+        s_tmin=recipe.s_tmin,
+        s_tmax=recipe.s_tmax,
+        s_noise=recipe.s_noise,
+    )
 
 
 def _executed(recipe: Recipe) -> int:
@@ -167,7 +199,7 @@ def _executed(recipe: Recipe) -> int:
 
 
 def _shared_noise(recipe: Recipe, shape: tuple[int, int, int]) -> Tensor:
-    return NoiseSource([recipe.seed], shape).initial()
+    return NoiseSource([recipe.seed], shape, recipe.variation).initial()
 
 
 class _Progress:
@@ -176,10 +208,10 @@ class _Progress:
     def __init__(self, recipe: Recipe, report: Callable[[Evaluation], object]) -> None:
         self._iterations = recipe.iterations
         self._planned = evaluations_planned(
-            resolve(recipe.sampler), _executed(recipe), recipe.batch_size
+            resolve(recipe.sampler, recipe.scheduler), _executed(recipe), recipe.batch_size
         )
         # an estimated count must not report a batch as finished early
-        self._max_fraction = 1.0 if resolve(recipe.sampler).row.exact else 0.99
+        self._max_fraction = 1.0 if resolve(recipe.sampler, recipe.scheduler).row.exact else 0.99
         self._report = report
         self._done = 0
         self._current = 0

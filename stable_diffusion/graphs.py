@@ -95,6 +95,10 @@ class Graphs:
         self._seen: Counter[Hashable] = Counter()
         self._recordings: dict[Hashable, Function | None] = {}
 
+    def empty(self) -> "Graphs":
+        """Without recordings, for another UNet."""
+        return Graphs(None if isinstance(self._record, CudaRecorder) else self._record)
+
     def evaluate(
         self, network: Network, x: Tensor, timesteps: Tensor, conditioning: Conditioning
     ) -> Tensor:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.step_batching import StepBatcher
+from stable_diffusion.tiling import without_edges
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import prediction_beside
 from stable_diffusion.weights.reading import Weights, read_weights, with_device_precision
@@ -70,6 +71,15 @@ class Model:
     def kind(self) -> str:
         """Its family, and its prediction where that is not the family's usual one: `sd2-v`."""
         return self.family.kind(self.prediction)
+
+    @cached_property
+    def tiled(self) -> "Model":
+        """The same model for seamless pictures; it shares all weights."""
+        return replace(
+            self,
+            networks=self.networks.map(without_edges),
+            graphs=self.graphs and self.graphs.empty(),
+        )
 
     @property
     def schedule(self) -> NoiseSchedule:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,6 +12,8 @@ from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.samplers import resolve
+from stable_diffusion.samplers.variation import NO_VARIATION, Variation
+from stable_diffusion.scheduler_table import AUTOMATIC
 
 Precision = Literal["autocast", "mixed", "full"]
 MemoryPlan = Literal["standard", "optimized"]
@@ -27,9 +30,13 @@ class Recipe:
         height, width: pixels, multiples of 8.
         steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
+        scheduler: a key or label of the table of schedulers.
         guidance_scale: weight of the prompt against the negative prompt; 1 ignores the latter.
-        eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
+        guidance_rescale, guidance_start, guidance_end: see `EstimateOptions`.
+        eta, s_churn, s_tmin, s_tmax, s_noise: see `SamplerOptions`.
         seed: of the first image; image i of the job has seed + i.
+        variation: of the noise that the images start from.
+        tiling: opposite edges of an image continue each other; see `tiling`.
         iterations, batch_size: the job generates iterations x batch_size images, a batch at a time.
         fixed_code: all images start from the noise of the first.
         inputs: images that the job starts from, by role: `init` is the image of image to image; its
@@ -56,9 +63,19 @@ class Recipe:
     width: int = 512
     steps: int = 50
     sampler: str = "ddim"
+    scheduler: str = AUTOMATIC
     guidance_scale: float = 7.5
-    eta: float = 0.0
+    guidance_rescale: float = 0.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
+    eta: float | None = None
+    s_churn: float = 0.0
+    s_tmin: float = 0.0
+    s_tmax: float = inf
+    s_noise: float = 1.0
     seed: int = 42
+    variation: Variation = NO_VARIATION
+    tiling: bool = False
     iterations: int = 1
     batch_size: int = 1
     fixed_code: bool = False
@@ -72,7 +89,7 @@ class Recipe:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        resolve(self.sampler)
+        resolve(self.sampler, self.scheduler)
         for name in ("height", "width"):
             side = getattr(self, name)
             if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE:

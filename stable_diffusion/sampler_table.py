@@ -8,25 +8,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Spacing = Literal["ddim", "model", "karras"]
+Spacing = Literal["ddim", "model", "karras", "unipc"]
 Noise = Literal["none", "step", "brownian"]
+SkipPenultimate = Literal["never", "own", "always"]
+
+_LEVELS = frozenset({"scheduler"})
+_CHURN = _LEVELS | {"s_churn", "s_tmin", "s_tmax", "s_noise"}
+_NOISE = frozenset({"eta", "s_noise"})
+_DDIM = frozenset({"eta", "ddim_eta"})
 
 
-def _one(steps: int) -> int:
+def _one(steps: int, _to_zero: bool) -> int:
     return steps
 
 
-def _two(steps: int) -> int:
-    """Two a step, and one in the last: it ends at σ = 0, where no network is evaluated."""
-    return 2 * steps - 1
+def _two(steps: int, to_zero: bool) -> int:
+    """Two a step, and one in the last if it ends at σ = 0, where no network is evaluated."""
+    return 2 * steps - to_zero
 
 
-def _plms(steps: int) -> int:
+def _restart(steps: int, to_zero: bool) -> int:
+    """From 20 steps on it chooses its levels itself, down to 0."""
+    return _two(steps, to_zero or steps >= 20)
+
+
+def _plms(steps: int, _to_zero: bool) -> int:
     """One a step, and a second one in the first step."""
     return steps + 1 if steps > 1 else 1
 
 
-def _adaptive(_steps: int) -> int:
+def _adaptive(_steps: int, _to_zero: bool) -> int:
     """About what DPM adaptive needs on a trained model at a guidance scale of 7.5."""
     return 80
 
@@ -40,14 +51,17 @@ class SamplerRow:
         label: its name for people, as AUTOMATIC1111 spells it.
         function: the solver: k-diffusion's `sample_<function>`, or one of our own.
         aliases: further keys.
-        spacing: which noise levels it visits: see `NoiseSchedule.ddim_timesteps`, `model_sigmas`
-            and `karras_sigmas`.
-        skip_penultimate: leave the last level before 0 out.
+        spacing: which noise levels it visits without a scheduler: see
+            `NoiseSchedule.ddim_timesteps`, `model_sigmas`, `karras_sigmas` and `unipc_sigmas`.
+        skip_penultimate: leave the last level before 0 out: never, always, or only with its own
+            spacing.
         noise: what it draws on the way: nothing, fresh noise at every step, or the increments of
             a Brownian path.
-        evaluations: network evaluations of a run with that many steps.
+        evaluations: network evaluations of a run with that many steps, which may end at σ = 0.
         exact: whether it takes exactly those; else they are an estimate for one image, and images
             are sampled one by one.
+        takes: the parameters of requests that change it, among `scheduler`, `eta`, `ddim_eta`,
+            `s_churn`, `s_tmin`, `s_tmax` and `s_noise`.
     """
 
     key: str
@@ -55,10 +69,11 @@ class SamplerRow:
     function: str
     aliases: tuple[str, ...] = ()
     spacing: Spacing = "model"
-    skip_penultimate: bool = False
+    skip_penultimate: SkipPenultimate = "never"
     noise: Noise = "none"
-    evaluations: Callable[[int], int] = _one
+    evaluations: Callable[[int, bool], int] = _one
     exact: bool = True
+    takes: frozenset[str] = _LEVELS
 
 
 def _ancestral(
@@ -67,10 +82,12 @@ def _ancestral(
     function: str,
     *aliases: str,
     spacing: Spacing = "model",
-    skip: bool = False,
-    evaluations: Callable[[int], int] = _two,
+    skip: SkipPenultimate = "never",
+    evaluations: Callable[[int, bool], int] = _two,
 ) -> SamplerRow:
-    return SamplerRow(key, label, function, aliases, spacing, skip, "step", evaluations)
+    return SamplerRow(
+        key, label, function, aliases, spacing, skip, "step", evaluations, takes=_LEVELS | _NOISE
+    )
 
 
 def _sde(
@@ -79,43 +96,68 @@ def _sde(
     function: str,
     *,
     spacing: Spacing = "model",
-    skip: bool = False,
-    evaluations: Callable[[int], int] = _one,
+    skip: SkipPenultimate = "never",
+    evaluations: Callable[[int, bool], int] = _one,
 ) -> SamplerRow:
-    return SamplerRow(key, label, function, (), spacing, skip, "brownian", evaluations)
+    return SamplerRow(
+        key, label, function, (), spacing, skip, "brownian", evaluations, takes=_LEVELS | _NOISE
+    )
 
 
 SAMPLERS: tuple[SamplerRow, ...] = (
-    SamplerRow("ddim", "DDIM", "ddim", spacing="ddim", noise="step"),
-    SamplerRow("plms", "PLMS", "plms", spacing="ddim", evaluations=_plms),
+    SamplerRow("ddim", "DDIM", "ddim", spacing="ddim", noise="step", takes=_DDIM),
+    SamplerRow("ddim_cfgpp", "DDIM CFG++", "ddim_cfgpp", spacing="ddim", noise="step", takes=_DDIM),
+    SamplerRow("plms", "PLMS", "plms", spacing="ddim", evaluations=_plms, takes=frozenset()),
+    SamplerRow("unipc", "UniPC", "unipc", spacing="unipc", takes=frozenset()),
     _ancestral("k_euler_a", "Euler a", "euler_ancestral", "k_euler_ancestral", evaluations=_one),
-    SamplerRow("k_euler", "Euler", "euler"),
+    SamplerRow("k_euler", "Euler", "euler", takes=_CHURN),
     SamplerRow("k_lms", "LMS", "lms"),
-    SamplerRow("k_heun", "Heun", "heun", evaluations=_two),
-    SamplerRow("k_dpm_2", "DPM2", "dpm_2", skip_penultimate=True, evaluations=_two),
-    _ancestral("k_dpm_2_a", "DPM2 a", "dpm_2_ancestral", skip=True),
+    SamplerRow("k_heun", "Heun", "heun", evaluations=_two, takes=_CHURN),
+    SamplerRow(
+        "k_dpm_2", "DPM2", "dpm_2", skip_penultimate="always", evaluations=_two, takes=_CHURN
+    ),
+    _ancestral("k_dpm_2_a", "DPM2 a", "dpm_2_ancestral", skip="always"),
     _ancestral("k_dpmpp_2s_a", "DPM++ 2S a", "dpmpp_2s_ancestral", "dpm2s_a"),
     SamplerRow("k_dpmpp_2m", "DPM++ 2M", "dpmpp_2m"),
     _sde("k_dpmpp_sde", "DPM++ SDE", "dpmpp_sde", evaluations=_two),
-    _sde("k_dpmpp_2m_sde", "DPM++ 2M SDE", "dpmpp_2m_sde", skip=True),
-    _sde("k_dpmpp_3m_sde", "DPM++ 3M SDE", "dpmpp_3m_sde", skip=True),
-    SamplerRow("k_dpm_fast", "DPM fast", "dpm_fast"),
-    SamplerRow("k_dpm_ad", "DPM adaptive", "dpm_adaptive", evaluations=_adaptive, exact=False),
+    _sde("k_dpmpp_2m_sde", "DPM++ 2M SDE", "dpmpp_2m_sde", skip="own"),
+    _sde("k_dpmpp_3m_sde", "DPM++ 3M SDE", "dpmpp_3m_sde", skip="always"),
+    SamplerRow("k_dpm_fast", "DPM fast", "dpm_fast", takes=_NOISE),
+    SamplerRow(
+        "k_dpm_ad",
+        "DPM adaptive",
+        "dpm_adaptive",
+        evaluations=_adaptive,
+        exact=False,
+        takes=_NOISE,
+    ),
+    SamplerRow(
+        "restart",
+        "Restart",
+        "restart",
+        spacing="karras",
+        noise="step",
+        evaluations=_restart,
+        takes=_LEVELS | {"s_noise"},
+    ),
     SamplerRow("k_lms_ka", "LMS Karras", "lms", spacing="karras"),
     SamplerRow(
         "k_dpm_2_ka",
         "DPM2 Karras",
         "dpm_2",
         spacing="karras",
-        skip_penultimate=True,
+        skip_penultimate="always",
         evaluations=_two,
+        takes=_CHURN,
     ),
-    _ancestral("k_dpm_2_a_ka", "DPM2 a Karras", "dpm_2_ancestral", spacing="karras", skip=True),
+    _ancestral("k_dpm_2_a_ka", "DPM2 a Karras", "dpm_2_ancestral", spacing="karras", skip="always"),
     _ancestral("k_dpmpp_2s_a_ka", "DPM++ 2S a Karras", "dpmpp_2s_ancestral", spacing="karras"),
     SamplerRow("k_dpmpp_2m_ka", "DPM++ 2M Karras", "dpmpp_2m", spacing="karras"),
     _sde("k_dpmpp_sde_ka", "DPM++ SDE Karras", "dpmpp_sde", spacing="karras", evaluations=_two),
     _sde("k_dpmpp_2m_sde_ka", "DPM++ 2M SDE Karras", "dpmpp_2m_sde", spacing="karras"),
-    _sde("k_dpmpp_3m_sde_ka", "DPM++ 3M SDE Karras", "dpmpp_3m_sde", spacing="karras", skip=True),
+    _sde(
+        "k_dpmpp_3m_sde_ka", "DPM++ 3M SDE Karras", "dpmpp_3m_sde", spacing="karras", skip="always"
+    ),
 )
 """In the order in which they are listed to people."""
 

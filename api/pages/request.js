@@ -10,6 +10,9 @@ const STRENGTH = "denoising_strength";
 const EXTRAS = [
   "ddim_eta", "fixed_code", "precision", "config", "noise_multiplier", "upscale", "post_upscale",
   "output_width", "output_height",
+  "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
+  "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
+  "seed_resize_from_w", "tiling",
 ];
 
 let extras = {};

@@ -25,6 +25,20 @@ class Parameters(TypedDict, total=False):
     ddim_steps: int
     fixed_code: bool
     ddim_eta: float
+    scheduler: str
+    eta: float | None
+    s_churn: float
+    s_tmin: float
+    s_tmax: float | None
+    s_noise: float
+    guidance_rescale: float
+    guidance_start: float
+    guidance_end: float
+    variation_seed: int | Literal[False] | None
+    variation_strength: float
+    seed_resize_from_h: int | None
+    seed_resize_from_w: int | None
+    tiling: bool
     n_iter: int
     H: int
     W: int
@@ -54,7 +68,6 @@ class Parameters(TypedDict, total=False):
     # Short names.
     negative: str
     steps: int
-    eta: float
     count: int
     height: int
     width: int
@@ -92,7 +105,6 @@ class UpscaleParameters(TypedDict, total=False):
 SHORT_NAMES = {
     "negative": "negative_prompt",
     "steps": "ddim_steps",
-    "eta": "ddim_eta",
     "count": "n_iter",
     "height": "H",
     "width": "W",

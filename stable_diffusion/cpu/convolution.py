@@ -21,28 +21,31 @@ _MIN_WEIGHTS = 2**20
 """Weights of a layer below which gathering the patches takes longer than the convolution."""
 
 
-def as_matrices(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def as_matrices(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: str = "constant"
+) -> Tensor:
     """A convolution with stride 1 that keeps the size.
 
     Args:
         x: (n, c, h, w).
         weight: (o, c, k, k) with an odd k, in the layout "channels last".
         bias: (o,).
+        padding: what continues the edges, a mode of `torch.nn.functional.pad`.
 
     Returns:
         (n, o, h, w), in that layout.
     """
     n, _, height, width = x.shape
-    rows = _patches(x, weight.shape[-1]).reshape(n * height * width, -1)
+    rows = _patches(x, weight.shape[-1], padding).reshape(n * height * width, -1)
     columns = weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
     return linear.linear(rows, columns, bias).view(n, height, width, -1).permute(0, 3, 1, 2)
 
 
-def _patches(x: Tensor, size: int) -> Tensor:
+def _patches(x: Tensor, size: int, padding: str) -> Tensor:
     """The patch around every position, (n, h, w, k·k·c) when flattened; a view of x for size 1."""
     if size == 1:
         return x.permute(0, 2, 3, 1)
-    last = F.pad(x, [size // 2] * 4).permute(0, 2, 3, 1)
+    last = F.pad(x, [size // 2] * 4, padding).permute(0, 2, 3, 1)
     return last.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
 
 
@@ -51,7 +54,8 @@ class QuickConvolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
         if self._keeps_size and self._faster(input) and not torch.is_grad_enabled():
-            return as_matrices(input, self.weight, self.bias)
+            padding = "constant" if self.padding_mode == "zeros" else self.padding_mode
+            return as_matrices(input, self.weight, self.bias, padding)
         return super().forward(input)
 
     def _faster(self, x: Tensor) -> bool:
@@ -65,5 +69,5 @@ class QuickConvolution(nn.Conv2d):
     def _keeps_size(self) -> bool:
         """Whether it is a plain convolution whose output has the size of its input."""
         padded = self.padding == tuple(k // 2 for k in self.kernel_size)
-        plain = self.dilation == (1, 1) and self.groups == 1 and self.padding_mode == "zeros"
+        plain = self.dilation == (1, 1) and self.groups == 1
         return padded and plain and self.stride == (1, 1)

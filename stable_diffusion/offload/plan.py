@@ -3,7 +3,7 @@
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -64,7 +64,7 @@ class OffloadCache:
         self._max_bytes = max_bytes
         self._device = device
         self._lock = threading.Lock()
-        self._unet: Callable[[], UNet2DConditionModel | None] = lambda: None
+        self._weights: list[weakref.ref[nn.Parameter]] = []
         self._dtype: torch.dtype | None = None
         self._plan: OffloadPlan | None = None
 
@@ -72,14 +72,15 @@ class OffloadCache:
         """The UNet's plan, made now unless its last one is cached.
 
         Args:
-            unet: the model's own, not a `clone_sharing_weights` of it.
+            unet: the model's own, or one that shares all weights with it.
             dtype: as of `PinnedBuffer`.
         """
         with self._lock:
-            if self._plan is None or self._unet() is not unet or self._dtype != dtype:
+            if self._plan is None or not self._planned(unet) or self._dtype != dtype:
                 self._plan = None  # free its memory before more is allocated
                 self._plan = make_plan(unet, self._max_bytes, self._device, dtype)
-                self._unet, self._dtype = weakref.ref(unet), dtype
+                self._weights = [weakref.ref(weight) for weight in unet.parameters()]
+                self._dtype = dtype
                 streamed = sum(buffer.nbytes for buffer in self._plan.streamed.values())
                 log.info(
                     "offloading a UNet: its weights take %d MB of the device, %d MB are streamed",
@@ -87,6 +88,12 @@ class OffloadCache:
                     streamed // 10**6,
                 )
             return self._plan
+
+    def _planned(self, unet: UNet2DConditionModel) -> bool:
+        """Whether the plan has the weights of this UNet, none of which was replaced."""
+        weights = list(unet.parameters())
+        same = (known() is weight for known, weight in zip(self._weights, weights, strict=False))
+        return len(self._weights) == len(weights) and all(same)
 
 
 def make_plan(

@@ -8,9 +8,15 @@ which needs torch, scipy, torchsde, torchdiffeq, tqdm and one helper of `k_diffu
 So the installed `sampling.py` is loaded by its path, unchanged, as a module of a package with
 another name. Its `from . import utils` finds a stub with that one helper. `sys.modules` gets no
 entry for `k_diffusion` itself.
+
+Some functions have no argument for their noise: they call `torch.randn_like`, which `drawing` has
+answered by a picture's own generator.
 """
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -18,10 +24,12 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _PACKAGE = "_k_diffusion_sampling_only"
 _loading = Lock()
+_noise: ContextVar[Callable[[Tensor], Tensor]] = ContextVar("noise", default=torch.zeros_like)
 
 
 def sampling() -> Any:
@@ -53,7 +61,28 @@ def _sampling() -> ModuleType:
     assert module_spec.loader is not None
     module = module_from_spec(module_spec)
     module_spec.loader.exec_module(module)
+    module.torch = _Torch("torch")  # pyright: ignore[reportAttributeAccessIssue]
     return module
+
+
+@contextmanager
+def drawing(noise: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """In this thread and block, the functions draw this noise; called with the latents."""
+    token = _noise.set(noise)
+    try:
+        yield
+    finally:
+        _noise.reset(token)
+
+
+class _Torch(ModuleType):
+    """The module `torch`, but for the noise."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    def randn_like(self, x: Tensor) -> Tensor:
+        return _noise.get()(x)
 
 
 def append_dims(x: Tensor, target_dims: int) -> Tensor:

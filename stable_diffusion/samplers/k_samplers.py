@@ -1,20 +1,23 @@
 """k-diffusion's sample functions as `SamplerFunction`s: with our levels and our noise.
 
-Here x = latents + σ·noise and levels are σ, the last one 0. The functions have an `eta` of
-their own (1 for those that draw noise); a recipe's is for DDIM alone. A function is looked up when
-it runs, so that listing the samplers does not load k-diffusion.
+Here x = latents + σ·noise and levels are σ. The functions have an `eta` of their own (1 for
+ancestral and SDE ones, 0 for the DPM solvers). A function is looked up when it runs, so
+that listing the samplers does not load k-diffusion.
 """
 
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from stable_diffusion.errors import NumericalError
+from stable_diffusion.sampler_table import SamplerRow
 from stable_diffusion.samplers import k_diffusion
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
-from stable_diffusion.samplers.sampler import SamplerFunction
+from stable_diffusion.samplers.sampler import SamplerFunction, SamplerOptions
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
@@ -29,59 +32,72 @@ def start(
     return x if image is None else image + x
 
 
-def deterministic(function: str) -> SamplerFunction:
-    """A function of the levels alone."""
+def deterministic(row: SamplerRow) -> SamplerFunction:
+    """A function of the levels; it draws noise only if it is asked to churn."""
 
     def run(
-        denoiser: Denoiser, x: Tensor, sigmas: Tensor, _noise: NoiseSource, _eta: float
+        denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, options: SamplerOptions
     ) -> Tensor:
-        return _function(function)(denoiser, x, sigmas, disable=True)
+        given = _given(row, options)
+        if not options.s_churn:
+            return _function(row.function)(denoiser, x, sigmas, **given, disable=True)
+        with k_diffusion.drawing(lambda x: noise.step().to(x.device)):
+            return _function(row.function)(denoiser, x, sigmas, **given, disable=True)
 
     return run
 
 
-def ancestral(function: str) -> SamplerFunction:
+def ancestral(row: SamplerRow) -> SamplerFunction:
     """A function that adds fresh noise after every step."""
 
     def run(
-        denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, _eta: float
+        denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, options: SamplerOptions
     ) -> Tensor:
-        def fresh(_sigma: Tensor, _next_sigma: Tensor) -> Tensor:
-            return noise.step().to(x.device)
-
-        return _function(function)(denoiser, x, sigmas, noise_sampler=fresh, disable=True)
+        return _function(row.function)(
+            denoiser,
+            x,
+            sigmas,
+            noise_sampler=_fresh(noise),
+            **_given(row, options),
+            disable=True,
+        )
 
     return run
 
 
-def brownian(function: str) -> SamplerFunction:
+def brownian(row: SamplerRow) -> SamplerFunction:
     """A function that follows a stochastic differential equation, along one Brownian path."""
 
     def run(
-        denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, _eta: float
+        denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, options: SamplerOptions
     ) -> Tensor:
-        if len(sigmas) == 2:
+        if len(sigmas) == 2 and sigmas[-1] == 0:
             # a single step to 0 gives the denoised image; two of the functions fail without history
             return denoiser(x, sigmas[0].expand(len(x)))
         path = noise.brownian(denoiser.schedule.sigma_min, denoiser.schedule.sigma_max)
-        return _function(function)(denoiser, x, sigmas, noise_sampler=path, disable=True)
+        given = _given(row, options)
+        return _function(row.function)(
+            denoiser, x, sigmas, noise_sampler=path, **given, disable=True
+        )
 
     return run
 
 
-def fast(denoiser: Denoiser, x: Tensor, sigmas: Tensor, _noise: NoiseSource, _eta: float) -> Tensor:
+def fast(
+    denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, options: SamplerOptions
+) -> Tensor:
     """DPM-Solver-fast: as many evaluations as steps, at levels that it chooses itself.
 
     It ends at the smallest σ of the model, not at 0, as k-diffusion and AUTOMATIC1111 have it.
     """
     ends = denoiser.schedule.sigma_min, sigmas[0].item()
     return _function("dpm_fast")(
-        denoiser, x, *ends, len(sigmas) - 1, noise_sampler=_no_noise, disable=True
+        denoiser, x, *ends, len(sigmas) - 1, **_dpm_noise(noise, options), disable=True
     )
 
 
 def adaptive(
-    denoiser: Denoiser, x: Tensor, sigmas: Tensor, _noise: NoiseSource, _eta: float
+    denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, options: SamplerOptions
 ) -> Tensor:
     """DPM-Solver-23 with a step size controlled by its error; ends at the smallest σ.
 
@@ -99,10 +115,30 @@ def adaptive(
         return denoised
 
     images = [
-        _function("dpm_adaptive")(checked, image, low, high, noise_sampler=_no_noise, disable=True)
-        for image in x.split(1)
+        _function("dpm_adaptive")(
+            checked, image, low, high, **_dpm_noise(noise.of_image(i), options), disable=True
+        )
+        for i, image in enumerate(x.split(1))
     ]
     return torch.cat(images)
+
+
+def _given(row: SamplerRow, options: SamplerOptions) -> dict[str, float]:
+    """The options that a function takes, without those that are left to it."""
+    names = (field.name for field in fields(options) if field.name in row.takes)
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _dpm_noise(noise: NoiseSource, options: SamplerOptions) -> dict[str, Any]:
+    """The arguments of the DPM solvers, which draw noise only with an η above 0."""
+    if not options.eta:
+        return {"noise_sampler": _no_noise}
+    given = {"eta": options.eta, "s_noise": options.s_noise}
+    return given | {"noise_sampler": _fresh(noise)}
+
+
+def _fresh(noise: NoiseSource) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda sigma, _next_sigma: noise.step().to(sigma.device)
 
 
 def _function(name: str) -> Callable[..., Tensor]:

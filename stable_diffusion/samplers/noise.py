@@ -1,11 +1,13 @@
 """Noise that depends on a picture's seed alone, not on its batch or device."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
 
 from stable_diffusion.samplers import k_diffusion
+from stable_diffusion.samplers.variation import NO_VARIATION, Variation
 
 # (σ, next σ), both scalars, to standard normal noise for the step between them.
 StepNoise = Callable[[Tensor, Tensor], Tensor]
@@ -20,12 +22,20 @@ class NoiseSource:
         count: n, how many images.
     """
 
-    def __init__(self, seeds: Sequence[int], shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        shape: tuple[int, int, int],
+        variation: Variation = NO_VARIATION,
+        first: int = 0,
+    ) -> None:
         """Seed one generator an image.
 
         Args:
             seeds: one integer an image, of any size and sign (taken modulo 2⁶⁴).
             shape: (C, h, w) of one image's latents.
+            variation: changes the noise that the images start from.
+            first: the place in the job of the first image.
         """
         self._seeds = [seed % 2**64 for seed in seeds]
         self.count = len(seeds)
@@ -33,6 +43,10 @@ class NoiseSource:
         self._generators = [torch.Generator().manual_seed(seed) for seed in self._seeds]
         # drawn first: the noise of the steps must not repeat it, even if another start is used
         self._initial = self.step()
+        if variation.changes:
+            noises = enumerate(zip(self._seeds, self._initial, strict=True), first)
+            varied = [variation.noise(seed, own, place) for place, (seed, own) in noises]
+            self._initial = torch.stack(varied)
 
     def initial(self) -> Tensor:
         """The noise each picture starts from, (n, C, h, w) float32, the same at every call."""
@@ -42,6 +56,15 @@ class NoiseSource:
         """Fresh standard normal noise, (n, C, h, w) float32."""
         noises = [torch.randn(self._shape, generator=generator) for generator in self._generators]
         return torch.stack(noises)
+
+    def of_image(self, index: int) -> "NoiseSource":
+        """The randomness of one image alone, from where it is now."""
+        one = copy(self)
+        one.count = 1
+        one._seeds = self._seeds[index : index + 1]
+        one._generators = self._generators[index : index + 1]
+        one._initial = self._initial[index : index + 1]
+        return one
 
     def brownian(self, sigma_min: float, sigma_max: float) -> StepNoise:
         """Noise as the increments of one Brownian path an image, over σ.

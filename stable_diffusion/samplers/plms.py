@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampler import SamplerOptions
 
 
 def plms(
@@ -14,7 +15,7 @@ def plms(
     x: Tensor,
     timesteps: Tensor,
     noise: NoiseSource,  # noqa: ARG001  deterministic
-    eta: float,  # noqa: ARG001
+    options: SamplerOptions,  # noqa: ARG001
 ) -> Tensor:
     """Step down along `timesteps`, extrapolating ε from earlier steps.
 
@@ -26,8 +27,7 @@ def plms(
         denoiser: gives ε(x_t, t).
         x: (n, C, h, w), from `ddim.start` at the first timestep.
         timesteps: falling, see `NoiseSchedule.ddim_timesteps`.
-        noise: not used.
-        eta: not used.
+        noise, options: not used.
 
     Returns:
         (n, C, h, w), scaled as by `ddim`.

@@ -7,7 +7,7 @@ from stable_diffusion.bounds import check_steps, check_strength
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
-from stable_diffusion.samplers.sampler import Sampler
+from stable_diffusion.samplers.sampler import NO_OPTIONS, Sampler, SamplerOptions
 
 
 @torch.no_grad()
@@ -17,7 +17,7 @@ def sample(
     noise: NoiseSource,
     *,
     steps: int,
-    eta: float = 0.0,
+    options: SamplerOptions = NO_OPTIONS,
     init_latents: Tensor | None = None,
     strength: float = 1.0,
     noise_multiplier: float = 1.0,
@@ -30,7 +30,7 @@ def sample(
         denoiser: its noise levels and its device are those of the sampling.
         noise: all randomness, n images.
         steps: into how many steps the whole range of levels is divided, 1 to 1000.
-        eta: DDIM's η; the other samplers ignore it.
+        options: those that the sampler does not take have no effect.
         init_latents: (n or 1, C, h, w) latents to start from, for image to image.
         strength: with `init_latents`, the share of the steps that is executed, above 0 and up to 1;
             see `executed_steps`. At 1 sampling starts from pure noise, without the image.
@@ -53,8 +53,10 @@ def sample(
         start_noise = start_noise * noise_multiplier
         if strength < 1:
             image = init_latents.to(denoiser.device, torch.float32)
+    row = sampler.row
+    denoiser.begin(levels, evaluations_planned(sampler, executed), exact=row.exact)
     x = sampler.start(denoiser.schedule, levels[0], start_noise, image)
-    latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
+    latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, options)
     if not torch.isfinite(latents).all():
         raise NumericalError("the network predicted NaN or infinity")
     return latents
@@ -77,5 +79,5 @@ def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) 
     Exact for every sampler but DPM adaptive, where it is an estimate: that one samples its images
     one after another and chooses the number of evaluations by its error.
     """
-    planned = sampler.row.evaluations(executed_steps)
+    planned = sampler.row.evaluations(executed_steps, sampler.to_zero)
     return planned if sampler.row.exact else planned * images

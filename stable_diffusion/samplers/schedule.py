@@ -59,14 +59,15 @@ class NoiseSchedule:
     def model_sigmas(self, steps: int) -> Tensor:
         """σ from `sigma_max` to `sigma_min` at timesteps evenly apart, then 0: (steps + 1,)."""
         timesteps = torch.linspace(len(self.sigmas) - 1, 0, steps)
-        return _append_zero(self.sigma(timesteps))
+        return append_zero(self.sigma(timesteps))
 
     def karras_sigmas(self, steps: int) -> Tensor:
         """σ from `sigma_max` to `sigma_min`, its ρ-th root evenly apart, then 0: (steps + 1,)."""
-        ends = torch.tensor([self.sigma_max, self.sigma_min], dtype=torch.float64)
-        first, last = ends ** (1 / KARRAS_RHO)
-        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
-        return _append_zero((first + ramp * (last - first)).float() ** KARRAS_RHO)
+        return append_zero(karras_levels(steps, self.sigma_max, self.sigma_min))
+
+    def unipc_sigmas(self, steps: int) -> Tensor:
+        """σ from `sigma_max` to `sigma_min` at timesteps evenly apart: (steps + 1,)."""
+        return self.sigma(torch.linspace(len(self.sigmas) - 1, 0, steps + 1))
 
     def ddim_timesteps(self, steps: int) -> Tensor:
         """Timesteps 1, 1 + c, 1 + 2c … with c = ⌊1000/steps⌋, from the last to the first, then 0.
@@ -109,5 +110,13 @@ def without_penultimate(spacing: Spacing) -> Spacing:
     return levels
 
 
-def _append_zero(sigmas: Tensor) -> Tensor:
+def karras_levels(count: int, high: float, low: float) -> Tensor:
+    """σ from `high` to `low`, its ρ-th root evenly apart: (count,) float32."""
+    first, last = torch.tensor([high, low], dtype=torch.float64) ** (1 / KARRAS_RHO)
+    ramp = torch.linspace(0, 1, count, dtype=torch.float64)
+    return (first + ramp * (last - first)).float() ** KARRAS_RHO
+
+
+def append_zero(sigmas: Tensor) -> Tensor:
+    """The levels with 0 after them."""
     return torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -188,6 +188,9 @@ def test_what_can_be_asked_for_is_told_without_a_key(
     assert {"key": "k_dpmpp_2s_a", "label": "DPM++ 2S a", "aliases": ["dpm2s_a"]} in told[
         "samplers"
     ]
+    assert {"key": "ddim_uniform", "label": "DDIM", "aliases": ["DDIM Uniform"]} in told[
+        "schedulers"
+    ]
     assert told["formats"] == ["png", "jpg"]
     assert told["precisions"] == ["mixed", "full", "autocast"]
     assert "scripts/v1-inference.yaml" in told["configs"]

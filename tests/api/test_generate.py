@@ -112,6 +112,25 @@ def test_the_answer_says_how_its_prompts_were_read(
     assert lines[-1] == "from-file: 4 more such warnings"
 
 
+def test_a_random_variation_seed_is_drawn_once_for_the_job(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    for given in (None, -1, 7):
+        body = {"prompt": "a cat", "variation_strength": 0.2, "variation_seed": given}
+        assert client.post("/generate", json=body, headers=KEY).status_code == 202
+        _, request = worker.claim()
+        assert request.variation_seed is not None
+        assert (request.variation_seed == 7) == (given == 7)
+
+
+def test_the_answer_says_what_the_sampler_does_not_take(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    body = {"prompt": "a cat", "sampler": "unipc", "scheduler": "Karras", "tiling": True}
+    (warning,) = client.post("/generate", json=body, headers=KEY).get_json()["Warnings"]
+    assert warning == "scheduler: the sampler UniPC does not take it; it had no effect"
+
+
 def test_the_init_image_waits_in_the_store_and_not_in_the_record(
     client: FlaskClient, worker: HandWorker, settings: ApiSettings
 ) -> None:

@@ -11,7 +11,15 @@ from PIL import Image
 
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
-from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, GenerationKind, model_named, network_kind
+from jobs.names import (
+    CONFIGS,
+    JOB_TYPES,
+    SAMPLERS,
+    SCHEDULERS,
+    GenerationKind,
+    model_named,
+    network_kind,
+)
 from jobs.request import parse_request, read_stored
 from tests.jobs.wrong_values import WRONG
 
@@ -36,6 +44,10 @@ MODELS = st.sampled_from(["default", "tiny", "sd14", "SD2.1", "sd21v.safetensors
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 OBJECT = st.dictionaries(NAME, st.just("model.ckpt"), min_size=1, max_size=32)
 SAMPLER = st.sampled_from([name for row in SAMPLERS for name in (row.key, row.label, *row.aliases)])
+SCHEDULER = st.sampled_from(
+    [name for row in SCHEDULERS for name in (row.key, row.label, *row.aliases)]
+)
+SHARE = st.floats(0, 1)
 FOLDER = st.from_regex(r"\A[a-z0-9][A-Za-z0-9_-]{0,9}(/[a-z]{1,9}){0,3}/?\Z")
 
 OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
@@ -46,7 +58,21 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "synchronous_request": SWITCH,
     "ddim_steps": st.integers(1, 1000),
     "fixed_code": SWITCH,
-    "ddim_eta": st.floats(0, 1),
+    "ddim_eta": SHARE,
+    "scheduler": SCHEDULER,
+    "eta": st.none() | SHARE,
+    "s_churn": st.floats(0, 1000),
+    "s_tmin": SHARE,
+    "s_tmax": st.none() | st.floats(1, 1000),
+    "s_noise": st.floats(0, 10),
+    "guidance_rescale": SHARE,
+    "guidance_start": st.floats(0, 0.5),
+    "guidance_end": st.floats(0.5, 1),
+    "variation_seed": st.none() | st.sampled_from([False, -1]) | st.integers(0, 2**52),
+    "variation_strength": SHARE,
+    "seed_resize_from_h": st.none() | SIDE,
+    "seed_resize_from_w": st.none() | SIDE,
+    "tiling": SWITCH,
     "n_iter": st.integers(1, 9),
     "H": SIDE,
     "W": SIDE,

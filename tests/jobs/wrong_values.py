@@ -47,6 +47,7 @@ NAME = st.sampled_from(["/etc/passwd", "../x", "a/b", "a b", "a\\b", ".x", "a" *
 PICTURE = st.sampled_from(
     ["", "!!!!", "YQ", "aGVsbG8=", "data:image/png;base64,", "http://h/x.png"]
 )
+SEED = st.integers(max_value=-2) | st.integers(2**53) | FRACTION | STRING | st.just(True)
 
 WRONG: dict[str, Wrong] = {
     **dict.fromkeys(("prompt", "negative_prompt"), NO_STRING | around(NO_CHARACTER)),
@@ -59,7 +60,13 @@ WRONG: dict[str, Wrong] = {
     "n_rows": not_whole(0, 1000),
     "type": none_of("standard", "optimized"),
     "outdir": NO_STRING | FOLDER | NO_CHARACTER,
-    "ddim_eta": outside(0, 1),
+    **dict.fromkeys(("ddim_eta", "eta", "guidance_rescale", "variation_strength"), outside(0, 1)),
+    **dict.fromkeys(("guidance_start", "guidance_end"), outside(0, 1)),
+    **dict.fromkeys(("s_churn", "s_tmin", "s_tmax"), outside(0, 1000)),
+    "s_noise": outside(0, 10),
+    "scheduler": NO_STRING | st.sampled_from(["", "karat", "karras\0", "none"]),
+    "tiling": NO_SWITCH,
+    **dict.fromkeys(("seed_resize_from_h", "seed_resize_from_w"), not_whole(8, 2048)),
     "scale": outside(-100, 100),
     "denoising_strength": outside(0, 1) | st.just(0),
     "noise_multiplier": outside(0, 10),
@@ -70,7 +77,7 @@ WRONG: dict[str, Wrong] = {
     "config": st.sampled_from([True, 0, [], {}, "v1-inference.yaml", "../x.yaml", ""]),
     "ckpt": st.sampled_from([True, 0, [], {}, "", "a" * 1025, {"sd14": 5}, {"sd14": ""}]),
     "vae": st.sampled_from([True, 0, [], {}, "", "a" * 1025, "a\0b"]),
-    "seed": st.integers(max_value=-2) | st.integers(2**53) | FRACTION | STRING | st.just(True),
+    **dict.fromkeys(("seed", "variation_seed"), SEED),
     "unet_bs": not_whole(1, 128),
     "format": none_of("png", "jpg"),
     "sampler": NO_STRING | st.sampled_from(["", "k_eulr", "ddim2", "ddim\0"]),

@@ -51,6 +51,7 @@ class SmallPicture:
     image: Image.Image
     index: int
     seed: int
+    variation_seed: int | None = None
 
 
 class SmallEngine:

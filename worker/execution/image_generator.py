@@ -82,7 +82,9 @@ class ImageGenerator:
                 self.job.check()
                 image = self.upscale.after(picture.image, self._on_upscaling)
                 index = len(self._images)
-                self._images.append(self._stage(prompt_job.request, image, picture.seed, index))
+                varied = {"variation_seed": picture.variation_seed}
+                request = prompt_job.request.model_copy(update=varied)
+                self._images.append(self._stage(request, image, picture.seed, index))
                 self.job.clock.note_share(len(self._images) / self._count)
                 if self._with_grid:
                     self._cells.append(image)

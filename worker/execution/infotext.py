@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 
 from jobs import __version__
-from jobs.names import sampler_named
+from jobs.names import AUTOMATIC, sampler_named, scheduler_named
 from jobs.request import ImageToImage, Request
+from worker.execution.infotext_sampling import sampling_settings
 
 _NEEDS_QUOTES = re.compile(r"[,:\n]")
 _KARRAS = " Karras"
@@ -24,7 +25,7 @@ def infotext(
     """Prompt, negative prompt and one line of settings.
 
     Args:
-        request: the job's request.
+        request: the job's request, with the variation seed of this image.
         seed: of this image.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
         vae: the file name of the autoencoder in place of the model's own; empty: none.
@@ -35,7 +36,7 @@ def infotext(
     settings: dict[str, object] = {
         "Steps": request.ddim_steps,
         "Sampler": label.removesuffix(_KARRAS),
-        "Schedule type": "Karras" if label.endswith(_KARRAS) else "Automatic",
+        "Schedule type": _schedule_type(request, label),
         "CFG scale": request.scale,
         "Seed": seed,
         "Size": f"{request.W}x{request.H}",
@@ -54,6 +55,7 @@ def infotext(
         settings["Postprocess upscale to"] = "{}x{}".format(*request.output_size)
     if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:
         settings["Postprocess upscaler"] = upscaler or "Lanczos"
+    settings |= sampling_settings(request)
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:
@@ -64,6 +66,13 @@ def infotext(
 def line_of(settings: Mapping[str, object]) -> str:
     """The settings in one line; empty ones are left out."""
     return ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
+
+
+def _schedule_type(request: Request, label: str) -> str:
+    scheduler = scheduler_named(request.scheduler)
+    if scheduler and scheduler.key != AUTOMATIC:
+        return scheduler.label
+    return "Karras" if label.endswith(_KARRAS) else "Automatic"
 
 
 def _quoted(value: object) -> str:

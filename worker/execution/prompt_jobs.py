@@ -31,14 +31,22 @@ def prompt_jobs_of(request: Request, prompts: Sequence[str]) -> tuple[PromptJob,
     negative_prompt = read_prompt(request.negative_prompt)
     return tuple(
         PromptJob(
-            request.model_copy(
-                update={"prompt": prompt, "seed": request.seed + number * request.image_count}
-            ),
+            request.model_copy(update={"prompt": prompt} | _seeds(request, number)),
             read_prompt(prompt),
             negative_prompt,
         )
         for number, prompt in enumerate(prompts)
     )
+
+
+def _seeds(request: Request, number: int) -> dict[str, int]:
+    """Of the first picture of a prompt; variations have one seed and go on in the other."""
+    seed, variation_seed = request.seed, request.variation_seed
+    assert seed is not None
+    images = number * request.image_count
+    if request.variation_strength and variation_seed is not None:
+        return {"seed": seed, "variation_seed": variation_seed + images}
+    return {"seed": seed + images}
 
 
 def low_memory(prompt_job: PromptJob) -> PromptJob:

@@ -1,13 +1,17 @@
 """From a request, with the reference's parameter names, to the engine's recipe."""
 
 from collections.abc import Mapping
+from math import inf
 
 from PIL import Image
 
 from jobs.inputs import InputRole
-from jobs.request import ImageToImage
+from jobs.limits import SIDE_STEP
+from jobs.names import sampler_named
+from jobs.request import ImageToImage, Request
 from stable_diffusion.image import fit
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.samplers.variation import NO_VARIATION, Variation
 from worker.errors import BadInputImage
 from worker.execution.prompt_jobs import PromptJob
 
@@ -32,8 +36,18 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
         "steps": request.ddim_steps,
         "sampler": request.sampler,
         "guidance_scale": request.scale,
-        "eta": request.ddim_eta,
+        "scheduler": request.scheduler,
+        "eta": _eta(request),
+        "s_churn": request.s_churn,
+        "s_tmin": request.s_tmin,
+        "s_tmax": inf if request.s_tmax is None else request.s_tmax,
+        "s_noise": request.s_noise,
+        "guidance_rescale": request.guidance_rescale,
+        "guidance_start": request.guidance_start,
+        "guidance_end": request.guidance_end,
         "seed": request.seed,
+        "variation": _variation(request),
+        "tiling": request.tiling,
         "iterations": request.n_iter,
         "batch_size": request.n_samples,
         "fixed_code": request.fixed_code,
@@ -53,3 +67,22 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
             "noise_multiplier": request.noise_multiplier,
         }
     return Recipe(**recipe)
+
+
+def _eta(request: Request) -> float | None:
+    """`eta`, or else `ddim_eta` for the samplers that take that."""
+    sampler = sampler_named(request.sampler)
+    if request.eta is None and sampler and "ddim_eta" in sampler.takes:
+        return request.ddim_eta
+    return request.eta
+
+
+def _variation(request: Request) -> Variation:
+    height, width = request.seed_resize_from_h, request.seed_resize_from_w
+    resized = None
+    if height or width:
+        resized = ((height or request.H) // SIDE_STEP, (width or request.W) // SIDE_STEP)
+    if not request.variation_strength:
+        return Variation(size=resized) if resized else NO_VARIATION
+    assert request.variation_seed is not None, "a request is settled before it becomes a job"
+    return Variation(request.variation_seed, request.variation_strength, resized)

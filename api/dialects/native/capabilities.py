@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from api.dialects.native.response_models import Capabilities, RequestLimits, SamplerChoice
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
-from jobs.names import CONFIGS, SAMPLERS
+from jobs.names import CONFIGS, SAMPLERS, SCHEDULERS
 from jobs.parameter_types import PictureFormat, Precision
 from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.picture_formats import FORMATS
@@ -40,6 +40,10 @@ def capability_routes(jobs: JobService) -> Blueprint:
             samplers=[
                 SamplerChoice(key=sampler.key, label=sampler.label, aliases=list(sampler.aliases))
                 for sampler in SAMPLERS
+            ],
+            schedulers=[
+                SamplerChoice(key=each.key, label=each.label, aliases=list(each.aliases))
+                for each in SCHEDULERS
             ],
             precisions=list(get_args(Precision)),
             formats=list(get_args(PictureFormat)),

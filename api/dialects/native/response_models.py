@@ -238,7 +238,7 @@ class RequestBody(RootModel[dict[str, Any]]):
 
 
 class SamplerChoice(BaseModel):
-    """A sampler, and the names that a request may use for it."""
+    """A sampler or a scheduler, and the names that a request may use for it."""
 
     key: str
     label: str
@@ -302,6 +302,7 @@ class Capabilities(BaseModel):
     embeddings: list[str] = Field(description="installed on a worker: by name in a prompt")
     vaes: list[str] = Field(description="installed on a worker: autoencoders for `vae`")
     samplers: list[SamplerChoice]
+    schedulers: list[SamplerChoice]
     precisions: list[str]
     formats: list[str]
     init_image_types: list[str] = Field(description="media types that init_img may have")

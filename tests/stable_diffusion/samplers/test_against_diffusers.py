@@ -22,6 +22,7 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_lms_discrete import LMSDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
 from stable_diffusion.conditioning import Network
@@ -203,4 +204,30 @@ def test_euler_image_to_image(case: Case, strength: float):
     x = scheduler.add_noise(image, noise(), timesteps[:1].expand(2))
     expected = theirs(scheduler, network_of(case), x, timesteps)
     drawn = ours("k_euler", case, steps=28, image=image, strength=strength)
+    assert distance(drawn, expected) < 1e-3
+
+
+@each_model
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+@pytest.mark.parametrize("steps", [3, 9, 27])
+def test_unipc(case: Case, steps: int, strength: float):
+    """At steps that divide 999, since theirs rounds timesteps."""
+    scheduler = UniPCMultistepScheduler(
+        **BETAS,
+        solver_order=3,
+        solver_type="bh1",
+        timestep_spacing="linspace",
+        final_sigmas_type="sigma_min",
+        prediction_type=prediction_type(case),
+    )
+    scheduler.set_timesteps(steps)
+    begin = steps - executed_steps(steps, strength)
+    scheduler.set_begin_index(begin)
+    timesteps = scheduler.timesteps[begin:]
+    image = MEAN.expand(2, -1, -1, -1)
+    x = noise()
+    if begin:
+        x = cast(Any, scheduler).add_noise(image, x, timesteps[:1].expand(2))
+    expected = theirs(scheduler, network_of(case), x, timesteps)
+    drawn = ours("unipc", case, steps=steps, image=image, strength=strength)
     assert distance(drawn, expected) < 1e-3

@@ -142,12 +142,6 @@ def test_eta_makes_ddim_random_and_stays_within_reason():
     assert distance(wild.mean(0), MEAN) < 0.25
 
 
-def test_eta_is_ddims_alone():
-    for key in ("plms", "k_euler", "k_euler_a", "k_dpm_fast", "k_dpmpp_2m_sde"):
-        plain = draw(key, denoiser(Gaussian()), steps=5)
-        assert draw(key, denoiser(Gaussian()), steps=5, eta=1.0).equal(plain)
-
-
 @pytest.mark.parametrize("key", EXACT)
 def test_the_planned_evaluations_are_those_that_happen(key: str):
     for steps in (1, 2, 3, 4, 10, 25):

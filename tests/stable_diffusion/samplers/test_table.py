@@ -3,17 +3,21 @@ import pytest
 from stable_diffusion.errors import RecipeError, UnknownSampler
 from stable_diffusion.sampler_table import SAMPLERS as TABLE
 from stable_diffusion.samplers import SAMPLERS, resolve
+from stable_diffusion.samplers.schedulers import SCHEDULERS as FORMULAS
+from stable_diffusion.scheduler_table import SCHEDULERS, scheduler_named
 
 KEYS = [
     *("ddim", "plms", "k_euler_a", "k_euler_ancestral", "k_euler", "k_lms", "k_lms_ka", "k_heun"),
     *("k_dpm_2", "k_dpm_2_ka", "k_dpm_2_a", "k_dpm_2_a_ka", "k_dpmpp_2s_a", "dpm2s_a"),
     *("k_dpmpp_2s_a_ka", "k_dpmpp_2m", "k_dpmpp_2m_ka", "k_dpmpp_sde", "k_dpmpp_sde_ka"),
     *("k_dpm_fast", "k_dpm_ad", "k_dpmpp_2m_sde", "k_dpmpp_2m_sde_ka", "k_dpmpp_3m_sde"),
-    "k_dpmpp_3m_sde_ka",
+    *("k_dpmpp_3m_sde_ka", "unipc", "restart", "ddim_cfgpp"),
 ]
 LABELS = """DDIM, PLMS, Euler a, Euler, LMS, LMS Karras, Heun, DPM2, DPM2 Karras, DPM2 a,
 DPM2 a Karras, DPM++ 2S a, DPM++ 2S a Karras, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE,
-DPM++ SDE Karras, DPM fast, DPM adaptive""".replace("\n", " ").split(", ")
+DPM++ SDE Karras, DPM fast, DPM adaptive, UniPC, Restart, DDIM CFG++""".replace("\n", " ").split(
+    ", "
+)
 
 
 def test_every_key_of_the_reference_is_there_and_no_other():
@@ -46,3 +50,24 @@ def test_an_unknown_sampler_is_answered_with_the_known_ones(name: str):
 
 def test_rows_are_filed_under_their_keys():
     assert all(key == sampler.row.key for key, sampler in SAMPLERS.items())
+
+
+SCHEDULER_LABELS = """Automatic, Karras, Exponential, Polyexponential, SGM Uniform, KL Optimal,
+Align Your Steps, Simple, Normal, DDIM, Beta""".replace("\n", " ").split(", ")
+
+
+@pytest.mark.parametrize("label", SCHEDULER_LABELS)
+def test_schedulers_are_named_as_automatic1111_does_in_any_case(label: str):
+    row = scheduler_named(f" {label.upper()}")
+    assert row
+    assert row is scheduler_named(row.key)
+    assert row.label == label
+
+
+def test_every_scheduler_has_a_formula():
+    assert {"automatic", *FORMULAS} == {row.key for row in SCHEDULERS}
+
+
+def test_an_unknown_scheduler_is_answered_with_the_known_ones():
+    with pytest.raises(UnknownSampler, match="karras, exponential"):
+        resolve("k_euler", "karat")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
-from stable_diffusion.samplers import SAMPLERS
+from stable_diffusion.samplers import SAMPLERS, resolve
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import (
     Estimate,
@@ -16,6 +16,7 @@ from stable_diffusion.samplers.estimate import (
     Prediction,
 )
 from stable_diffusion.samplers.noise import NoiseSource
+from stable_diffusion.samplers.sampler import SamplerOptions
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
@@ -25,7 +26,11 @@ CPU = torch.device("cpu")
 POSITIVE = Conditioning(torch.linspace(0.5, 1.5, 6 * 16).reshape(1, 6, 16))  # its mean is 1
 NEGATIVE = Conditioning(-POSITIVE.context)
 EXACT = [key for key, sampler in SAMPLERS.items() if sampler.row.exact]
-RANDOM = [key for key in SAMPLERS if "_a" in key.replace("_ad", "") or "sde" in key]
+RANDOM = [
+    key for key, sampler in SAMPLERS.items() if sampler.row.noise != "none" and "ddim" not in key
+]
+PLAIN = [key for key in SAMPLERS if not key.endswith("_ka")]
+"""Without those that differ from another only in their levels."""
 DETERMINISTIC = [key for key in SAMPLERS if key not in RANDOM]
 
 MEAN = torch.linspace(-1, 1, 4 * 8 * 8).reshape(SHAPE)
@@ -87,6 +92,7 @@ def denoiser(
     on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     changes: tuple[EstimateChange, ...] = (),
     dtype: torch.dtype = torch.float32,
+    **guidance: float,
 ) -> Denoiser:
     return Denoiser(
         network,
@@ -94,7 +100,7 @@ def denoiser(
         prediction=prediction,
         positive=POSITIVE.to(CPU, dtype),
         negative=NEGATIVE.to(CPU, dtype),
-        options=EstimateOptions(guidance_scale=scale, changes=changes),
+        options=EstimateOptions(guidance_scale=scale, changes=changes, **guidance),
         on_evaluation=on_evaluation,
     )
 
@@ -105,16 +111,17 @@ def draw(
     *,
     seeds: tuple[int, ...] = (1, 2),
     steps: int = 25,
-    eta: float = 0.0,
     image: Tensor | None = None,
     strength: float = 1.0,
+    scheduler: str = "automatic",
+    **options: float,
 ) -> Tensor:
     return sample(
-        SAMPLERS[key],
+        resolve(key, scheduler),
         denoise,
         NoiseSource(seeds, SHAPE),
         steps=steps,
-        eta=eta,
+        options=SamplerOptions(**options),
         init_latents=image,
         strength=strength,
     )

@@ -2,6 +2,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from jobs import __version__
@@ -65,3 +66,35 @@ def test_the_upscaler_is_named_as_automatic1111_does() -> None:
 def test_without_upscaling_no_upscaler_is_named() -> None:
     init = png(Image.new("RGB", (8, 8)))
     assert "pscale" not in text("img2img", init_img=init)
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        ({"scheduler": "sgm_uniform", "sampler": "k_euler"}, "Schedule type: SGM Uniform"),
+        ({"scheduler": "exponential", "sampler": "k_dpmpp_2m_ka"}, "Schedule type: Exponential"),
+        (
+            {"variation_seed": 7, "variation_strength": 0.25},
+            "Variation seed: 7, Variation seed strength: 0.25",
+        ),
+        ({"seed_resize_from_h": 256, "seed_resize_from_w": 128}, "Seed resize from: 128x256"),
+        ({"eta": 0.5, "sampler": "k_euler_a"}, "Eta: 0.5"),
+        ({"ddim_eta": 0.5, "sampler": "ddim"}, "Eta DDIM: 0.5"),
+        (
+            {"sampler": "k_euler", "s_churn": 4, "s_tmin": 0.1, "s_tmax": 9, "s_noise": 1.1},
+            "Sigma churn: 4, Sigma tmin: 0.1, Sigma tmax: 9, Sigma noise: 1.1",
+        ),
+        ({"tiling": True}, "Tiling: True"),
+        ({"guidance_rescale": 0.7}, "CFG Rescale φ: 0.7"),
+        ({"guidance_start": 0.1, "guidance_end": 0.8}, "Guidance start: 0.1, Guidance end: 0.8"),
+    ],
+)
+def test_the_sampling_is_written_under_automatic1111s_names(
+    body: dict[str, Any], written: str
+) -> None:
+    assert written in text(**body)
+    assert written not in text(sampler=body.get("sampler", "ddim"))
+
+
+def test_what_a_sampler_does_not_take_is_not_written() -> None:
+    assert text(sampler="k_lms", eta=0.5, s_churn=3, s_noise=2) == text(sampler="k_lms")

@@ -1,4 +1,5 @@
 import io
+import math
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from jobs.names import GenerationKind
 from jobs.request import Request, parse_request
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.samplers.variation import NO_VARIATION, Variation
 from tests.png_chunks import broken_behind, broken_pixels
 from tests.worker.conftest import png
 from worker.errors import BadInputImage
@@ -44,7 +46,6 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
             ddim_steps=9,
             sampler="DPM++ 2M Karras",
             scale=3,
-            ddim_eta=0.5,
             seed=11,
             n_iter=2,
             n_samples=3,
@@ -55,10 +56,53 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
     )
     assert (recipe.prompt, recipe.negative_prompt) == (read_prompt("a"), read_prompt("b"))
     assert (recipe.height, recipe.width, recipe.steps) == (128, 256, 9)
-    assert (recipe.sampler, recipe.guidance_scale, recipe.eta) == ("k_dpmpp_2m_ka", 3, 0.5)
+    assert (recipe.sampler, recipe.guidance_scale) == ("k_dpmpp_2m_ka", 3)
     assert (recipe.seed, recipe.iterations, recipe.batch_size) == (11, 2, 3)
     assert (recipe.fixed_code, recipe.precision, recipe.turbo) == (True, "full", False)
     assert (recipe.memory_plan, recipe.init_image) == ("standard", None)
+
+
+def test_the_options_of_the_sampling_reach_the_recipe() -> None:
+    recipe = recipe_for(
+        request(
+            scheduler="SGM Uniform",
+            s_churn=3,
+            s_tmin=0.1,
+            s_tmax=9,
+            s_noise=0.9,
+            guidance_rescale=0.7,
+            guidance_start=0.1,
+            guidance_end=0.8,
+            tiling=True,
+        )
+    )
+    assert (recipe.scheduler, recipe.tiling) == ("sgm_uniform", True)
+    assert (recipe.s_churn, recipe.s_tmin, recipe.s_tmax, recipe.s_noise) == (3, 0.1, 9, 0.9)
+    assert (recipe.guidance_rescale, recipe.guidance_start, recipe.guidance_end) == (0.7, 0.1, 0.8)
+    assert recipe_for(request()).s_tmax == math.inf
+
+
+@pytest.mark.parametrize(
+    ("body", "eta"),
+    [
+        ({"sampler": "ddim", "ddim_eta": 0.5}, 0.5),
+        ({"sampler": "ddim_cfgpp", "ddim_eta": 0.5}, 0.5),
+        ({"sampler": "ddim", "ddim_eta": 0.5, "eta": 0.2}, 0.2),
+        ({"sampler": "k_euler_a", "ddim_eta": 0.5}, None),
+        ({"sampler": "k_euler_a", "eta": 0.2}, 0.2),
+        ({"sampler": "k_euler_a"}, None),
+    ],
+)
+def test_ddim_eta_is_for_ddim_and_eta_for_all(body: dict[str, Any], eta: float | None) -> None:
+    assert recipe_for(request(**body)).eta == eta
+
+
+def test_a_variation_has_the_size_of_the_request_where_it_names_none() -> None:
+    recipe = recipe_for(request(variation_seed=5, variation_strength=0.3))
+    assert recipe.variation == Variation(5, 0.3)
+    recipe = recipe_for(request(H=128, W=256, seed_resize_from_w=64))
+    assert recipe.variation == Variation(size=(16, 8))
+    assert recipe_for(request(variation_seed=5)).variation == NO_VARIATION
 
 
 def test_the_type_is_the_memory_plan() -> None:

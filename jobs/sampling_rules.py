@@ -1,0 +1,52 @@
+"""What the parameters of the sampling must satisfy together."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jobs.errors import Fault
+from jobs.parameter_types import MAX_SEED
+
+if TYPE_CHECKING:
+    from jobs.rules import RuleContext
+
+
+def guidance_interval(context: "RuleContext") -> Iterator[Fault]:
+    """Guidance cannot end before it begins."""
+    request = context.request
+    if request.guidance_start > request.guidance_end:
+        yield _out_of_order(context, "guidance_start", "guidance_end")
+
+
+def churn_interval(context: "RuleContext") -> Iterator[Fault]:
+    """The noise levels of `s_churn` are from the smallest to the largest."""
+    request = context.request
+    if request.s_tmax is not None and request.s_tmin > request.s_tmax:
+        yield _out_of_order(context, "s_tmin", "s_tmax")
+
+
+def variation_seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
+    """The variation seed of the last picture is one that a client can send."""
+    request = context.request
+    largest = MAX_SEED - (request.image_count - 1)
+    if request.variation_seed is not None and request.variation_seed > largest:
+        yield Fault(
+            field="variation_seed",
+            code="range",
+            value=request.variation_seed,
+            problem="is too large: that of the last picture could not be sent",
+            expected=f"an integer up to {largest}",
+        )
+
+
+def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
+    request = context.request
+    # the one that the body names; the other may be the default
+    field = low if low in context.body_fields else high
+    value, bound = getattr(request, low), getattr(request, high)
+    return Fault(
+        field=field,
+        code="range",
+        value=getattr(request, field),
+        problem=f"is not in order: {low} is {value:g} and {high} is {bound:g}",
+        expected=f"{low} at most {high}",
+    )

@@ -1,0 +1,34 @@
+"""What of a request its sampler does not take, in words."""
+
+from jobs.names import sampler_named
+from jobs.request import Request
+
+_NEEDING_CHURN = ("s_tmin", "s_tmax")
+_OPTIONS = ("scheduler", "eta", "s_churn", *_NEEDING_CHURN, "s_noise")
+
+
+def sampling_warnings(request: Request) -> tuple[str, ...]:
+    """A sentence for each parameter of the sampling that has no effect on this request."""
+    sampler = sampler_named(request.sampler)
+    assert sampler, "a request has a sampler of the table"
+    given = [name for name in _OPTIONS if not _is_default(request, name)]
+    warnings = [
+        f"{name}: the sampler {sampler.label} does not take it; it had no effect"
+        for name in given
+        if name not in sampler.takes
+    ]
+    if "s_churn" in sampler.takes and not request.s_churn:
+        warnings += [
+            f"{name}: it limits s_churn, which is 0; it had no effect"
+            for name in given
+            if name in _NEEDING_CHURN
+        ]
+    if request.scale == 1 and request.guidance_rescale and sampler.key != "ddim_cfgpp":
+        warnings.append("guidance_rescale: scale is 1, so there is no guidance; it had no effect")
+    if not request.variation_strength and request.variation_seed is not None:
+        warnings.append("variation_seed: variation_strength is 0; it had no effect")
+    return tuple(warnings)
+
+
+def _is_default(request: Request, name: str) -> bool:
+    return getattr(request, name) == type(request).model_fields[name].default

@@ -1,0 +1,66 @@
+"""The parameters of the sampling: their rules, and the warnings about what has no effect."""
+
+from typing import Any
+
+import pytest
+
+from jobs.errors import InvalidRequest
+from jobs.names import SAMPLERS
+from jobs.request import parse_request
+from jobs.sampling_warnings import sampling_warnings
+
+GIVEN: dict[str, Any] = {
+    "scheduler": "beta",
+    "eta": 0.5,
+    "s_churn": 5,
+    "s_noise": 0.9,
+    "s_tmin": 0.1,
+    "s_tmax": 5,
+}
+
+
+def warnings(**body: Any) -> tuple[str, ...]:
+    return sampling_warnings(parse_request("txt2img", {"prompt": "a", **body}))
+
+
+@pytest.mark.parametrize("spelling", ["sgm_uniform", "SGM Uniform", "sgm  uniform", "SGMUniform"])
+def test_a_scheduler_is_read_in_any_spelling(spelling: str):
+    request = parse_request("txt2img", {"prompt": "a", "scheduler": spelling})
+    assert request.scheduler == "sgm_uniform"
+
+
+@pytest.mark.parametrize("sampler", [row.key for row in SAMPLERS])
+def test_what_a_sampler_does_not_take_is_a_warning_each(sampler: str):
+    takes = next(row.takes for row in SAMPLERS if row.key == sampler)
+    found = warnings(sampler=sampler, **GIVEN)
+    assert {warning.partition(":")[0] for warning in found} == set(GIVEN) - takes
+    assert not warnings(sampler=sampler)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"sampler": "k_euler", "s_tmin": 0.5}, "s_tmin"),
+        ({"variation_seed": 5}, "variation_seed"),
+        ({"scale": 1, "guidance_rescale": 0.5}, "guidance_rescale"),
+    ],
+)
+def test_a_value_that_needs_another_is_a_warning(body: dict[str, Any], field: str):
+    assert [warning.partition(":")[0] for warning in warnings(**body)] == [field]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"guidance_start": 0.8, "guidance_end": 0.2}, "guidance_start"),
+        ({"guidance_start": 0.8, "guidance_end": 0.7999}, "guidance_start"),
+        ({"s_tmin": 5, "s_tmax": 1}, "s_tmin"),
+        ({"variation_seed": 2**53 - 1, "n_iter": 2}, "variation_seed"),
+        ({"scheduler": "karat"}, "scheduler"),
+        ({"seed_resize_from_h": 100}, "seed_resize_from_h"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(body: dict[str, Any], field: str):
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request("txt2img", {"prompt": "a", **body})
+    assert [fault.field for fault in caught.value.faults] == [field]
