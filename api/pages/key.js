@@ -50,7 +50,7 @@ function ask() {
     make("p", { id: "key-why", className: rejected ? "fault" : "hint" },
       rejected ? "The server does not know this key." : "The server requires one. It is kept until this tab is closed."),
     make("p", { id: "key-where", className: "hint" },
-      "`make up` prints a link with a key. The keys are in API_KEYS in the file .env of the server; else ask whoever runs it."),
+      "`make up` prints a link with a key. The keys are in API_KEYS in the file .env of the server; else ask its operator."),
     input,
     make("div", { className: "buttons" },
       make("button", { type: "submit", className: "main" }, "Go on"),
