@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
+from jobs.output_parameters import OutputSize
 from jobs.parameter_types import (
     WHOLE,
     Batch,
@@ -49,7 +50,7 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(BaseModel, frozen=True):
+class GenerationRequest(OutputSize, frozen=True):
     """The parameters of both kinds and both types."""
 
     model_config = ConfigDict(

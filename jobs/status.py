@@ -37,6 +37,7 @@ class Progress(_Fact):
         fraction: 0 to 1; never falls.
         image, images: the first picture of the current batch (from 1), and the number of all.
         eta_seconds: remaining time at the measured rate; None before the first evaluation.
+        upscaling: a generated picture is being upscaled.
     """
 
     step: int
@@ -45,6 +46,7 @@ class Progress(_Fact):
     image: int = 1
     images: int = 1
     eta_seconds: float | None = None
+    upscaling: bool = False
 
 
 class Preview(_Fact):

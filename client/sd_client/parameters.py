@@ -47,6 +47,8 @@ class Parameters(TypedDict, total=False):
     precision: Literal["mixed", "full", "autocast"]
     priority: int
     webhook: str | None
+    output_width: int | None
+    output_height: int | None
     plms: bool
     laion400m: bool
     # Short names.

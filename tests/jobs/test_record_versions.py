@@ -115,7 +115,9 @@ def test_of_a_later_version_the_status_is_told_as_far_as_it_is_understood(
     assert records.get(job_id).state is JobState.PENDING
 
     redis.hset(keys.job(job_id), "state", "DREAMING")
-    with pytest.raises(UnreadableRecord, match=rf"{job_id} .*version {LATER}.*reads 2.*DREAMING"):
+    with pytest.raises(
+        UnreadableRecord, match=rf"{job_id} .*version {LATER}.*reads {RECORD_VERSION}.*DREAMING"
+    ):
         records.get(job_id)
     assert list(records.snapshots({job_id: 0, other: 0})) == [other]
     under_way = Overview(redis, records).under_way(of=ANY_SUBMITTER)

@@ -30,6 +30,7 @@ PROMPT = st.lists(
     WORDS | st.sampled_from(["(cat)", "((red))", "[dog]", "(a blue sky:1.3)"]), max_size=4
 ).map(" ".join)
 SIDE = st.integers(8, 64).map(lambda eighths: 8 * eighths)
+OUTPUT_SIDE = st.integers(64, 4096)
 SWITCH = st.booleans()
 MODELS = st.sampled_from(["default", "tiny", "sd14", "SD2.1", "sd21v.safetensors", "my own"])
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
@@ -99,6 +100,8 @@ def valid_requests(draw: st.DrawFn) -> tuple[JobKind, Body]:
     returned = body.get("return_base64") or body.get("synchronous_request")
     if returned or body.get("skip_grid") is False:
         body["skip_save"] = draw(SWITCH)
+    if draw(SWITCH):
+        body |= {"output_width": draw(OUTPUT_SIDE), "output_height": draw(OUTPUT_SIDE)}
     ckpt = body.get("ckpt", "default")
     described = network_kind(model_named(ckpt)) if isinstance(ckpt, str) else None
     fitting = [name for name, network in CONFIGS.items() if described in (None, network)]
@@ -120,15 +123,18 @@ def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Bod
     steps = body.get("ddim_steps", 20 if kind == "txt2img" else 50)
     images = body.get("n_iter", 1 if kind == "txt2img" else 2) * body.get("n_samples", 1)
     work = images * steps * body.get("H", 512) * body.get("W", 512)
+    output = images * body.get("output_width", 0) * body.get("output_height", 0)
     try:
         request = parse_request(kind, body, limits=limits)
     except InvalidRequest as error:
         assert {fault.code for fault in error.faults} == {"too_expensive"}
-        assert images > limits.max_images or work > limits.max_work
+        dear = images > limits.max_images or work > limits.max_work
+        assert dear or output > limits.max_output_pixels
     else:
         assert request.image_count == images <= limits.max_images
         assert request.image_count * request.H * request.W * request.ddim_steps == work
         assert work <= limits.max_work
+        assert output <= limits.max_output_pixels
         settled = request.settled(model="tiny", seed=1)
         again = read_stored(kind, json.loads(json.dumps(settled.stored())))
         assert again.stored() == settled.stored()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from jobs.request import Request
-from jobs.status import Result, StoredPicture
+from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
@@ -63,7 +63,9 @@ class ImageGenerator:
     def __post_init__(self) -> None:
         self._count = self.request.image_count * self.prompts
         self._with_grid = not self.request.skip_grid and self._count > 1
-        self._meter = ProgressMeter(self.request.n_samples, self._count, self.prompts)
+        self._meter = ProgressMeter(
+            self.request.n_samples, self._count, self.prompts, upscaled=self.upscale.follows
+        )
 
     def generate(self, model: "Model", prompt_job: PromptJob, recipe: "Recipe") -> None:
         """Generate and stage the images of the next prompt.
@@ -77,7 +79,7 @@ class ImageGenerator:
         with self._watched(model) as on_evaluation:
             for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
                 self.job.check()
-                image = self.upscale.after(picture.image)
+                image = self.upscale.after(picture.image, self._on_upscaling)
                 index = len(self._images)
                 self._images.append(self._stage(prompt_job.request, image, picture.seed, index))
                 self.job.clock.note_share(len(self._images) / self._count)
@@ -127,9 +129,7 @@ class ImageGenerator:
         def on_evaluation(evaluation: "Evaluation") -> None:
             self.job.check()
             progress = self._meter.read(evaluation, prompt)
-            # images are upscaled and stored after their evaluations
-            self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
-            self.reporter.report(self.job, progress)
+            self._report(progress)
             if self.previewer:
                 compute = partial(self.engine.preview, model, evaluation)
                 self.previewer.offer(self.job, progress, compute)
@@ -139,6 +139,14 @@ class ImageGenerator:
         finally:
             if self.previewer:
                 self.previewer.discard(self.job)
+
+    def _on_upscaling(self, share: float) -> None:
+        self._report(self._meter.upscaling(len(self._images), share))
+
+    def _report(self, progress: Progress) -> None:
+        # images are stored after the last evaluation that is reported of them
+        self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
+        self.reporter.report(self.job, progress)
 
     def _stage(
         self, request: Request, image: Image.Image, seed: int, index: int | None

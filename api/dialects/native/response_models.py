@@ -240,6 +240,7 @@ class RequestLimits(BaseModel):
     max_images: int = Field(description="n_iter · n_samples")
     max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
     max_init_pixels: int = Field(description="width · height of an init image")
+    max_output_pixels: int = Field(description="n_iter · n_samples · output_width · output_height")
 
 
 class InstalledModel(BaseModel):

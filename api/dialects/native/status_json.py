@@ -133,7 +133,8 @@ def _sentence(status: JobStatus) -> str:
         case JobState.PROGRESS if status.progress is not None:
             progress = status.progress
             of_images = f", image {progress.image} of {progress.images}"
-            return f"drawing, step {progress.step} of {progress.steps}" + (
+            drawing = f"drawing, step {progress.step} of {progress.steps}"
+            return ("upscaling" if progress.upscaling else drawing) + (
                 of_images if progress.images > 1 else ""
             )
         case JobState.PROGRESS:
