@@ -1,12 +1,13 @@
-"""Receives the JSON body of a request, at a bounded cost of memory and time.
+"""Receives the body of a request, JSON or a form, at a bounded cost of memory and time.
 
 Werkzeug truncates a chunked body at the limit and Flask parses the rest; here it is a BodyTooLarge.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from threading import Lock
-from typing import IO
+from typing import IO, TypeVar
 
 from flask import Request
 from gunicorn.http.errors import ParseException
@@ -16,7 +17,10 @@ from werkzeug.wsgi import get_input_stream
 from api.body_memory import BodyMemory
 from api.content_coding import content_coding, inflated
 from api.errors import BodyTooLarge, BodyTooSlow, NotJson, UnreadableBody
+from api.form_data import MIME_TYPE, Form, boundary_of, parse_form
 from api.json_object import JsonObject, parse_object
+
+Content = TypeVar("Content")
 
 DRAINED_LIMITS = 4
 """Of a body that is too large, this many times the limit is read and discarded."""
@@ -56,6 +60,18 @@ class BodyReader:
                 "the body must be JSON: send Content-Type: application/json (curl: add "
                 f"-H 'Content-Type: application/json'), not {request.mimetype or 'nothing'}"
             )
+        return self._content(request, sender, parse_object)
+
+    def read_form(self, request: Request, sender: str) -> Form:
+        """The fields of a multipart/form-data body. Arguments and errors as of `read`."""
+        if request.mimetype != MIME_TYPE:
+            raise NotJson(f"the body must be {MIME_TYPE}, not {request.mimetype or 'nothing'}")
+        parse = partial(parse_form, boundary=boundary_of(request))
+        return self._content(request, sender, parse)
+
+    def _content(
+        self, request: Request, sender: str, parse: Callable[[bytes | bytearray], Content]
+    ) -> Content:
         coding = content_coding(request)
         expected = self._expected(request)
         size = 2 * expected if coding else expected  # compressed and unpacked
@@ -68,7 +84,7 @@ class BodyReader:
             body = self._unpacked(received, reserve) if coding else received
             # After it has arrived, so that a slow sender holds up nobody.
             with self._parsing if len(body) > SMALL_BYTES else nullcontext():
-                return parse_object(body)
+                return parse(body)
 
     def _expected(self, request: Request) -> int:
         """How many bytes the body has; of a chunked or compressed one, how many it may have."""

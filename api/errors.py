@@ -11,8 +11,8 @@ class ApiError(Exception):
 
     ApiError
     ├── Unauthorized      no API key, or an unknown one
-    ├── UnreadableBody    not one JSON object in UTF-8
-    ├── NotJson           the Content-Type is not JSON
+    ├── UnreadableBody    not one JSON object in UTF-8, or no form
+    ├── NotJson           the Content-Type is not JSON, or no form where one may be sent
     ├── UnknownEncoding   the Content-Encoding is not read
     ├── BodyTooLarge      over the limit
     ├── BodyTooSlow       the body did not arrive in time
@@ -35,11 +35,11 @@ class Unauthorized(ApiError):
 
 
 class UnreadableBody(ApiError):
-    """The body is not one JSON object in UTF-8 with unique keys and limited depth."""
+    """Not one JSON object in UTF-8 with unique keys and limited depth, or no valid form."""
 
 
 class NotJson(ApiError):
-    """The Content-Type is not JSON."""
+    """The Content-Type is not JSON, or not that of a form where one may be sent."""
 
 
 class UnknownEncoding(ApiError):

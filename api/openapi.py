@@ -144,7 +144,7 @@ def _operation(rule: Rule, method: str, operation: Operation, doc: str) -> dict[
         described["requestBody"] = _request_body(operation.body, operation.media)
     if operation.keys:
         described["security"] = [{scheme: []} for scheme in operation.keys]
-        if operation.body:
+        if isinstance(operation.body, str):
             described["security"].append(KEY_IN_THE_BODY)
     return described
 

@@ -125,4 +125,5 @@ ERRORS: dict[int, ApiResponse] = {
         "job's record",
         headers=_RETRY,
     ),
+    504: ApiResponse(description="the images are not ready after SYNC_TIMEOUT seconds"),
 }

@@ -56,10 +56,12 @@ class OtherSchema:
     Attributes:
         name: what the field belongs to.
         remedy: what to send instead.
+        here: what the field is called in this schema; empty: it has no such field.
     """
 
     name: str
     remedy: str
+    here: str = ""
 
 
 def faults_of(
@@ -198,7 +200,10 @@ def _meant(
             else f"did you mean {meant}?"
         )
     if meant in other_schemas:
-        return f"did you mean {meant}? It belongs to {other_schemas[meant].name}"
+        other = other_schemas[meant]
+        if other.here:
+            return f"did you mean {other.here}?"
+        return f"did you mean {meant}? It belongs to {other.name}"
     return ""
 
 

@@ -5,6 +5,11 @@ A dialect holds routes, request → fields of a job, status → JSON and errors 
 """
 
 from api.dialect import Dialect
-from api.dialects import native
+from api.dialects import native, openai
 
-DIALECTS: tuple[Dialect, ...] = (native.blueprint,)
+DIALECTS: tuple[Dialect, ...] = (
+    native.blueprint,
+    openai.blueprint,
+)
+"""The service's own dialect: /generate, /img2img, /status, /events, /images, /recent, ...;
+OpenAI's: /v1/images/generations, /v1/images/edits, /v1/models."""

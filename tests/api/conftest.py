@@ -105,7 +105,11 @@ class HandWorker:
         while (claim := self.claims.claim(job_type, "by-hand")) is None:
             assert time.monotonic() < deadline, "no job came"
             time.sleep(0.02)
-        return claim, cast("Request", read_stored(claim.kind, json.loads(claim.stored_request)))
+        return claim, self.request_of(claim)
+
+    def request_of(self, claim: Claim) -> Request:
+        """What a claimed job asks for."""
+        return cast("Request", read_stored(claim.kind, json.loads(claim.stored_request)))
 
     def report(self, claim: Claim, step: int, steps: int) -> None:
         progress = Progress(step=step, steps=steps, fraction=step / steps, eta_seconds=1.5)
@@ -113,13 +117,13 @@ class HandWorker:
 
     def finish(self, claim: Claim, request: Request) -> None:
         """Store one plain picture an image, and a grid if one was asked for, and end the job."""
-        size, extension = (request.W, request.H), request.format
+        size, extension = request.output_size or (request.W, request.H), request.format
         with self.store.staging(claim.job_id, request.outdir, claim.token) as staging:
             pictures = tuple(
                 StoredPicture(
                     name=staging.put(index, painted(size, COLOURS[index], extension), extension),
-                    width=request.W,
-                    height=request.H,
+                    width=size[0],
+                    height=size[1],
                     index=index,
                     seed=(request.seed or 0) + index,
                 )
@@ -127,7 +131,7 @@ class HandWorker:
             )
             grid = None
             if not request.skip_grid:
-                wide = (request.W * request.image_count, request.H)
+                wide = (size[0] * request.image_count, size[1])
                 name = staging.put("grid", painted(wide, "black", extension), extension)
                 grid = StoredPicture(name=name, width=wide[0], height=wide[1])
             self.claims.publishing(claim, staging.names, size=staging.size, saved=True)

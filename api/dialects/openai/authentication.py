@@ -1,0 +1,25 @@
+"""Who sends a request: a Bearer token, the password of Basic authentication, or X-API-Key."""
+
+from flask import Request
+
+from api.auth import Caller, header_keys
+from api.client_address import client_address
+from api.dialect import Services
+from api.errors import Unauthorized
+
+
+def authenticated(services: Services, request: Request) -> Caller:
+    """The sender of a request, whose body has not been read.
+
+    Raises:
+        Unauthorized: no known key.
+        TooManyWrongKeys: its address has sent too many wrong ones.
+    """
+    keys = [key for key in header_keys(request) if key]
+    if not keys:
+        raise Unauthorized("no API key: send it as Authorization: Bearer <key>")
+    try:
+        return services.keys.authenticate(keys)
+    except Unauthorized:
+        services.wrong_keys.count(client_address(request))
+        raise Unauthorized("the API key is not known here: see API_KEYS of the service") from None

@@ -1,0 +1,193 @@
+"""POST /v1/images/generations and /v1/images/edits: a job, and its images as the answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from flask.typing import ResponseReturnValue
+
+from api.client_address import client_address
+from api.client_gone import client_gone
+from api.dialect import Services
+from api.dialects.openai.answers import images_json
+from api.dialects.openai.authentication import authenticated
+from api.dialects.openai.documented_bodies import EditBody, GenerateBody
+from api.dialects.openai.error_json import OpenAIError, error_response
+from api.dialects.openai.event_stream import ImageStream
+from api.dialects.openai.field_names import in_this_dialect
+from api.dialects.openai.form_values import typed
+from api.dialects.openai.images_of_edit import EditedImages, take_images
+from api.dialects.openai.job_errors import cancel, failure_of, unfinished
+from api.dialects.openai.request_models import OPTIONS
+from api.dialects.openai.response_models import GeneratedImages, PartialImage
+from api.dialects.openai.translation import Translated, Translator
+from api.errors import TooManyStreams
+from api.form_data import MIME_TYPE as FORM
+from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from api.operations import KEYS, ApiResponse, Operation, Parameter
+from jobs.errors import InvalidRequest
+from jobs.idempotency import SubmittedJob
+from jobs.names import JobKind
+from jobs.status import JobState
+
+EVENTS = "text/event-stream"
+STREAM_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # else nginx collects events until its buffer is full
+}
+USER_HEADER = "X-OpenWebUI-User-Id"
+USER = Parameter(name=USER_HEADER, where="header", description="in place of the field `user`")
+ERRORS = (400, 401, 404, 408, 409, 413, 415, 429, 503, 504)
+RESPONSES = {
+    200: ApiResponse(
+        description="the images; with `stream`, Server-Sent Events",
+        body=GeneratedImages,
+        media=(EVENTS,),
+        event=PartialImage,
+        headers={"X-Request-Id": "the id of the job"},
+    )
+}
+
+
+def image_routes(services: Services) -> Blueprint:
+    """The routes that generate and edit images."""
+    routes = Blueprint("images", __name__, url_prefix="/images")
+
+    @routes.post("/generations")
+    @Operation(
+        body=GenerateBody,
+        responses=RESPONSES,
+        errors=ERRORS,
+        error=OpenAIError,
+        parameters=(IDEMPOTENCY_KEY, USER),
+        keys=KEYS,
+    )
+    def generations() -> ResponseReturnValue:
+        """Generate images from a prompt, and wait for them.
+
+        The job is cancelled when the client closes the connection, or when the images are not
+        ready in time, unless the request has an `Idempotency-Key`.
+        """
+        submitter = authenticated(services, request).submitter
+        body = services.bodies.read(request, submitter)
+        return _answer(services, "txt2img", submitter, body)
+
+    @routes.post("/edits")
+    @Operation(
+        body=EditBody,
+        media=("application/json", FORM),
+        responses=RESPONSES,
+        errors=ERRORS,
+        error=OpenAIError,
+        parameters=(IDEMPOTENCY_KEY, USER),
+        keys=KEYS,
+    )
+    def edits() -> ResponseReturnValue:
+        """Generate images from an image and a prompt, and wait for them.
+
+        The body is JSON, or multipart/form-data with the file as `image` or `image[]`.
+        """
+        submitter = authenticated(services, request).submitter
+        if request.mimetype == FORM:
+            body = typed(services.bodies.read_form(request, submitter), OPTIONS["img2img"])
+        else:
+            body = services.bodies.read(request, submitter)
+        return _answer(services, "img2img", submitter, body, take_images(body))
+
+    return routes
+
+
+def _answer(
+    services: Services,
+    kind: JobKind,
+    submitter: str,
+    body: Mapping[str, Any],
+    edited: EditedImages | None = None,
+) -> ResponseReturnValue:
+    jobs = services.jobs
+    translator = Translator(
+        served=jobs.served(), default_model=jobs.default_model, limits=jobs.limits
+    )
+    translated = translator.translate(kind, body, edited)
+    key = idempotency_key(request.headers)
+    submitted: dict[str, Any] = {
+        "submitter": submitter,
+        "idempotency_key": key,
+        "user": translated.user or request.headers.get(USER_HEADER, ""),
+        "warnings": translated.warnings,
+    }
+    try:
+        if translated.options.stream:
+            job = jobs.submit(kind, translated.body, **submitted)
+            return _stream(services, translated, job, submitter, goes_on=key is not None)
+        result = jobs.submit_and_wait(
+            kind,
+            translated.body,
+            **submitted,
+            address=client_address(request),
+            abandoned=client_gone(request.environ),
+            cancel_abandoned=False,  # below, with all that end without images
+        )
+    except InvalidRequest as error:
+        raise InvalidRequest(in_this_dialect(error.faults, translated.names)) from error
+    job_id, base = result.job.job_id, _base_url(services)
+    headers = {"X-Request-Id": job_id, "Location": f"{base}/status/{job_id}"}
+    if result.status is None:
+        if key is None:  # with a key the client may ask again
+            cancel(jobs, job_id, submitter)
+        error = unfinished(
+            result.reason,
+            seconds=services.settings.sync_timeout,
+            job_url=headers["Location"],
+            goes_on=key is not None,
+        )
+        return error_response(error)
+    if result.status.state is not JobState.SUCCESS:
+        return error_response(*failure_of(result.status))
+    with_pixels = translated.options.response_format == "b64_json"
+    pictures = jobs.pictures(result.status) if with_pixels else []
+    return images_json(result.status, translated, pictures=pictures, base_url=base), 200, headers
+
+
+def _stream(
+    services: Services,
+    translated: Translated,
+    job: SubmittedJob,
+    submitter: str,
+    *,
+    goes_on: bool,
+) -> Response:
+    jobs = services.jobs
+    try:
+        snapshots = jobs.events(
+            job.job_id,
+            submitter=submitter,
+            address=client_address(request),
+            abandoned=client_gone(request.environ),
+        )
+    except TooManyStreams:
+        if not goes_on:
+            cancel(jobs, job.job_id, submitter)
+        raise
+    events = ImageStream(
+        jobs,
+        translated,
+        job.job_id,
+        snapshots,
+        seconds=services.settings.sync_timeout,
+        job_url=f"{_base_url(services)}/status/{job.job_id}",
+        submitter=None if goes_on else submitter,
+        dumps=current_app.json.dumps,
+    )
+    headers = {**STREAM_HEADERS, "X-Request-Id": job.job_id}
+    response = Response(iter(events), mimetype=EVENTS, headers=headers)
+    response.call_on_close(events.close)
+    return response
+
+
+def _base_url(services: Services) -> str:
+    """This service's address as the client has used it, behind trusted proxies as well."""
+    scheme = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    if not services.settings.trusted_proxies or scheme not in ("http", "https"):
+        scheme = request.scheme
+    return f"{scheme}://{request.host}"

@@ -1,0 +1,58 @@
+"""A worker that draws whatever comes, in a thread, for requests that wait for their pictures."""
+
+import base64
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+
+from jobs.claim import Claim
+from jobs.request import Request
+from jobs.status import Preview
+from tests.api.conftest import HandWorker, painted
+
+
+@dataclass
+class DrawingWorker:
+    """Used in a `with` block.
+
+    Attributes:
+        worker: claims and finishes the jobs.
+        previews: how many previews each picture has, evenly spread.
+        drawn: the requests so far.
+    """
+
+    worker: HandWorker
+    previews: int = 0
+    drawn: list[Request] = field(default_factory=list[Request])
+
+    def __enter__(self) -> Self:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if claim := self.worker.claims.claim("optimized", "by-hand"):
+                self._draw(claim)
+            else:
+                time.sleep(0.01)
+
+    def _draw(self, claim: Claim) -> None:
+        request = self.worker.request_of(claim)
+        steps = request.n_iter * request.ddim_steps
+        for number in range(1, self.previews * request.n_iter + 1):
+            step = steps * number // (self.previews * request.n_iter + 1)
+            image = 1 + step // request.ddim_steps * request.n_samples
+            self.worker.report(claim, step, steps)
+            jpeg = base64.b64encode(painted((16, 8), "red", "jpg")).decode()
+            shown = Preview(step=step, steps=steps, image=image, width=16, height=8, jpeg=jpeg)
+            self.worker.claims.preview(claim, shown)
+            time.sleep(0.25)  # the API polls ten times a second
+        self.drawn.append(request)
+        self.worker.finish(claim, request)
