@@ -33,6 +33,7 @@ from jobs.parameter_types import (
     Webhook,
 )
 from jobs.picture_formats import IN_WORDS
+from jobs.prompt_parameters import PromptParameters
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
@@ -49,7 +50,7 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(BaseModel, frozen=True):
+class GenerationRequest(PromptParameters, frozen=True):
     """The parameters of both kinds and both types."""
 
     model_config = ConfigDict(

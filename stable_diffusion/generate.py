@@ -79,7 +79,9 @@ def generate(
     latent_shape = model.family.latents.shape(*recipe.size)
     sampler = resolve(recipe.sampler)
     with watch.timing("encode"):
-        encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
+        encoded = model.encode_prompts(
+            recipe.prompt, recipe.negative_prompt, recipe.size, recipe.clip_skip
+        )
         positive, negative = (text.to(model.device) for text in encoded)
         picture = recipe.init_image
         init = None if picture is None else model.encode(to_tensor(picture))[None]

@@ -81,6 +81,7 @@ class Model:
         prompt: str | ParsedPrompt,
         negative_prompt: str | ParsedPrompt,
         size: tuple[int, int],
+        clip_skip: int = 1,
     ) -> tuple[Conditioning, Conditioning]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 
@@ -90,18 +91,19 @@ class Model:
         Raises:
             PromptError: one of them cannot be read.
         """
-        positive, negative = self.family.encode(self, (prompt, negative_prompt), size)
+        positive, negative = self.family.encode(self, (prompt, negative_prompt), size, clip_skip)
         return positive, negative
 
     @torch.inference_mode()
-    def encode_text(self, token_ids: Tensor, encoder: str = "text") -> Tensor:
+    def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:
         """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
         part, network = self.family.text_encoders[encoder], self.networks.parts[encoder]
+        layer = min(clip_skip, part.largest_clip_skip)
 
         def encode(row: Tensor) -> Tensor:
-            return part.states(network, row.to(self.device)).float().cpu()
+            return part.states(network, row.to(self.device), layer).float().cpu()
 
-        return self.text_encodings.of(token_ids, encode, encoder)
+        return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
 
     @torch.inference_mode()
     def predict(

@@ -49,6 +49,8 @@ def infotext(
         if request.post_upscale:
             # as in the "Extras" tab; Size stays the size before upscaling
             settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
+    if request.clip_skip > 1:
+        settings["Clip skip"] = request.clip_skip
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:

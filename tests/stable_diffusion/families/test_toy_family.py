@@ -46,10 +46,14 @@ class ToyFamily(Family):
         return tensor_shapes.context_width(names, shape) == self.context_width
 
     def encode(
-        self, model: TextEncoding, prompts: Sequence[str | ParsedPrompt], size: tuple[int, int]
+        self,
+        model: TextEncoding,
+        prompts: Sequence[str | ParsedPrompt],
+        size: tuple[int, int],
+        clip_skip: int = 1,
     ) -> tuple[Conditioning, ...]:
         def both(token_ids: torch.Tensor) -> torch.Tensor:
-            return torch.cat([model.encode_text(token_ids, name) for name in WIDTHS], -1)
+            return torch.cat([model.encode_text(token_ids, name, clip_skip) for name in WIDTHS], -1)
 
         width, height = size
         sizes = torch.tensor([[height, width, 0, 0, height, width]])

@@ -401,3 +401,26 @@ def test_a_model_of_an_odd_name_is_opened(
     result = bench.status(job_id).result
     assert result, bench.status(job_id).failure
     assert result.model == chosen.name
+
+
+def test_a_clip_skip_changes_the_picture_of_a_model_that_has_such_a_layer(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
+    save_file(tensors, bench.models / "second.safetensors")
+    skips = (1, 2, 3, 12)
+    jobs = [bench.submit(model="tiny", ddim_steps=1, clip_skip=skip) for skip in skips]
+    others = [bench.submit(model="second", ddim_steps=1, clip_skip=skip) for skip in (1, 2)]
+    with bench.context(engine) as context:
+        for _ in (*jobs, *others):
+            execute_job(context, "standard")
+    last, before, first, beyond = (pixels(bench, job) for job in jobs)
+    assert len({last, before, first}) == 3
+    assert beyond == first
+    assert pixels(bench, others[0]) == pixels(bench, others[1])
+    assert [bench.status(job).warnings for job in (*jobs[:3], others[0])] == [()] * 4
+    for job, told in (
+        (jobs[3], "clip_skip: 12 was asked for; the text encoder of tiny has 3"),
+        (others[1], "clip_skip: 2 was asked for; the text encoder of second has 1"),
+    ):
+        assert bench.status(job).warnings == (told,)

@@ -64,3 +64,8 @@ def test_the_upscaler_is_named_as_automatic1111_does() -> None:
 def test_without_upscaling_no_upscaler_is_named() -> None:
     init = png(Image.new("RGB", (8, 8)))
     assert "pscale" not in text("img2img", init_img=init)
+
+
+def test_a_clip_skip_is_named_only_if_it_skips() -> None:
+    assert "Clip skip" not in text(clip_skip=1)
+    assert ", Clip skip: 2, RNG: CPU, " in text(clip_skip=2)
