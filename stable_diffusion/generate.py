@@ -96,7 +96,7 @@ def generate(
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                options=EstimateOptions(guidance_scale=recipe.guidance_scale),
+                options=_estimate_options(recipe),
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
@@ -158,10 +158,21 @@ def _at_once(model: Model, recipe: Recipe) -> int | None:
     A small UNet on a CPU takes both rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
-    guided = recipe.guidance_scale != 1
+    # where some evaluations have one row a picture, two would be those of different pictures
+    everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
+    guided = recipe.guidance_scale != 1 and everywhere
     if guided and model.family.small and model.device.type == "cpu":
         return max(2, recipe.unet_batch or 2)
     return recipe.unet_batch
+
+
+def _estimate_options(recipe: Recipe) -> EstimateOptions:
+    return EstimateOptions(
+        guidance_scale=recipe.guidance_scale,
+        guidance_rescale=recipe.guidance_rescale,
+        guidance_start=recipe.guidance_start,
+        guidance_end=recipe.guidance_end,
+    )
 
 
 def _executed(recipe: Recipe) -> int:

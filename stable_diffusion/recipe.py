@@ -28,6 +28,7 @@ class Recipe:
         steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
         guidance_scale: weight of the prompt against the negative prompt; 1 ignores the latter.
+        guidance_rescale, guidance_start, guidance_end: see `EstimateOptions`.
         eta: DDIM's η, 0 (deterministic) to 1 (as noisy as DDPM).
         seed: of the first image; image i of the job has seed + i.
         iterations, batch_size: the job generates iterations x batch_size images, a batch at a time.
@@ -59,6 +60,9 @@ class Recipe:
     steps: int = 50
     sampler: str = "ddim"
     guidance_scale: float = 7.5
+    guidance_rescale: float = 0.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
     eta: float = 0.0
     seed: int = 42
     iterations: int = 1

@@ -6,12 +6,14 @@ arXiv:2206.00364, equation 7), DDIM and PLMS ask it for ε(x_t, t); both are for
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.guidance import guided_prediction
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions, NoiseLevel, Prediction
+from stable_diffusion.samplers.position import Position, SamplingPlan
 from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
@@ -25,6 +27,7 @@ class Denoiser:
         schedule: the noise levels the network was trained on.
         device: where latents must be.
         evaluations: how often the network was called so far.
+        position: the place in the sampling of the evaluation that is made now, or was made last.
     """
 
     def __init__(
@@ -52,11 +55,25 @@ class Denoiser:
         self.schedule = schedule
         self.device = positive.device
         self.evaluations = 0
+        self.position = Position()
+        self._plan = SamplingPlan()
         self._network = network
         self._prediction: Prediction = prediction
         self._positive, self._negative = positive, negative
         self._options = options
         self._on_evaluation = on_evaluation
+
+    def begin(self, levels: Tensor, evaluations: int, *, exact: bool) -> None:
+        """Announce a sampling.
+
+        Args:
+            levels: σ or, as whole numbers, timesteps; falling, one more than steps.
+            evaluations, exact: see `SamplingPlan`.
+        """
+        whole = not levels.is_floating_point()
+        timesteps = levels if whole else self.schedule.timestep(levels)
+        self._plan = SamplingPlan(tuple(timesteps.tolist()), evaluations, exact)
+        self.evaluations = 0
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """D(x; σ), the denoised latents.
@@ -87,35 +104,55 @@ class Denoiser:
         Returns:
             (n, C, h, w) float32.
         """
+        return self.estimate(x_t, self.training_level(x_t, timestep)).epsilon()
+
+    def training_level(self, x_t: Tensor, timestep: int) -> NoiseLevel:
+        """The level of latents that are scaled as in training; arguments as of `epsilon`."""
         alpha = self.schedule.alphas_cumprod[timestep].item()
-        level = NoiseLevel(
+        return NoiseLevel(
             timestep=x_t.new_full(x_t.shape[:1], timestep),
             image=alpha**0.5,
             noise=(1 - alpha) ** 0.5,
             to_network=1.0,
         )
-        return self.estimate(x_t, level).epsilon()
 
-    def estimate(self, x: Tensor, level: NoiseLevel) -> Estimate:
+    def estimate(
+        self, x: Tensor, level: NoiseLevel, *, scale: float | None = None, both: bool = False
+    ) -> Estimate:
         """One evaluation of the network with guidance, and the changes that the options name.
 
         Args:
             x: (n, C, h, w) float32.
             level: how much of x is noise.
+            scale: a guidance scale in place of that of the options.
+            both: have what the negative prompt alone says in the estimate, wherever guidance is
+                applied.
         """
-        values = guided_prediction(
+        options = self._options
+        self.position = self._plan.position(self.evaluations, level.timestep[0].item())
+        guided = options.guided_at(self.position.share)
+        scale = options.guidance_scale if scale is None else scale
+        predictions = guided_prediction(
             self._in_float32,
             level.to_network * x,
             level.timestep.float(),
             positive=self._positive,
             negative=self._negative,
-            scale=self._options.guidance_scale,
+            scale=scale if guided else 1.0,
+            rescaled=options.guidance_rescale,
+            both=both and guided,
         )
-        estimate = Estimate(x, level, values, self._prediction)
-        for change in self._options.changes:
-            estimate = change(estimate)
+        estimate = self._changed(Estimate(x, level, predictions.values, self._prediction))
+        if both:
+            other = self._changed(Estimate(x, level, predictions.negative, self._prediction))
+            estimate = replace(estimate, negative=other.values)
         self.evaluations += 1
         self._on_evaluation(estimate)
+        return estimate
+
+    def _changed(self, estimate: Estimate) -> Estimate:
+        for change in self._options.changes:
+            estimate = change(estimate)
         return estimate
 
     def _in_float32(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:

@@ -39,12 +39,14 @@ class Estimate:
         level: their noise level.
         values: (n, C, h, w) float32, what the network predicts.
         prediction: which form that has: ε, or v = √ᾱ·ε − √(1−ᾱ)·x₀.
+        negative: as `values`, what it predicts from the negative prompt alone; None: not asked for.
     """
 
     x: Tensor
     level: NoiseLevel
     values: Tensor
     prediction: Prediction
+    negative: Tensor | None = None
 
     def epsilon(self) -> Tensor:
         """ε, the noise in the latents, (n, C, h, w) float32."""
@@ -69,6 +71,10 @@ class Estimate:
             values = (alpha * self.level.to_network * self.x - denoised) / sigma
         return replace(self, values=values)
 
+    def from_negative(self) -> "Estimate":
+        """What the negative prompt alone says; the same if that was not asked for."""
+        return self if self.negative is None else replace(self, values=self.negative)
+
     def _alpha_sigma(self) -> tuple[Tensor | float, Tensor | float]:
         """√ᾱ and √(1−ᾱ)."""
         level = self.level
@@ -84,8 +90,19 @@ class EstimateOptions:
 
     Attributes:
         guidance_scale: s of `stable_diffusion.guidance.guide`.
+        guidance_rescale: φ of `stable_diffusion.guidance.rescale`, 0 to 1.
+        guidance_start, guidance_end: guidance is applied from one share of the sampling to the
+            other (Kynkäänniemi et al. 2024, arXiv:2404.07724); outside, the prompt alone is
+            evaluated, which takes half as many rows.
         changes: applied to every estimate, one after another.
     """
 
     guidance_scale: float = 1.0
+    guidance_rescale: float = 0.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
     changes: tuple[EstimateChange, ...] = ()
+
+    def guided_at(self, share: float) -> bool:
+        """Whether guidance is applied at this share of the sampling, 0 up to but without 1."""
+        return self.guidance_start <= share < self.guidance_end

@@ -53,6 +53,8 @@ def sample(
         start_noise = start_noise * noise_multiplier
         if strength < 1:
             image = init_latents.to(denoiser.device, torch.float32)
+    row = sampler.row
+    denoiser.begin(levels, evaluations_planned(sampler, executed), exact=row.exact)
     x = sampler.start(denoiser.schedule, levels[0], start_noise, image)
     latents = sampler.run(denoiser, x.expand(noise.count, -1, -1, -1), levels, noise, eta)
     if not torch.isfinite(latents).all():

@@ -87,6 +87,7 @@ def denoiser(
     on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     changes: tuple[EstimateChange, ...] = (),
     dtype: torch.dtype = torch.float32,
+    **guidance: float,
 ) -> Denoiser:
     return Denoiser(
         network,
@@ -94,7 +95,7 @@ def denoiser(
         prediction=prediction,
         positive=POSITIVE.to(CPU, dtype),
         negative=NEGATIVE.to(CPU, dtype),
-        options=EstimateOptions(guidance_scale=scale, changes=changes),
+        options=EstimateOptions(guidance_scale=scale, changes=changes, **guidance),
         on_evaluation=on_evaluation,
     )
 
