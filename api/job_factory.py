@@ -82,7 +82,11 @@ class JobFactory:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
+        prompts = (
+            self.prompt_files.read(request.from_file, request.prompt_grammar)
+            if request.from_file
+            else ()
+        )
         return NewJob(
             job_id=new_job_id(),
             request=request.settled(model=choice.name, seed=seed),

@@ -6,11 +6,19 @@ from pydantic import BaseModel, Field
 
 from jobs.parameter_types import WHOLE
 from stable_diffusion.bounds import MAX_CLIP_SKIP
+from stable_diffusion.prompt.grammar import PromptGrammar
 
 
 class PromptParameters(BaseModel, frozen=True):
     """How the prompts of a request become what the network is given."""
 
+    prompt_grammar: Annotated[
+        PromptGrammar,
+        Field(
+            description="how the prompts are read: native, with blends; or a1111, with prompt "
+            "editing, alternating words and AND"
+        ),
+    ] = "native"
     clip_skip: Annotated[
         int,
         Field(

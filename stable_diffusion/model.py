@@ -10,6 +10,11 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.conditioning_schedule import (
+    Composition,
+    ConditioningSchedule,
+    encode_schedules,
+)
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
@@ -81,18 +86,23 @@ class Model:
         prompt: str | ParsedPrompt,
         negative_prompt: str | ParsedPrompt,
         size: tuple[int, int],
+        *,
+        steps: int = 1,
         clip_skip: int = 1,
-    ) -> tuple[Conditioning, Conditioning]:
+    ) -> tuple[Composition, ConditioningSchedule]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 
+        Args:
+            steps, clip_skip: see `Recipe`.
+
         Returns:
-            Two of one row each, of one `batch_key`, on the CPU.
+            Rows of one `batch_key`, on the CPU.
 
         Raises:
             PromptError: one of them cannot be read.
         """
-        positive, negative = self.family.encode(self, (prompt, negative_prompt), size, clip_skip)
-        return positive, negative
+        encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
+        return encode_schedules(encode, prompt, negative_prompt, steps)
 
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:

@@ -23,7 +23,8 @@ class Recipe:
     """One job for the engine: parameters of the images to generate.
 
     Attributes:
-        prompt, negative_prompt: text in the grammar of `prompt/`, or what `read_prompt` made of it.
+        prompt, negative_prompt: text in the native grammar, or what `read_prompt` made of it in
+            either grammar.
         height, width: pixels, multiples of 8.
         steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.

@@ -8,7 +8,7 @@ const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
 const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them
 const EXTRAS = [
-  "ddim_eta", "fixed_code", "precision", "config", "clip_skip", "noise_multiplier", "upscale",
+  "ddim_eta", "fixed_code", "precision", "config", "prompt_grammar", "clip_skip", "noise_multiplier", "upscale",
   "post_upscale",
 ];
 

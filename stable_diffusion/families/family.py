@@ -121,7 +121,7 @@ class Family(ABC):
 
         Args:
             model: a loaded model of this family.
-            prompts: in the grammar of `prompt/`.
+            prompts: at least one, none of them composed, see `ParsedPrompt`.
             size: width and height of the image in pixels.
             clip_skip: see `Recipe`.
 

@@ -64,11 +64,12 @@ class LatentDiffusion(Family):
         size: tuple[int, int],  # noqa: ARG002
         clip_skip: int = 1,
     ) -> "tuple[Conditioning, ...]":
-        from stable_diffusion.prompt.conditioning import encode_pair  # noqa: PLC0415 - imports torch
+        from stable_diffusion.prompt.conditioning import (  # noqa: PLC0415 - imports torch
+            encode_prompts,
+        )
 
-        prompt, negative_prompt = prompts
         encoder = partial(model.encode_text, clip_skip=clip_skip)
-        return encode_pair(prompt, negative_prompt, model.tokenizer, encoder)
+        return encode_prompts(prompts, model.tokenizer, encoder)
 
     def _resembles(self, names: Collection[str], shape: Shape) -> bool:
         if foreign.marked(names):

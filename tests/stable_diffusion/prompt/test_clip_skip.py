@@ -24,6 +24,12 @@ def fresh(tiny: Model) -> Model:
     return replace(tiny, text_encodings=TextEncodingCache())
 
 
+def context(model: Model, clip_skip: int) -> torch.Tensor:
+    composition, _ = model.encode_prompts(PROMPT, "", (64, 64), clip_skip=clip_skip)
+    ((_, conditioning),) = composition.at(0)
+    return conditioning.context
+
+
 @pytest.mark.parametrize("clip_skip", [1, 2, 3])
 def test_it_counts_the_layers_from_the_last_one(fresh: Model, clip_skip: int) -> None:
     text = fresh.networks.text
@@ -57,14 +63,11 @@ def test_it_is_one_more_than_diffusers_number(
         theirs, _ = pipeline.encode_prompt(
             PROMPT, "cpu", 1, False, clip_skip=None if clip_skip == 1 else clip_skip - 1
         )
-    ours, _ = fresh.encode_prompts(PROMPT, "", (64, 64), clip_skip)
-    torch.testing.assert_close(ours.context, theirs)
+    torch.testing.assert_close(context(fresh, clip_skip), theirs)
 
 
 def test_the_encodings_of_two_layers_are_not_mixed_up(fresh: Model) -> None:
-    last, before, again = (
-        fresh.encode_prompts(PROMPT, "", (64, 64), clip_skip)[0].context for clip_skip in (1, 2, 1)
-    )
+    last, before, again = (context(fresh, clip_skip) for clip_skip in (1, 2, 1))
     assert not last.equal(before)
     assert last.equal(again)
 

@@ -69,3 +69,8 @@ def test_without_upscaling_no_upscaler_is_named() -> None:
 def test_a_clip_skip_is_named_only_if_it_skips() -> None:
     assert "Clip skip" not in text(clip_skip=1)
     assert ", Clip skip: 2, RNG: CPU, " in text(clip_skip=2)
+
+
+def test_the_grammar_is_named_where_it_is_not_the_services_own() -> None:
+    assert "Prompt grammar" not in text()
+    assert ", Prompt grammar: a1111, RNG: CPU, " in text(prompt_grammar="a1111")

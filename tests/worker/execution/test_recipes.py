@@ -111,3 +111,11 @@ def test_another_device_than_requested_is_a_warning(
     warnings = warnings_of(request(device=requested), device=device)
     assert warning in " ".join(warnings)
     assert len(warnings) == bool(warning)
+
+
+def test_the_prompts_are_read_in_the_grammar_of_the_request() -> None:
+    recipe = recipe_for(
+        request(prompt="a AND b", negative_prompt="c AND d", prompt_grammar="a1111")
+    )
+    assert recipe.prompt == read_prompt("a AND b", "a1111")
+    assert recipe.negative_prompt == read_prompt("c AND d", "a1111", negative=True)
