@@ -71,3 +71,12 @@ def file_faults(
         return
     if additions:
         yield from additions.faults("from-file", prompts)
+
+
+def most_joined(request: "Request", file_prompts: Sequence[ParsedPrompt]) -> int:
+    """The most prompts that AND joins in one prompt of the request; 1 if it cannot be read."""
+    try:
+        prompts = file_prompts or (read_prompt(request.prompt, request.prompt_grammar),)
+    except PromptError:
+        return 1  # a fault of its field
+    return max(max(1, len(prompt.composed)) for prompt in prompts)

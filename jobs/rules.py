@@ -11,7 +11,7 @@ from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
-from jobs.prompt_checks import file_faults, prompt_faults
+from jobs.prompt_checks import file_faults, most_joined, prompt_faults
 from jobs.prompt_files import PromptFiles
 from stable_diffusion.prompt.grammar import ParsedPrompt
 
@@ -120,9 +120,14 @@ def _affordable(context: RuleContext) -> Iterator[Fault]:
         yield _too_expensive(context, counts, product, images, limits.max_images)
         return
     work = images * request.H * request.W * request.ddim_steps
+    product += "·H·W·ddim_steps"
+    joined = most_joined(request, context.file_prompts)
+    if joined > 1:
+        # guidance makes an evaluation of each prompt, and one of the negative prompt
+        work, product = work * (joined + 1) // 2, f"{product}·(prompts joined by AND + 1)/2"
     if work > limits.max_work:
         factors = ["ddim_steps", *counts, "H", "W"]
-        yield _too_expensive(context, factors, f"{product}·H·W·ddim_steps", work, limits.max_work)
+        yield _too_expensive(context, factors, product, work, limits.max_work)
 
 
 def _too_expensive(

@@ -32,10 +32,11 @@ class ConditioningSchedule:
         """The row at a step, counted from 0; after the last stage, that of the last stage."""
         return next((row for last, row in self.stages if step < last), self.stages[-1][1])
 
-    def to(self, device: torch.device) -> "ConditioningSchedule":
-        """Move it. Stages that share a row still share it."""
-        moved = {id(row): row.to(device) for _, row in self.stages}
-        return ConditioningSchedule(tuple((last, moved[id(row)]) for last, row in self.stages))
+    def map(self, function: Callable[[Conditioning], Conditioning]) -> "ConditioningSchedule":
+        """The results of a function of each row. Stages that share a row still share one."""
+        rows = {id(row): row for _, row in self.stages}
+        mapped = {key: function(row) for key, row in rows.items()}
+        return ConditioningSchedule(tuple((last, mapped[id(row)]) for last, row in self.stages))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +54,10 @@ class Composition:
         """The weights and rows at a step, counted from 0."""
         return tuple((weight, schedule.at(step)) for weight, schedule in self.prompts)
 
-    def to(self, device: torch.device) -> "Composition":
-        """Move it."""
+    def map(self, function: Callable[[Conditioning], Conditioning]) -> "Composition":
+        """The results of a function of each row."""
         return Composition(
-            tuple((weight, schedule.to(device)) for weight, schedule in self.prompts)
+            tuple((weight, schedule.map(function)) for weight, schedule in self.prompts)
         )
 
     @property

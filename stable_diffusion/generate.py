@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import methodcaller
 
 from PIL.Image import Image
 from torch import Tensor
@@ -88,7 +89,8 @@ def generate(
             steps=recipe.steps,
             clip_skip=recipe.clip_skip,
         )
-        positive, negative = positive.to(model.device), negative.to(model.device)
+        moved = methodcaller("to", model.device)
+        positive, negative = positive.map(moved), negative.map(moved)
         picture = recipe.init_image
         init = None if picture is None else model.encode(to_tensor(picture))[None]
     progress = _Progress(recipe, on_evaluation)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import InvalidRequest
+from jobs.limits import Limits
 from jobs.parameters import Request
 from jobs.prompt_warnings import prompt_warnings
 from jobs.request import parse_request, read_stored
@@ -62,3 +63,16 @@ def test_a_prompt_can_be_refused_in_one_grammar_and_read_in_the_other() -> None:
     assert parse_request("txt2img", {"prompt": page}).prompt == page
     with pytest.raises(InvalidRequest, match="weighs the prompt"):
         parse_request("txt2img", {"prompt": page, "prompt_grammar": "a1111"})
+
+
+def test_prompts_that_are_joined_count_against_the_budget() -> None:
+    limits = Limits(max_work=3 * 64 * 64 * 10)
+    body = {"H": 64, "W": 64, "ddim_steps": 10, "prompt_grammar": "a1111", "prompt": ""}
+    five = " AND ".join("abcde")
+    assert parse_request("txt2img", {**body, "prompt": five}, limits=limits).prompt == five
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request("txt2img", {**body, "prompt": f"{five} AND f"}, limits=limits)
+    (fault,) = refused.value.faults
+    assert (fault.field, fault.code) == ("ddim_steps", "too_expensive")
+    assert "(prompts joined by AND + 1)/2 is 143360" in fault.problem
+    assert "ddim_steps up to 8" in fault.expected

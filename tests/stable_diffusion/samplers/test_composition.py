@@ -136,3 +136,13 @@ def asked_for(sampler: str, strength: float, network: Asked | None = None) -> li
         strength=strength,
     )
     return [int(values[0]) for values in network.rows]
+
+
+def test_stages_that_share_a_row_share_what_becomes_of_it() -> None:
+    one, other = row(1.0), row(2.0)
+    schedule = ConditioningSchedule(((1, one), (2, other), (3, one)))
+    seen: list[Conditioning] = []
+    composition = Composition(((1.0, schedule),)).map(lambda each: seen.append(each) or row(3.0))
+    assert seen == [one, other]
+    ((_, mapped),) = composition.prompts
+    assert mapped.at(0) is mapped.at(2) is mapped.at(9) is not mapped.at(1)

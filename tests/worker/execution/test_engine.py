@@ -424,3 +424,27 @@ def test_a_clip_skip_changes_the_picture_of_a_model_that_has_such_a_layer(
         (others[1], "clip_skip: 2 was asked for; the text encoder of second has 1"),
     ):
         assert bench.status(job).warnings == (told,)
+
+
+def test_a_job_in_automatic1111s_grammar_says_what_it_drew_at_which_step(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    prompt, negative = "a [red|blue] cat AND fog :0.5", "[dog:bird:0.5]"
+    body = {"model": "tiny", "ddim_steps": 2, "prompt": prompt, "negative_prompt": negative}
+    job, native = bench.submit(**body, prompt_grammar="a1111"), bench.submit(**body)
+    with bench.context(engine) as context:
+        for _ in (job, native):
+            execute_job(context, "standard")
+    assert pixels(bench, job) != pixels(bench, native)
+    result = bench.status(job).result
+    assert result
+    echo = result.prompt["prompt"]
+    assert [(part["weight"], part["schedule"][0]["text"]) for part in echo["parts"]] == [
+        (1.0, "a red cat"),
+        (0.5, "fog"),
+    ]
+    (unwanted,) = result.prompt["negative_prompt"]["parts"]
+    assert [(each["until_step"], each["text"]) for each in unwanted["schedule"]] == [
+        (1, "dog"),
+        (2, "bird"),
+    ]
