@@ -50,7 +50,7 @@ def infotext(
             # as in the "Extras" tab; Size stays the size before upscaling
             settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
     if request.prompt_grammar != "native":
-        # AUTOMATIC1111 reads it so without being told; the service does if Version is another's
+        # AUTOMATIC1111 reads it so by itself; the service does if Version is another's
         settings["Prompt grammar"] = request.prompt_grammar
     if request.clip_skip > 1:
         settings["Clip skip"] = request.clip_skip
