@@ -87,7 +87,8 @@ def encode_schedules(
         PromptError: one of them cannot be read, or the negative prompt is composed.
     """
     positive, negative = (schedules_of(text, steps) for text in (prompt, negative_prompt))
-    if len(negative) > 1:
+    unwanted, *others = negative
+    if others:
         raise PromptError("a negative prompt cannot be composed with AND")
     stages = [stage for one in (*positive, *negative) for _, stage in one.stages]
     distinct = tuple(dict.fromkeys(stages))
@@ -96,6 +97,4 @@ def encode_schedules(
     def schedule(prompt: PromptSchedule) -> ConditioningSchedule:
         return ConditioningSchedule(tuple((last, rows[stage]) for last, stage in prompt.stages))
 
-    return Composition(tuple((one.weight, schedule(one)) for one in positive)), schedule(
-        negative[0]
-    )
+    return Composition(tuple((one.weight, schedule(one)) for one in positive)), schedule(unwanted)

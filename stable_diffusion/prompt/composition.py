@@ -45,12 +45,12 @@ def parse_composition(text: str) -> tuple[ComposedPrompt, ...]:
 
 def composition_warnings(prompts: tuple[ComposedPrompt, ...]) -> tuple[str, ...]:
     """A sentence without its subject, if a number at the end weighs a prompt that stands alone."""
-    if len(prompts) > 1 or prompts[0].weight == 1:
+    first, *others = prompts
+    if others or first.weight == 1:
         return ()
-    weight = prompts[0].weight
     return (
         f"ends in a colon and a number, which weighs it: guidance towards it is multiplied by "
-        f"{weight:g}; a comma after the number makes it text",
+        f"{first.weight:g}; a comma after the number makes it text",
     )
 
 

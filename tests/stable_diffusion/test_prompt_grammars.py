@@ -22,7 +22,7 @@ def recipe(prompt: str, negative: str = "", **changes: object) -> Recipe:
         SMALL,
         prompt=read_prompt(prompt, "a1111"),
         negative_prompt=read_prompt(negative, "a1111", negative=True),
-        **changes,  # pyright: ignore[reportArgumentType]
+        **changes,
     )
 
 

@@ -1,6 +1,7 @@
 """AUTOMATIC1111's grammar of prompts as a whole, next to the native one."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def a1111(prompt: str, *, negative: bool = False) -> ParsedPrompt:
     return read_prompt(prompt, "a1111", negative=negative)
 
 
-def runs(prompt: str) -> list[tuple[str, float] | str]:
+def runs(prompt: str) -> list[Any]:
     """Of a prompt that does not change."""
     (part,) = a1111(prompt).parts
     return [
