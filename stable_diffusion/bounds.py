@@ -5,6 +5,8 @@ from stable_diffusion.errors import RecipeError
 MIN_STEPS = 1
 MAX_STEPS = 1000
 """The training levels of a model: more steps would visit one of them twice."""
+MAX_CLIP_SKIP = 12
+"""The layers of CLIP ViT-L's text encoder."""
 MAX_STRENGTH = 1
 """Strength is above 0 and at most this."""
 

@@ -78,14 +78,14 @@ class Conditioning:
         """The single row n times, without a copy."""
         return self.with_tensors([t.expand(n, *t.shape[1:]) for t in self.tensors])
 
-    def interleave(self, other: "Conditioning") -> "Conditioning":
-        """Rows of both in turn: self[0], other[0], self[1], other[1] …; 2n rows.
+    def interleave(self, *others: "Conditioning") -> "Conditioning":
+        """Rows of all in turn: self[0], other[0] …, self[1], other[1] …
 
         Args:
-            other: as many rows, of the same `batch_key`.
+            others: as many rows each, of the same `batch_key`.
         """
-        pairs = zip(self.tensors, other.tensors, strict=True)
-        return self.with_tensors([torch.stack(pair, 1).flatten(0, 1) for pair in pairs])
+        columns = zip(self.tensors, *(other.tensors for other in others), strict=True)
+        return self.with_tensors([torch.stack(column, 1).flatten(0, 1) for column in columns])
 
     def split(self, size: int | Sequence[int]) -> tuple["Conditioning", ...]:
         """Parts of `size` rows each, the last perhaps smaller; or of the sizes given."""

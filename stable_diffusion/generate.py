@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import methodcaller
 
 from PIL.Image import Image
 from torch import Tensor
 
-from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.conditioning import Network
+from stable_diffusion.conditioning_schedule import Composition
+from stable_diffusion.guidance import negative_cancels_out
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
@@ -84,8 +87,15 @@ def generate(
     latent_shape = model.family.latents.shape(*recipe.size)
     sampler = resolve(recipe.sampler, recipe.scheduler)
     with watch.timing("encode"):
-        encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
-        positive, negative = (text.to(model.device) for text in encoded)
+        positive, negative = model.encode_prompts(
+            recipe.prompt,
+            recipe.negative_prompt,
+            recipe.size,
+            steps=recipe.steps,
+            clip_skip=recipe.clip_skip,
+        )
+        moved = methodcaller("to", model.device)
+        positive, negative = positive.map(moved), negative.map(moved)
         picture = recipe.init_image
         init = None if picture is None else model.encode(to_tensor(picture))[None]
     progress = _Progress(recipe, on_evaluation)
@@ -141,37 +151,37 @@ def describe(model: Model, recipe: Recipe) -> dict[str, object]:
         "model_hash": model.hash,
         "sampler": resolve(recipe.sampler, recipe.scheduler).row.label,
         "executed_steps": _executed(recipe),
-        "prompt": explain(recipe.prompt, model.tokenizer),
-        "negative_prompt": explain(recipe.negative_prompt, model.tokenizer),
+        "prompt": explain(recipe.prompt, model.tokenizer, recipe.steps),
+        "negative_prompt": explain(recipe.negative_prompt, model.tokenizer, recipe.steps),
     }
 
 
 @contextmanager
-def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterator[Network]:
+def _network(model: Model, recipe: Recipe, prompts: Composition) -> Iterator[Network]:
     """The model's UNet for one batch of a job, step-batched with other jobs if the model allows."""
     if model.step_batcher is None or recipe.deterministic:
         unbatched = replace(model, graphs=None) if recipe.deterministic else model
-        yield partial(
-            unbatched.predict, precision=recipe.precision, at_once=_at_once(model, recipe)
-        )
+        at_once = _at_once(model, recipe, prompts)
+        yield partial(unbatched.predict, precision=recipe.precision, at_once=at_once)
         return
     shared = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
-    key = (recipe.precision, recipe.size, recipe.tiling, conditioning.batch_key)
+    key = (recipe.precision, recipe.size, recipe.tiling, prompts.batch_key)
     with model.step_batcher.batched(shared, key) as network:
         yield network
 
 
-def _at_once(model: Model, recipe: Recipe) -> int | None:
+def _at_once(model: Model, recipe: Recipe, prompts: Composition) -> int | None:
     """How many latents the UNet evaluates together; None leaves it to the device.
 
-    A small UNet on a CPU takes both rows of a guided picture, since calling its layers costs more
+    A small UNet on a CPU takes all rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
     # where some evaluations have one row a picture, two would be those of different pictures
     everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
-    guided = recipe.guidance_scale != 1 and everywhere
-    if guided and model.family.small and model.device.type == "cpu":
-        return max(2, recipe.unet_batch or 2)
+    weights = [weight for weight, _ in prompts.prompts]
+    rows = len(weights) + (not negative_cancels_out(weights, recipe.guidance_scale))
+    if rows > 1 and everywhere and model.family.small and model.device.type == "cpu":
+        return max(rows, (recipe.unet_batch or 0) // rows * rows)
     return recipe.unet_batch
 
 

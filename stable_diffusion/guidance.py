@@ -1,14 +1,18 @@
 """Classifier-free guidance: predictions moved from the negative prompt towards the prompt.
 
 Source: Ho and Salimans 2022 (arXiv:2207.12598), equation 6 with s = 1 + w: scale 1 is the plain
-conditional prediction here, scale 0 the unconditional one.
+conditional prediction here, scale 0 the unconditional one. Several prompts: Liu et al. 2022
+(arXiv:2206.01714), equation 11.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.conditioning_schedule import Weighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,20 @@ class Guided:
 
 def guide(negative: Tensor, positive: Tensor, scale: float) -> Tensor:
     """`negative + scale·(positive − negative)`, of two predictions of one shape."""
-    return negative + scale * (positive - negative)
+    return compose(negative, [positive], [scale])
+
+
+def compose(negative: Tensor, positives: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
+    """`negative + Σ scaleᵢ·(positiveᵢ − negative)`, of predictions of one shape."""
+    guided = negative
+    for positive, scale in zip(positives, scales, strict=True):
+        guided = guided + scale * (positive - negative)
+    return guided
+
+
+def negative_cancels_out(weights: Sequence[float], scale: float) -> bool:
+    """Whether the factor of the negative prediction, 1 − scale·Σ weights, is 0."""
+    return scale * sum(weights) == 1
 
 
 def rescale(guided: Tensor, positive: Tensor, share: float) -> Tensor:
@@ -50,7 +67,7 @@ def guided_prediction(
     x: Tensor,
     timesteps: Tensor,
     *,
-    positive: Conditioning,
+    positive: Sequence[Weighted],
     negative: Conditioning,
     scale: float,
     rescaled: float = 0.0,
@@ -58,28 +75,37 @@ def guided_prediction(
 ) -> Guided:
     """One evaluation of the network with guidance.
 
-    Both predictions are evaluated as one batch of 2n rows, those of a latent side by side; at
-    scale 1 the negative one cancels out and is not computed.
+    All predictions are evaluated as one batch of k·n rows, those of a latent side by side. The
+    negative one is not computed where it cancels out, as at scale 1 with one prompt.
 
     Args:
         network: see `conditioning.Network`.
         x: (n, C, h, w) scaled noisy latents.
         timesteps: (n,) position in the noise schedule, may be fractional.
-        positive: one row, of the prompt, the same for all n.
+        positive: one row, the same for all n, of each prompt, with its weight.
         negative: one row, of the negative prompt.
         scale: s.
         rescaled: φ of `rescale`.
-        both: evaluate the negative prompt at scale 1 as well.
+        both: evaluate the negative prompt even if it cancels out.
 
     Returns:
         Of (n, C, h, w), in the type of the network's predictions.
     """
-    n = x.shape[0]
-    if scale == 1 and not both:
-        values = network(x, timesteps, positive.expand(n))
+    weights = [weight for weight, _ in positive]
+    alone = negative_cancels_out(weights, scale) and not both
+    rows = [row for _, row in positive] if alone else [negative, *(row for _, row in positive)]
+    n, k = x.shape[0], len(rows)
+    first, *others = (row.expand(n) for row in rows)
+    prediction = network(
+        x.repeat_interleave(k, 0), timesteps.repeat_interleave(k), first.interleave(*others)
+    )
+    predictions = prediction.unflatten(0, (n, k)).unbind(1)
+    if alone:
+        values = compose(torch.zeros_like(x), predictions, [scale * weight for weight in weights])
         return Guided(values, values)
-    conditioning = negative.expand(n).interleave(positive.expand(n))
-    prediction = network(x.repeat_interleave(2, 0), timesteps.repeat_interleave(2), conditioning)
-    from_negative, from_positive = prediction.unflatten(0, (n, 2)).unbind(1)
-    guided = guide(from_negative, from_positive, scale)
-    return Guided(rescale(guided, from_positive, rescaled), from_negative)
+    from_negative, *from_positive = predictions
+    guided = compose(from_negative, from_positive, [scale * weight for weight in weights])
+    if rescaled:
+        unscaled = compose(from_negative, from_positive, weights)
+        guided = rescale(guided, unscaled, rescaled)
+    return Guided(guided, from_negative)

@@ -10,6 +10,11 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.conditioning_schedule import (
+    Composition,
+    ConditioningSchedule,
+    encode_schedules,
+)
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
@@ -91,27 +96,34 @@ class Model:
         prompt: str | ParsedPrompt,
         negative_prompt: str | ParsedPrompt,
         size: tuple[int, int],
-    ) -> tuple[Conditioning, Conditioning]:
+        *,
+        steps: int = 1,
+        clip_skip: int = 1,
+    ) -> tuple[Composition, ConditioningSchedule]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 
+        Args:
+            steps, clip_skip: see `Recipe`.
+
         Returns:
-            Two of one row each, of one `batch_key`, on the CPU.
+            Rows of one `batch_key`, on the CPU.
 
         Raises:
             PromptError: one of them cannot be read.
         """
-        positive, negative = self.family.encode(self, (prompt, negative_prompt), size)
-        return positive, negative
+        encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
+        return encode_schedules(encode, prompt, negative_prompt, steps)
 
     @torch.inference_mode()
-    def encode_text(self, token_ids: Tensor, encoder: str = "text") -> Tensor:
+    def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:
         """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
         part, network = self.family.text_encoders[encoder], self.networks.parts[encoder]
+        layer = min(clip_skip, part.largest_clip_skip)
 
         def encode(row: Tensor) -> Tensor:
-            return part.states(network, row.to(self.device)).float().cpu()
+            return part.states(network, row.to(self.device), layer).float().cpu()
 
-        return self.text_encodings.of(token_ids, encode, encoder)
+        return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
 
     @torch.inference_mode()
     def predict(

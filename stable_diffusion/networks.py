@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
@@ -106,11 +107,22 @@ def moved(module: M, device: torch.device | None = None, *, channels_last: bool 
     return module
 
 
-def text_states(text: CLIPTextModel, token_ids: Tensor) -> Tensor:
-    """Token ids (n, 77) → the last layer's states after its norm, (n, 77, width)."""
-    states = text(token_ids).last_hidden_state
-    assert states is not None
-    return states
+def text_states(text: CLIPTextModel, token_ids: Tensor, clip_skip: int = 1) -> Tensor:
+    """Token ids (n, 77) → the states of a layer after the encoder's final norm, (n, 77, width).
+
+    Args:
+        clip_skip: which layer, counted from the last one, 1, up to the number of layers.
+    """
+    if clip_skip == 1:
+        states = text(token_ids).last_hidden_state
+        assert states is not None
+        return states
+    hidden = text(token_ids, output_hidden_states=True).hidden_states
+    assert hidden is not None
+    states, norm = hidden[-clip_skip], text.final_layer_norm
+    # an offloaded encoder has left the device by now
+    weight, bias = norm.weight.to(states.device), norm.bias.to(states.device)
+    return F.layer_norm(states, norm.normalized_shape, weight, bias, norm.eps)
 
 
 def unet_prediction(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL.Image import Image
 
-from stable_diffusion.bounds import check_steps, check_strength
+from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.samplers import resolve
@@ -26,7 +26,8 @@ class Recipe:
     """One job for the engine: parameters of the images to generate.
 
     Attributes:
-        prompt, negative_prompt: text in the grammar of `prompt/`, or what `read_prompt` made of it.
+        prompt, negative_prompt: text in the native grammar, or what `read_prompt` made of it in
+            either grammar.
         height, width: pixels, multiples of 8.
         steps: sampling steps asked for, 1 to 1000; see `bounds`.
         sampler: a key or label of the sampler table.
@@ -49,6 +50,8 @@ class Recipe:
         turbo: with the plan "optimized": keep more weights on the device, which is faster.
         unet_batch: latents per call of the UNet (guidance needs two for each image; a small model
             gets both in one call); None: the default of the device.
+        clip_skip: the layer of the text encoders whose output is used, 1 (the last one) to 12; see
+            `Family.clip_skip`.
         deterministic: neither share evaluations with other jobs nor replay recorded ones; see
             `step_batching` and `graphs`.
 
@@ -87,6 +90,7 @@ class Recipe:
     turbo: bool = False
     unet_batch: int | None = None
     deterministic: bool = False
+    clip_skip: int = 1
 
     def __post_init__(self) -> None:
         resolve(self.sampler, self.scheduler)
@@ -96,6 +100,8 @@ class Recipe:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {SIDE_MULTIPLE}")
         if self.unet_batch is not None and self.unet_batch < 1:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
+        if not 1 <= self.clip_skip <= MAX_CLIP_SKIP:
+            raise RecipeError(f"clip_skip is {self.clip_skip}; it must be 1 to {MAX_CLIP_SKIP}")
         check_steps(self.steps)
         check_strength(self.strength)
         for name in ("iterations", "batch_size"):

@@ -66,7 +66,9 @@ class TextEncoding(Protocol):
         """Splits prompts into tokens."""
         ...
 
-    def encode_text(self, token_ids: "Tensor", encoder: str = "text") -> "Tensor":
+    def encode_text(
+        self, token_ids: "Tensor", encoder: str = "text", clip_skip: int = 1
+    ) -> "Tensor":
         """Token ids (n, 77) → what the part named `encoder` returns for each row, (n, ...)."""
         ...
 
@@ -109,18 +111,27 @@ class Family(ABC):
 
     @abstractmethod
     def encode(
-        self, model: TextEncoding, prompts: "Sequence[str | ParsedPrompt]", size: tuple[int, int]
+        self,
+        model: TextEncoding,
+        prompts: "Sequence[str | ParsedPrompt]",
+        size: tuple[int, int],
+        clip_skip: int = 1,
     ) -> "tuple[Conditioning, ...]":
         """The conditioning of each prompt, one row each, all of one `batch_key`, on the CPU.
 
         Args:
             model: a loaded model of this family.
-            prompts: in the grammar of `prompt/`.
+            prompts: at least one, none of them composed, see `ParsedPrompt`.
             size: width and height of the image in pixels.
+            clip_skip: see `Recipe`.
 
         Raises:
             PromptError: a prompt cannot be read.
         """
+
+    def clip_skip(self, wanted: int) -> int:
+        """The `clip_skip` in effect: at most as many layers as its text encoders can skip."""
+        return min(wanted, max(part.largest_clip_skip for part in self.text_encoders.values()))
 
     @cached_property
     def schedule(self) -> "NoiseSchedule":

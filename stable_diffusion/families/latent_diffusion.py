@@ -6,6 +6,7 @@ structure of CompVis' latent diffusion. Source: Rombach et al. 2022, arXiv:2112.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stable_diffusion.families import foreign, tensor_shapes
@@ -61,11 +62,14 @@ class LatentDiffusion(Family):
         model: TextEncoding,
         prompts: "Sequence[str | ParsedPrompt]",
         size: tuple[int, int],  # noqa: ARG002
+        clip_skip: int = 1,
     ) -> "tuple[Conditioning, ...]":
-        from stable_diffusion.prompt.conditioning import encode_pair  # noqa: PLC0415 - imports torch
+        from stable_diffusion.prompt.conditioning import (  # noqa: PLC0415 - imports torch
+            encode_prompts,
+        )
 
-        prompt, negative_prompt = prompts
-        return encode_pair(prompt, negative_prompt, model.tokenizer, model.encode_text)
+        encoder = partial(model.encode_text, clip_skip=clip_skip)
+        return encode_prompts(prompts, model.tokenizer, encoder)
 
     def _resembles(self, names: Collection[str], shape: Shape) -> bool:
         if foreign.marked(names):

@@ -1,7 +1,8 @@
 """From a prompt to the conditioning of a network: tokenized, encoded, weighted, blended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,36 +10,39 @@ from torch import Tensor
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.prompt.chunks import Chunk, chunk_runs
 from stable_diffusion.prompt.emphasis import EmphasisRun
-from stable_diffusion.prompt.grammar import ParsedPrompt, PromptPart, read_prompt
+from stable_diffusion.prompt.grammar import (
+    ParsedPrompt,
+    PromptPart,
+    PromptSchedule,
+    read_prompt,
+    schedules_of,
+)
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 
 TextEncoder = Callable[[Tensor], Tensor]
 """(n, 77) int64 token ids to (n, 77, width) hidden states, on any device."""
 
 
-def encode_pair(
-    prompt: str | ParsedPrompt,
-    negative_prompt: str | ParsedPrompt,
-    tokenizer: ClipTokenizer,
-    encoder: TextEncoder,
-) -> tuple[Conditioning, Conditioning]:
-    """The conditioning of a prompt and of its negative: one row each, of the same length.
+def encode_prompts(
+    prompts: Sequence[str | ParsedPrompt], tokenizer: ClipTokenizer, encoder: TextEncoder
+) -> tuple[Conditioning, ...]:
+    """The conditionings of prompts that a network gets side by side: one row each, equally long.
 
-    The shorter one is padded with empty chunks.
+    Shorter ones are padded with empty chunks.
+
+    Args:
+        prompts: not composed, see `ParsedPrompt`.
 
     Returns:
-        Contexts (1, 77·n, width), n being the chunks of the longer prompt, in the type of the
+        Contexts (1, 77·n, width), n being the chunks of the longest prompt, in the type of the
         encoder and on its device.
 
     Raises:
         PromptError: one of them cannot be parsed.
     """
-    positive, negative = _chunked(prompt, tokenizer), _chunked(negative_prompt, tokenizer)
-    length = max(_length(positive), _length(negative))
-    return (
-        Conditioning(_encode(positive, length, tokenizer, encoder)),
-        Conditioning(_encode(negative, length, tokenizer, encoder)),
-    )
+    chunked = [_chunked(prompt, tokenizer) for prompt in prompts]
+    length = max(map(_length, chunked))
+    return tuple(Conditioning(_encode(parts, length, tokenizer, encoder)) for parts in chunked)
 
 
 def apply_weights(hidden: Tensor, weights: Tensor) -> Tensor:
@@ -65,22 +69,48 @@ def apply_weights(hidden: Tensor, weights: Tensor) -> Tensor:
     return (z * torch.where(usable, ratio, 1.0)).to(hidden.dtype)
 
 
-def explain(prompt: str | ParsedPrompt, tokenizer: ClipTokenizer) -> dict[str, object]:
+def explain(
+    prompt: str | ParsedPrompt, tokenizer: ClipTokenizer, steps: int = 1
+) -> dict[str, object]:
     """How a prompt was parsed, as plain JSON data.
 
     `parts` of the blend, each with its weight, its share of the whole, its `runs` (text and
     weight, or `{"break": true}`), its chunks and its tokens; then `chunks`, those of the longest
-    part, and `tokens`, all of them.
+    part, and `tokens`, all of them. Of a prompt that is composed or edited the parts are its
+    prompts, each with its weight and its `schedule`: the last step, text and runs of each stage;
+    `chunks` and `tokens` are then the most that a step has.
+
+    Args:
+        steps: sampling steps asked for.
 
     Raises:
         PromptError: the prompt cannot be parsed.
     """
-    parts = _chunked(prompt, tokenizer)
-    return {
-        "parts": [part.as_json(tokenizer) for part in parts],
-        "chunks": _length(parts),
-        "tokens": sum(part.tokens(tokenizer) for part in parts),
-    }
+    parsed = read_prompt(prompt)
+    named = {} if parsed.grammar == "native" else {"grammar": parsed.grammar}
+    if not parsed.composed:
+        parts = _chunked(parsed, tokenizer)
+        described = [part.as_json(tokenizer) for part in parts]
+        chunks, tokens = _length(parts), sum(part.tokens(tokenizer) for part in parts)
+    else:
+        prompts = [_scheduled_json(one, tokenizer) for one in schedules_of(parsed, steps)]
+        described = [
+            {"text": whole.text.text.strip(), **one}
+            for whole, one in zip(parsed.composed, prompts, strict=True)
+        ]
+        chunks = max(stage["chunks"] for one in prompts for stage in one["schedule"])
+        tokens = sum(max(stage["tokens"] for stage in one["schedule"]) for one in prompts)
+    return {**named, "parts": described, "chunks": chunks, "tokens": tokens}
+
+
+def _scheduled_json(prompt: PromptSchedule, tokenizer: ClipTokenizer) -> dict[str, Any]:
+    stages: list[dict[str, Any]] = []
+    for last, stage in prompt.stages:
+        (part,) = _chunked(stage, tokenizer)
+        described = part.as_json(tokenizer)
+        kept = {name: described[name] for name in ("text", "runs", "chunks", "tokens")}
+        stages.append({"until_step": last, **kept})
+    return {"weight": prompt.weight, "schedule": stages}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-r"""Syntax of other tools that the grammar does not know, so that it is not drawn in silence.
+r"""Syntax of other tools that the native grammar does not know, so that it is not drawn in silence.
 
 It stays text; a warning names each kind with its first example. An escaped bracket (`\[`) is a
 plain character. `AND` between two words in capitals is a title, such as ROCK AND ROLL.
@@ -11,8 +11,12 @@ _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _INNERMOST = re.compile(r"\[([^\[\]]*+)\]")
 _EDITING = re.compile(r":\s*(?:\d++(?:\.\d*+)?|\.\d++)\s*\Z")
 
+_PROMPT_EDITING = "prompt editing"
+_ALTERNATING = "alternating words"
+_COMPOSITION = "a composition of prompts"
+_OF_A1111 = frozenset({_PROMPT_EDITING, _ALTERNATING, _COMPOSITION})
 _KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\bAND\b(?!(?<=[A-Z]{2} AND) [A-Z]{2,}\b)"), "a composition of prompts"),
+    (re.compile(r"\bAND\b(?!(?<=[A-Z]{2} AND) [A-Z]{2,}\b)"), _COMPOSITION),
     (re.compile(r"\{[^{}]*+\}"), "a choice of words"),
     (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]*?__(?!\.?\w|\()"), "a wildcard"),
     (re.compile(r"\)\s*\.(?:blend|and|swap)\("), "a function of InvokeAI's prompts"),
@@ -30,7 +34,9 @@ def foreign_syntax_warnings(text: str) -> tuple[str, ...]:
     # as long as before, so that nothing moves
     plain = _ESCAPED.sub("  ", text)
     return tuple(
-        f"has {kind}, {_short(example)}, that was read as text" for example, kind in _found(plain)
+        f"has {kind}, {_short(example)}, that was read as text"
+        + ('; with "prompt_grammar": "a1111" it has its meaning' if kind in _OF_A1111 else "")
+        for example, kind in _found(plain)
     )
 
 
@@ -39,11 +45,11 @@ def _found(text: str) -> Iterator[tuple[str, str]]:
     bodies = [match[1] for match in _INNERMOST.finditer(text)]
     for body in bodies:
         if _EDITING.search(body):
-            yield f"[{body}]", "prompt editing"
+            yield f"[{body}]", _PROMPT_EDITING
             break
     for body in bodies:
         if "|" in body:
-            yield f"[{body}]", "alternating words"
+            yield f"[{body}]", _ALTERNATING
             break
     for pattern, kind in _KINDS:
         match = pattern.search(text)

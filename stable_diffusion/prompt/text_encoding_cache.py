@@ -26,8 +26,8 @@ class TextEncodingCache:
     def of(self, token_ids: Tensor, encode: TextEncoder, encoder: str = "text") -> Tensor:
         """Token ids (n, 77) → encoding (n, 77, width), by `encode` where it is not cached.
 
-        `encoder` is the name of the text encoder that `encode` calls. Callers must not write to
-        the result.
+        `encoder` names the text encoder that `encode` calls, and the layer. Callers must not write
+        to the result.
         """
         return torch.cat([self._row(row, encode, encoder) for row in token_ids.split(1)])
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.conditioning_schedule import Composition, ConditioningSchedule
 from stable_diffusion.guidance import guided_prediction
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions, NoiseLevel, Prediction
 from stable_diffusion.samplers.position import Position, SamplingPlan
@@ -36,8 +37,8 @@ class Denoiser:
         schedule: NoiseSchedule,
         *,
         prediction: Prediction,
-        positive: Conditioning,
-        negative: Conditioning,
+        positive: Composition,
+        negative: ConditioningSchedule,
         options: EstimateOptions,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
@@ -47,8 +48,8 @@ class Denoiser:
             network: see `stable_diffusion.conditioning.Network`.
             schedule: its noise levels.
             prediction: what it predicts, see `Estimate`.
-            positive: one row, of the prompt.
-            negative: one row, of the negative prompt.
+            positive: of the prompt.
+            negative: of the negative prompt.
             options: guidance, and changes of the estimate.
             on_evaluation: called with every estimate; an exception it raises ends the sampling.
         """
@@ -135,8 +136,8 @@ class Denoiser:
             self._in_float32,
             level.to_network * x,
             level.timestep.float(),
-            positive=self._positive,
-            negative=self._negative,
+            positive=self._positive.at(self.position.step),
+            negative=self._negative.at(self.position.step),
             scale=options.guidance_scale * scaled if guided else 1.0,
             rescaled=options.guidance_rescale,
             both=both and guided,

@@ -16,7 +16,7 @@ from stable_diffusion.generate import describe
 from stable_diffusion.model import Model
 from stable_diffusion.networks import text_states
 from stable_diffusion.prompt.chunks import chunk_runs
-from stable_diffusion.prompt.conditioning import encode_pair
+from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.prompt.emphasis import EmphasisRun
 from stable_diffusion.recipe import Recipe
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_embedding_is_refused(tmp_path: Path) -> None:
 
 def context(prompt: str, model: Model) -> Tensor:
     """The encoding of a prompt of one chunk, (1, 77, width)."""
-    return encode_pair(prompt, "", model.tokenizer, model.encode_text)[0].context
+    return encode_prompts((prompt, ""), model.tokenizer, model.encode_text)[0].context
 
 
 def test_a_name_stands_for_its_vectors(tiny: Model, vectors: Tensor) -> None:

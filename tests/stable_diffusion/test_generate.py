@@ -14,7 +14,7 @@ from stable_diffusion.errors import PromptError, RecipeError, UnknownSampler
 from stable_diffusion.generate import Evaluation, describe, generate
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
-from stable_diffusion.prompt.conditioning import encode_pair
+from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers import SAMPLERS
@@ -110,7 +110,7 @@ def test_our_pictures_are_those_of_diffusers_own_pipeline(tiny: Model) -> None:
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
-    positive, negative = encode_pair(recipe.prompt, "a tree", tiny.tokenizer, tiny.encode_text)
+    positive, negative = encode_prompts((recipe.prompt, "a tree"), tiny.tokenizer, tiny.encode_text)
     theirs = pipeline(
         prompt_embeds=positive.context,
         negative_prompt_embeds=negative.context,

@@ -21,7 +21,6 @@ from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.model import Model, load_model
 from stable_diffusion.networks import Networks, parts_of
-from stable_diffusion.prompt.conditioning import encode_pair
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import EstimateOptions
@@ -95,7 +94,7 @@ def noise() -> Tensor:
 
 
 def our_latents(model: Model) -> Tensor:
-    positive, negative = encode_pair(PROMPT, NEGATIVE, model.tokenizer, model.encode_text)
+    positive, negative = model.encode_prompts(PROMPT, NEGATIVE, (SIDE, SIDE))
     denoiser = Denoiser(
         partial(model.predict, precision="full"),
         NoiseSchedule(),

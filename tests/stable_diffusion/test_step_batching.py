@@ -16,6 +16,7 @@ from torch import Tensor
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model
+from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
 
@@ -29,6 +30,7 @@ MIXED = (
     replace(SMALL, sampler="k_dpmpp_2m", inputs={"init": Image.new("RGB", (64, 64), "red")}),
     replace(SMALL, width=96, prompt="a house"),
     replace(SMALL, prompt="a tree " * 90),
+    replace(SMALL, prompt=read_prompt("a [red|blue] circle AND a cat :0.5", "a1111")),
 )
 
 

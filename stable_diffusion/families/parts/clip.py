@@ -61,11 +61,15 @@ class ClipTextEncoder(TextEncoderPart):
 
         return CLIPTextModel(CLIPTextConfig(**self.config))
 
-    def states(self, network: "nn.Module", token_ids: "Tensor") -> "Tensor":
-        """The last layer's states after its norm, (n, 77, width)."""
+    @property
+    def largest_clip_skip(self) -> int:
+        return int(self.config["num_hidden_layers"])
+
+    def states(self, network: "nn.Module", token_ids: "Tensor", clip_skip: int = 1) -> "Tensor":
+        """A layer's states after the final norm, (n, 77, width)."""
         from stable_diffusion.networks import text_states  # noqa: PLC0415 - as above
 
-        return text_states(cast("CLIPTextModel", network), token_ids)
+        return text_states(cast("CLIPTextModel", network), token_ids, clip_skip)
 
     def original(self, name: str) -> StoredTensor:
         return StoredTensor(self.original_prefix + name)
@@ -94,6 +98,11 @@ class OpenClipTextEncoder(ClipTextEncoder):
     """A text encoder in OpenCLIP's layout that stops after the penultimate layer, as SD 2.x's."""
 
     original_prefix: str = "cond_stage_model.model."
+
+    @property
+    def largest_clip_skip(self) -> int:
+        """It has no last layer to skip; AUTOMATIC1111 ignores the number here as well."""
+        return 1
 
     @property
     def _blocks(self) -> str:

@@ -94,9 +94,18 @@ class TextEncoderPart(Part):
 
     title: ClassVar[str] = "text encoder"
 
+    @property
+    def largest_clip_skip(self) -> int:
+        """The earliest layer that `states` can be asked for; 1: the last one only."""
+        return 1
+
     @abstractmethod
-    def states(self, network: "nn.Module", token_ids: "Tensor") -> "Tensor":
-        """Token ids (n, 77) → what its family's conditioning is made of, (n, ...)."""
+    def states(self, network: "nn.Module", token_ids: "Tensor", clip_skip: int = 1) -> "Tensor":
+        """Token ids (n, 77) → what its family's conditioning is made of, (n, ...).
+
+        Args:
+            clip_skip: whose states, the last layer's being 1, up to `largest_clip_skip`.
+        """
 
 
 def replace_prefix(name: str, table: Mapping[str, str]) -> str:

@@ -28,7 +28,7 @@ from stable_diffusion.model import Model, load_model
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.offload.plan import parts_in_order
 from stable_diffusion.preview import fitted
-from stable_diffusion.prompt.conditioning import encode_pair
+from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints
@@ -46,17 +46,20 @@ class ToyFamily(Family):
         return tensor_shapes.context_width(names, shape) == self.context_width
 
     def encode(
-        self, model: TextEncoding, prompts: Sequence[str | ParsedPrompt], size: tuple[int, int]
+        self,
+        model: TextEncoding,
+        prompts: Sequence[str | ParsedPrompt],
+        size: tuple[int, int],
+        clip_skip: int = 1,
     ) -> tuple[Conditioning, ...]:
         def both(token_ids: torch.Tensor) -> torch.Tensor:
-            return torch.cat([model.encode_text(token_ids, name) for name in WIDTHS], -1)
+            return torch.cat([model.encode_text(token_ids, name, clip_skip) for name in WIDTHS], -1)
 
         width, height = size
         sizes = torch.tensor([[height, width, 0, 0, height, width]])
-        prompt, negative_prompt = prompts
         return tuple(
             replace(one, pooled=one.context[..., -WIDTHS["text_2"] :].mean(1), time_ids=sizes)
-            for one in encode_pair(prompt, negative_prompt, model.tokenizer, both)
+            for one in encode_prompts(prompts, model.tokenizer, both)
         )
 
 
@@ -168,7 +171,8 @@ def test_it_starts_from_an_image(toy: Model) -> None:
 
 
 def test_every_text_encoder_and_the_sizes_count(toy: Model) -> None:
-    positive, _ = toy.encode_prompts("a red circle", "", (32, 40))
+    composition, _ = toy.encode_prompts("a red circle", "", (32, 40))
+    ((_, positive),) = composition.at(0)
     assert positive.context.shape == (1, 77, 24)
     assert positive.pooled is not None
     assert positive.time_ids is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.conditioning import (
     apply_weights,
-    encode_pair,
+    encode_prompts,
     explain,
 )
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -32,7 +32,7 @@ def encoder(ids: Tensor) -> Tensor:
 
 def context_of(text: str, tokenizer: ClipTokenizer, encoder: Callable[[Tensor], Tensor]) -> Tensor:
     """The context of a prompt, as long as it is itself."""
-    return encode_pair(text, "", tokenizer, encoder)[0].context
+    return encode_prompts((text, ""), tokenizer, encoder)[0].context
 
 
 def test_a_short_prompt_is_one_chunk(tokenizer: ClipTokenizer):
@@ -50,7 +50,7 @@ def test_a_long_prompt_is_several_chunks_side_by_side(tokenizer: ClipTokenizer):
 def test_prompt_and_negative_prompt_get_the_same_length(
     tokenizer: ClipTokenizer, prompt: str, negative: str
 ):
-    positive, unwanted = (c.context for c in encode_pair(prompt, negative, tokenizer, encoder))
+    positive, unwanted = (c.context for c in encode_prompts((prompt, negative), tokenizer, encoder))
     assert positive.shape == unwanted.shape
     shorter = unwanted if len(prompt) > len(negative) else positive
     assert shorter[:, -77:].equal(context_of("", tokenizer, encoder))

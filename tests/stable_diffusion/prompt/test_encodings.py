@@ -26,9 +26,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     rows: list[Any] = []
     real = engine_networks.text_states
 
-    def counted(text: Any, ids: Tensor) -> Tensor:
+    def counted(text: Any, ids: Tensor, clip_skip: int = 1) -> Tensor:
         rows.append(ids)
-        return real(text, ids)
+        return real(text, ids, clip_skip)
 
     monkeypatch.setattr(engine_networks, "text_states", counted)
     return rows

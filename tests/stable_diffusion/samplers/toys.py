@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.conditioning_schedule import Composition, ConditioningSchedule
 from stable_diffusion.samplers import SAMPLERS, resolve
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import (
@@ -98,8 +99,8 @@ def denoiser(
         network,
         SCHEDULE,
         prediction=prediction,
-        positive=POSITIVE.to(CPU, dtype),
-        negative=NEGATIVE.to(CPU, dtype),
+        positive=Composition.constant(POSITIVE.to(CPU, dtype)),
+        negative=ConditioningSchedule.constant(NEGATIVE.to(CPU, dtype)),
         options=EstimateOptions(guidance_scale=scale, changes=changes, **guidance),
         on_evaluation=on_evaluation,
     )
