@@ -5,6 +5,6 @@ A dialect holds routes, request → fields of a job, status → JSON and errors 
 """
 
 from api.dialect import Dialect
-from api.dialects import native
+from api.dialects import a1111, native
 
-DIALECTS: tuple[Dialect, ...] = (native.blueprint,)
+DIALECTS: tuple[Dialect, ...] = (native.blueprint, a1111.blueprint)
