@@ -1,4 +1,4 @@
-"""AUTOMATIC1111's dialect, below /sdapi/v1: webuiapi, SillyTavern, Open WebUI, GIMP, Blender, ..."""
+"""AUTOMATIC1111's dialect, below /sdapi/v1: of webuiapi, SillyTavern, Open WebUI and others."""
 
 from flask import Blueprint
 

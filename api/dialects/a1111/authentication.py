@@ -8,8 +8,6 @@ from api.dialect import Services
 from api.errors import Unauthorized
 from api.json_object import JsonObject
 
-KEYS = ("basic", "bearer", "header")
-"""The security schemes of every route."""
 
 
 def caller_of(services: Services, request: Request) -> Caller:
