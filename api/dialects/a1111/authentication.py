@@ -7,7 +7,9 @@ from api.client_address import client_address
 from api.dialect import Services
 from api.errors import Unauthorized
 from api.json_object import JsonObject
+from api.operations import KEYS
 
+__all__ = ["KEYS", "caller_of", "read_request"]
 
 
 def caller_of(services: Services, request: Request) -> Caller:

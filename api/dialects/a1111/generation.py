@@ -1,10 +1,8 @@
 """From the values of a request to a native request, and from the finished job to the answer."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 from werkzeug.exceptions import NotFound
@@ -131,25 +129,16 @@ def _asks_for_something(arguments: Any) -> bool:
     return bool(args) and not (isinstance(args, list) and args[0] is False)
 
 
-@dataclass(frozen=True)
-class Answering:
-    """What the answer needs besides the job."""
-
-    services: Services
-    caller: Caller
-    request: Request
-
-
 def answer(
     submission: Submission,
     values: fields.Values,
     parameters: dict[str, Any],
-    answering: Answering,
+    services: Services,
+    caller: Caller,
 ) -> ResponseReturnValue:
     """Run the job and answer with its pictures. Raises what `finished` and the store raise."""
-    jobs = answering.services.jobs
-    status = finished(jobs, submission, answering.caller, answering.request)
-    pictures = answered_pictures(jobs, status)
+    status = finished(services.jobs, submission, caller)
+    pictures = answered_pictures(services.jobs, status)
     return GeneratedImages(
         images=list(pictures.encoded) if values["send_images"] else [],
         parameters=parameters,

@@ -12,7 +12,6 @@ from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.fields import Values, read_values
 from api.dialects.a1111.fields_img2img import IMG2IMG_FIELDS, ImageToImageBody
 from api.dialects.a1111.generation import (
-    Answering,
     GeneratedImages,
     answer,
     native_fields,
@@ -50,7 +49,7 @@ def img2img_routes(services: Services) -> Blueprint:
         parameters = dict(values.of)
         if not values["include_init_images"]:
             parameters |= {"init_images": None, "mask": None}
-        return answer(submission, values, parameters, Answering(services, caller, request))
+        return answer(submission, values, parameters, services, caller)
 
     return routes
 

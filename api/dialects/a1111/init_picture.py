@@ -34,7 +34,7 @@ def sized_picture(text: str, mode: int, size: tuple[int, int], max_pixels: int, 
     try:
         png = read_init_image(text, max_pixels)
     except PydanticCustomError as error:
-        raise InvalidRequest((_fault(field, error),)) from None
+        raise InvalidRequest((picture_fault(field, error),)) from None
     image = Image.open(io.BytesIO(png))
     if mode == CROP or image.width * size[1] == image.height * size[0]:
         return text
@@ -65,7 +65,8 @@ def _filled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return filled
 
 
-def _fault(field: str, error: PydanticCustomError) -> Fault:
+def picture_fault(field: str, error: PydanticCustomError) -> Fault:
+    """The fault of a field that holds no usable picture."""
     return Fault(
         field=field,
         code=error.type,

@@ -8,7 +8,7 @@ from api.dialects.a1111.authentication import KEYS, read_request
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.fields import read_values
 from api.dialects.a1111.fields_txt2img import TXT2IMG_FIELDS, TextToImageBody
-from api.dialects.a1111.generation import Answering, GeneratedImages, answer, submission_of
+from api.dialects.a1111.generation import GeneratedImages, answer, submission_of
 from api.dialects.a1111.settings import request_settings
 from api.operations import ApiResponse, Operation
 
@@ -33,7 +33,6 @@ def txt2img_routes(services: Services) -> Blueprint:
         values = read_values(TextToImageBody, TXT2IMG_FIELDS, body)
         settings = request_settings(services, caller, values)
         submission = submission_of("txt2img", TXT2IMG_FIELDS, values, settings, services)
-        answering = Answering(services, caller, request)
-        return answer(submission, values, dict(values.of), answering)
+        return answer(submission, values, dict(values.of), services, caller)
 
     return routes

@@ -1,10 +1,11 @@
 """Submits a job, waits for its end, and turns every other end than success into an error."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from flask import Request
+from flask import request
 from werkzeug.exceptions import (
     Conflict,
     GatewayTimeout,
@@ -41,10 +42,10 @@ class Submission:
     task_id: str = ""
 
 
-def finished(
-    jobs: JobService, submission: Submission, caller: Caller, request: Request
-) -> JobStatus:
-    """Run a job and return it once it has succeeded. A client that goes away cancels it.
+def finished(jobs: JobService, submission: Submission, caller: Caller) -> JobStatus:
+    """Run a job of this request and return it once it has succeeded.
+
+    A client that goes away cancels it.
 
     Raises:
         InvalidRequest: with the names of the fields that the client sent.
@@ -85,10 +86,8 @@ def _refuse_unended(
         )
         raise GatewayTimeout(f"the pictures are not ready yet; the job runs on: {again}")
     if not submission.task_id and result.reason != "abandoned":
-        try:
+        with suppress(JobsError):  # it may have ended meanwhile
             jobs.cancel(result.job.job_id, by=caller.submitter)
-        except JobsError:
-            pass  # it has ended meanwhile
     whose = " of this key or address" if result.reason == "no_share" else ""
     raise ServiceUnavailable(
         "the client has closed the connection"
