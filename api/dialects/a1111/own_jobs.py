@@ -1,4 +1,4 @@
-"""Which jobs `progress`, `interrupt` and `skip` mean: those for which a client of this key waits."""
+"""The jobs that `progress`, `interrupt` and `skip` mean: those for which a client waits."""
 
 from api.job_service import JobService
 from jobs.errors import JobExpired, NoSuchJob
