@@ -8,6 +8,8 @@ from flask.typing import ResponseReturnValue
 from api.dialect import Services
 from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.checkpoints import title_of, usable_models
+from api.dialects.a1111.extras_resize import RESAMPLINGS
+from api.dialects.a1111.fields_extras import NO_UPSCALER
 from api.dialects.a1111.list_models import (
     Checkpoint,
     Checkpoints,
@@ -19,6 +21,8 @@ from api.dialects.a1111.list_models import (
     Samplers,
     Scheduler,
     Schedulers,
+    Upscaler,
+    Upscalers,
     Vae,
     Vaes,
 )
@@ -27,6 +31,8 @@ from api.dialects.a1111.sampler_names import AUTOMATIC, AUTOMATIC_SCHEDULERS, SC
 from jobs.names import SAMPLERS
 from jobs.parameters import SCHEMAS
 
+INSTALLED_UPSCALER = "Upscaler"
+"""The one that the workers have; any name that is not in the list means it, too."""
 REFRESHED = ("refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings")
 
 
@@ -109,6 +115,14 @@ def list_routes(services: Services) -> Blueprint:
                 if row.key in known
             ]
         ).model_dump()
+
+    @routes.get("/upscalers")
+    @described(Upscalers, description="the upscalers")
+    def upscalers() -> ResponseReturnValue:
+        """The upscalers that `upscaler_1` of the extras may name."""
+        caller_of(services, request)
+        names = (NO_UPSCALER, *RESAMPLINGS, INSTALLED_UPSCALER)
+        return Upscalers([Upscaler(name=name) for name in names]).model_dump()
 
     @described(Warnings, description="nothing is left to do")
     def refresh() -> ResponseReturnValue:

@@ -29,7 +29,7 @@ class AllOptions(CallerOptions, frozen=True):
 
 
 _NULLABLE: dict[str, Any] = {
-    name: (Optional[Annotated[info.annotation, info]], None)  # noqa: UP045 - at run time
+    name: (Optional[Annotated[info.annotation, Field(), *info.metadata]], None)  # noqa: UP045
     for name, info in CallerOptions.model_fields.items()
 }
 OptionChanges = create_model("OptionChanges", __config__=ConfigDict(extra="allow"), **_NULLABLE)

@@ -72,7 +72,7 @@ def progress_routes(services: Services) -> Blueprint:
         answer = progress_of(status)
         skips = request.args.get("skip_current_image", "").lower() in ("true", "1", "yes")
         if not skips and caller_options(services, caller).live_previews_enable:
-            preview = jobs.snapshot(status.job_id).preview
+            preview = jobs.preview(status.job_id)
             answer.current_image = preview.jpeg if preview else None
         return answer.model_dump()
 
