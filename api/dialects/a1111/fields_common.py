@@ -1,10 +1,13 @@
 """The fields that txt2img and img2img share, with AUTOMATIC1111's defaults."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field as SchemaField
 
 from api.dialects.a1111.fields import Field
 from api.dialects.a1111.sampler_names import AUTOMATIC, DEFAULT_SAMPLER
 
+_Side = Annotated[int, SchemaField(ge=1)]
 _NO_SCRIPTS = "there are no scripts and extensions here"
 
 
@@ -139,14 +142,14 @@ SEEDS = (
 SIZE = (
     Field(
         name="width",
-        type=int,
+        type=_Side,
         default=512,
         followed=True,
         means="width of the finished pictures",
     ),
     Field(
         name="height",
-        type=int,
+        type=_Side,
         default=512,
         followed=True,
         means="height of the finished pictures",
