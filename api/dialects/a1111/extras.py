@@ -9,7 +9,6 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from PIL import Image
 from pydantic import BaseModel, Field
-from pydantic_core import PydanticCustomError
 
 from api.auth import Caller
 from api.dialect import Services
@@ -24,12 +23,11 @@ from api.dialects.a1111.fields_extras import (
     BatchImagesBody,
     SingleImageBody,
 )
-from api.dialects.a1111.init_picture import picture_fault
+from api.dialects.a1111.init_picture import read_picture
 from api.dialects.a1111.picture_text import read_picture_text
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation
-from jobs.errors import InvalidRequest
 from jobs.init_image import read_init_image
 
 _WRITTEN = {
@@ -129,10 +127,7 @@ def _processed(
         InvalidRequest: it is no picture, or the result would be too large.
         What `finished` raises.
     """
-    try:
-        png = read_init_image(text, services.jobs.limits.max_init_pixels)
-    except PydanticCustomError as error:
-        raise InvalidRequest((picture_fault(field, error),)) from None
+    png = read_picture(text, read_init_image, services.jobs.limits.max_init_pixels, field)
     upscaler = values["upscaler_1"]
     if upscaler in (NO_UPSCALER, ""):
         return Processed(png, "No upscaler was chosen: the size is unchanged")

@@ -21,6 +21,14 @@ PROMPT = (
         means="what to avoid",
     ),
     Field(
+        name="clip_skip",
+        type=int,
+        default=1,
+        native="clip_skip",
+        left_out=(1,),
+        means="of SD.Next: the same as the option `CLIP_stop_at_last_layers`",
+    ),
+    Field(
         name="styles",
         type=list[str],
         default=[],

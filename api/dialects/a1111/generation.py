@@ -52,8 +52,8 @@ def submission_of(
     known = native_fields(kind)
     fields_ = fields.translated(table, values, known)
     body: dict[str, Any] = {
-        **fields_.body,
         **settings.body(known),
+        **fields_.body,
         **_answer(values),
     }
     if "prompt_grammar" in known:

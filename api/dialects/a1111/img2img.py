@@ -14,14 +14,14 @@ from api.dialects.a1111.fields_img2img import IMG2IMG_FIELDS, ImageToImageBody
 from api.dialects.a1111.generation import (
     GeneratedImages,
     answer,
-    native_fields,
     submission_of,
 )
-from api.dialects.a1111.init_picture import LATENT, sized_picture
+from api.dialects.a1111.init_picture import LATENT, read_picture, sized_picture
 from api.dialects.a1111.settings import request_settings
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission
 from api.operations import ApiResponse, Operation
+from jobs.inputs import INPUT_ROLES
 
 
 def img2img_routes(services: Services) -> Blueprint:
@@ -56,17 +56,22 @@ def img2img_routes(services: Services) -> Blueprint:
 
 def _with_pictures(submission: Submission, values: Values, max_pixels: int) -> Submission:
     """The submission with its init picture, and its mask where the engine knows masks."""
-    mode, (first, *others) = values["resize_mode"], values["init_images"]
-    size = (submission.body["W"], submission.body["H"])
+    first, *others = values["init_images"]
     warnings = list(submission.warnings)
     if others:
         warnings.append(f"init_images: the first of {len(others) + 1} pictures was used")
-    if mode == LATENT:
+    if values["resize_mode"] == LATENT:
         warnings.append("resize_mode: 3 was not followed: the picture was stretched, as with 0")
-    pictures = {"init_img": sized_picture(first, mode, size, max_pixels, "init_images.0")}
+    sent = {"init_img": (first, "init_images.0")}
     if values["mask"]:
-        if "mask" in native_fields("img2img"):
-            pictures["mask"] = sized_picture(values["mask"], mode, size, max_pixels, "mask")
-        else:
-            warnings.append("mask: was not followed: the whole picture was drawn anew")
+        sent["mask"] = (values["mask"], "mask")
+    size = (submission.body["W"], submission.body["H"])
+    pictures: dict[str, str] = {}
+    for role in INPUT_ROLES.values():
+        if role.field in sent:
+            text, name = sent.pop(role.field)
+            png = read_picture(text, role.read, max_pixels, name)
+            pictures[role.field] = sized_picture(text, png, values["resize_mode"], size)
+    if sent:
+        warnings.append("mask: was not followed: the whole picture was drawn anew")
     return replace(submission, body=submission.body | pictures, warnings=warnings)

@@ -6,25 +6,26 @@ knows one way only: it crops what has another aspect.
 
 import base64
 import io
+from collections.abc import Callable
 
 from PIL import Image, ImageOps
 from pydantic_core import PydanticCustomError
 
 from jobs.decoding import decoding
 from jobs.errors import Fault, InvalidRequest
-from jobs.init_image import read_init_image
 
 STRETCH, CROP, FILL, LATENT = range(4)
 _LANCZOS = Image.Resampling.LANCZOS
 
 
-def sized_picture(text: str, mode: int, size: tuple[int, int], max_pixels: int, field: str) -> str:
-    """A picture as base64, for a native request of this size.
+def read_picture(
+    text: str, read: Callable[[str, int], bytes], max_pixels: int, field: str
+) -> bytes:
+    """The PNG of a picture that a client sent.
 
     Args:
         text: base64 or a data URL.
-        mode: of `resize_mode`.
-        size: width and height of the result.
+        read: of `jobs.inputs`, for its role.
         max_pixels: the most that it may have.
         field: its name in errors.
 
@@ -32,9 +33,27 @@ def sized_picture(text: str, mode: int, size: tuple[int, int], max_pixels: int, 
         InvalidRequest: it is no picture, damaged or too large.
     """
     try:
-        png = read_init_image(text, max_pixels)
+        return read(text, max_pixels)
     except PydanticCustomError as error:
-        raise InvalidRequest((picture_fault(field, error),)) from None
+        fault = Fault(
+            field=field,
+            code=error.type,
+            value=None,
+            problem=error.message(),
+            expected="a picture as base64 or as a data URL",
+        )
+        raise InvalidRequest((fault,)) from None
+
+
+def sized_picture(text: str, png: bytes, mode: int, size: tuple[int, int]) -> str:
+    """A picture as base64, for a native request of this size.
+
+    Args:
+        text: as the client sent it.
+        png: what `read_picture` made of it.
+        mode: of `resize_mode`.
+        size: width and height of the result.
+    """
     image = Image.open(io.BytesIO(png))
     if mode == CROP or image.width * size[1] == image.height * size[0]:
         return text
@@ -63,14 +82,3 @@ def _filled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         if width > 0 and height > 0:
             filled.paste(filled.crop(edge).resize((width, height)), border[:2])
     return filled
-
-
-def picture_fault(field: str, error: PydanticCustomError) -> Fault:
-    """The fault of a field that holds no usable picture."""
-    return Fault(
-        field=field,
-        code=error.type,
-        value=None,
-        problem=error.message(),
-        expected="a picture as base64 or as a data URL",
-    )

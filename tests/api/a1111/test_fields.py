@@ -31,6 +31,7 @@ BASE: dict[str, dict[str, Any]] = {
 VALUES: dict[str, Any] = {
     "prompt": "a dog",
     "negative_prompt": "a cat",
+    "clip_skip": 2,
     "styles": ["oil"],
     "sampler_name": "Heun",
     "sampler_index": "Heun",

@@ -6,8 +6,9 @@ import io
 import pytest
 from PIL import Image
 
-from api.dialects.a1111.init_picture import CROP, FILL, LATENT, STRETCH, sized_picture
+from api.dialects.a1111.init_picture import CROP, FILL, LATENT, STRETCH, read_picture, sized_picture
 from jobs.errors import InvalidRequest
+from jobs.init_image import read_init_image
 from tests.api.a1111.conftest import encoded, opened
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -24,7 +25,7 @@ def stripes() -> str:
 
 
 def sized(mode: int, size: tuple[int, int] = (90, 90)) -> Image.Image:
-    return opened(sized_picture(stripes(), mode, size, 10**6, "init_images.0"))
+    return opened(sized_picture(stripes(), base64.b64decode(stripes()), mode, size))
 
 
 @pytest.mark.parametrize("mode", [STRETCH, LATENT])
@@ -52,7 +53,7 @@ def test_the_borders_are_filled_with_its_outermost_pixels() -> None:
 def test_a_picture_of_the_same_aspect_is_passed_on() -> None:
     text = f"data:image/png;base64,{encoded((64, 64))}"
 
-    assert sized_picture(text, STRETCH, (512, 512), 10**6, "init_images.0") == text
+    assert sized_picture(text, base64.b64decode(encoded((64, 64))), STRETCH, (512, 512)) == text
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,6 @@ def test_a_picture_of_the_same_aspect_is_passed_on() -> None:
 )
 def test_what_is_no_picture_is_refused(text: str, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        sized_picture(text, STRETCH, (64, 64), 10_000, "init_images.0")
+        read_picture(text, read_init_image, 10_000, "init_images.0")
 
     assert (caught.value.faults[0].field, caught.value.faults[0].code) == ("init_images.0", code)
