@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from api import openapi
 from api.auth import KeyRing
 from api.backends import Backends
 from api.body import BodyReader
@@ -60,8 +61,10 @@ def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) ->
         settings=settings,
     )
     app.register_blueprint(page_routes())
-    for dialect in dialects:
-        app.register_blueprint(dialect(services))
+    spoken = [dialect(services) for dialect in dialects]
+    for routes in spoken:
+        app.register_blueprint(routes)
+    app.extensions[openapi.DIALECTS] = {routes.name: routes for routes in spoken}
     app.register_blueprint(health_routes(backends, jobs.default_model))
     monitoring = worker_routes(backends)
     app.register_blueprint(monitoring)

@@ -23,6 +23,7 @@ class ApiError(Exception):
     ├── NoSuchImage       the job has no such picture
     ├── NoWebhookSecret   API keys have no secrets of their own
     ├── NoSuchTemplate    there is no template of this name
+    ├── NoSuchDocument    no dialect of this name has an OpenAPI document
     ├── NoSuchPage        the pages have no such file
     ├── UnknownHost       the Host header names another service
     └── NoWorkerForType   no worker serves the job's type
@@ -97,6 +98,10 @@ class NoWebhookSecret(ApiError):
 
 class NoSuchTemplate(ApiError):
     """There is no template of this name."""
+
+
+class NoSuchDocument(ApiError):
+    """No dialect of this name has an OpenAPI document."""
 
 
 class NoSuchPage(ApiError):

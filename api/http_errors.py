@@ -21,6 +21,7 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.NoSuchJob: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchImage: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchPage: HTTPStatus.NOT_FOUND,
+    api_errors.NoSuchDocument: HTTPStatus.NOT_FOUND,
     api_errors.NoWebhookSecret: HTTPStatus.NOT_FOUND,
     api_errors.NoSuchTemplate: HTTPStatus.NOT_FOUND,
     jobs_errors.NoSuchPicture: HTTPStatus.GONE,

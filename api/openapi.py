@@ -1,12 +1,16 @@
-"""The OpenAPI document of an application, made from its routes, so that none can be missing."""
+"""The OpenAPI documents of an application, made from its routes, so that none can be missing.
+
+Each dialect has one. That of the native dialect also describes the service's own routes.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
@@ -18,6 +22,11 @@ from jobs.limits import Limits
 from jobs.names import JobKind
 
 VERSION = "0.1.0"
+TITLE = "Stable Diffusion service"
+NATIVE = "native"
+"""The name of the dialect in whose document the service's own routes are."""
+DIALECTS = "dialects"
+"""The name in `app.extensions` of the blueprints of all dialects, by their names."""
 DESCRIPTION = """\
 POST a request to `/generate` or `/img2img`, poll `Location`, and fetch the pictures when the job is
 done.
@@ -43,29 +52,34 @@ _REF = "#/components/schemas/{model}"
 _PART_OF_PATH = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
-def document(app: Flask, limits: Limits) -> dict[str, Any]:
-    """The document of every route of `app`.
+def document(app: Flask, limits: Limits, dialect: str = NATIVE) -> dict[str, Any]:
+    """The document of the routes of one dialect.
 
     Args:
         app: with all its routes; a view without an Operation is a KeyError.
         limits: the caps on one request, which bound some of its fields.
+        dialect: the name of its blueprint; NATIVE: its routes and those of no dialect.
     """
-    schemas = _schemas(operation for _, _, operation in _operations(app))
+    blueprints = app.extensions[DIALECTS]
+    operations = [each for each in _operations(app) if _dialect_of(each[0], blueprints) == dialect]
+    schemas = _schemas(operation for _, _, operation in operations)
+    if any(isinstance(operation.body, str) for _, _, operation in operations):
+        schemas |= body_schemas(limits)
     paths: dict[str, dict[str, Any]] = {}
-    for rule, method, operation in _operations(app):
+    for rule, method, operation in operations:
         view = app.view_functions[rule.endpoint]
         described = _operation(rule, method, operation, view.__doc__ or operation.summary)
         paths.setdefault(path_of(rule), {})[method] = described
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Stable Diffusion service",
+            "title": TITLE if dialect == NATIVE else f"{TITLE}: {dialect}",
             "version": VERSION,
-            "description": DESCRIPTION,
+            "description": DESCRIPTION if dialect == NATIVE else _described(blueprints[dialect]),
         },
         "paths": paths,
         "components": {
-            "schemas": schemas | body_schemas(limits),
+            "schemas": schemas,
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
@@ -81,6 +95,16 @@ def methods_of(rule: Rule) -> list[str]:
     return sorted(method.lower() for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
 
 
+def _dialect_of(rule: Rule, blueprints: Mapping[str, Blueprint]) -> str:
+    outermost = rule.endpoint.partition(".")[0]
+    return outermost if outermost in blueprints else NATIVE
+
+
+def _described(dialect: Blueprint) -> str:
+    """What the package of a dialect says of itself."""
+    return sys.modules[dialect.import_name].__doc__ or ""
+
+
 def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
     for rule in app.url_map.iter_rules():
         for method in methods_of(rule):
@@ -89,9 +113,9 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
 
 def _schemas(operations: Iterator[Operation]) -> dict[str, Any]:
     """The schemas of all responses, and of the bodies that are not native requests, by name."""
-    found: set[type[BaseModel]] = {Error}
+    found: set[type[BaseModel]] = set()
     for operation in operations:
-        found |= {operation.error} if operation.error else set()
+        found.add(operation.error or Error)
         found |= {operation.body} if isinstance(operation.body, type) else set()
         for response in operation.responses.values():
             found |= {model for model in (response.body, response.event) if model}
@@ -117,7 +141,7 @@ def _operation(rule: Rule, method: str, operation: Operation, doc: str) -> dict[
         "responses": _responses(operation),
     }
     if operation.body:
-        described["requestBody"] = _request_body(operation.body)
+        described["requestBody"] = _request_body(operation.body, operation.media)
     if operation.keys:
         described["security"] = [{scheme: []} for scheme in operation.keys]
         if operation.body:
@@ -135,10 +159,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _request_body(body: JobKind | type[BaseModel]) -> dict[str, Any]:
+def _request_body(body: JobKind | type[BaseModel], media: Iterable[str]) -> dict[str, Any]:
     if isinstance(body, str):
         return request_body(body)
-    return {"required": True, "content": {"application/json": {"schema": _reference(body)}}}
+    return {"required": True, "content": {each: {"schema": _reference(body)} for each in media}}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a route declares about itself. `api.openapi` makes the OpenAPI document of it."""
+"""What a route declares about itself. `api.openapi` makes the OpenAPI documents of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +56,9 @@ class Operation:
         errors: the status codes of its errors; 500 is added.
         error: the schema of its errors; None: the native dialect's.
         parameters: all those of its path and query, and the headers it reads.
-        body: the schema of its JSON body, or the kind of native request; None for no body.
+        body: the schema of its body, or the kind of native request; None for no body. A file of a
+            form is a field of bytes.
+        media: the media types that a body with a schema may have, such as multipart/form-data.
         keys: the security schemes of which one is needed; empty: no key.
         summary: used if the view has no docstring.
     """
@@ -66,6 +68,7 @@ class Operation:
     error: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
     body: JobKind | type[BaseModel] | None = None
+    media: tuple[str, ...] = ("application/json",)
     keys: tuple[str, ...] = ()
     summary: str = ""
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 
 from flask import Flask, Response
 
@@ -34,13 +35,19 @@ def add_response_headers(app: Flask) -> None:
         return response
 
 
-def content_security_policy(page: bytes = b"") -> str:
+def content_security_policy(page: bytes = b"", styles: Sequence[bytes] = ()) -> str:
     """The policy of the pages.
 
     Args:
         page: HTML that is not made from anything that a client sends; its inline scripts may run.
+        styles: further style sheets that a script of the page may insert.
     """
-    hashes = [hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(page)]
-    allowed = "".join(f" 'sha256-{base64.b64encode(each).decode()}'" for each in hashes)
-    rules = {**_POLICY, "script-src": _POLICY["script-src"] + allowed}
+    scripts = _INLINE_SCRIPT.findall(page)
+    inline = {"script-src": _hashes(scripts), "style-src": _hashes(styles)}
+    rules = {**_POLICY, **{name: _POLICY[name] + hashes for name, hashes in inline.items()}}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _hashes(texts: Iterable[bytes]) -> str:
+    digests = (hashlib.sha256(text).digest() for text in texts)
+    return "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -24,6 +24,7 @@ PATH_VALUES = {
     "name": "txt2img-standard",
     "path": "swagger-ui.css",
     "file": "generate.js",
+    "dialect": "openai",
 }
 """A value for each path parameter; {{...}} is a variable. A new parameter needs a value here."""
 OPTIONAL_VALUES = {"images": "false", "Idempotency-Key": "one-of-your-own"}

@@ -63,16 +63,21 @@ def _item(example: Example) -> dict[str, Any]:
 
 
 def _url(example: Example) -> dict[str, Any]:
-    path = example.path.replace("{", ":").replace("}", "")
+    segments, variables = [], {}
+    for segment in example.path.removeprefix("/").split("/"):
+        name = segment.strip("{}")
+        if segment == f"{{{name}}}":
+            variables[name] = example.path_values[name]
+            segments.append(f":{name}")
+        else:  # Postman's variables are whole segments
+            segments.append(segment.format(**example.path_values))
     url: dict[str, Any] = {
-        "raw": "{{address}}" + path,
+        "raw": "{{address}}/" + "/".join(segments),
         "host": ["{{address}}"],
-        "path": path.removeprefix("/").split("/"),
+        "path": segments,
     }
-    if example.path_values:
-        url["variable"] = [
-            {"key": name, "value": value} for name, value in example.path_values.items()
-        ]
+    if variables:
+        url["variable"] = [{"key": name, "value": value} for name, value in variables.items()]
     if query := _optional(example, "query"):
         url["query"] = query
     return url

@@ -1,5 +1,6 @@
-"""GET /openapi.json and /docs: the OpenAPI document, and Swagger UI over it."""
+"""GET /openapi.json, /openapi/<dialect>.json and /docs: OpenAPI, and Swagger UI over it."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -8,15 +9,18 @@ from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from pydantic import RootModel
 
-from api.openapi import document
+from api.errors import NoSuchDocument
+from api.openapi import DIALECTS, NATIVE, TITLE, document
 from api.operations import ApiResponse, Operation, Parameter
 from api.response_headers import content_security_policy
 from jobs.limits import Limits
 
 DOCS = "/docs"
-OPENAPI = "/openapi.json"
+OPENAPI, OPENAPI_OF = "/openapi.json", "/openapi/{}.json"
+LOGO_STYLE = b".logo_small_svg__cls-2{fill:#fff}.logo_small_svg__cls-3{fill:#85ea2d}"
+"""The style sheet inside the logo of Swagger UI's bar."""
 PAGE = Operation(
-    summary="This document as a page, and the files of that page.",
+    summary="The documents as a page, and the files of that page.",
     responses={
         200: ApiResponse(
             description="a page, or a file that it needs",
@@ -37,37 +41,63 @@ class OpenApi(RootModel[dict[str, Any]]):
 
 
 def add_docs(app: Flask, limits: Limits) -> None:
-    """Add the document and its page. The document has the routes of `app` at the first request."""
-    app.register_blueprint(_document(app, limits))
-    pages = _pages()
+    """Add the documents and their page.
+
+    They have the routes of `app` at their first request.
+
+    Args:
+        app: its dialects are registered, in `app.extensions`, too.
+        limits: as of `document`.
+    """
+    app.register_blueprint(_documents(app, limits))
+    pages = _pages([name for name in app.extensions[DIALECTS] if name != NATIVE])
     app.register_blueprint(pages)
     PAGE(app.view_functions[f"{pages.name}.show"])
 
 
-def _document(app: Flask, limits: Limits) -> Blueprint:
+def _documents(app: Flask, limits: Limits) -> Blueprint:
     routes = Blueprint("docs", __name__)
 
     @cache
-    def cached() -> dict[str, Any]:
-        return document(app, limits)
+    def cached(dialect: str) -> dict[str, Any]:
+        return document(app, limits, dialect)
 
     @routes.get(OPENAPI)
     @Operation(responses={200: ApiResponse(description="this document", body=OpenApi)})
     def openapi() -> ResponseReturnValue:
-        """The OpenAPI document of this service."""
-        return cached()
+        """The OpenAPI document of this service's own API."""
+        return cached(NATIVE)
+
+    @routes.get(OPENAPI_OF.format("<dialect>"))
+    @Operation(
+        responses={200: ApiResponse(description="the document", body=OpenApi)},
+        errors=(404,),
+        parameters=(Parameter(name="dialect", where="path", description="its name"),),
+    )
+    def openapi_of_dialect(dialect: str) -> ResponseReturnValue:
+        """The OpenAPI document of another dialect: the API of another tool that this one speaks."""
+        others = [name for name in app.extensions[DIALECTS] if name != NATIVE]
+        if dialect not in others:
+            raise NoSuchDocument(
+                f"there is no dialect {dialect!r}; there are: {', '.join(others) or 'none'}; "
+                f"{OPENAPI} describes the service's own"
+            )
+        return cached(dialect)
 
     return routes
 
 
-def _pages() -> Blueprint:
-    """Swagger UI over the document. All its files are served from here."""
+def _pages(others: Sequence[str]) -> Blueprint:
+    """Swagger UI over the documents. All its files are served from here."""
+    addresses = {TITLE: OPENAPI} | {name: OPENAPI_OF.format(name) for name in others}
     pages = get_swaggerui_blueprint(
         DOCS,
         OPENAPI,
         config={
             "app_name": "Stable Diffusion service",
-            "layout": "BaseLayout",
+            # The other layout has a bar above the document, which lets the reader choose one.
+            "layout": "StandaloneLayout" if others else "BaseLayout",
+            "urls": [{"name": name, "url": url} for name, url in addresses.items()],
             # By default the page sends the document to a validator on the Internet.
             "validatorUrl": None,
             "oauth2RedirectUrl": f"{DOCS}/oauth2-redirect.html",
@@ -78,7 +108,7 @@ def _pages() -> Blueprint:
     def add_policy(response: Response) -> Response:
         """The page has an inline script; it is made from the configuration above alone."""
         page = response.get_data() if response.mimetype == "text/html" else b""
-        response.headers["Content-Security-Policy"] = content_security_policy(page)
+        response.headers["Content-Security-Policy"] = content_security_policy(page, [LOGO_STYLE])
         return response
 
     return pages

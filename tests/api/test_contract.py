@@ -13,7 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.auth import DUMMY_KEY
 from api.dialects.native.response_models import RecentJobs, Status
-from api.openapi import VERSION, methods_of, path_of
+from api.openapi import DIALECTS, NATIVE, VERSION, methods_of, path_of
+from api.routes.docs import LOGO_STYLE
 from jobs.parameters import SCHEMAS, fields_of
 from tests.api.conftest import HandWorker
 
@@ -26,17 +27,41 @@ def document(client: FlaskClient) -> dict[str, Any]:
     return client.get("/openapi.json").get_json()
 
 
-def test_every_route_is_in_the_document_and_nothing_else(
-    app: Flask, document: dict[str, Any]
+@pytest.fixture
+def documents(app: Flask, client: FlaskClient) -> dict[str, dict[str, Any]]:
+    """The document of every dialect, by its name."""
+    others = [name for name in app.extensions[DIALECTS] if name != NATIVE]
+    answers = {name: client.get(f"/openapi/{name}.json") for name in others}
+    answers[NATIVE] = client.get("/openapi.json")
+    return {name: answer.get_json() for name, answer in answers.items()}
+
+
+def test_every_route_is_in_one_document_and_nothing_else(
+    app: Flask, documents: dict[str, dict[str, Any]]
 ) -> None:
-    routes = {(path_of(rule), m) for rule in app.url_map.iter_rules() for m in methods_of(rule)}
-    described = {(path, m) for path, methods in document["paths"].items() for m in methods}
+    routes = [(path_of(rule), m) for rule in app.url_map.iter_rules() for m in methods_of(rule)]
+    described = [
+        (path, method)
+        for document in documents.values()
+        for path, methods in document["paths"].items()
+        for method in methods
+    ]
 
-    assert described == routes
+    assert sorted(described) == sorted(routes)
 
 
-def test_the_document_is_openapi(document: dict[str, Any]) -> None:
-    OpenAPIV31SpecValidator(document).validate()
+def test_every_document_is_openapi(documents: dict[str, dict[str, Any]]) -> None:
+    for document in documents.values():
+        OpenAPIV31SpecValidator(document).validate()
+        names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
+        assert set(names) <= document["components"]["schemas"].keys()
+
+
+def test_a_document_of_no_dialect_is_not_found(client: FlaskClient) -> None:
+    for name in ("sheep", "native"):
+        answer = client.get(f"/openapi/{name}.json")
+        assert answer.status_code == 404
+        assert name in answer.get_json()["error"]
 
 
 def test_the_document_has_the_version_of_the_project(document: dict[str, Any]) -> None:
@@ -102,6 +127,11 @@ def test_the_page_and_its_files_come_from_here(client: FlaskClient) -> None:
         assert client.get(address).status_code == 200
     assert not re.search(r"https?://", page)
     assert not re.search(r"@import|url\(['\"]?https?:", client.get("/docs/swagger-ui.css").text)
+
+
+def test_the_bar_that_lets_choose_a_document_may_have_its_style(client: FlaskClient) -> None:
+    script = client.get("/docs/swagger-ui-standalone-preset.js").data
+    assert re.findall(rb'createElement\("style",null,"([^"]*)"\)', script) == [LOGO_STYLE]
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)

@@ -1,4 +1,7 @@
-"""A dialect is one function over JobService: this one is added here, with nothing of the native."""
+"""A dialect is one function over JobService: this one is added here, with nothing of the native.
+
+What it says here is its description in its OpenAPI document.
+"""
 
 import base64
 from collections.abc import Iterator
@@ -28,6 +31,13 @@ class DrawRequest(BaseModel):
 
     words: str
     count: int = 1
+
+
+class Note(BaseModel):
+    """The toy's form."""
+
+    title: str
+    page: bytes
 
 
 class Problem(BaseModel):
@@ -76,6 +86,16 @@ def toy(services: Services) -> Blueprint:
         status = result.status or jobs.status(result.job.job_id)
         pictures = [base64.b64encode(data).decode() for data in jobs.pictures(status)]
         return Drawings(job=status.job_id, state=status.state, drawings=pictures).model_dump()
+
+    @routes.post("/note")
+    @Operation(
+        responses={200: ApiResponse(description="the note", media=("text/plain",))},
+        body=Note,
+        media=("multipart/form-data", "application/x-www-form-urlencoded"),
+    )
+    def note() -> Response:
+        """A form with a file."""
+        return Response(request.form["title"], mimetype="text/plain")
 
     @routes.get("/follow/<job_id>")
     @Operation(responses={200: ApiResponse(description="states", media=("text/plain",))})
@@ -146,12 +166,32 @@ def test_its_errors_have_a_shape_of_their_own(client: FlaskClient, worker: HandW
     assert client.get("/nowhere").get_json().keys() == {"error", "details"}
 
 
-def test_it_lists_the_models_and_is_in_the_openapi_document(
-    client: FlaskClient, worker: HandWorker
-) -> None:
+def test_it_lists_the_models(client: FlaskClient, worker: HandWorker) -> None:
     assert client.get("/toy/models").text == "tiny"
 
-    document: Any = client.get("/openapi.json").json
+
+def test_it_has_an_openapi_document_of_its_own(client: FlaskClient) -> None:
+    document: Any = client.get("/openapi/toy.json").json
+    assert document["paths"].keys() == {
+        "/toy/draw",
+        "/toy/note",
+        "/toy/follow/{job_id}",
+        "/toy/models",
+    }
+    assert "added here" in document["info"]["description"]
+    note = document["paths"]["/toy/note"]["post"]["requestBody"]["content"]
+    assert note.keys() == {"multipart/form-data", "application/x-www-form-urlencoded"}
+    page = document["components"]["schemas"]["Note"]["properties"]["page"]
+    assert page["format"] == "binary"
+    native: Any = client.get("/openapi.json").json
+    assert not any(path.startswith("/toy") for path in native["paths"])
+    assert not {"DrawRequest", "Problem"} & native["components"]["schemas"].keys()
+    page_of_both = client.get("/docs/").text
+    assert all(f'"url": "{url}"' in page_of_both for url in ("/openapi.json", "/openapi/toy.json"))
+
+
+def test_its_document_describes_its_bodies_and_errors(client: FlaskClient) -> None:
+    document: Any = client.get("/openapi/toy.json").json
     draw = document["paths"]["/toy/draw"]["post"]
     reference = "#/components/schemas/"
     body = draw["requestBody"]["content"]["application/json"]["schema"]

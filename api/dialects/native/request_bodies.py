@@ -8,7 +8,7 @@ from jobs.names import JobKind
 from jobs.parameters import SCHEMAS
 
 _API_KEY = {
-    "type": "string",
+    "type": ["string", "null"],
     "description": "an API key, when no header carries one",
 }
 
