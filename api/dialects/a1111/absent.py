@@ -1,7 +1,8 @@
-"""Addresses of A1111 for which there is nothing here; the answer says so in its shape."""
+"""Addresses of A1111 and its extensions for which there is nothing here; the answers say so."""
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict
 from werkzeug import exceptions
 
 from api.dialect import Services
@@ -9,6 +10,21 @@ from api.dialects.a1111.authentication import KEYS, caller_of
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.operation_parts import WITHOUT_BODY
 from api.operations import ApiResponse, Operation
+
+
+class ControlNetModels(BaseModel):
+    """The ControlNets, of which there are none."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_list: list[str] = []
+
+
+class ControlNetModules(BaseModel):
+    """The preprocessors, of which there are none."""
+
+    module_list: list[str] = []
+
 
 NO_CAPTIONS = ApiResponse(description="there is no model that describes pictures", body=A1111Error)
 
@@ -28,14 +44,22 @@ def absent_routes(services: Services) -> Blueprint:
 
 
 def controlnet_routes() -> Blueprint:
-    """The routes of the extension ControlNet, which A1111 has not without the extension either."""
-    routes = Blueprint("controlnet", __name__)
+    """The lists of the extension ControlNet. They need no key.
 
-    @Operation(responses={}, errors=(404,), error=A1111Error)
-    def absent() -> ResponseReturnValue:
-        """There is no ControlNet here."""
-        raise exceptions.NotFound("Not Found")
+    Without a 200 the plugin for GIMP takes the whole server for one that is not running.
+    """
+    routes = Blueprint("controlnet", __name__, url_prefix="/controlnet")
 
-    for name in ("version", "model_list", "module_list"):
-        routes.get(f"/controlnet/{name}", endpoint=name)(absent)
+    @routes.get("/model_list")
+    @Operation(responses={200: ApiResponse(description="no models", body=ControlNetModels)})
+    def model_list() -> ResponseReturnValue:
+        """No ControlNet is installed."""
+        return ControlNetModels().model_dump()
+
+    @routes.get("/module_list")
+    @Operation(responses={200: ApiResponse(description="no modules", body=ControlNetModules)})
+    def module_list() -> ResponseReturnValue:
+        """No preprocessor of ControlNet is installed."""
+        return ControlNetModules().model_dump()
+
     return routes

@@ -233,8 +233,8 @@ def test_the_gimp_plugin_reads_its_choices_and_follows_a_picture(
     assert title.partition(" [")[0] == "tiny"
     assert title in [model["title"] for model in program.get("sd-models")]
     assert program.get("sd-modules")[0]["model_name"] == "mse"
-    refused = program.asked("GET", "/controlnet/model_list", code=404)
-    assert refused.json()["detail"] == "Not Found"
+    # it takes any error here for a server that is not running
+    assert program.asked("GET", "/controlnet/model_list").json() == {"model_list": []}
 
     with ThreadPoolExecutor() as pool:
         drawing = pool.submit(program.post, "txt2img", {"prompt": "a cat", **SIZE})
