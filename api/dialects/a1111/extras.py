@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -24,14 +25,19 @@ from api.dialects.a1111.fields_extras import (
     SingleImageBody,
 )
 from api.dialects.a1111.init_picture import read_picture
+from api.dialects.a1111.lists import INSTALLED_UPSCALER
 from api.dialects.a1111.picture_text import read_picture_text
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation
 from jobs.init_image import read_init_image
+from jobs.validation_faults import safe_value
 
+MAX_FACTOR = 8
+"""The largest `upscale_by` of a native request."""
 _WRITTEN = {
     "init_img": "image",
+    "upscale_by": "upscaling_resize",
     "output_width": "upscaling_resize_w",
     "output_height": "upscaling_resize_h",
 }
@@ -138,20 +144,31 @@ def _processed(
     if upscaler in RESAMPLINGS:
         infotext = read_picture_text(text).infotext
         return Processed(resampled(png, size, upscaler, infotext), done)
+    warnings: list[str] = []
+    if upscaler != INSTALLED_UPSCALER:
+        shown = safe_value("upscaler_1", upscaler)
+        warnings.append(f"upscaler_1: {shown!r} is not installed; {INSTALLED_UPSCALER} was used")
     submission = Submission(
         kind="upscale",
         body={
             "init_img": _base64(png),
-            "output_width": size[0],
-            "output_height": size[1],
+            **_native_size(values, size),
             "skip_save": True,
             "return_base64": True,
             "synchronous_request": True,
         },
+        warnings=warnings,
         written=_WRITTEN | {"init_img": field},
     )
     status = finished(services.jobs, submission, caller)
     return Processed(services.jobs.pictures(status)[0], done, status.warnings)
+
+
+def _native_size(values: Values, size: tuple[int, int]) -> dict[str, Any]:
+    factor = values["upscaling_resize"]
+    if values["resize_mode"] == 0 and 1 < factor <= MAX_FACTOR:
+        return {"upscale_by": factor}
+    return {"output_width": size[0], "output_height": size[1]}
 
 
 def _html(*lines: str) -> str:

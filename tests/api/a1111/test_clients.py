@@ -16,6 +16,7 @@ import webuiapi
 from PIL import Image
 
 from api.auth import DUMMY_KEY
+from api.dialects.a1111.lists import INSTALLED_UPSCALER
 from tests.api.a1111.conftest import basic, encoded, opened
 from tests.processes import eventually
 
@@ -35,7 +36,8 @@ def client(service: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def webui(service: str) -> webuiapi.WebUIApi:
+def webui(service: str) -> Any:
+    """Any: its methods return a result or, with `use_async`, a task."""
     return webuiapi.WebUIApi(
         baseurl=f"{service}/sdapi/v1", username="anybody", password=DUMMY_KEY, steps=2
     )
@@ -51,7 +53,7 @@ def posted(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, A
 # webuiapi
 
 
-def test_webuiapi_draws_and_its_defaults_never_warn(webui: webuiapi.WebUIApi) -> None:
+def test_webuiapi_draws_and_its_defaults_never_warn(webui: Any) -> None:
     result = webui.txt2img(prompt="a red cat", seed=7, width=256, height=256)
 
     assert result.image.size == (256, 256)
@@ -62,7 +64,7 @@ def test_webuiapi_draws_and_its_defaults_never_warn(webui: webuiapi.WebUIApi) ->
     assert result.parameters["prompt"] == "a red cat"
 
 
-def test_webuiapi_draws_over_a_picture(webui: webuiapi.WebUIApi) -> None:
+def test_webuiapi_draws_over_a_picture(webui: Any) -> None:
     picture = Image.new("RGB", (256, 256), "red")
 
     result = webui.img2img(images=[picture], prompt="a cat", width=256, height=256)
@@ -72,7 +74,7 @@ def test_webuiapi_draws_over_a_picture(webui: webuiapi.WebUIApi) -> None:
     assert result.info["warnings"] == []
 
 
-def test_webuiapi_is_told_of_what_was_not_followed(webui: webuiapi.WebUIApi) -> None:
+def test_webuiapi_is_told_of_what_was_not_followed(webui: Any) -> None:
     unit = webuiapi.ControlNetUnit(module="canny")
 
     result = webui.txt2img(
@@ -83,7 +85,7 @@ def test_webuiapi_is_told_of_what_was_not_followed(webui: webuiapi.WebUIApi) -> 
     assert named == {"enable_hr", "alwayson_scripts.ControlNet"}
 
 
-def test_webuiapi_makes_pictures_larger(webui: webuiapi.WebUIApi) -> None:
+def test_webuiapi_makes_pictures_larger(webui: Any) -> None:
     picture = Image.new("RGB", (20, 30))
 
     single = webui.extra_single_image(picture, upscaler_1=webuiapi.Upscaler.Lanczos)
@@ -91,6 +93,23 @@ def test_webuiapi_makes_pictures_larger(webui: webuiapi.WebUIApi) -> None:
 
     assert single.image.size == (40, 60)
     assert [image.size for image in batch.images] == [(60, 90)] * 2
+
+
+def test_webuiapi_makes_a_picture_larger_by_the_network(webui: Any) -> None:
+    picture = Image.new("RGB", (64, 96), "red")
+
+    own = webui.extra_single_image(picture, upscaler_1=INSTALLED_UPSCALER)
+    other = webui.extra_single_image(
+        picture,
+        upscaler_1=webuiapi.Upscaler.ESRGAN_4x,
+        resize_mode=1,
+        upscaling_resize_w=128,
+        upscaling_resize_h=128,
+    )
+
+    assert (own.image.size, own.json["warnings"]) == ((128, 192), [])
+    assert other.image.size == (128, 128)
+    assert other.json["warnings"][0].startswith("upscaler_1: 'R-ESRGAN 4x+' is not installed")
 
 
 # AUTOMATIC1111's own tests of its API
