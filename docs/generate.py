@@ -1,7 +1,7 @@
 """`make docs`: write what follows from the code.
 
-The tables of docs/parameters.md and docs/operations.md, .env.example and the requests in
-docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its page;
+The tables of docs/parameters.md, docs/operations.md and docs/automatic1111.md, .env.example and the
+requests in docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its page;
 tests/docs/test_generated.py fails when a file differs from what this module would write.
 """
 
@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from docs.a1111_tables import common_fields, extras_fields, img2img_fields, txt2img_fields
 from docs.examples import examples, openapi
 from docs.http_file import http_file
 from docs.postman import collection
-from docs.request_tables import example_request, parameters, samplers
+from docs.request_tables import example_request, parameters, samplers, upscale_parameters
 from docs.settings_tables import env_example, settings_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,8 +25,15 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "parameters": parameters,
         "samplers": samplers,
         "example": example_request,
+        "upscale": upscale_parameters,
     },
     ROOT / "docs" / "operations.md": {"settings": settings_table},
+    ROOT / "docs" / "automatic1111.md": {
+        "common": common_fields,
+        "txt2img": txt2img_fields,
+        "img2img": img2img_fields,
+        "extras": extras_fields,
+    },
 }
 
 
