@@ -35,7 +35,7 @@ def img2img_fields() -> str:
 
 def extras_fields() -> str:
     """The fields of both routes of extras."""
-    return _table(list(dict.fromkeys((*SINGLE_FIELDS, *BATCH_FIELDS))))
+    return _table({field.name: field for field in (*SINGLE_FIELDS, *BATCH_FIELDS)}.values())
 
 
 def _table(fields: Collection[Field]) -> str:

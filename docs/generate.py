@@ -1,8 +1,8 @@
 """`make docs`: write what follows from the code.
 
 The tables of docs/parameters.md, docs/operations.md and docs/automatic1111.md, .env.example and the
-requests in docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its page;
-tests/docs/test_generated.py fails when a file differs from what this module would write.
+requests in docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its
+page; tests/docs/test_generated.py fails when a file differs from what this module would write.
 """
 
 import re
