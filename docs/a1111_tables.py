@@ -50,6 +50,6 @@ def _table(fields: Collection[Field]) -> str:
 def _here(field: Field) -> str:
     if field.native in NATIVE:
         return f"`{field.native}`" + (f", with `{field.needs}`" if field.needs else "")
-    if field.followed:
+    if field.followed and not field.native and not field.instead:
         return "followed"
     return "a warning" + (f": {field.instead}" if field.instead else "")

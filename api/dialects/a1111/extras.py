@@ -2,13 +2,11 @@
 
 import base64
 import html
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from PIL import Image
 from pydantic import BaseModel, Field
 
 from api.auth import Caller
@@ -24,7 +22,7 @@ from api.dialects.a1111.fields_extras import (
     BatchImagesBody,
     SingleImageBody,
 )
-from api.dialects.a1111.init_picture import read_picture
+from api.dialects.a1111.init_picture import picture_size, read_picture
 from api.dialects.a1111.lists import INSTALLED_UPSCALER
 from api.dialects.a1111.picture_text import read_picture_text
 from api.dialects.a1111.txt2img import ERRORS
@@ -138,7 +136,7 @@ def _processed(
     if upscaler in (NO_UPSCALER, ""):
         return Processed(png, "No upscaler was chosen: the size is unchanged")
     png = cropped(png, values)
-    width, height = Image.open(io.BytesIO(png)).size
+    width, height = picture_size(png)
     size = wanted_size(values, width, height)
     done = f"Postprocess upscale to: {size[0]}x{size[1]}, Postprocess upscaler: {upscaler}"
     if upscaler in RESAMPLINGS:

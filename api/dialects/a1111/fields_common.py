@@ -7,8 +7,14 @@ from pydantic import Field as SchemaField
 from api.dialects.a1111.fields import Field
 from api.dialects.a1111.fields_answer import ANSWER, EXTENSIONS
 from api.dialects.a1111.sampler_names import AUTOMATIC, DEFAULT_SAMPLER
+from jobs.limits import SIDE_STEP
 
 _Side = Annotated[int, SchemaField(ge=1)]
+
+
+def _step_side(side: int) -> int:
+    """A side as latents have it."""
+    return side // SIDE_STEP * SIDE_STEP
 
 
 PROMPT = (
@@ -134,6 +140,7 @@ SEEDS = (
         default=-1,
         neutral=(0,),
         native="seed_resize_from_h",
+        convert=_step_side,
         left_out=(-1, 0),
         means="height at which the seed is known",
     ),
@@ -143,6 +150,7 @@ SEEDS = (
         default=-1,
         neutral=(0,),
         native="seed_resize_from_w",
+        convert=_step_side,
         left_out=(-1, 0),
         means="width at which the seed is known",
     ),

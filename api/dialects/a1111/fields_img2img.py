@@ -67,6 +67,7 @@ MASK = (
         name="mask",
         type=str,
         default="",
+        native="mask",
         followed=True,
         means="what to draw anew, in white; as base64 or a data URL",
     ),

@@ -19,6 +19,9 @@ from jobs.names import JobKind
 from jobs.parameters import SCHEMAS, fields_of
 
 GRAMMAR = "a1111"
+USUAL_ETA = 1.0
+"""webuiapi sends it with every request. Of all samplers but DDIM it is the default, or they have no
+eta, which must not be a warning then."""
 
 
 class GeneratedImages(BaseModel):
@@ -68,6 +71,8 @@ def submission_of(
     if sampling.scheduler:
         body["scheduler"] = sampling.scheduler
     warnings += sampling.warnings
+    if body.get("eta") == USUAL_ETA and not sampling.sampler.startswith("ddim"):
+        del body["eta"]
 
     size = drawing_size(
         values["width"],

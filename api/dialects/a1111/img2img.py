@@ -16,12 +16,19 @@ from api.dialects.a1111.generation import (
     answer,
     submission_of,
 )
-from api.dialects.a1111.init_picture import LATENT, read_picture, sized_picture
+from api.dialects.a1111.init_picture import (
+    LATENT,
+    STRETCH,
+    picture_size,
+    read_picture,
+    sized_picture,
+)
 from api.dialects.a1111.settings import request_settings
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission
 from api.operations import ApiResponse, Operation
 from jobs.inputs import INPUT_ROLES
+from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE
 
 
 def img2img_routes(services: Services) -> Blueprint:
@@ -56,22 +63,37 @@ def img2img_routes(services: Services) -> Blueprint:
 
 def _with_pictures(submission: Submission, values: Values, max_pixels: int) -> Submission:
     """The submission with its init picture, and its mask where the engine knows masks."""
-    first, *others = values["init_images"]
+    mode, (first, *others) = values["resize_mode"], values["init_images"]
     warnings = list(submission.warnings)
     if others:
         warnings.append(f"init_images: the first of {len(others) + 1} pictures was used")
-    if values["resize_mode"] == LATENT:
+    if mode == LATENT:
         warnings.append("resize_mode: 3 was not followed: the picture was stretched, as with 0")
     sent = {"init_img": (first, "init_images.0")}
     if values["mask"]:
         sent["mask"] = (values["mask"], "mask")
-    size = (submission.body["W"], submission.body["H"])
-    pictures: dict[str, str] = {}
+    body = dict(submission.body)
+    size = (body["W"], body["H"])
     for role in INPUT_ROLES.values():
         if role.field in sent:
             text, name = sent.pop(role.field)
             png = read_picture(text, role.read, max_pixels, name)
-            pictures[role.field] = sized_picture(text, png, values["resize_mode"], size)
+            if role.field == "init_img" and body.get("mask_area") == "masked":
+                body |= _own_size(png, size, warnings)
+                mode = STRETCH
+            body[role.field] = sized_picture(text, png, mode, size)
     if sent:
         warnings.append("mask: was not followed: the whole picture was drawn anew")
-    return replace(submission, body=submission.body | pictures, warnings=warnings)
+    return replace(submission, body=body, warnings=warnings)
+
+
+def _own_size(png: bytes, size: tuple[int, int], warnings: list[str]) -> dict[str, int]:
+    """With `inpaint_full_res` the result has the size of the picture, not `width` and `height`."""
+    own = picture_size(png)
+    if own == size or not MIN_SIDE <= min(own) <= max(own) <= MAX_OUTPUT_SIDE:
+        return {}
+    warnings.append(
+        f"inpaint_full_res: the picture was drawn at {size[0]}×{size[1]} pixels and brought to its "
+        f"own {own[0]}×{own[1]}"
+    )
+    return {"output_width": own[0], "output_height": own[1]}

@@ -45,6 +45,11 @@ def read_picture(
         raise InvalidRequest((fault,)) from None
 
 
+def picture_size(png: bytes) -> tuple[int, int]:
+    """Width and height of what `read_picture` returned."""
+    return Image.open(io.BytesIO(png)).size
+
+
 def sized_picture(text: str, png: bytes, mode: int, size: tuple[int, int]) -> str:
     """A picture as base64, for a native request of this size.
 

@@ -44,7 +44,9 @@ AUTOMATIC_SCHEDULERS = {
     "DPM++ SDE": "karras",
     "DPM++ 2M SDE": "exponential",
     "DPM++ 3M SDE": "exponential",
+    "DPM++ 2M SDE Heun": "exponential",
     "DPM++ 2S a": "karras",
+    "Restart": "karras",
     "DPM2": "karras",
     "DPM2 a": "karras",
 }

@@ -2,8 +2,14 @@
 
 import pytest
 
-from api.dialects.a1111.sampler_names import SCHEDULERS, Sampling, sampling_of, scheduler_named
-from jobs.names import SAMPLERS
+from api.dialects.a1111.sampler_names import (
+    SCHEDULERS,
+    SUBSTITUTES,
+    Sampling,
+    sampling_of,
+    scheduler_named,
+)
+from jobs.names import SAMPLERS, sampler_named
 
 KNOWN = {row.key for row in SCHEDULERS}
 
@@ -45,7 +51,6 @@ def test_every_sampler_is_found_by_key_and_label(row: object) -> None:
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "known", "told"),
     [
-        ("UniPC", None, KNOWN, "UniPC is not available; DPM++ 2M was used"),
         ("Euler", "no such", KNOWN, "there is no 'no such'; Automatic was used"),
         ("Euler", "Beta", None, "'Beta' is not available; Automatic was used"),
         ("DDIM", "Karras", KNOWN, "DDIM has none"),
@@ -58,6 +63,17 @@ def test_what_is_not_available_is_told(
 
     assert found is not None
     assert told in " ".join(found.warnings)
+
+
+@pytest.mark.parametrize(("name", "instead"), SUBSTITUTES.items())
+def test_a_sampler_of_automatic1111_is_there_or_another_is_used(name: str, instead: str) -> None:
+    found = sampling_of(name, None, KNOWN)
+
+    assert found is not None
+    if own := sampler_named(name):
+        assert (found.sampler, found.warnings) == (own.key, ())
+    else:
+        assert found.warnings == (f"sampler_name: {name} is not available; {instead} was used",)
 
 
 def test_an_unknown_sampler_is_none() -> None:
