@@ -1,7 +1,5 @@
 """A1111's lists of what is installed: models, autoencoders, LoRAs, embeddings, samplers, …"""
 
-from typing import get_args
-
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
@@ -10,6 +8,7 @@ from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.checkpoints import title_of, usable_models
 from api.dialects.a1111.extras_resize import RESAMPLINGS
 from api.dialects.a1111.fields_extras import NO_UPSCALER
+from api.dialects.a1111.generation import choices_of
 from api.dialects.a1111.list_models import (
     Checkpoint,
     Checkpoints,
@@ -29,7 +28,6 @@ from api.dialects.a1111.list_models import (
 from api.dialects.a1111.operation_parts import Warnings, described
 from api.dialects.a1111.sampler_names import AUTOMATIC, AUTOMATIC_SCHEDULERS, SCHEDULERS
 from jobs.names import SAMPLERS
-from jobs.parameters import SCHEMAS
 
 INSTALLED_UPSCALER = "Upscaler"
 """The one that the workers have; any name that is not in the list means it, too."""
@@ -137,8 +135,7 @@ def list_routes(services: Services) -> Blueprint:
 
 def known_schedulers() -> tuple[str, ...]:
     """The values of the native field `scheduler`; without it, what the samplers' labels have."""
-    field = SCHEMAS["txt2img"]["optimized"].model_fields.get("scheduler")
-    return get_args(field.annotation) if field else (AUTOMATIC, "karras")
+    return tuple(choices_of("txt2img", "scheduler") or (AUTOMATIC, "karras"))
 
 
 def _options(label: str) -> dict[str, str]:

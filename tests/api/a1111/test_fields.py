@@ -23,7 +23,7 @@ from tests.api.a1111.conftest import announce, basic, encoded
 from tests.api.conftest import HandWorker
 
 FIELDS: dict[str, Collection[Field]] = {"txt2img": TXT2IMG_FIELDS, "img2img": IMG2IMG_FIELDS}
-PICTURE = encoded((64, 96))
+PICTURE = encoded((256, 256))
 BASE: dict[str, dict[str, Any]] = {
     "txt2img": {"seed": 3, "width": 256, "height": 256},
     "img2img": {"seed": 3, "width": 256, "height": 256, "init_images": [PICTURE]},
@@ -84,7 +84,7 @@ VALUES: dict[str, Any] = {
     "init_images": [PICTURE, PICTURE],
     "initial_noise_multiplier": 1.2,
     "image_cfg_scale": 2.0,
-    "mask": encoded((64, 96), "white"),
+    "mask": encoded((256, 256), "white"),
     "mask_blur": 8,
     "mask_blur_x": 8,
     "mask_blur_y": 8,
