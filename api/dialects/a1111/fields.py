@@ -15,6 +15,8 @@ from pydantic import Field as SchemaField
 from jobs.errors import Fault, InvalidRequest
 from jobs.validation_faults import safe_value
 
+MAX_SIDE = 1 << 16
+"""The largest width and height that are read at all."""
 PICTURES = frozenset({"init_images", "mask", "latent_mask", "image", "imageList"})
 """Fields that hold pictures: no message and no answer repeats them."""
 
@@ -67,7 +69,9 @@ def schema_of(name: str, fields: Collection[Field]) -> type[BaseModel]:
         )
         for field in fields
     }
-    config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
+    config = ConfigDict(
+        extra="allow", protected_namespaces=(), hide_input_in_errors=True, allow_inf_nan=False
+    )
     return create_model(name, __config__=config, **described)
 
 

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field as SchemaField
 
-from api.dialects.a1111.fields import Field
+from api.dialects.a1111.fields import MAX_SIDE, Field
 from api.dialects.a1111.fields_answer import ANSWER, EXTENSIONS
 from api.dialects.a1111.sampler_names import AUTOMATIC, DEFAULT_SAMPLER
 from jobs.limits import SIDE_STEP
 
-_Side = Annotated[int, SchemaField(ge=1)]
+_Side = Annotated[int, SchemaField(ge=1, le=MAX_SIDE)]
 
 
 def _step_side(side: int) -> int:

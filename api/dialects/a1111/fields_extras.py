@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from pydantic import Field as SchemaField
 
-from api.dialects.a1111.fields import Field, schema_of
+from api.dialects.a1111.fields import MAX_SIDE, Field, schema_of
 
 _Share = Annotated[float, SchemaField(ge=0, le=1)]
-_Side = Annotated[int, SchemaField(ge=1)]
+_Side = Annotated[int, SchemaField(ge=1, le=MAX_SIDE)]
 _NO_FACES = "there is no face restoration here"
 NO_UPSCALER = "None"
 

@@ -23,6 +23,8 @@ from jobs.errors import InvalidRequest, JobsError
 from jobs.names import JobKind
 from jobs.status import JobState, JobStatus
 
+MAX_WARNINGS = 50
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -59,7 +61,7 @@ def finished(jobs: JobService, submission: Submission, caller: Caller) -> JobSta
             submission.body,
             submitter=caller.submitter,
             idempotency_key=submission.task_id or None,
-            warnings=tuple(submission.warnings),
+            warnings=_first(list(submission.warnings)),
             address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
         )
@@ -72,6 +74,14 @@ def finished(jobs: JobService, submission: Submission, caller: Caller) -> JobSta
     if result.status.state is not JobState.SUCCESS:
         raise _failure(result.status)
     return result.status
+
+
+def _first(warnings: list[str]) -> tuple[str, ...]:
+    """As many as the record of a job keeps."""
+    if len(warnings) <= MAX_WARNINGS:
+        return tuple(warnings)
+    kept = warnings[: MAX_WARNINGS - 1]
+    return (*kept, f"{len(warnings) - len(kept)} more fields were not followed")
 
 
 def _refuse_unended(

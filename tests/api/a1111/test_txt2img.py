@@ -103,7 +103,8 @@ def test_a_task_id_that_is_sent_again_returns_the_same_pictures(caller: Caller) 
         ({"cfg_scale": 1000}, "cfg_scale"),
         ({"batch_size": 1000}, "batch_size"),
         ({"width": -1}, "width"),
-        ({"height": 100_000}, "height"),
+        ({"height": 60_000}, "height"),
+        ({"height": 10**400}, "height"),
         ({"styles": "one"}, "styles"),
         ({"override_settings": {"CLIP_stop_at_last_layers": 99}}, "override_settings"),
     ],
@@ -176,6 +177,13 @@ def test_unknown_and_extension_fields_are_told_and_never_refused(caller: Caller)
         "prompts",
         "alwayson_scripts.ControlNet",
     ]
+
+
+def test_of_very_many_unknown_fields_the_first_are_told(caller: Caller) -> None:
+    answer = caller.drawn("txt2img", {**SMALL, **{f"unknown{n}": n for n in range(1000)}})
+
+    assert len(answer["warnings"]) == 50
+    assert answer["warnings"][-1] == "951 more fields were not followed"
 
 
 def test_a_model_that_is_not_installed_is_told(caller: Caller) -> None:
