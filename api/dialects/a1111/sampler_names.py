@@ -8,7 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from jobs.names import sampler_named
-from stable_diffusion.sampler_table import SamplerRow
 
 AUTOMATIC = "automatic"
 DEFAULT_SAMPLER = "Euler"
@@ -112,7 +111,10 @@ def sampling_of(
         wanted = scheduler_named(scheduler)
         if wanted is None:
             warnings.append(f"scheduler: there is no {scheduler!r}; Automatic was used")
-    name, row = _row(name, warnings)
+    row = sampler_named(name)
+    if row is None and (instead := SUBSTITUTES.get(name)):
+        warnings.append(f"sampler_name: {name} is not available; {instead} was used")
+        row = sampler_named(instead)
     if row is None:
         return None
     if row.label.endswith(_KARRAS):  # a key such as k_dpmpp_2m_ka
@@ -132,11 +134,3 @@ def sampling_of(
     if asked and key != "normal":
         warnings.append(f"scheduler: {scheduler or key!r} is not available; Automatic was used")
     return Sampling(row.key, None, tuple(warnings))
-
-
-def _row(name: str, warnings: list[str]) -> tuple[str, SamplerRow | None]:
-    row = sampler_named(name)
-    if row is None and (instead := SUBSTITUTES.get(name)):
-        warnings.append(f"sampler_name: {name} is not available; {instead} was used")
-        row = sampler_named(instead)
-    return name, row
