@@ -1,6 +1,7 @@
 """From the values of a request to a native request, and from the finished job to the answer."""
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from flask.typing import ResponseReturnValue
@@ -38,6 +39,7 @@ def native_fields(kind: JobKind) -> dict[str, str]:
     return fields_of(SCHEMAS[kind]["optimized"])
 
 
+@cache
 def choices_of(kind: JobKind, field: str) -> Collection[str] | None:
     """The values of a native field that is an enumeration; None if there is no such field."""
     properties = SCHEMAS[kind]["optimized"].model_json_schema()["properties"]

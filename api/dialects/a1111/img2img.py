@@ -79,7 +79,8 @@ def _with_pictures(submission: Submission, values: Values, max_pixels: int) -> S
             text, name = sent.pop(role.field)
             png = read_picture(text, role.read, max_pixels, name)
             if role.field == "init_img" and body.get("mask_area") == "masked":
-                body |= _own_size(png, size, warnings)
+                output = body.get("output_width", size[0]), body.get("output_height", size[1])
+                body |= _own_size(png, output, warnings)
                 mode = STRETCH
             body[role.field] = sized_picture(text, png, mode, size)
     if sent:
@@ -87,13 +88,13 @@ def _with_pictures(submission: Submission, values: Values, max_pixels: int) -> S
     return replace(submission, body=body, warnings=warnings)
 
 
-def _own_size(png: bytes, size: tuple[int, int], warnings: list[str]) -> dict[str, int]:
+def _own_size(png: bytes, wanted: tuple[int, int], warnings: list[str]) -> dict[str, int]:
     """With `inpaint_full_res` the result has the size of the picture, not `width` and `height`."""
     own = picture_size(png)
-    if own == size or not MIN_SIDE <= min(own) <= max(own) <= MAX_OUTPUT_SIDE:
+    if own == wanted or not MIN_SIDE <= min(own) <= max(own) <= MAX_OUTPUT_SIDE:
         return {}
     warnings.append(
-        f"inpaint_full_res: the picture was drawn at {size[0]}×{size[1]} pixels and brought to its "
-        f"own {own[0]}×{own[1]}"
+        f"inpaint_full_res: the picture has {own[0]}×{own[1]} pixels, and so has the result, which "
+        "was drawn at another size"
     )
     return {"output_width": own[0], "output_height": own[1]}
