@@ -20,7 +20,7 @@ from tests.api.conftest import HandWorker
 from tests.processes import eventually
 from worker.execution.picture_encoding import encode
 
-SIZE = {"width": 256, "height": 256}
+SIZE: dict[str, Any] = {"width": 256, "height": 256}
 
 
 @pytest.fixture
