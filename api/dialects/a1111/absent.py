@@ -3,7 +3,7 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict
-from werkzeug import exceptions
+from werkzeug.exceptions import NotFound
 
 from api.dialect import Services
 from api.dialects.a1111.authentication import KEYS, caller_of
@@ -34,11 +34,11 @@ def absent_routes(services: Services) -> Blueprint:
     routes = Blueprint("absent", __name__)
 
     @routes.post("/interrogate")
-    @Operation(responses={501: NO_CAPTIONS}, errors=WITHOUT_BODY, error=A1111Error, keys=KEYS)
+    @Operation(responses={404: NO_CAPTIONS}, errors=WITHOUT_BODY, error=A1111Error, keys=KEYS)
     def interrogate() -> ResponseReturnValue:
         """Describing a picture in words is not possible here."""
         caller_of(services, request)
-        raise exceptions.NotImplemented("there is no model that describes pictures here")
+        raise NotFound("there is no model that describes pictures here")
 
     return routes
 

@@ -11,6 +11,7 @@ from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.names import find_name
+from jobs.parameter_types import WHOLE
 from jobs.validation_faults import faults_of, safe_value
 from jobs.workers import Served
 
@@ -35,11 +36,11 @@ class CallerOptions(BaseModel, frozen=True):
         live_previews_enable: whether `progress` has a preview.
     """
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     sd_model_checkpoint: Annotated[str, Field(max_length=MAX_NAME)] = ""
     sd_vae: Annotated[str, Field(max_length=MAX_NAME)] = "Automatic"
-    CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12)] = 1
+    CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12), WHOLE] = 1
     samples_format: Annotated[Literal["png", "jpg"], BeforeValidator(_picture_format)] = "png"
     live_previews_enable: bool = True
 

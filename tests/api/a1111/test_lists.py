@@ -169,5 +169,5 @@ def test_controlnet_has_no_models(client: FlaskClient, worker: HandWorker, name:
 def test_interrogate_says_that_it_is_not_there(client: FlaskClient, worker: HandWorker) -> None:
     body = {"image": "", "model": "clip"}
     answer = client.post("/sdapi/v1/interrogate", json=body, headers=basic(DUMMY_KEY))
-    assert answer.status_code == 501
+    assert answer.status_code == 404
     assert "no model that describes pictures" in answer.get_json()["detail"]
