@@ -15,7 +15,7 @@ DEFAULT_SAMPLER = "Euler"
 
 @dataclass(frozen=True)
 class SchedulerName:
-    """A scheduler: its name here, AUTOMATIC1111's name and label of it, and further spellings."""
+    """A scheduler: its name here, AUTOMATIC1111's name and label of it, and its aliases."""
 
     key: str
     name: str
