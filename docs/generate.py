@@ -12,7 +12,7 @@ from pathlib import Path
 from docs.examples import examples, openapi
 from docs.http_file import http_file
 from docs.postman import collection
-from docs.request_tables import example_request, parameters, samplers
+from docs.request_tables import example_request, parameters, samplers, upscale_parameters
 from docs.settings_tables import env_example, settings_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +24,7 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "parameters": parameters,
         "samplers": samplers,
         "example": example_request,
+        "upscale": upscale_parameters,
     },
     ROOT / "docs" / "operations.md": {"settings": settings_table},
 }

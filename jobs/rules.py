@@ -68,12 +68,7 @@ class Rule:
 
 
 def expected_side(request: "Request | None", limits: Limits, models: InstalledModels) -> str:
-    """The values of H and W that the model of a request allows, in words.
-
-    Args:
-        request: None if nothing of the body could be read: `default` is assumed.
-        limits, models: as in RuleContext.
-    """
+    """The values of H and W that the model of a request allows, in words; None: of `default`."""
     largest = limits.side(models.native_size(request.ckpt if request else "default"))
     return f"a multiple of {SIDE_STEP} from {MIN_SIDE} up to {largest}"
 

@@ -7,20 +7,22 @@ import pytest
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.prompt_files import PromptFiles
 from jobs.request import parse_request
 from tests.jobs.test_request import picture
 
 
-def faults(body: dict[str, Any], kind: JobKind = "txt2img", **options: Any) -> tuple[Fault, ...]:
+def faults(
+    body: dict[str, Any], kind: GenerationKind = "txt2img", **options: Any
+) -> tuple[Fault, ...]:
     with pytest.raises(InvalidRequest) as caught:
         parse_request(kind, {"prompt": "a", **body}, **options)
     return caught.value.faults
 
 
 @pytest.mark.parametrize("kind", ["txt2img", "img2img"])
-def test_any_size_within_the_bounds_is_taken(kind: JobKind) -> None:
+def test_any_size_within_the_bounds_is_taken(kind: GenerationKind) -> None:
     body = {"prompt": "a", "output_width": 4096, "output_height": 65.0, "n_iter": 1}
     body |= {"init_img": picture()} if kind == "img2img" else {}
     request = parse_request(kind, body)

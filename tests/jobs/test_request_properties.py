@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
-from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, JobKind, model_named, network_kind
+from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, GenerationKind, model_named, network_kind
 from jobs.request import parse_request, read_stored
 from tests.jobs.wrong_values import WRONG
 
@@ -73,7 +73,7 @@ OF_A_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "standard": {"plms": SWITCH, "laion400m": SWITCH},
     "optimized": {},
 }
-OF_A_KIND: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+OF_A_KIND: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
     "txt2img": {},
     "img2img": {
         "denoising_strength": st.floats(0, 1, exclude_min=True),
@@ -82,14 +82,14 @@ OF_A_KIND: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
         "post_upscale": SWITCH,
     },
 }
-REQUIRED: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+REQUIRED: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
     "txt2img": {"prompt": PROMPT},
     "img2img": {"prompt": PROMPT, "init_img": st.just(PICTURE)},
 }
 
 
 @st.composite
-def valid_requests(draw: st.DrawFn) -> tuple[JobKind, Body]:
+def valid_requests(draw: st.DrawFn) -> tuple[GenerationKind, Body]:
     """A kind, and a body of it in which every field is right by itself and with the others."""
     kind = draw(st.sampled_from(list(REQUIRED)))
     job_type = draw(st.sampled_from(JOB_TYPES))
@@ -117,7 +117,7 @@ def cheap(body: Body) -> Body:
 
 @settings(max_examples=200)
 @given(valid_requests())
-def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Body]) -> None:
+def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[GenerationKind, Body]) -> None:
     kind, body = sent
     limits = Limits()
     steps = body.get("ddim_steps", 20 if kind == "txt2img" else 50)
@@ -143,7 +143,7 @@ def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Bod
 @settings(max_examples=400)
 @given(valid_requests(), st.data())
 def test_of_a_body_with_one_wrong_field_that_field_and_no_other_is_named(
-    sent: tuple[JobKind, Body], data: st.DataObject
+    sent: tuple[GenerationKind, Body], data: st.DataObject
 ) -> None:
     kind, body = sent[0], cheap(sent[1])
     fields = sorted(WRONG.keys() & {*OF_EVERY_REQUEST, *OF_A_KIND[kind], *REQUIRED[kind], *body})

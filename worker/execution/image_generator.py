@@ -14,6 +14,7 @@ from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
+from worker.execution.endings import timings_of
 from worker.execution.engine import Engine
 from worker.execution.infotext import infotext
 from worker.execution.picture_encoding import encode, grid
@@ -101,13 +102,13 @@ class ImageGenerator:
 
     def result(self) -> Result:
         """What the record keeps of the finished job."""
-        request, claim = self.request, self.job.claim
-        seconds = {"queued": claim.started - claim.submitted} | self.stopwatch.seconds
+        request = self.request
         return Result(
             images=tuple(self._images),
             grid=self._grid,
             saved=not request.skip_save,
             format=request.format,
+            upscaler=self.upscale.name,
             model=self._model,
             model_hash=self._model_hash,
             vae=self._vae,
@@ -115,7 +116,7 @@ class ImageGenerator:
             steps=request.ddim_steps,
             executed_steps=self._descriptions[0].get("executed_steps", request.ddim_steps),
             prompt=_echoed_prompts(self._descriptions),
-            timings={phase: round(spent, 3) for phase, spent in seconds.items()},
+            timings=timings_of(self.job.claim, self.stopwatch),
         )
 
     @contextmanager

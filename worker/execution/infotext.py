@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from jobs import __version__
 from jobs.names import sampler_named
@@ -57,10 +58,12 @@ def infotext(
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
-    lines.append(
-        ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, line_of(settings)])
+
+
+def line_of(settings: Mapping[str, object]) -> str:
+    """The settings in one line; empty ones are left out."""
+    return ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
 
 
 def _quoted(value: object) -> str:

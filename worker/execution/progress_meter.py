@@ -66,10 +66,26 @@ class ProgressMeter:
     def _timed(self, progress: Progress) -> Progress:
         """With the fraction of the whole, and the remaining time."""
         fraction = (1 - self._upscaling) * progress.fraction + self._upscaling * self._upscaled
-        elapsed = time.monotonic() - self._started
-        return progress.model_copy(
-            update={
-                "fraction": min(fraction, _LARGEST_FRACTION),
-                "eta_seconds": elapsed * (1 - fraction) / fraction if fraction > 0 else None,
-            }
-        )
+        return _timed(progress, fraction, self._started)
+
+
+class UpscaleMeter:
+    """The progress of a job that only enlarges a picture, timed as by `ProgressMeter`."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def read(self, share: float) -> Progress:
+        """The progress when this share is done, 0..1."""
+        return _timed(Progress(step=0, steps=1, fraction=0, upscaling=True), share, self._started)
+
+
+def _timed(progress: Progress, fraction: float, started: float) -> Progress:
+    """The progress at a fraction, with the remaining time."""
+    elapsed = time.monotonic() - started
+    return progress.model_copy(
+        update={
+            "fraction": min(fraction, _LARGEST_FRACTION),
+            "eta_seconds": elapsed * (1 - fraction) / fraction if fraction > 0 else None,
+        }
+    )

@@ -2,6 +2,7 @@
 
 import math
 
+from jobs.parameter_types import PictureFormat
 from jobs.request import Request
 from worker.execution.upscale_step import final_size
 
@@ -22,4 +23,9 @@ def room_of(request: Request, prompts: int) -> int:
     pixels = images * math.prod(final_size(request))
     if images > 1 and not request.skip_grid:
         pixels, images = 2 * pixels, images + 1
-    return round(pixels * _BYTES_PER_PIXEL[request.format]) + images * _BYTES_PER_FILE
+    return room_for(pixels, images, request.format)
+
+
+def room_for(pixels: int, files: int, picture_format: PictureFormat) -> int:
+    """Bytes that so many files with so many pixels together take at most."""
+    return round(pixels * _BYTES_PER_PIXEL[picture_format]) + files * _BYTES_PER_FILE

@@ -5,7 +5,7 @@ import os
 import pytest
 from PIL import Image
 
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.request import parse_request
 from tests.worker.conftest import png
 from worker.execution.picture_encoding import encode, grid
@@ -27,7 +27,7 @@ INFOTEXT = "a red cat, " * 200
     ],
 )
 def test_noise_fits(
-    kind: JobKind, body: dict[str, object], side: int, prompts: int, picture_format: str
+    kind: GenerationKind, body: dict[str, object], side: int, prompts: int, picture_format: str
 ) -> None:
     inputs = {"init_img": png(NO_INPUT)} if kind == "img2img" else {}
     request = parse_request(
