@@ -17,13 +17,14 @@ from jobs.new_job import NewJob, new_job_id, user_digest
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import prompt_warnings
-from jobs.request import Request, parse_request
+from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
 from jobs.workers import Served, Workers
 
 DEFAULT_TYPE: JobType = "optimized"
+NO_MODEL = ModelChoice("")
 SEEDS = 2**32
 """Drawn seeds are below it, so that every tool can read them."""
 
@@ -67,7 +68,7 @@ class JobFactory:
         """The job that a body asks for.
 
         Args:
-            kind: txt2img or img2img.
+            kind: of its endpoint.
             body: the request by the field names of `jobs.parameters`, without the API key.
             submitter, idempotent: as of NewJob.
             user, warnings: as of JobService.submit.
@@ -81,13 +82,18 @@ class JobFactory:
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
-        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
+        if isinstance(request, Upscale):
+            prompts = ()
+        else:
+            prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
+            warnings += choice.warnings + prompt_warnings(request, prompts)
+            seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+            request = request.settled(model=choice.name, seed=seed)
         return NewJob(
             job_id=new_job_id(),
-            request=request.settled(model=choice.name, seed=seed),
+            request=request,
             model=choice.name,
-            warnings=warnings + choice.warnings + prompt_warnings(request, prompts),
+            warnings=warnings,
             prompts=tuple(prompt.text for prompt in prompts),
             submitter=submitter,
             user=user_digest(user, submitter=submitter),
@@ -96,8 +102,8 @@ class JobFactory:
 
     def _parse(
         self, kind: JobKind, body: dict[str, Any], served: Served
-    ) -> tuple[Request, ModelChoice]:
-        """The request and its model. Raises InvalidRequest with the faults of both."""
+    ) -> tuple[AnyRequest, ModelChoice]:
+        """The request and its model, if it needs one. Raises InvalidRequest with all faults."""
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
@@ -128,8 +134,10 @@ class JobFactory:
             )
         except InvalidRequest as error:
             faults += error.faults
-        ckpt = request.ckpt if request else body.get("ckpt", "default")
-        if request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
+        ckpt = body.get("ckpt", "default")
+        if kind == "upscale":
+            choice = NO_MODEL
+        elif request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
             try:
                 choice = models.choose(ckpt)
             except InvalidRequest as error:

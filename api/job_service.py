@@ -104,7 +104,7 @@ class JobService:
         finds it.
 
         Args:
-            kind: txt2img or img2img.
+            kind: of the job.
             body: the request by the field names of `jobs.parameters`, without the API key.
             submitter: a digest of the API key.
             idempotency_key: the same key with the same body returns the first job again; None:

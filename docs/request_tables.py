@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.names import SAMPLERS
-from jobs.parameters import SCHEMAS, Request
+from jobs.output_parameters import OUTPUT_FIELDS
+from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.validation_faults import expected_of
 
 EXAMPLE = Path(__file__).parents[1] / "templates" / "txt2img-optimized.json"
@@ -15,6 +16,8 @@ DEFAULTS = {
     "prompt": "required",
     "from-file": "`false`",
 }
+FIRST = ("type", "prompt", "negative_prompt")
+HEAD, RULE = "| parameter | accepts | default | meaning |", "|---|---|---|---|"
 CHOICES = {
     "type": "one of: standard, optimized",
     "sampler": "a key or label of [the samplers](#samplers)",
@@ -22,19 +25,30 @@ CHOICES = {
 
 
 def parameters() -> str:
-    """The parameters of both endpoints and both types as a Markdown table."""
+    """The parameters of /generate and /img2img, of both types, as a Markdown table."""
     text = _properties(SCHEMAS["txt2img"]["standard"])
     image = _properties(SCHEMAS["img2img"]["standard"])
     optimized = _properties(SCHEMAS["img2img"]["optimized"])
-    rows = ["| parameter | accepts | default | meaning |", "|---|---|---|---|"]
-    for name, schema in image.items():
+    rows = [HEAD, RULE]
+    for name in sorted(image, key=lambda name: name not in FIRST):
+        schema = image[name]
         only = "" if name in text else "img2img: "
         only += "" if name in optimized else "type standard only: "
         default = DEFAULTS.get(name) or _default(schema)
         if name in text and _default(text[name]) != _default(schema):
             default = f"{_default(text[name])}; img2img {default}"
-        accepts = CHOICES.get(name) or expected_of(schema).replace("|", "\\|")
-        rows.append(f"| `{name}` | {accepts} | {default} | {only}{schema['description']} |")
+        rows.append(_row(name, schema, default, only))
+    return "\n".join(rows)
+
+
+def upscale_parameters() -> str:
+    """The parameters of /upscale as a Markdown table."""
+    properties = _properties(SCHEMAS["upscale"]["standard"])
+    own = {"init_img", "upscale_by", "upscaler", *OUTPUT_FIELDS}
+    rows = [HEAD, RULE]
+    for name in sorted(properties, key=lambda name: name not in own):
+        schema = properties[name]
+        rows.append(_row(name, schema, DEFAULTS.get(name) or _default(schema)))
     return "\n".join(rows)
 
 
@@ -52,8 +66,13 @@ def example_request() -> str:
     return f"```json\n{EXAMPLE.read_text().strip()}\n```"
 
 
-def _properties(schema: type[Request]) -> dict[str, dict[str, Any]]:
+def _properties(schema: type[AnyRequest]) -> dict[str, dict[str, Any]]:
     return schema.model_json_schema(by_alias=True)["properties"]
+
+
+def _row(name: str, schema: dict[str, Any], default: str, only: str = "") -> str:
+    accepts = CHOICES.get(name) or expected_of(schema).replace("|", "\\|")
+    return f"| `{name}` | {accepts} | {default} | {only}{schema['description']} |"
 
 
 def _default(schema: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8
 """Pixels of H and W, whatever the model and the settings."""
+MAX_OUTPUT_SIDE = 4096
+"""Pixels of output_width and output_height, which begin at MIN_SIDE."""
 MAX_COUNT = 1000
 """Of the parameters that count pictures: n_iter, n_samples and n_rows."""
 NATIVE_SIZE = 512
@@ -21,6 +23,8 @@ class Limits:
         max_work: n_iter · n_samples · H · W · ddim_steps, so that no request can occupy a worker
             for hours unnoticed. The default is 64 pictures of 512×512 at 50 steps.
         max_init_pixels: width · height of an init image, checked before it is decoded.
+        max_output_pixels: n_iter · n_samples · output_width · output_height, which bounds the room
+            in the store, the time for upscaling and the memory for a grid.
     """
 
     max_side: int = 512
@@ -28,6 +32,7 @@ class Limits:
     max_images: int = 64
     max_work: int = 64 * 50 * 512 * 512
     max_init_pixels: int = 4096 * 4096
+    max_output_pixels: int = 4 * 4096 * 4096
 
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""

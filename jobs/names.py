@@ -17,6 +17,7 @@ __all__ = [
     "JOB_TYPES",
     "RUN_TASK",
     "SAMPLERS",
+    "GenerationKind",
     "JobKind",
     "JobType",
     "find_name",
@@ -30,7 +31,9 @@ __all__ = [
 ]
 
 JobType = Literal["standard", "optimized"]
-JobKind = Literal["txt2img", "img2img"]
+JobKind = Literal["txt2img", "img2img", "upscale"]
+GenerationKind = Literal["txt2img", "img2img"]
+"""The kinds that a model executes."""
 JOB_TYPES: tuple[JobType, ...] = get_args(JobType)
 
 RUN_TASK = "jobs.run"

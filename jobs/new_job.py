@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.idempotency import IdempotentRequest, SubmittedJob
-from jobs.request import PROMPTS, Request, shortened_request
+from jobs.request import PROMPTS, AnyRequest, shortened_request
 
 
 def new_job_id() -> str:
@@ -27,7 +27,8 @@ class NewJob:
     """The content of a job when its record is opened.
 
     Attributes:
-        request: settled: its model is chosen and its seed is picked.
+        request: settled: its model is chosen and its seed is picked, if it has any.
+        model: the name of its model; empty for a request that needs none.
         warnings: which parameters cannot be honoured exactly, as far as known at submission.
         prompts: those of the request's prompt file; empty: the request's own.
         submitter: a digest of the API key, so that no other key may cancel the job; empty: any may.
@@ -37,7 +38,7 @@ class NewJob:
     """
 
     job_id: str
-    request: Request
+    request: AnyRequest
     model: str
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()

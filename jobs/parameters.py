@@ -1,15 +1,17 @@
 """The request's schemas: each parameter of the README with its bounds, default and meaning.
 
-The attribute names are the README's own. The parameters of both kinds come first, then those of one
-kind, then those of one type; the four schemas at the end combine them.
+The attribute names are the README's own. The parameters of all kinds are in `jobs.job_parameters`.
+Here come those of both kinds that a model executes, then those of one kind, then those of one type;
+the schemas at the end combine them.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
-from jobs.names import JobKind, JobType
+from jobs.job_parameters import TYPE_MEANS, JobRequest
+from jobs.names import GenerationKind, JobKind, JobType
+from jobs.output_parameters import OutputSize
 from jobs.parameter_types import (
     WHOLE,
     Batch,
@@ -17,10 +19,7 @@ from jobs.parameter_types import (
     Config,
     Count,
     CountOrZero,
-    Device,
-    Folder,
     InitImage,
-    PictureFormat,
     Precision,
     PromptFile,
     Sampler,
@@ -30,11 +29,9 @@ from jobs.parameter_types import (
     Strength,
     Text,
     Vae,
-    Webhook,
 )
 from jobs.picture_formats import IN_WORDS
-
-TYPE_MEANS = "how the model is run, and so which queue the job waits in"
+from jobs.upscale_parameters import OptimizedUpscale, StandardUpscale, Upscale
 
 PROMPT_NAMED: dict[str, JsonValue] = {
     "required": ["prompt"],
@@ -49,33 +46,17 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(BaseModel, frozen=True):
-    """The parameters of both kinds and both types."""
+class GenerationRequest(OutputSize, JobRequest, frozen=True):
+    """The parameters of the kinds that a model executes, of both types."""
 
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]},
-    )
-    kind: ClassVar[JobKind]
+    model_config = ConfigDict(json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]})
+    kind: ClassVar[GenerationKind]
 
-    type: Annotated[JobType, Field(description=TYPE_MEANS)]
     prompt: Annotated[
         Text, Field(description="what to generate: (emphasis), [less], cat:0.3 dog:0.7")
     ] = ""
     negative_prompt: Annotated[Text, Field(description="what to avoid in the picture")] = ""
-    outdir: Annotated[Folder, Field(description="folder below the output root")] = (
-        "outputs/txt2img-samples"
-    )
     skip_grid: Annotated[bool, Field(description="false: also a grid of all pictures")] = True
-    skip_save: Annotated[bool, Field(description="do not keep the single pictures")] = False
-    return_base64: Annotated[
-        bool, Field(description="answer with base64 and facts instead of one image's bytes")
-    ] = False
-    synchronous_request: Annotated[
-        bool, Field(description="answer only when the job has ended")
-    ] = False
     ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 50
     fixed_code: Annotated[bool, Field(description="start every picture from the same noise")] = (
         False
@@ -94,9 +75,6 @@ class GenerationRequest(BaseModel, frozen=True):
         float,
         Field(ge=-100, le=100, allow_inf_nan=False, description="classifier-free guidance scale"),
     ] = 7.5
-    device: Annotated[
-        Device | None, Field(description="cpu, cuda or cuda:N; the worker's own when omitted")
-    ] = None
     from_file: Annotated[
         PromptFile, Field(alias="from-file", description="take prompts from a file; or false")
     ] = None
@@ -119,7 +97,6 @@ class GenerationRequest(BaseModel, frozen=True):
         ),
     ] = 1
     turbo: Annotated[bool, Field(description="type optimized: faster, with more memory")] = True
-    format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "ddim"
     precision: Annotated[Precision, Field(description="full, or mixed where it is faster")] = (
         "autocast"
@@ -128,41 +105,20 @@ class GenerationRequest(BaseModel, frozen=True):
         bool,
         Field(description="the same to the bit each time: shares no evaluation with other jobs"),
     ] = False
-    priority: Annotated[
-        int,
-        Field(ge=0, le=9, description="9 is first among the jobs of the same key"),
-        WHOLE,
-    ] = 0
-    webhook: Annotated[
-        Webhook | None, Field(repr=False, description="URL that receives messages about the job")
-    ] = None
 
     @property
     def image_count(self) -> int:
-        """How many pictures the request asks for, with one prompt."""
         return self.n_iter * self.n_samples
-
-    @property
-    def inputs(self) -> dict[InputRole, bytes]:
-        """The pictures it starts from, as PNG; empty bytes if it was read back from a record."""
-        found: dict[InputRole, bytes | None] = {
-            role: getattr(self, row.field, None) for role, row in INPUT_ROLES.items()
-        }
-        return {role: data for role, data in found.items() if data is not None}
 
     def settled(self, *, model: str, seed: int) -> Self:
         """The same request with the model that was chosen and the seed that was picked."""
         return self.model_copy(update={"ckpt": model, "seed": seed})
 
-    def stored(self) -> dict[str, Any]:
-        """The form in the record: the README's names, without pictures and webhook."""
-        return self.model_dump(mode="json", by_alias=True, exclude={*INPUT_FIELDS, "webhook"})
-
 
 class TextToImage(GenerationRequest, frozen=True):
     """POST /generate. Omitted fields take the value of the README's first example."""
 
-    kind: ClassVar[JobKind] = "txt2img"
+    kind: ClassVar[GenerationKind] = "txt2img"
 
     ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 20
 
@@ -174,7 +130,7 @@ class ImageToImage(GenerationRequest, frozen=True):
     request was read back from a record (the picture is in the store).
     """
 
-    kind: ClassVar[JobKind] = "img2img"
+    kind: ClassVar[GenerationKind] = "img2img"
 
     init_img: Annotated[InitImage, Field(repr=False, description=f"base64 of a {IN_WORDS} picture")]
     denoising_strength: Annotated[
@@ -222,12 +178,15 @@ class OptimizedImageToImage(Optimized, ImageToImage, frozen=True):
 
 
 Request = TextToImage | ImageToImage
-SCHEMAS: dict[JobKind, dict[JobType, type[Request]]] = {
+"""A request that a model executes."""
+AnyRequest = Request | Upscale
+SCHEMAS: dict[JobKind, dict[JobType, type[AnyRequest]]] = {
     "txt2img": {"standard": StandardTextToImage, "optimized": OptimizedTextToImage},
     "img2img": {"standard": StandardImageToImage, "optimized": OptimizedImageToImage},
+    "upscale": {"standard": StandardUpscale, "optimized": OptimizedUpscale},
 }
 
 
-def fields_of(schema: type[Request]) -> dict[str, str]:
+def fields_of(schema: type[AnyRequest]) -> dict[str, str]:
     """The names of a schema's fields in a body, each with the name of its attribute."""
     return {info.alias or name: name for name, info in schema.model_fields.items()}

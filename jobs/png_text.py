@@ -24,6 +24,11 @@ def is_png(data: bytes) -> bool:
     return data.startswith(_SIGNATURE)
 
 
+def size_of(png: bytes) -> tuple[int, int]:
+    """Its width and height in pixels."""
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
 def chunks_of(png: bytes) -> Iterator[memoryview]:
     """Its chunks, from length to checksum; the last one may be cut off."""
     at = len(_SIGNATURE)

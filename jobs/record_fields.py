@@ -8,6 +8,7 @@ Written when the job is opened:
     queue, unless that is of its priority and order (`jobs.user_turns`);
     inputs: the roles of its input pictures (JSON); since version 2;
     ended_request: what becomes of a long request when the job ends (JSON); since version 2;
+        since version 3 a request may have an output size, and the kind may be upscale;
     submitted, waiting: when it was submitted, and when it was last put into its queue;
     order: its number in the order of arrival;
     place: its place in the queue while it waits (`jobs.fair_queue`);
@@ -39,7 +40,7 @@ from jobs.errors import UnreadableRecord
 from jobs.failures import FailureCode
 from jobs.status import Failure, JobState, JobStatus, Postponement, Progress, Result
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 DAMAGED = Failure(
     code=FailureCode.INTERNAL_ERROR, message="the record of the job is damaged: fields are missing"
 )

@@ -5,7 +5,7 @@ A body is read once, by `parse_request`; the request is frozen, and each field h
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, overload
 
 from pydantic import ValidationError
 
@@ -13,10 +13,11 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES
 from jobs.limits import MAX_COUNT, Limits
 from jobs.model_choice import InstalledModels
-from jobs.names import JOB_TYPES, JobKind, JobType
+from jobs.names import JOB_TYPES, GenerationKind, JobKind, JobType
 from jobs.parameters import (
     NULL_HAS_A_MEANING,
     SCHEMAS,
+    AnyRequest,
     GenerationRequest,
     ImageToImage,
     Request,
@@ -26,13 +27,16 @@ from jobs.parameters import (
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.rules import RULES, RuleContext, expected_side
+from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
 
 __all__ = [
+    "AnyRequest",
     "GenerationRequest",
     "ImageToImage",
     "Request",
     "TextToImage",
+    "Upscale",
     "parse_request",
     "read_stored",
 ]
@@ -45,6 +49,18 @@ MAX_ENDED_CHARACTERS = 8192
 """Of all prompts together that an ended job's record keeps whole."""
 
 
+@overload
+def parse_request(
+    kind: GenerationKind,
+    body: dict[str, Any],
+    *,
+    limits: Limits | None = None,
+    default_type: JobType = "optimized",
+    prompt_files: PromptFiles | None = None,
+    models: InstalledModels | None = None,
+    additions: InstalledAdditions | None = None,
+) -> Request: ...
+@overload
 def parse_request(
     kind: JobKind,
     body: dict[str, Any],
@@ -54,7 +70,17 @@ def parse_request(
     prompt_files: PromptFiles | None = None,
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
-) -> Request:
+) -> AnyRequest: ...
+def parse_request(
+    kind: JobKind,
+    body: dict[str, Any],
+    *,
+    limits: Limits | None = None,
+    default_type: JobType = "optimized",
+    prompt_files: PromptFiles | None = None,
+    models: InstalledModels | None = None,
+    additions: InstalledAdditions | None = None,
+) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
     Args:
@@ -81,15 +107,19 @@ def parse_request(
     except ValidationError as error:
         faults += faults_of(error, schema, body, _other_schemas(kind))
         request = _valid_part(schema, body, faults)
-        # the schema knows the bounds of all models and settings, not those of these
-        side = expected_side(request, limits, models)
-        count = f"an integer from 1 up to {min(MAX_COUNT, limits.max_images)}"
-        bounds = {"H": side, "W": side, "n_iter": count, "n_samples": count}
-        faults = [
-            replace(fault, expected=bounds.get(fault.field, fault.expected)) for fault in faults
-        ]
+        if kind != "upscale":
+            # the schema knows the bounds of all models and settings, not those of these
+            generation = None if isinstance(request, Upscale) else request
+            side = expected_side(generation, limits, models)
+            count = f"an integer from 1 up to {min(MAX_COUNT, limits.max_images)}"
+            bounds = {"H": side, "W": side, "n_iter": count, "n_samples": count}
+            faults = [
+                replace(fault, expected=bounds.get(fault.field, fault.expected)) for fault in faults
+            ]
     wrong = {fault.field for fault in faults}
-    if request is not None:
+    if isinstance(request, Upscale):
+        faults += upscale_faults(request, wrong, limits)
+    elif request is not None:
         context = RuleContext(
             request, frozenset(body), limits, models, prompt_files or PromptFiles(), additions
         )
@@ -114,7 +144,7 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
 
 def read_stored(
     kind: JobKind, stored: dict[str, Any], inputs: Sequence[str] | None = None
-) -> Request:
+) -> AnyRequest:
     """The request of a record, which another version may have written.
 
     A field that the type no longer has is ignored, and one that the record lacks has its default.
@@ -150,7 +180,8 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
     If its prompts have more than MAX_ENDED_CHARACTERS together, each is cut to an equal share of
     them, and ends with the length that it had.
     """
-    texts = [stored["prompt"], stored["negative_prompt"], *stored.get(PROMPTS, ())]
+    own = {name: stored[name] for name in ("prompt", "negative_prompt") if name in stored}
+    texts = [*own.values(), *stored.get(PROMPTS, ())]
     if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
         return stored
     share = MAX_ENDED_CHARACTERS // len(texts)
@@ -159,7 +190,7 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
         end = f"… [{len(text)} characters]"
         return text if len(text) <= share + len(end) else text[:share] + end
 
-    short = {name: cut(stored[name]) for name in ("prompt", "negative_prompt")}
+    short = {name: cut(text) for name, text in own.items()}
     prompts = {PROMPTS: [cut(text) for text in stored[PROMPTS]]} if PROMPTS in stored else {}
     return {**stored, **short, **prompts}
 
@@ -182,8 +213,9 @@ def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
 def _other_schemas(kind: JobKind) -> dict[str, OtherSchema]:
     """For the fields of all schemas, one that has the field in case a schema of `kind` lacks it."""
     found: dict[str, OtherSchema] = {}
-    for endpoint, of_types in SCHEMAS.items():
-        for schema in of_types.values():
+    # of a field that several kinds have, the last one is named
+    for endpoint in ("upscale", *get_args(GenerationKind)):
+        for schema in SCHEMAS[endpoint].values():
             found |= dict.fromkeys(
                 fields_of(schema), OtherSchema(endpoint, f"a POST to /{endpoint}")
             )
@@ -193,7 +225,9 @@ def _other_schemas(kind: JobKind) -> dict[str, OtherSchema]:
     return found
 
 
-def _valid_part(schema: type[Request], body: dict[str, Any], faults: list[Fault]) -> Request | None:
+def _valid_part(
+    schema: type[AnyRequest], body: dict[str, Any], faults: list[Fault]
+) -> AnyRequest | None:
     """The request without its faulty fields, so that the rules can check the others."""
     wrong = {fault.field for fault in faults} - {"type"}
     known = fields_of(schema).keys()
@@ -204,7 +238,7 @@ def _valid_part(schema: type[Request], body: dict[str, Any], faults: list[Fault]
         return None
 
 
-def _no_inputs(schema: type[Request]) -> dict[str, bytes]:
+def _no_inputs(schema: type[AnyRequest]) -> dict[str, bytes]:
     """Empty bytes for each input that a schema requires: its pictures are elsewhere, or wrong."""
     required = {name for name, info in schema.model_fields.items() if info.is_required()}
     return dict.fromkeys(INPUT_FIELDS & required, b"")

@@ -9,6 +9,7 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
+from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
 from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
@@ -44,6 +45,16 @@ class RuleContext:
         name = self.request.from_file
         return () if name is None else self.prompt_files.read(name)
 
+    @cached_property
+    def image_count(self) -> int | None:
+        """How many pictures the request asks for; None: the rule of its file reports a fault."""
+        if self.request.from_file is None:
+            return self.request.image_count
+        try:
+            return self.request.image_count * len(self.file_prompts)
+        except InvalidRequest:
+            return None
+
 
 Check = Callable[[RuleContext], Iterator[Fault]]
 
@@ -57,12 +68,7 @@ class Rule:
 
 
 def expected_side(request: "Request | None", limits: Limits, models: InstalledModels) -> str:
-    """The values of H and W that the model of a request allows, in words.
-
-    Args:
-        request: None if nothing of the body could be read: `default` is assumed.
-        limits, models: as in RuleContext.
-    """
+    """The values of H and W that the model of a request allows, in words; None: of `default`."""
     largest = limits.side(models.native_size(request.ckpt if request else "default"))
     return f"a multiple of {SIDE_STEP} from {MIN_SIDE} up to {largest}"
 
@@ -125,14 +131,12 @@ def _side(field: str) -> Check:
 
 
 def _affordable(context: RuleContext) -> Iterator[Fault]:
-    request, limits = context.request, context.limits
-    product, images = "n_iter·n_samples", request.image_count
+    request, limits, images = context.request, context.limits, context.image_count
+    if images is None:
+        return
+    product = "n_iter·n_samples"
     counts = sorted(("n_iter", "n_samples"), key=lambda name: -getattr(request, name))
     if request.from_file is not None:
-        try:
-            images *= len(context.file_prompts)
-        except InvalidRequest:
-            return  # the rule of the file reports its fault
         product += "·prompts of the file"
     if images > limits.max_images:
         yield _too_expensive(context, counts, product, images, limits.max_images)
@@ -171,14 +175,15 @@ def _too_expensive(
     )
 
 
+def _output_size(context: RuleContext) -> Iterator[Fault]:
+    if images := context.image_count:
+        yield from output_size_faults(context.request, images, context.limits)
+
+
 def _seeds_can_be_sent_again(context: RuleContext) -> Iterator[Fault]:
-    request = context.request
-    images = request.image_count
-    if request.from_file is not None:
-        try:
-            images *= len(context.file_prompts)
-        except InvalidRequest:
-            return  # the rule of the file reports its fault
+    request, images = context.request, context.image_count
+    if images is None:
+        return
     largest = MAX_SEED - (images - 1)
     if request.seed is not None and request.seed > largest:
         yield Fault(
@@ -234,6 +239,7 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
+    Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file"}), _output_size),
     Rule(frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),

@@ -90,6 +90,11 @@ class JobSettings(BaseSettings):
     max_init_pixels: int = Field(
         default=Limits.max_init_pixels, ge=1, description="largest width·height of an init image"
     )
+    max_output_pixels: int = Field(
+        default=Limits.max_output_pixels,
+        ge=1,
+        description="largest n_iter·n_samples·output_width·output_height",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR; only DEBUG logs prompts"
     )
@@ -155,4 +160,5 @@ class JobSettings(BaseSettings):
             max_images=self.max_images,
             max_work=self.max_work,
             max_init_pixels=self.max_init_pixels,
+            max_output_pixels=self.max_output_pixels,
         )

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.failures import is_requests_fault
 from jobs.names import JobKind, JobType
@@ -37,6 +37,7 @@ class Progress(_Fact):
         fraction: 0 to 1; never falls.
         image, images: the first picture of the current batch (from 1), and the number of all.
         eta_seconds: remaining time at the measured rate; None before the first evaluation.
+        upscaling: a generated picture is being upscaled.
     """
 
     step: int
@@ -45,6 +46,7 @@ class Progress(_Fact):
     image: int = 1
     images: int = 1
     eta_seconds: float | None = None
+    upscaling: bool = False
 
 
 class Preview(_Fact):
@@ -65,7 +67,7 @@ class Preview(_Fact):
 
 
 class StoredPicture(_Fact):
-    """One picture in the store. `seed` and `index` are None for a grid."""
+    """One picture in the store. `index` is None for a grid, `seed` for what no sampler made."""
 
     name: str
     width: int
@@ -82,7 +84,9 @@ class Result(_Fact):
         grid: all pictures in one, if it was requested and there is more than one.
         saved: False with `skip_save`: the pictures are transient.
         format: `png` or `jpg`.
-        model, model_hash: the model's name and the first 10 hex digits of its SHA-256.
+        upscaler: the name of what enlarged the pictures; empty: nothing did.
+        model, model_hash: the model's name and the first 10 hex digits of its SHA-256; empty if the
+            job needed no model, and then so are the following ones.
         vae: the file name of the autoencoder in place of the model's own; empty: none.
         sampler, steps, executed_steps: as requested, and the steps run (fewer with img2img).
         prompt: `prompt` and `negative_prompt` as the engine parsed them.
@@ -93,13 +97,14 @@ class Result(_Fact):
     grid: StoredPicture | None = None
     saved: bool = True
     format: str
-    model: str
-    model_hash: str
+    upscaler: str = ""
+    model: str = ""
+    model_hash: str = ""
     vae: str = ""
-    sampler: str
-    steps: int
-    executed_steps: int
-    prompt: dict[str, Any]
+    sampler: str = ""
+    steps: int = 0
+    executed_steps: int = 0
+    prompt: dict[str, Any] = Field(default_factory=dict[str, Any])
     timings: dict[str, float]
 
     @property

@@ -29,7 +29,8 @@ LARGEST_TILE = 512
 # Pixels of neighbouring tiles around each tile, or fewer if the network's receptive field is
 # smaller. Pixels further away change no output by a whole grey level.
 OVERLAP = 32
-OnTile = Callable[[], object]
+OnTile = Callable[[float], object]
+"""Gets the share of the image that is done before a tile, from 0 up to, but not including, 1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
     return Upscaler(path.stem, moved(network, channels_last=True), torch.device(device))
 
 
-def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
+def upscale(
+    upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda _: None
+) -> Image.Image:
     """An RGB image of any size → one `upscaler.scale` times as large. Deterministic.
 
     Args:
@@ -106,8 +109,9 @@ def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: No
     scale, margin = upscaler.scale, upscaler.overlap
     padded = _padded(to_tensor(image), margin, upscaler.network.shape)
     large = Image.new("RGB", (image.width * scale, image.height * scale))
-    for left, top, right, bottom in _tiles(image.width, image.height, upscaler.tile):
-        on_tile()
+    tiles = list(_tiles(image.width, image.height, upscaler.tile))
+    for number, (left, top, right, bottom) in enumerate(tiles):
+        on_tile(number / len(tiles))
         fold = upscaler.network.shape.unshuffle
         width, height = (side + -side % fold for side in (right - left, bottom - top))
         window = padded[:, top : top + height + 2 * margin, left : left + width + 2 * margin]
@@ -117,7 +121,9 @@ def upscale(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: No
     return large
 
 
-def doubled(upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda: None) -> Image.Image:
+def doubled(
+    upscaler: Upscaler, image: Image.Image, on_tile: OnTile = lambda _: None
+) -> Image.Image:
     """An RGB image twice as large, with any upscaler; otherwise as `upscale`."""
     large = upscale(upscaler, image, on_tile)
     if upscaler.scale == 2:

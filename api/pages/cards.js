@@ -1,7 +1,7 @@
 /* The gallery's thumbnails with their prompts. */
 
 import { find, make } from "./dom.js";
-import { requestOf } from "./recipe.js";
+import { requestOf, wordsOf } from "./recipe.js";
 
 /** `open(index)` is called for a click on the picture of that index. */
 export class Cards {
@@ -26,12 +26,14 @@ export class Cards {
   }
 
   #card(status, picture) {
-    const { prompt } = requestOf(status, picture);
+    const title = wordsOf(requestOf(status, picture));
     const finished = new Date(status.finished * 1000);
-    const about = [status.metadata.model, picture.seed ?? "grid"].join(" · ");
+    const { model, upscaler } = status.metadata;
+    const about = [model ?? upscaler, picture.seed ?? (picture.number === "grid" ? "grid" : null)]
+      .filter((part) => part !== null).join(" · ");
     const button = make("button", { type: "button" },
       make("img", { src: `${picture.source}/thumbnail`, alt: "", loading: "lazy", width: 208, height: 208 }),
-      make("span", { className: "words" }, prompt),
+      make("span", { className: "words" }, title),
       make("span", { className: "muted" }, `${about} · `,
         make("time", { dateTime: finished.toISOString(), title: finished.toLocaleString() })));
     button.addEventListener("click", () => this.open(this.order.indexOf(picture.source)));

@@ -1,16 +1,16 @@
 /* A request as a curl command. It reads the key from the shell variable API_KEY. */
 
 import { make } from "./dom.js";
-import { fromPicture } from "./recipe.js";
+import { kindOf } from "./recipe.js";
 
 // expressed otherwise in the command, or useless in a shell
 const LEFT_OUT = ["prompts", "from-file", "synchronous_request", "return_base64", "device"];
 
 /** The command that repeats a request. `defaults` are those of /capabilities. */
 export function curlCommand(request, defaults, origin, file) {
-  const kind = fromPicture(request) ? "img2img" : "txt2img";
+  const kind = kindOf(request);
   const defaultsOfKind = defaults?.[request.type]?.[kind] ?? {};
-  const body = { prompt: request.prompt };
+  const body = kind === "upscale" ? {} : { prompt: request.prompt };
   for (const [name, value] of Object.entries(request)) {
     const same = JSON.stringify(value) === JSON.stringify(defaultsOfKind[name]);
     if (!LEFT_OUT.includes(name) && !same) body[name] = value;
@@ -24,7 +24,7 @@ export function curlCommand(request, defaults, origin, file) {
   // The body comes through a pipe: a picture is too long for a command line.
   const opened = quoted(JSON.stringify(body, null, 2).replace(/\n\}$/, ',\n  "init_img": "'));
   return `{ printf %s ${opened}; base64 < picture.png | tr -d '\\n'; printf '"}'; } |\n`
-    + `  curl -sS --fail-with-body ${origin}/img2img ${headers} -o ${quoted(file)} -d @-`;
+    + `  curl -sS --fail-with-body ${origin}/${kind} ${headers} -o ${quoted(file)} -d @-`;
 }
 
 /** The command, with a button that copies it. */

@@ -5,7 +5,7 @@ import { Cards } from "./cards.js";
 import { find, make, setText } from "./dom.js";
 import { takeKeyFromAddress } from "./key.js";
 import { PictureDialog } from "./picture_dialog.js";
-import { picturesOf } from "./recipe.js";
+import { picturesOf, wordsOf } from "./recipe.js";
 
 const PAUSE_BUSY = 1500;
 const PAUSE_IDLE = 8000;
@@ -75,10 +75,10 @@ function newItem(job) {
     if (error instanceof ApiError && error.status !== 409) setText(find("#refusal"), error.message);
   });
   const item = make("li", {},
-    make("a", { className: "words", href: `/#job=${job.task_id}` }, job.request.prompt || "prompts of a file"),
+    make("a", { className: "words", href: `/#job=${job.task_id}` }, wordsOf(job.request)),
     make("progress", { max: 1, "aria-label": "How far the job is" }),
     make("div", { className: "line" },
-      make("span", {}, make("span", { className: "status" }), ` · ${job.active_model}`), cancel));
+      make("span", {}, make("span", { className: "status" }), ` · ${job.active_model || job.type}`), cancel));
   item.dataset.job = job.task_id;
   return item;
 }

@@ -6,7 +6,7 @@ import { clearErrors, showError } from "./field_errors.js";
 import { base64, InitPicture, fittedSize } from "./init_picture.js";
 import { isUnfinished, Jobs } from "./jobs.js";
 import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
-import { fromPicture, picturesOf, requestOf } from "./recipe.js";
+import { fromPicture, kindOf, picturesOf, requestOf } from "./recipe.js";
 import { bodyOf, draftOf, fillForm } from "./request.js";
 import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
 import { JobView } from "./job_view.js";
@@ -24,7 +24,7 @@ const init = new InitPicture((picture) => {
   }
   keepDraft();
 });
-const jobView = new JobView({ recipe: useRecipe, start: startFrom });
+const jobView = new JobView({ recipe: useRecipe, start: startFrom, enlarge });
 const jobs = new Jobs((job) => {
   if (!job) setAddressJob(jobs.shown?.id);
   if (!job || job === jobs.shown) jobView.show(jobs.shown, options);
@@ -66,14 +66,30 @@ function useRecipe(request, job) {
 
 /** Use a generated picture as init image, with its prompt. */
 async function startFrom(source, request) {
-  const picture = await fetch(source).catch(() => null);
-  if (!picture?.ok) {
-    fail(new ApiError(0, "The picture is no longer there."));
-    return;
-  }
-  fill({ ...request, seed: null });
-  await init.take(await picture.blob());
+  const picture = await fetched(source);
+  if (!picture) return;
+  if (kindOf(request) !== "upscale") fill({ ...request, seed: null });
+  await init.take(picture);
   find("#prompt").focus();
+}
+
+/** Submit a job that enlarges a picture, and show it. */
+async function enlarge(source, { type, format }) {
+  const picture = await fetched(source);
+  if (!picture) return;
+  try {
+    await jobs.submit({ type, format, upscaler: "default" }, null, await base64(picture));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** The file of a picture; null if it is no longer there, which the form says. */
+async function fetched(source) {
+  const answer = await fetch(source).catch(() => null);
+  if (answer?.ok) return answer.blob();
+  fail(new ApiError(0, "The picture is no longer there."));
+  return null;
 }
 
 function fill(request) {

@@ -2,6 +2,7 @@
 
 import { find, make } from "./dom.js";
 import { isUnfinished } from "./jobs.js";
+import { wordsOf } from "./recipe.js";
 
 /** Render the row, or `only` one job of it. `choose(job)` is called for a click. */
 export function showJobStrip(jobs, shown, choose, only) {
@@ -32,7 +33,8 @@ function paint(button, job, shown) {
   const bar = find("progress", button);
   bar.hidden = !isUnfinished(job);
   bar.value = status?.Progress ?? 0;
-  const prompt = job.request.prompt ?? status?.metadata?.request.prompt ?? "a job";
+  const request = status?.metadata?.request ?? job.request;
+  const prompt = Object.keys(request).length ? wordsOf(request) : "a job";
   button.setAttribute("aria-label", `${prompt}: ${status?.Status ?? "sent"}`);
   button.setAttribute("aria-current", shown);
   button.title = prompt;

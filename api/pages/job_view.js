@@ -3,11 +3,11 @@
 import { find, make } from "./dom.js";
 import { curlBlock, curlCommand } from "./curl.js";
 import { isUnfinished } from "./jobs.js";
-import { fileName, picturesOf, recipeList, requestOf } from "./recipe.js";
+import { fileName, kindOf, picturesOf, recipeList, requestOf, wordsOf } from "./recipe.js";
 
 const ANNOUNCED_SHARE = 0.25; // progress between two announcements of the screen reader
 
-/** Shows one job at a time; `act.recipe(request, job)` and `act.start(source)` are its buttons. */
+/** Shows one job at a time; `act.recipe`, `act.start` and `act.enlarge` are its buttons. */
 export class JobView {
   constructor(act) {
     this.act = act;
@@ -88,7 +88,7 @@ export class JobView {
     const picture = pictures[index];
     const [width, height] = picture.seed === undefined && pictures.length > 1
       ? [1, 1] : job.status.Size;
-    this.#put(picture.source, width, height, requestOf(job.status, picture).prompt);
+    this.#put(picture.source, width, height, wordsOf(requestOf(job.status, picture)));
     for (const [each, button] of find("#pictures").querySelectorAll("button").entries()) {
       button.setAttribute("aria-pressed", each === index);
     }
@@ -104,9 +104,11 @@ export class JobView {
       made.addEventListener("click", does);
       return made;
     };
+    const drawn = kindOf(request) !== "upscale";
     const actions = make("div", { className: "actions" },
-      button("Use this recipe", () => this.act.recipe(request, job)),
+      ...(drawn ? [button("Use this recipe", () => this.act.recipe(request, job))] : []),
       button("Start from this picture", () => this.act.start(picture.source, request)),
+      button("Enlarge", () => this.act.enlarge(picture.source, request)),
       make("a", { className: "button", href: picture.source, download: "" }, "Download"));
     const command = curlCommand(request, options?.defaults, location.origin, file);
     return [actions, recipeList(job.status, picture), curlBlock(command)];

@@ -1,6 +1,7 @@
 /* The jobs of this session: submitted, updated until they end, remembered. */
 
 import { post } from "./api.js";
+import { kindOf } from "./recipe.js";
 import { rememberedJobs, rememberJobs } from "./session.js";
 import { isFinal, JobUpdates } from "./job_updates.js";
 
@@ -29,7 +30,7 @@ export class Jobs {
 
   /** Submit a request; `picture` and `init_img` are its init image, if it has one. */
   async submit(body, picture, init_img) {
-    const path = picture ? "/img2img" : "/generate";
+    const path = kindOf(body) === "upscale" ? "/upscale" : picture ? "/img2img" : "/generate";
     const { task_id: id } = await post(path, init_img ? { ...body, init_img } : body);
     const job = this.#add({ id, request: body, picture });
     this.#remember();

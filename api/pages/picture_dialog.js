@@ -2,7 +2,7 @@
 
 import { curlBlock, curlCommand } from "./curl.js";
 import { find, make } from "./dom.js";
-import { fileName, recipeList, requestOf } from "./recipe.js";
+import { fileName, kindOf, recipeList, requestOf, wordsOf } from "./recipe.js";
 
 /** The dialog. The address names the picture that it shows. */
 export class PictureDialog {
@@ -41,7 +41,7 @@ export class PictureDialog {
     const request = requestOf(status, picture);
     const large = find("#large-picture");
     large.src = picture.source;
-    large.alt = request.prompt;
+    large.alt = wordsOf(request);
     find("#large-facts").replaceChildren(...this.#facts(status, picture, request));
     find("#previous").disabled = index === 0;
     find("#next").disabled = index === this.pictures.length - 1;
@@ -71,7 +71,8 @@ export class PictureDialog {
     const finished = new Date(status.finished * 1000);
     return [
       make("div", { className: "actions" },
-        make("a", { className: "button", href: `/#recipe=${part}` }, "Use this recipe"),
+        ...(kindOf(request) === "upscale" ? [] :
+          [make("a", { className: "button", href: `/#recipe=${part}` }, "Use this recipe")]),
         make("a", { className: "button", href: `/#picture=${part}` }, "Start from this picture"),
         make("a", { className: "button", href: picture.source, download: "" }, "Download")),
       recipeList(status, picture),

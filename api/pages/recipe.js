@@ -7,7 +7,7 @@ export function picturesOf(status) {
   return (status.image_urls ?? []).map((source, index) => ({
     source,
     number: source.split("/").pop(),
-    seed: source.endsWith("/grid") ? undefined : status.seeds[index],
+    seed: source.endsWith("/grid") ? undefined : status.seeds[index], // an enlarged one has none
   }));
 }
 
@@ -17,10 +17,12 @@ export function requestOf(status, picture) {
   const of_a_file = request.prompts?.[Number(picture.number) % request.prompts.length];
   return {
     ...request,
-    prompt: of_a_file ?? request.prompt,
-    ckpt: model,
-    sampler,
-    seed: picture.seed ?? request.seed,
+    ...(kindOf(request) === "upscale" ? {} : {
+      prompt: of_a_file ?? request.prompt,
+      ckpt: model,
+      sampler,
+      seed: picture.seed ?? request.seed,
+    }),
     ...(picture.seed === undefined ? {} : { n_iter: 1, n_samples: 1 }),
   };
 }
@@ -28,9 +30,19 @@ export function requestOf(status, picture) {
 /** Whether it is an img2img request. */
 export const fromPicture = (request) => request.denoising_strength !== undefined;
 
+/** The kind of a request. */
+export function kindOf(request) {
+  if (request.upscaler !== undefined) return "upscale";
+  return fromPicture(request) ? "img2img" : "txt2img";
+}
+
+/** What a job makes, in words. */
+export const wordsOf = (request) => request.prompt
+  || (kindOf(request) === "upscale" ? "an enlarged picture" : "prompts of a file");
+
 /** A file name for a picture. */
 export function fileName(status, picture) {
-  const words = requestOf(status, picture).prompt.match(/[\p{L}\p{N}]+/gu) ?? ["picture"];
+  const words = wordsOf(requestOf(status, picture)).match(/[\p{L}\p{N}]+/gu) ?? ["picture"];
   const name = words.join("-").toLowerCase().slice(0, 48);
   return `${name}-${picture.seed ?? picture.number}.${status.Format}`;
 }
@@ -45,12 +57,13 @@ export function recipeList(status, picture) {
     ["Prompt", request.prompt, "long"],
     ["Not in it", request.negative_prompt, "long"],
     ["Seed", picture.seed],
-    ["Model", `${facts.model} ${facts.model_hash}`],
+    ["Model", facts.model && `${facts.model} ${facts.model_hash}`],
     ["VAE", facts.vae],
     ["Sampler", facts.sampler],
-    ["Steps", steps],
+    ["Steps", facts.steps && steps],
     ["Scale", request.scale],
     ["Strength", request.denoising_strength],
+    ["Upscaler", facts.upscaler],
     ["Size", status.Size.join(" × ")],
     ["Type", status.type],
     ["Time", timings(facts.timings), "long"],

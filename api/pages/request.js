@@ -9,6 +9,7 @@ const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them
 const EXTRAS = [
   "ddim_eta", "fixed_code", "precision", "config", "noise_multiplier", "upscale", "post_upscale",
+  "output_width", "output_height",
 ];
 
 let extras = {};

@@ -8,7 +8,14 @@ from typing import Any, Self, Unpack
 from sd_client.capabilities import Capabilities, Models
 from sd_client.errors import UnexpectedAnswer
 from sd_client.job import CancelResult, Job
-from sd_client.parameters import Image, ImageParameters, Parameters, body_of, encode_image
+from sd_client.parameters import (
+    Image,
+    ImageParameters,
+    Parameters,
+    UpscaleParameters,
+    body_of,
+    encode_image,
+)
 from sd_client.pictures import Picture
 from sd_client.status import Event, Status
 from sd_client.transport import Transport
@@ -99,6 +106,18 @@ class Client:
             self.submit_img2img(prompt, image, **parameters), on_event, wait_seconds
         )
 
+    def upscale(
+        self,
+        image: Image,
+        *,
+        on_event: OnEvent | None = None,
+        wait_seconds: float | None = None,
+        **parameters: Unpack[UpscaleParameters],
+    ) -> Picture:
+        """Enlarge a picture, twice unless `by` or an output size is given. See `generate`."""
+        job = self.submit_upscale(image, **parameters)
+        return _wait_and_fetch(job, on_event, wait_seconds)[0]
+
     def submit_generate(
         self,
         prompt: str = "",
@@ -130,6 +149,17 @@ class Client:
         """Queue an img2img job, without waiting for it. See `submit_generate`."""
         body = body_of(prompt, parameters) | {"init_img": encode_image(image)}
         return self._submit("/img2img", body, idempotency_key)
+
+    def submit_upscale(
+        self,
+        image: Image,
+        *,
+        idempotency_key: str | None = None,
+        **parameters: Unpack[UpscaleParameters],
+    ) -> Job:
+        """Queue a job that enlarges a picture, without waiting for it. See `submit_generate`."""
+        body = body_of("", parameters) | {"init_img": encode_image(image)}
+        return self._submit("/upscale", body, idempotency_key)
 
     def job(self, job_id: str) -> Job:
         """A handle for a job id. Sends no request."""

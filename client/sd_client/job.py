@@ -17,7 +17,7 @@ CancelResult = Literal["cancelled", "stopping"]
 
 
 class Job:
-    """A handle, from `Client.submit_generate`, `submit_img2img`, `recent` or `job`.
+    """A handle, from a `submit_...` of `Client`, from `recent` or from `job`.
 
     Attributes:
         id: its `task_id`. Everyone with the id can see the pictures.
@@ -117,7 +117,8 @@ class Job:
             index=index,
             data=self._transport.send("GET", path).content,
             format=status.format or "png",
-            seed=None if index is None else status.seeds[index],
+            # an enlarged picture has no seed
+            seed=None if index is None or not status.seeds else status.seeds[index],
         )
 
 

@@ -47,6 +47,8 @@ class Parameters(TypedDict, total=False):
     precision: Literal["mixed", "full", "autocast"]
     priority: int
     webhook: str | None
+    output_width: int | None
+    output_height: int | None
     plms: bool
     laion400m: bool
     # Short names.
@@ -70,6 +72,23 @@ class ImageParameters(Parameters, total=False):
     strength: float
 
 
+class UpscaleParameters(TypedDict, total=False):
+    """The parameters of upscale besides the picture."""
+
+    upscale_by: float | None
+    output_width: int | None
+    output_height: int | None
+    upscaler: Literal["default", "lanczos", "nearest"]
+    type: Literal["standard", "optimized"]
+    outdir: str
+    skip_save: bool
+    device: str | None
+    format: Literal["png", "jpg"]
+    priority: int
+    webhook: str | None
+    by: float
+
+
 SHORT_NAMES = {
     "negative": "negative_prompt",
     "steps": "ddim_steps",
@@ -79,13 +98,14 @@ SHORT_NAMES = {
     "width": "W",
     "model": "ckpt",
     "strength": "denoising_strength",
+    "by": "upscale_by",
     "from_file": "from-file",
 }
 """Short name → the service's name."""
 RESERVED = {
     "synchronous_request": "this client waits for the job itself",
     "return_base64": "this client fetches the pictures as files",
-    "init_img": "give the picture as `image` to img2img",
+    "init_img": "give the picture as `image` to img2img or upscale",
     "api_key": "give it to Client(api_key=...), or set SD_API_KEY",
 }
 """Parameters that callers cannot set → the reason, or what to do instead."""

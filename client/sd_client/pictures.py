@@ -19,7 +19,7 @@ class Picture:
         index: number of the picture, from 0; None: the grid of all pictures.
         data: the content of its file.
         format: png or jpg.
-        seed: reproduces this picture, also as a single one; None for the grid.
+        seed: reproduces this picture, also as a single one; None for the grid, and without one.
     """
 
     job_id: str

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import pytest
 from flask import Flask
@@ -105,7 +105,7 @@ class HandWorker:
         while (claim := self.claims.claim(job_type, "by-hand")) is None:
             assert time.monotonic() < deadline, "no job came"
             time.sleep(0.02)
-        return claim, read_stored(claim.kind, json.loads(claim.stored_request))
+        return claim, cast("Request", read_stored(claim.kind, json.loads(claim.stored_request)))
 
     def report(self, claim: Claim, step: int, steps: int) -> None:
         progress = Progress(step=step, steps=steps, fraction=step / steps, eta_seconds=1.5)

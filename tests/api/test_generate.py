@@ -3,14 +3,16 @@
 import base64
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
 
 from api import create_app
 from api.auth import DUMMY_KEY
+from api.dialects.native.template_files import ENDPOINTS
 from api.settings import ApiSettings
+from jobs.names import JobKind
 from jobs.store import PictureStore
 from tests.api.conftest import HandWorker, painted
 
@@ -23,7 +25,7 @@ def test_every_template_is_accepted_as_it_is(
     client: FlaskClient, worker: HandWorker, template: str
 ) -> None:
     worker.announce("standard", "optimized")
-    path = "/generate" if template.startswith("txt2img") else "/img2img"
+    path = ENDPOINTS[cast("JobKind", template.partition("-")[0])]
 
     answer = client.post(
         path, data=(TEMPLATES / template).read_bytes(), content_type="application/json"
@@ -31,7 +33,7 @@ def test_every_template_is_accepted_as_it_is(
 
     assert answer.status_code == 202, answer.text
     assert answer.json is not None
-    assert answer.json["active_model"] == "tiny"
+    assert answer.json["active_model"] == ("" if path == "/upscale" else "tiny")
     assert answer.json["Location"] == f"/status/{answer.json['task_id']}"
     assert answer.headers["Location"] == answer.json["Location"]
 

@@ -57,6 +57,25 @@ def test_a_prompt_becomes_a_picture_with_its_recipe(tab: BrowserTab) -> None:
     tab.screenshot("work-finished", whole=True)
 
 
+def test_a_finished_picture_is_enlarged(tab: BrowserTab) -> None:
+    page = tab.open()
+    tab.draw("a red circle", seed=7)
+    tab.finished()
+    small = page.get_attribute("#picture", "src")
+
+    page.click("text=Enlarge")
+    page.wait_for_function(
+        "small => document.querySelector('#picture').src.endsWith(small) === false", arg=small
+    )
+    tab.finished()
+
+    assert shown_picture(tab).size == (256, 256)
+    recipe = page.inner_text("#result .recipe")
+    assert "upscaler-x2" in recipe
+    assert "undefined" not in recipe
+    assert "/upscale" in (page.text_content("#result .command") or "")
+
+
 def test_steps_advance_and_the_preview_changes_while_it_is_drawn(tab: BrowserTab) -> None:
     page = tab.open()
     tab.draw("a red dragon on a beach", **LONG)
@@ -210,7 +229,7 @@ def test_the_curl_command_draws_the_same_picture(tab: BrowserTab, tmp_path: Path
     tab.finished()
     shown = shown_picture(tab)
     page.click("#result summary")
-    command = page.inner_text("#result .command")
+    command = page.text_content("#result .command") or ""
     assert DUMMY_KEY not in page.content()
 
     subprocess.run(

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.status import JobState
 from tests.faults.valkey import Valkey
 from tests.worker.conftest import Bench, until
@@ -92,7 +92,7 @@ def test_a_default_model_that_never_loads_does_not_hold_the_worker(
 def test_a_hung_job_can_be_cancelled_and_its_worker_tells_how_long_it_hangs(
     bench: Bench, valkey: Valkey, prompt: str
 ) -> None:
-    kind: JobKind = "txt2img" if prompt == HANGS else "img2img"
+    kind: GenerationKind = "txt2img" if prompt == HANGS else "img2img"
     job = bench.submit(kind, prompt=prompt)
     hanging = store_hangs_for(bench, job) if kind == "img2img" else nullcontext()
     with hanging, worker(bench, valkey.url) as handle:

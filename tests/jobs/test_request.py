@@ -13,7 +13,7 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.foreign_fields import FOREIGN_FIELDS, REMEDIES
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.parameters import SCHEMAS, fields_of
 from jobs.prompt_additions import InstalledAdditions
 from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
@@ -73,7 +73,9 @@ IMAGE_EXAMPLE: dict[str, Any] = {
 }
 
 
-def faults(body: dict[str, Any], kind: JobKind = "txt2img", **options: Any) -> tuple[Fault, ...]:
+def faults(
+    body: dict[str, Any], kind: GenerationKind = "txt2img", **options: Any
+) -> tuple[Fault, ...]:
     with pytest.raises(InvalidRequest) as caught:
         parse_request(kind, body, **options)
     return caught.value.faults

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
-from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, JobKind, model_named, network_kind
+from jobs.names import CONFIGS, JOB_TYPES, SAMPLERS, GenerationKind, model_named, network_kind
 from jobs.request import parse_request, read_stored
 from tests.jobs.wrong_values import WRONG
 
@@ -30,6 +30,7 @@ PROMPT = st.lists(
     WORDS | st.sampled_from(["(cat)", "((red))", "[dog]", "(a blue sky:1.3)"]), max_size=4
 ).map(" ".join)
 SIDE = st.integers(8, 64).map(lambda eighths: 8 * eighths)
+OUTPUT_SIDE = st.integers(64, 4096)
 SWITCH = st.booleans()
 MODELS = st.sampled_from(["default", "tiny", "sd14", "SD2.1", "sd21v.safetensors", "my own"])
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
@@ -72,7 +73,7 @@ OF_A_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "standard": {"plms": SWITCH, "laion400m": SWITCH},
     "optimized": {},
 }
-OF_A_KIND: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+OF_A_KIND: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
     "txt2img": {},
     "img2img": {
         "denoising_strength": st.floats(0, 1, exclude_min=True),
@@ -81,14 +82,14 @@ OF_A_KIND: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
         "post_upscale": SWITCH,
     },
 }
-REQUIRED: dict[JobKind, dict[str, st.SearchStrategy[Any]]] = {
+REQUIRED: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
     "txt2img": {"prompt": PROMPT},
     "img2img": {"prompt": PROMPT, "init_img": st.just(PICTURE)},
 }
 
 
 @st.composite
-def valid_requests(draw: st.DrawFn) -> tuple[JobKind, Body]:
+def valid_requests(draw: st.DrawFn) -> tuple[GenerationKind, Body]:
     """A kind, and a body of it in which every field is right by itself and with the others."""
     kind = draw(st.sampled_from(list(REQUIRED)))
     job_type = draw(st.sampled_from(JOB_TYPES))
@@ -99,6 +100,8 @@ def valid_requests(draw: st.DrawFn) -> tuple[JobKind, Body]:
     returned = body.get("return_base64") or body.get("synchronous_request")
     if returned or body.get("skip_grid") is False:
         body["skip_save"] = draw(SWITCH)
+    if draw(SWITCH):
+        body |= {"output_width": draw(OUTPUT_SIDE), "output_height": draw(OUTPUT_SIDE)}
     ckpt = body.get("ckpt", "default")
     described = network_kind(model_named(ckpt)) if isinstance(ckpt, str) else None
     fitting = [name for name, network in CONFIGS.items() if described in (None, network)]
@@ -114,21 +117,24 @@ def cheap(body: Body) -> Body:
 
 @settings(max_examples=200)
 @given(valid_requests())
-def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Body]) -> None:
+def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[GenerationKind, Body]) -> None:
     kind, body = sent
     limits = Limits()
     steps = body.get("ddim_steps", 20 if kind == "txt2img" else 50)
     images = body.get("n_iter", 1 if kind == "txt2img" else 2) * body.get("n_samples", 1)
     work = images * steps * body.get("H", 512) * body.get("W", 512)
+    output = images * body.get("output_width", 0) * body.get("output_height", 0)
     try:
         request = parse_request(kind, body, limits=limits)
     except InvalidRequest as error:
         assert {fault.code for fault in error.faults} == {"too_expensive"}
-        assert images > limits.max_images or work > limits.max_work
+        dear = images > limits.max_images or work > limits.max_work
+        assert dear or output > limits.max_output_pixels
     else:
         assert request.image_count == images <= limits.max_images
         assert request.image_count * request.H * request.W * request.ddim_steps == work
         assert work <= limits.max_work
+        assert output <= limits.max_output_pixels
         settled = request.settled(model="tiny", seed=1)
         again = read_stored(kind, json.loads(json.dumps(settled.stored())))
         assert again.stored() == settled.stored()
@@ -137,7 +143,7 @@ def test_a_valid_body_is_taken_unless_it_costs_too_much(sent: tuple[JobKind, Bod
 @settings(max_examples=400)
 @given(valid_requests(), st.data())
 def test_of_a_body_with_one_wrong_field_that_field_and_no_other_is_named(
-    sent: tuple[JobKind, Body], data: st.DataObject
+    sent: tuple[GenerationKind, Body], data: st.DataObject
 ) -> None:
     kind, body = sent[0], cheap(sent[1])
     fields = sorted(WRONG.keys() & {*OF_EVERY_REQUEST, *OF_A_KIND[kind], *REQUIRED[kind], *body})

@@ -54,6 +54,7 @@ WRONG: dict[str, Wrong] = {
     **dict.fromkeys(("fixed_code", "turbo", "deterministic", "upscale", "post_upscale"), NO_SWITCH),
     **dict.fromkeys(("plms", "laion400m"), NO_SWITCH),
     **dict.fromkeys(("H", "W"), SIDE),
+    **dict.fromkeys(("output_width", "output_height"), not_whole(64, 4096)),
     **dict.fromkeys(("ddim_steps", "n_iter", "n_samples"), not_whole(1, 1000)),
     "n_rows": not_whole(0, 1000),
     "type": none_of("standard", "optimized"),

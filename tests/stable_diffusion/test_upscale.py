@@ -242,7 +242,7 @@ def test_it_can_be_stopped_between_tiles(
     class Stopped(Exception):
         pass
 
-    def on_tile() -> None:
+    def on_tile(share: float) -> None:
         if not left.acquire(blocking=False):
             raise Stopped
 

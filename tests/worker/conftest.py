@@ -18,7 +18,7 @@ from redis import Redis
 from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.file_cleanup import FileCleanup
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.new_job import NewJob, new_job_id
 from jobs.queue import make_celery, wake_worker
 from jobs.record import JobRecords
@@ -55,7 +55,7 @@ class Bench:
 
     def submit(
         self,
-        kind: JobKind = "txt2img",
+        kind: GenerationKind = "txt2img",
         model: str = "small",
         prompts: tuple[str, ...] = (),
         **body: Any,
@@ -76,7 +76,7 @@ class Bench:
         self.records.open(job)
         return job.job_id
 
-    def send(self, kind: JobKind = "txt2img", model: str = "small", **body: Any) -> str:
+    def send(self, kind: GenerationKind = "txt2img", model: str = "small", **body: Any) -> str:
         """Submit a job and send its message, as the API does."""
         job_id = self.submit(kind, model, **body)
         assert wake_worker(self.celery, job_id, self.status(job_id).type)

@@ -171,11 +171,11 @@ class SmallEngine:
         return SmallModel("nearest")
 
     def double(
-        self, upscaler: Any, image: Image.Image, on_tile: Callable[[], object]
+        self, upscaler: Any, image: Image.Image, on_tile: Callable[[float], object]
     ) -> Image.Image:
         self.doublings.append(image.size)
-        for _ in range(self._tiles):
-            on_tile()
+        for tile in range(self._tiles):
+            on_tile(tile / self._tiles)
             self.upscaling.set()
             time.sleep(self._seconds)
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)

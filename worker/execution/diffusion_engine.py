@@ -150,7 +150,7 @@ class StableDiffusion:
         return self._upscalers.get()
 
     def double(
-        self, upscaler: Upscaler, image: Image.Image, on_tile: Callable[[], object]
+        self, upscaler: Upscaler, image: Image.Image, on_tile: Callable[[float], object]
     ) -> Image.Image:
         return doubled(upscaler, image, on_tile)
 

@@ -11,6 +11,7 @@ from jobs.errors import JobsError, RecordsUnavailable, StoreError
 from jobs.failures import FailureCode
 from jobs.status import Result
 from jobs.store import TRANSIENT, Staging
+from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import StopReason
 from worker.execution.execution_context import ExecutionContext
 from worker.execution.failures import failure_of, is_passing
@@ -37,6 +38,12 @@ def write_with_retry(
                 log.error("the record could not be written", reason=str(error))
                 return ClaimStatus.LOST
         time.sleep(_RETRY_SECONDS)
+
+
+def timings_of(claim: Claim, stopwatch: Stopwatch) -> dict[str, float]:
+    """The seconds of each phase of a job, its time in the queue included."""
+    seconds = {"queued": claim.started - claim.submitted} | stopwatch.seconds
+    return {phase: round(spent, 3) for phase, spent in seconds.items()}
 
 
 def publish(

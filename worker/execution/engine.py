@@ -109,9 +109,13 @@ class Engine(Protocol):
         ...
 
     def double(
-        self, upscaler: "Upscaler", image: Image.Image, on_tile: Callable[[], object]
+        self, upscaler: "Upscaler", image: Image.Image, on_tile: Callable[[float], object]
     ) -> Image.Image:
-        """The image at twice its size; an exception of `on_tile` ends the work."""
+        """The image at twice its size.
+
+        Args:
+            on_tile: called with the share that is done, 0..1; an exception of it ends the work.
+        """
         ...
 
     def free_and_probe(self) -> None:

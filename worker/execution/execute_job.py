@@ -2,13 +2,14 @@
 
 import json
 from contextlib import ExitStack
+from math import prod
 
 import structlog
 
 from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
-from jobs.request import prompts_of, read_stored
+from jobs.request import Upscale, prompts_of, read_stored
 from jobs.store import TRANSIENT
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
@@ -21,7 +22,8 @@ from worker.execution.inputs import read_inputs
 from worker.execution.job_warnings import JobWarnings, warnings_of
 from worker.execution.prompt_jobs import low_memory, prompt_jobs_of
 from worker.execution.room import room_of
-from worker.execution.upscale_step import UpscaleStep
+from worker.execution.upscale_job import upscale_and_publish
+from worker.execution.upscale_step import UpscaleStep, final_size
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +117,12 @@ def _generate_and_publish(
     claim = job.claim
     stored = json.loads(claim.stored_request)
     request = read_stored(claim.kind, stored, claim.inputs)
+    if isinstance(request, Upscale):
+        return upscale_and_publish(context, job, request)
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
-    job.clock.expect_batches_of(request.n_samples * request.W * request.H)
+    # a large image or grid takes as long to store as a large batch to evaluate
+    stored_at_once = prod(final_size(request)) * (1 if request.skip_grid else request.image_count)
+    job.clock.expect_batches_of(max(request.n_samples * request.W * request.H, stored_at_once))
 
     stopwatch = Stopwatch()
     with stopwatch.timing("load"):

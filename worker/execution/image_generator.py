@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from jobs.request import Request
-from jobs.status import Result, StoredPicture
+from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
+from worker.execution.endings import timings_of
 from worker.execution.engine import Engine
 from worker.execution.infotext import infotext
 from worker.execution.picture_encoding import encode, grid
@@ -63,7 +64,9 @@ class ImageGenerator:
     def __post_init__(self) -> None:
         self._count = self.request.image_count * self.prompts
         self._with_grid = not self.request.skip_grid and self._count > 1
-        self._meter = ProgressMeter(self.request.n_samples, self._count, self.prompts)
+        self._meter = ProgressMeter(
+            self.request.n_samples, self._count, self.prompts, upscaled=self.upscale.follows
+        )
 
     def generate(self, model: "Model", prompt_job: PromptJob, recipe: "Recipe") -> None:
         """Generate and stage the images of the next prompt.
@@ -77,7 +80,7 @@ class ImageGenerator:
         with self._watched(model) as on_evaluation:
             for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
                 self.job.check()
-                image = self.upscale.after(picture.image)
+                image = self.upscale.after(picture.image, self._on_upscaling)
                 index = len(self._images)
                 self._images.append(self._stage(prompt_job.request, image, picture.seed, index))
                 self.job.clock.note_share(len(self._images) / self._count)
@@ -99,13 +102,13 @@ class ImageGenerator:
 
     def result(self) -> Result:
         """What the record keeps of the finished job."""
-        request, claim = self.request, self.job.claim
-        seconds = {"queued": claim.started - claim.submitted} | self.stopwatch.seconds
+        request = self.request
         return Result(
             images=tuple(self._images),
             grid=self._grid,
             saved=not request.skip_save,
             format=request.format,
+            upscaler=self.upscale.name,
             model=self._model,
             model_hash=self._model_hash,
             vae=self._vae,
@@ -113,7 +116,7 @@ class ImageGenerator:
             steps=request.ddim_steps,
             executed_steps=self._descriptions[0].get("executed_steps", request.ddim_steps),
             prompt=_echoed_prompts(self._descriptions),
-            timings={phase: round(spent, 3) for phase, spent in seconds.items()},
+            timings=timings_of(self.job.claim, self.stopwatch),
         )
 
     @contextmanager
@@ -127,9 +130,7 @@ class ImageGenerator:
         def on_evaluation(evaluation: "Evaluation") -> None:
             self.job.check()
             progress = self._meter.read(evaluation, prompt)
-            # images are upscaled and stored after their evaluations
-            self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
-            self.reporter.report(self.job, progress)
+            self._report(progress)
             if self.previewer:
                 compute = partial(self.engine.preview, model, evaluation)
                 self.previewer.offer(self.job, progress, compute)
@@ -139,6 +140,14 @@ class ImageGenerator:
         finally:
             if self.previewer:
                 self.previewer.discard(self.job)
+
+    def _on_upscaling(self, share: float) -> None:
+        self._report(self._meter.upscaling(len(self._images), share))
+
+    def _report(self, progress: Progress) -> None:
+        # images are stored after the last evaluation that is reported of them
+        self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
+        self.reporter.report(self.job, progress)
 
     def _stage(
         self, request: Request, image: Image.Image, seed: int, index: int | None

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from jobs import __version__
 from jobs.names import sampler_named
@@ -27,7 +28,7 @@ def infotext(
         seed: of this image.
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
         vae: the file name of the autoencoder in place of the model's own; empty: none.
-        upscaler: the name of the upscaler, if the request doubles the init image or the result.
+        upscaler: the name of the upscaler, if the request needs one.
     """
     named = sampler_named(request.sampler)
     label = named.label if named else request.sampler
@@ -48,15 +49,21 @@ def infotext(
             settings["Init image upscaler"] = upscaler
         if request.post_upscale:
             # as in the "Extras" tab; Size stays the size before upscaling
-            settings |= {"Postprocess upscale by": 2, "Postprocess upscaler": upscaler}
+            settings["Postprocess upscale by"] = 2
+    if request.output_size:
+        settings["Postprocess upscale to"] = "{}x{}".format(*request.output_size)
+    if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:
+        settings["Postprocess upscaler"] = upscaler or "Lanczos"
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
-    lines.append(
-        ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, line_of(settings)])
+
+
+def line_of(settings: Mapping[str, object]) -> str:
+    """The settings in one line; empty ones are left out."""
+    return ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value != "")
 
 
 def _quoted(value: object) -> str:

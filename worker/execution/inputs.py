@@ -5,14 +5,14 @@ import io
 from PIL import Image
 
 from jobs.inputs import InputRole
-from jobs.request import Request
+from jobs.request import AnyRequest
 from jobs.store import PictureStore
 from worker.errors import BadInputImage
 
 Inputs = dict[InputRole, Image.Image]
 
 
-def read_inputs(request: Request, store: PictureStore, job_id: str) -> Inputs:
+def read_inputs(request: AnyRequest, store: PictureStore, job_id: str) -> Inputs:
     """The image of every input role of the request, of any size.
 
     Raises:

@@ -30,7 +30,7 @@ def warnings_of(request: Request, *, device: str) -> tuple[str, ...]:
     Args:
         device: where this worker computes, `cpu` or `cuda:N`.
     """
-    found = (_device_warning(request.device, device), _laion_warning(request))
+    found = (device_warning(request.device, device), _laion_warning(request))
     return tuple(warning for warning in found if warning)
 
 
@@ -40,7 +40,8 @@ def _laion_warning(request: Request) -> str:
     return ""
 
 
-def _device_warning(requested: str | None, device: str) -> str:
+def device_warning(requested: str | None, device: str) -> str:
+    """A sentence if a job runs elsewhere than requested; else empty."""
     if requested in (None, device) or (requested == "cuda" and device.startswith("cuda")):
         return ""
     if device == "cpu":

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 # Decoding and saving follow the last evaluation; only success is 1.
 _LARGEST_FRACTION = 0.99
+_UPSCALING = 0.3
+"""The share of the whole that upscaling the generated images counts for: a guess, since with one
+model and upscaler it takes a hundredth of the time of sampling, with others it takes most of it."""
 
 
 class ProgressMeter:
@@ -19,12 +22,18 @@ class ProgressMeter:
         batch_size: images generated at once.
         images: images in all.
         prompts: prompts processed one after the other, with equally many images each.
+        upscaled: whether the generated images are upscaled.
     """
 
-    def __init__(self, batch_size: int, images: int, prompts: int = 1) -> None:
+    def __init__(
+        self, batch_size: int, images: int, prompts: int = 1, *, upscaled: bool = False
+    ) -> None:
         self._batch_size = batch_size
         self._images = images
         self._prompts = prompts
+        self._upscaling = _UPSCALING if upscaled else 0.0
+        self._upscaled = 0.0
+        self._sampled = Progress(step=0, steps=0, fraction=0.0, images=images)
         self._started = time.monotonic()
 
     def read(self, evaluation: "Evaluation", prompt: int = 0) -> Progress:
@@ -32,15 +41,51 @@ class ProgressMeter:
 
         The remaining time follows from the average rate so far.
         """
-        fraction = (prompt + evaluation.fraction) / self._prompts
+        sampled = (prompt + evaluation.fraction) / self._prompts
         iteration = prompt * evaluation.iterations + evaluation.iteration
         steps = self._prompts * evaluation.iterations * evaluation.evaluations
-        elapsed = time.monotonic() - self._started
-        return Progress(
-            step=min(steps, round(fraction * steps)),
+        self._sampled = Progress(
+            step=min(steps, round(sampled * steps)),
             steps=steps,
-            fraction=min(fraction, _LARGEST_FRACTION),
+            fraction=sampled,
             image=min(self._images, iteration * self._batch_size + 1),
             images=self._images,
-            eta_seconds=elapsed * (1 - fraction) / fraction if fraction > 0 else None,
         )
+        return self._timed(self._sampled)
+
+    def upscaling(self, index: int, share: float) -> Progress:
+        """The progress while the image with this index is upscaled.
+
+        Args:
+            share: of its upscaling, 0..1.
+        """
+        self._upscaled = (index + share) / self._images
+        progress = self._sampled.model_copy(update={"image": index + 1, "upscaling": True})
+        return self._timed(progress)
+
+    def _timed(self, progress: Progress) -> Progress:
+        """With the fraction of the whole, and the remaining time."""
+        fraction = (1 - self._upscaling) * progress.fraction + self._upscaling * self._upscaled
+        return _timed(progress, fraction, self._started)
+
+
+class UpscaleMeter:
+    """The progress of a job that only enlarges a picture, timed as by `ProgressMeter`."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def read(self, share: float) -> Progress:
+        """The progress when this share is done, 0..1."""
+        return _timed(Progress(step=0, steps=1, fraction=0, upscaling=True), share, self._started)
+
+
+def _timed(progress: Progress, fraction: float, started: float) -> Progress:
+    """The progress at a fraction, with the remaining time."""
+    elapsed = time.monotonic() - started
+    return progress.model_copy(
+        update={
+            "fraction": min(fraction, _LARGEST_FRACTION),
+            "eta_seconds": elapsed * (1 - fraction) / fraction if fraction > 0 else None,
+        }
+    )

@@ -1,6 +1,10 @@
 """How much room the images of a job take in the store, before they are generated."""
 
-from jobs.request import ImageToImage, Request
+import math
+
+from jobs.parameter_types import PictureFormat
+from jobs.request import Request
+from worker.execution.upscale_step import final_size
 
 _BYTES_PER_PIXEL = {"png": 3.1, "jpg": 1.5}
 """Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it."""
@@ -16,9 +20,12 @@ def room_of(request: Request, prompts: int) -> int:
         prompts: how many prompts it has.
     """
     images = request.image_count * prompts
-    pixels = images * request.W * request.H
-    if isinstance(request, ImageToImage) and request.post_upscale:
-        pixels *= 4
+    pixels = images * math.prod(final_size(request))
     if images > 1 and not request.skip_grid:
         pixels, images = 2 * pixels, images + 1
-    return round(pixels * _BYTES_PER_PIXEL[request.format]) + images * _BYTES_PER_FILE
+    return room_for(pixels, images, request.format)
+
+
+def room_for(pixels: int, files: int, picture_format: PictureFormat) -> int:
+    """Bytes that so many files with so many pixels together take at most."""
+    return round(pixels * _BYTES_PER_PIXEL[picture_format]) + files * _BYTES_PER_FILE

@@ -1,11 +1,13 @@
-"""The request's `upscale` and `post_upscale`: images doubled before and after sampling."""
+"""Images doubled before and after sampling, and brought to the output size of the request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from PIL import Image, ImageOps
 
 from jobs.request import ImageToImage, Request
+from stable_diffusion.exact_size import doublings, to_size
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
 from worker.execution.engine import Engine
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from stable_diffusion.upscale import Upscaler
 
 PHASE = "upscale"
+OnShare = Callable[[float], object]
+"""Gets the share of an image's upscaling that is done, 0..1."""
+
+
+def final_size(request: Request) -> tuple[int, int]:
+    """Width and height of the finished pictures in pixels."""
+    return request.output_size or _sampled_size(request)
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,19 @@ class UpscaleStep:
         Raises:
             ModelError: the upscaler is missing or cannot be read; the message names it.
         """
-        needed = isinstance(request, ImageToImage) and (request.upscale or request.post_upscale)
+        before = isinstance(request, ImageToImage) and request.upscale
+        needed = before or _upscales_after(request)
         return cls(request, engine, job, stopwatch, engine.upscaler() if needed else None)
 
     @property
     def name(self) -> str:
         """The upscaler's name for the infotext; empty without one."""
         return self.upscaler.name if self.upscaler else ""
+
+    @property
+    def follows(self) -> bool:
+        """Whether the upscaler enlarges the generated images."""
+        return _upscales_after(self.request)
 
     def before(self, inputs: Inputs) -> Inputs:
         """The inputs, with the init image doubled if `upscale` was requested.
@@ -61,13 +76,55 @@ class UpscaleStep:
         doubled = self._double(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
         return {**inputs, "init": doubled}
 
-    def after(self, image: Image.Image) -> Image.Image:
-        """A generated image, doubled if `post_upscale` was requested."""
-        if isinstance(self.request, ImageToImage) and self.request.post_upscale:
-            return self._double(image)
-        return image
+    def after(self, image: Image.Image, on_share: OnShare = lambda _: None) -> Image.Image:
+        """A generated image, doubled if `post_upscale` was requested, then of the output size."""
+        size, doubled = self.request.output_size, _doubles_after(self.request)
+        if doubled:
+            # the doublings that may follow are four times the work of the one before
+            last = doublings(_sampled_size(self.request), *size) if size else 0
+            share = 3 / (4 ** (last + 1) - 1)
+            image = self._double(image, on_share, 0, share)
+        else:
+            share = 0
+        if not size:
+            return image
 
-    def _double(self, image: Image.Image) -> Image.Image:
+        def double(window: Image.Image, start: float, end: float) -> Image.Image:
+            rest = 1 - share
+            return self._double(window, on_share, share + rest * start, share + rest * end)
+
+        return to_size(image, *size, double)
+
+    def _double(
+        self,
+        image: Image.Image,
+        on_share: OnShare = lambda _: None,
+        start: float = 0,
+        end: float = 1,
+    ) -> Image.Image:
+        """An image twice as large, which is this part of the image's work."""
         assert self.upscaler
+
+        def on_tile(share: float) -> None:
+            self.job.check()
+            on_share(start + share * (end - start))
+
         with self.stopwatch.timing(PHASE):
-            return self.engine.double(self.upscaler, image, self.job.check)
+            return self.engine.double(self.upscaler, image, on_tile)
+
+
+def _doubles_after(request: Request) -> bool:
+    return isinstance(request, ImageToImage) and request.post_upscale
+
+
+def _sampled_size(request: Request) -> tuple[int, int]:
+    """The size of the images before they are brought to the output size."""
+    factor = 2 if _doubles_after(request) else 1
+    return factor * request.W, factor * request.H
+
+
+def _upscales_after(request: Request) -> bool:
+    size = request.output_size
+    return _doubles_after(request) or (
+        size is not None and doublings(_sampled_size(request), *size) > 0
+    )

@@ -11,8 +11,9 @@ from api.job_service import JobService
 from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS
 from jobs.parameter_types import PictureFormat, Precision
-from jobs.parameters import SCHEMAS, Request
+from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.picture_formats import FORMATS
+from jobs.upscalers import UpscalerName
 
 
 def capability_routes(jobs: JobService) -> Blueprint:
@@ -44,6 +45,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
             formats=list(get_args(PictureFormat)),
             init_image_types=list(FORMATS.values()),
             configs=list(CONFIGS),
+            upscalers=list(get_args(UpscalerName)),
             limits=RequestLimits(**asdict(jobs.limits)),
             defaults={
                 job_type: {
@@ -56,7 +58,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
     return routes
 
 
-def _defaults(schema: type[Request]) -> dict[str, Any]:
+def _defaults(schema: type[AnyRequest]) -> dict[str, Any]:
     """The optional fields with their defaults."""
     return {
         info.alias or name: info.default

@@ -1,4 +1,4 @@
-"""POST /generate and /img2img: a body becomes a job."""
+"""POST /generate, /img2img and /upscale: a body becomes a job."""
 
 from http import HTTPStatus
 
@@ -79,6 +79,14 @@ def generate_routes(services: Services) -> Blueprint:
     def img2img() -> ResponseReturnValue:
         """Image to image."""
         return start("img2img")
+
+    @routes.post("/upscale")
+    @Operation(
+        body="upscale", keys=KEYS, responses=RESPONSES, errors=ERRORS, parameters=(IDEMPOTENCY_KEY,)
+    )
+    def upscale() -> ResponseReturnValue:
+        """Enlarge a picture, without a model."""
+        return start("upscale")
 
     return routes
 

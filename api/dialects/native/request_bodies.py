@@ -1,4 +1,4 @@
-"""The request bodies in the OpenAPI document: the four schemas with this deployment's limits."""
+"""The request bodies in the OpenAPI document: the schemas with this deployment's limits."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def body_schemas(limits: Limits) -> dict[str, Any]:
         for schema in of_types.values():
             described = schema.model_json_schema(by_alias=True)
             for name, cap in caps.items():
-                bounded = described["properties"][name]
-                bounded["maximum"] = min(cap, bounded["maximum"])
+                if bounded := described["properties"].get(name):
+                    bounded["maximum"] = min(cap, bounded["maximum"])
             required = described.get("required", ())
             described["properties"] = {
                 name: property_ if name in required else _or_null(property_)

@@ -57,7 +57,7 @@ class AcceptedJob(BaseModel):
 
     task_id: str
     Location: str = Field(description="the address of its status")
-    active_model: str = Field(description="the model that it will use")
+    active_model: str = Field(description="the model that it will use; empty if it needs none")
     Warnings: list[str] = Field(description="parts of the request that could not be followed")
 
 
@@ -81,15 +81,26 @@ class Postponed(BaseModel):
 
 
 class Metadata(BaseModel):
-    """How the pictures of a job were made."""
+    """How the pictures of a job were made. A job without a model has no facts of one."""
 
-    model: str
-    model_hash: str = Field(description="the first ten hex digits of the weights' SHA-256")
-    vae: str = Field(description="file of the autoencoder in place of the model's own, or empty")
-    sampler: str
-    steps: int
-    executed_steps: int = Field(description="as run; img2img runs fewer than requested")
-    prompt: dict[str, Any] = Field(description="both prompts as they were parsed")
+    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+
+    model: str | Absent = None
+    model_hash: str | Absent = Field(
+        default=None, description="the first ten hex digits of the weights' SHA-256"
+    )
+    vae: str | Absent = Field(
+        default=None, description="file of the autoencoder in place of the model's own, or empty"
+    )
+    sampler: str | Absent = None
+    steps: int | Absent = None
+    executed_steps: int | Absent = Field(
+        default=None, description="as run; img2img runs fewer than requested"
+    )
+    prompt: dict[str, Any] | Absent = Field(
+        default=None, description="both prompts as they were parsed"
+    )
+    upscaler: str = Field(description="what enlarged the pictures; empty: nothing did")
     timings: dict[str, float] = Field(description="seconds by phase")
     request: dict[str, Any] = Field(description="the request, without key and picture")
 
@@ -137,7 +148,9 @@ class Status(JobAnswer):
     Image: list[Base64] | Absent = Field(
         default=None, description="with return_base64: every picture, the grid last"
     )
-    seeds: list[int] | Absent = Field(default=None, description="the seed of each picture")
+    seeds: list[int] | Absent = Field(
+        default=None, description="the seed of each picture; without a model none"
+    )
     metadata: Metadata | Absent = None
     image: int | Absent = _replaced_by("image_index")
     images: int | Absent = _replaced_by("image_count")
@@ -240,6 +253,7 @@ class RequestLimits(BaseModel):
     max_images: int = Field(description="n_iter · n_samples")
     max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
     max_init_pixels: int = Field(description="width · height of an init image")
+    max_output_pixels: int = Field(description="n_iter · n_samples · output_width · output_height")
 
 
 class InstalledModel(BaseModel):
@@ -292,6 +306,7 @@ class Capabilities(BaseModel):
     formats: list[str]
     init_image_types: list[str] = Field(description="media types that init_img may have")
     configs: list[str]
+    upscalers: list[str] = Field(description="for `upscaler` of /upscale")
     limits: RequestLimits
     defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(
         description="the values of fields that a body leaves out, by type and kind"

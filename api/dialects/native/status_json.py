@@ -101,14 +101,18 @@ def _fill_result(answer: Status, status: JobStatus, result: Result) -> None:
     answer.Format = result.format
     answer.image_urls = [f"/images/{status.job_id}/{name}" for name in by_name]
     answer.seeds = list(result.seeds)
+    of_model = {
+        "model": result.model,
+        "model_hash": result.model_hash,
+        "vae": result.vae,
+        "sampler": result.sampler,
+        "steps": result.steps,
+        "executed_steps": result.executed_steps,
+        "prompt": result.prompt,
+    }
     answer.metadata = Metadata(
-        model=result.model,
-        model_hash=result.model_hash,
-        vae=result.vae,
-        sampler=result.sampler,
-        steps=result.steps,
-        executed_steps=result.executed_steps,
-        prompt=result.prompt,
+        **(of_model if result.model else {}),
+        upscaler=result.upscaler,
         timings=result.timings,
         request=status.request,
     )
@@ -129,11 +133,12 @@ def _sentence(status: JobStatus) -> str:
         case JobState.LOADING if status.loading is not None:
             return f"loading the model {status.model}, {status.loading:.0%}"
         case JobState.LOADING:
-            return f"loading the model {status.model}"
+            return f"loading the model {status.model}" if status.model else "starting"
         case JobState.PROGRESS if status.progress is not None:
             progress = status.progress
             of_images = f", image {progress.image} of {progress.images}"
-            return f"drawing, step {progress.step} of {progress.steps}" + (
+            drawing = f"drawing, step {progress.step} of {progress.steps}"
+            return ("upscaling" if progress.upscaling else drawing) + (
                 of_images if progress.images > 1 else ""
             )
         case JobState.PROGRESS:

@@ -10,7 +10,11 @@ from jobs.names import JobKind, JobType
 from jobs.parameters import SCHEMAS
 
 FOLDER = Path(__file__).resolve().parents[3] / "templates"
-ENDPOINTS: dict[JobKind, str] = {"txt2img": "/generate", "img2img": "/img2img"}
+ENDPOINTS: dict[JobKind, str] = {
+    "txt2img": "/generate",
+    "img2img": "/img2img",
+    "upscale": "/upscale",
+}
 
 
 @dataclass(frozen=True)

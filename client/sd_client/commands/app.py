@@ -6,6 +6,7 @@ from sd_client.commands.bench import bench
 from sd_client.commands.generate import generate, img2img
 from sd_client.commands.jobs import cancel, recent, status
 from sd_client.commands.models import models
+from sd_client.commands.upscale import upscale
 
 HELP = """
 Generate pictures with a Stable Diffusion service.
@@ -38,5 +39,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,  # they would show the API key
 )
-for command in (generate, img2img, status, cancel, recent, models, bench):
+for command in (generate, img2img, upscale, status, cancel, recent, models, bench):
     app.command()(command)

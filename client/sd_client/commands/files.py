@@ -58,7 +58,8 @@ def save(pictures: Sequence[Picture], output: Path | None, prompt: str) -> list[
 
 def _name(prompt: str, picture: Picture) -> str:
     words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:MAX_NAME_LENGTH].strip("-")
-    return f"{words or 'picture'}-{picture.seed}.{picture.format}"
+    seed = "" if picture.seed is None else f"-{picture.seed}"
+    return f"{words or 'picture'}{seed}.{picture.format}"
 
 
 def _free(pictures: Sequence[Picture], path: Path) -> Path:

@@ -54,7 +54,7 @@ def generate(
     with terminal.reporting():
         parameters = cast(
             "Parameters",
-            _given(
+            given(
                 **opt.seed_of(seed),
                 negative=negative,
                 steps=steps,
@@ -76,7 +76,7 @@ def generate(
             ),
         )
         with opt.connected(address, key) as client:
-            _run(
+            run(
                 terminal,
                 lambda: client.submit_generate(prompt, **parameters),
                 prompt=prompt,
@@ -142,7 +142,7 @@ def img2img(
     with terminal.reporting():
         parameters = cast(
             "ImageParameters",
-            _given(
+            given(
                 **opt.seed_of(seed),
                 negative=negative,
                 strength=strength,
@@ -168,7 +168,7 @@ def img2img(
             ),
         )
         with opt.connected(address, key) as client:
-            _run(
+            run(
                 terminal,
                 lambda: client.submit_img2img(prompt, image, **parameters),
                 prompt=prompt,
@@ -178,7 +178,7 @@ def img2img(
             )
 
 
-def _run(
+def run(
     terminal: Terminal,
     submit: Callable[[], Job],
     *,
@@ -227,7 +227,7 @@ def _cancel(terminal: Terminal, job: Job) -> None:
         terminal.answer({"error": "interrupted", "task_id": job.id})
 
 
-def _given(**parameters: Any) -> dict[str, Any]:
+def given(**parameters: Any) -> dict[str, Any]:
     """The given parameters. Only a seed may be None, for a random one."""
     return {
         name: value.value if isinstance(value, StrEnum) else value

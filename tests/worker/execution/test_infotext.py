@@ -5,12 +5,13 @@ from typing import Any
 from PIL import Image
 
 from jobs import __version__
+from jobs.names import GenerationKind
 from jobs.request import parse_request
 from tests.worker.conftest import png
 from worker.execution.infotext import infotext
 
 
-def text(kind: Any = "txt2img", **body: Any) -> str:
+def text(kind: GenerationKind = "txt2img", **body: Any) -> str:
     request = parse_request(kind, {"prompt": "a cat", **body})
     return infotext(request, seed=9, model="tiny", model_hash="0123456789")
 

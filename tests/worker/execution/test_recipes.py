@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.request import Request, parse_request
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
@@ -17,7 +17,7 @@ from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.execution.recipes import recipe_of
 
 
-def request(kind: JobKind = "txt2img", **body: Any) -> Request:
+def request(kind: GenerationKind = "txt2img", **body: Any) -> Request:
     if kind == "img2img":
         body.setdefault("init_img", png(Image.new("RGB", (32, 32))))
     parsed = parse_request(kind, {"prompt": "a", "type": "standard", **body})

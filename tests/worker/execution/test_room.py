@@ -5,7 +5,7 @@ import os
 import pytest
 from PIL import Image
 
-from jobs.names import JobKind
+from jobs.names import GenerationKind
 from jobs.request import parse_request
 from tests.worker.conftest import png
 from worker.execution.picture_encoding import encode, grid
@@ -22,11 +22,12 @@ INFOTEXT = "a red cat, " * 200
         ("txt2img", {"H": 64, "W": 64}, 64, 1),
         ("txt2img", {"H": 64, "W": 64, "n_iter": 2, "n_samples": 2}, 64, 2),
         ("txt2img", {"H": 256, "W": 256, "n_iter": 3, "skip_grid": False}, 256, 1),
+        ("txt2img", {"H": 64, "W": 64, "output_width": 200, "output_height": 200}, 200, 1),
         ("img2img", {"H": 128, "W": 128, "post_upscale": True}, 256, 1),
     ],
 )
 def test_noise_fits(
-    kind: JobKind, body: dict[str, object], side: int, prompts: int, picture_format: str
+    kind: GenerationKind, body: dict[str, object], side: int, prompts: int, picture_format: str
 ) -> None:
     inputs = {"init_img": png(NO_INPUT)} if kind == "img2img" else {}
     request = parse_request(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.status import JobState
+from jobs.status import JobState, Progress
 from stable_diffusion.errors import UnreadableModel
 from tests.worker.conftest import Bench, png
 from tests.worker.small import SmallEngine
@@ -80,10 +80,13 @@ def test_an_unreadable_upscaler_fails_the_job_before_sampling(bench: Bench) -> N
     assert bench.files() == []
 
 
-@pytest.mark.parametrize("switch", ["upscale", "post_upscale"])
-def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, switch: str) -> None:
+@pytest.mark.parametrize(
+    "parameter",
+    [{"upscale": True}, {"post_upscale": True}, {"output_width": 128, "output_height": 128}],
+)
+def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, parameter: dict[str, Any]) -> None:
     engine = SmallEngine(seconds=0.01, tiles=20_000)
-    parameters: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, switch: True}
+    parameters: dict[str, Any] = {"n_iter": 1, "ddim_steps": 1, **parameter}
     job_id = bench.submit("img2img", **parameters)
     with bench.context(engine) as context:
         thread = threading.Thread(target=execute_job, args=[context, "standard"])
@@ -94,3 +97,57 @@ def test_a_job_can_be_cancelled_while_it_upscales(bench: Bench, switch: str) -> 
         assert not thread.is_alive()
     assert bench.status(job_id).state is JobState.CANCELLED
     assert bench.files() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "doublings", "to"),
+    [
+        ({"output_width": 256, "output_height": 256}, [(64, 64), (128, 128)], (256, 256)),
+        ({"output_width": 100, "output_height": 70}, [(64, 46)], (100, 70)),
+        ({"output_width": 64, "output_height": 64}, [], (64, 64)),
+        ({"output_width": 64, "output_height": 130, "H": 256}, [], (64, 130)),
+    ],
+)
+def test_every_image_gets_the_output_size_before_the_grid(
+    bench: Bench, body: dict[str, Any], doublings: list[tuple[int, int]], to: tuple[int, int]
+) -> None:
+    engine = SmallEngine()
+    job_id = bench.submit("txt2img", n_iter=2, skip_grid=False, n_rows=1, **body)
+    bench.run(engine)
+    assert sizes(bench, job_id) == [to, to, (2 * to[0], to[1])]
+    assert engine.doublings == doublings * 2
+    result = bench.status(job_id).result
+    assert result
+    info = Image.open(io.BytesIO(bench.store.read(result.images[0].name))).info["parameters"]
+    assert f"Size: 64x{body.get('H', 64)}," in info
+    upscaler = "nearest" if doublings else "Lanczos"
+    assert f"Postprocess upscale to: {to[0]}x{to[1]}, Postprocess upscaler: {upscaler}" in info
+
+
+def test_the_output_size_comes_after_post_upscale(bench: Bench) -> None:
+    engine = SmallEngine()
+    job_id = bench.submit(
+        "img2img", n_iter=1, post_upscale=True, output_width=300, output_height=150
+    )
+    bench.run(engine)
+    assert sizes(bench, job_id) == [(300, 150)]
+    assert engine.doublings == [(64, 64), (128, 64), (256, 128)]
+
+
+def test_progress_continues_while_images_are_upscaled(bench: Bench) -> None:
+    engine = SmallEngine(seconds=0.02, tiles=20)
+    job_id = bench.submit("txt2img", ddim_steps=1, output_width=128, output_height=128, n_iter=2)
+    seen: list[Progress] = []
+    with bench.context(engine) as context:
+        thread = threading.Thread(target=execute_job, args=[context, "standard"])
+        thread.start()
+        while thread.is_alive():
+            if (progress := bench.status(job_id).progress) and progress not in seen:
+                seen.append(progress)
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] < 1
+    upscaling = [progress for progress in seen if progress.upscaling]
+    assert {progress.image for progress in upscaling} == {1, 2}
+    assert len(upscaling) > 3
+    assert all(progress.eta_seconds is not None for progress in upscaling)
