@@ -1,7 +1,6 @@
 """Jobs of the service as MCP content: pictures, each with its seed and address."""
 
 import base64
-import binascii
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -115,7 +114,7 @@ def _report(context: Context[Any, Any], event: Event) -> None:
 def _decoded(url: str) -> bytes:
     try:
         return base64.b64decode(url.partition(",")[2], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ToolError(f"the data: URL is not base64: {error}") from error
 
 
