@@ -29,8 +29,8 @@ from jobs.limits import Limits
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
 from jobs.queue import wake_worker
-from jobs.status import JobState, JobStatus
-from jobs.workers import Served
+from jobs.status import JobState, JobStatus, Preview
+from jobs.workers import Served, WorkerFacts
 
 log = structlog.get_logger(__name__)
 
@@ -204,6 +204,11 @@ class JobService:
         """The job's status now, with its position in the queue."""
         return self._records.get(job_id)
 
+    def preview(self, job_id: str) -> Preview | None:
+        """The latest preview of a running job; None: it has none, or does not run."""
+        found = self._records.snapshots({job_id: 0}).get(job_id)
+        return found.preview if found else None
+
     def events(
         self,
         job_id: str,
@@ -281,6 +286,10 @@ class JobService:
     def served(self) -> Served:
         """Types, models, LoRAs and embeddings of the live workers, else of the last ones."""
         return self._workers.served()
+
+    def workers(self) -> tuple[WorkerFacts, ...]:
+        """The live workers, as they last announced themselves."""
+        return self._workers.alive()
 
     def options(self, *, of: str) -> dict[str, Any]:
         """The options of a submitter, by name. As ClientOptions.read."""

@@ -113,6 +113,7 @@ ERRORS: dict[int, ApiResponse] = {
     415: ApiResponse(description="the Content-Type is not JSON, or the Content-Encoding not gzip"),
     416: ApiResponse(description="the picture has no such range of bytes"),
     421: ApiResponse(description="the Host header names another service"),
+    422: ApiResponse(description="the body, or a field of it, is invalid"),
     429: ApiResponse(
         description="the key submits too often, has too many jobs waiting, or they take too much "
         "memory, or the address has sent too many wrong keys",

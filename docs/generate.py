@@ -1,14 +1,15 @@
 """`make docs`: write what follows from the code.
 
-The tables of docs/parameters.md and docs/operations.md, .env.example and the requests in
-docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its page;
-tests/docs/test_generated.py fails when a file differs from what this module would write.
+The tables of docs/parameters.md, docs/operations.md and docs/automatic1111.md, .env.example and the
+requests in docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its
+page; tests/docs/test_generated.py fails when a file differs from what this module would write.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from docs.a1111_tables import common_fields, extras_fields, img2img_fields, txt2img_fields
 from docs.examples import examples, openapi
 from docs.http_file import http_file
 from docs.postman import collection
@@ -34,6 +35,12 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "upscale": upscale_parameters,
     },
     ROOT / "docs" / "operations.md": {"settings": settings_table},
+    ROOT / "docs" / "automatic1111.md": {
+        "common": common_fields,
+        "txt2img": txt2img_fields,
+        "img2img": img2img_fields,
+        "extras": extras_fields,
+    },
 }
 
 

@@ -22,6 +22,10 @@ MAX_README_LINES = 180
 NOT_SETTINGS = {
     *("SECRETS_DIR", "SD_ADDRESS", "SD_API_KEY", "HTTPS_PROXY", "HF_ENDPOINT", "HF_TOKEN"),
     *("NOISY_SKEW", "Z_RLE"),  # constants of the code
+    # of programs that use the service
+    *("IMAGES_OPENAI_API_BASE_URL", "IMAGES_OPENAI_API_KEY", "SD_WEBUI_URL"),
+    *("AUTOMATIC1111_BASE_URL", "AUTOMATIC1111_API_AUTH"),
+    *("IMAGE_GEN_OAI_BASEURL", "IMAGE_GEN_OAI_API_KEY", "IMAGE_GEN_OAI_MODEL"),
 }
 
 LINK = r"\]\(((?:[^()\s]|(?:\(+[^()\s]*\)+))+)\)"

@@ -29,7 +29,7 @@ def random(*shape: int) -> Tensor:
 
 
 def context(model: Model) -> Conditioning:
-    return model.encode_prompts("a red circle", "", RECIPE.size)[0]
+    return model.encode_prompts("a red circle", "", RECIPE.size)[0].at(0)[0][1]
 
 
 def test_the_unet_moves_with_its_latents(tiny: Model) -> None:

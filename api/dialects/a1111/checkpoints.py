@@ -1,0 +1,59 @@
+"""Installed models under AUTOMATIC1111's names for them: `sd15 [6ce0161689]`."""
+
+from dataclasses import replace
+
+from api.job_service import JobService
+from jobs.errors import InvalidRequest
+from jobs.model_choice import InstalledModels
+from jobs.workers import Served
+
+_SHORTEST_HASH = 8
+
+
+def title_of(name: str, served: Served) -> str:
+    """The title of a model: its name and, if it is known, the start of its SHA-256."""
+    digits = served.hashes.get(name, "")
+    return f"{name} [{digits}]" if digits else name
+
+
+def usable_models(served: Served) -> tuple[str, ...]:
+    """The installed models of which no worker knows why they cannot be used."""
+    broken = {facts.name for facts in served.model_facts if facts.problem}
+    return tuple(name for name in served.models if name not in broken)
+
+
+def checkpoint_named(spelling: str, jobs: JobService, served: Served, *, field: str) -> str:
+    """The installed model that a checkpoint's title, name, file name or hash means.
+
+    Args:
+        spelling: as a client wrote it; empty: the service's default model.
+        jobs: knows the default model.
+        served: the installed models.
+        field: the name under which the client sent it, for errors.
+
+    Raises:
+        InvalidRequest: no model of this name is installed, or one with another hash.
+    """
+    models = InstalledModels(
+        default=jobs.default_model,
+        names=served.models,
+        native_sizes=served.native_sizes,
+        hashes=served.hashes,
+    )
+    if named := _model_with_hash(spelling, served):
+        return named
+    try:
+        return models.choose(spelling or "default").name
+    except InvalidRequest as error:
+        raise InvalidRequest(tuple(replace(fault, field=field) for fault in error.faults)) from None
+
+
+def _model_with_hash(spelling: str, served: Served) -> str | None:
+    """The model whose hash begins with a spelling, or the other way round."""
+    digits = spelling.strip().lower()
+    if len(digits) < _SHORTEST_HASH:
+        return None
+    for name, known in served.hashes.items():
+        if known and (known.startswith(digits) or digits.startswith(known)):
+            return name
+    return None

@@ -1,0 +1,154 @@
+"""From the values of a request to a native request, and from the finished job to the answer."""
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field
+from werkzeug.exceptions import NotFound
+
+from api.auth import Caller
+from api.dialect import Services
+from api.dialects.a1111 import fields
+from api.dialects.a1111.info import answered_pictures, info_json
+from api.dialects.a1111.sampler_names import sampling_of
+from api.dialects.a1111.settings import RequestSettings
+from api.dialects.a1111.waiting import Submission, finished
+from api.drawing_size import drawing_size
+from jobs.names import JobKind
+from jobs.parameters import SCHEMAS, fields_of
+
+GRAMMAR = "a1111"
+USUAL_ETA = 1.0
+"""webuiapi sends it with every request. Of all samplers but DDIM it is the default, or they have no
+eta, which must not be a warning then."""
+
+
+class GeneratedImages(BaseModel):
+    """The answer to txt2img and img2img."""
+
+    images: list[str] = Field(description="as base64; the grid first, if there is one")
+    parameters: dict[str, Any] = Field(description="the request, with the defaults of its fields")
+    info: str = Field(description="JSON: prompts, seeds, sampler, model, infotexts, warnings")
+    warnings: list[str] = Field(description="what could not be followed")
+
+
+def native_fields(kind: JobKind) -> dict[str, str]:
+    """The names of the fields that a native request of this kind may have."""
+    return fields_of(SCHEMAS[kind]["optimized"])
+
+
+@cache
+def choices_of(kind: JobKind, field: str) -> Collection[str] | None:
+    """The values of a native field that is an enumeration; None if there is no such field."""
+    properties = SCHEMAS[kind]["optimized"].model_json_schema()["properties"]
+    return properties[field].get("enum", ()) if field in properties else None
+
+
+def submission_of(
+    kind: JobKind,
+    table: Collection[fields.Field],
+    values: fields.Values,
+    settings: RequestSettings,
+    services: Services,
+) -> Submission:
+    """The job that a request asks for. Raises NotFound: there is no such sampler."""
+    known = native_fields(kind)
+    fields_ = fields.translated(table, values, known)
+    body: dict[str, Any] = {
+        **settings.body(known),
+        **fields_.body,
+        **_answer(values),
+    }
+    if "prompt_grammar" in known:
+        body["prompt_grammar"] = GRAMMAR
+    warnings = [*settings.warnings, *fields_.warnings, *_script_warnings(values)]
+
+    name = values["sampler_name"] or values["sampler_index"]
+    sampling = sampling_of(name, values["scheduler"], choices_of(kind, "scheduler"))
+    if sampling is None:
+        raise NotFound("Sampler not found")
+    body["sampler"] = sampling.sampler
+    if sampling.scheduler:
+        body["scheduler"] = sampling.scheduler
+    warnings += sampling.warnings
+    if body.get("eta") == USUAL_ETA and not sampling.sampler.startswith("ddim"):
+        del body["eta"]
+
+    size = drawing_size(
+        values["width"],
+        values["height"],
+        native_size=settings.native_size,
+        limits=services.jobs.limits,
+    )
+    body |= {"W": size.width, "H": size.height}
+    if size.output:
+        body |= {"output_width": size.output[0], "output_height": size.output[1]}
+    if size.warning:
+        warnings.append(size.warning)
+    return Submission(
+        kind=kind,
+        body=body,
+        warnings=warnings,
+        written=_WRITTEN | dict(fields_.written),
+        task_id=values["force_task_id"],
+    )
+
+
+_WRITTEN = {
+    "W": "width",
+    "H": "height",
+    "output_width": "width",
+    "output_height": "height",
+    "sampler": "sampler_name",
+    "init_img": "init_images",
+    "ckpt": "override_settings.sd_model_checkpoint",
+    "vae": "override_settings.sd_vae",
+    "clip_skip": "override_settings.CLIP_stop_at_last_layers",
+    "format": "override_settings.samples_format",
+}
+"""Native fields and how their values were written, besides those of the table."""
+
+
+def _answer(values: fields.Values) -> dict[str, Any]:
+    """Pictures are kept, and a grid is made, only with `save_images`."""
+    saved = values["save_images"]
+    return {
+        "return_base64": True,
+        "synchronous_request": True,
+        "skip_save": not saved or values["do_not_save_samples"],
+        "skip_grid": not saved or values["do_not_save_grid"],
+    }
+
+
+def _script_warnings(values: fields.Values) -> list[str]:
+    return [
+        f"alwayson_scripts.{name[:80]}: was not followed: there are no extensions here"
+        for name, arguments in values["alwayson_scripts"].items()
+        if _asks_for_something(arguments)
+    ]
+
+
+def _asks_for_something(arguments: Any) -> bool:
+    """Clients of an extension send it also to say that it is off: `{"args": [false]}`."""
+    args = arguments.get("args") if isinstance(arguments, dict) else arguments
+    return bool(args) and not (isinstance(args, list) and args[0] is False)
+
+
+def answer(
+    submission: Submission,
+    values: fields.Values,
+    parameters: dict[str, Any],
+    services: Services,
+    caller: Caller,
+) -> ResponseReturnValue:
+    """Run the job and answer with its pictures. Raises what `finished` and the store raise."""
+    status = finished(services.jobs, submission, caller)
+    pictures = answered_pictures(services.jobs, status)
+    return GeneratedImages(
+        images=list(pictures.encoded) if values["send_images"] else [],
+        parameters=parameters,
+        info=info_json(status, values, pictures),
+        warnings=list(status.warnings),
+    ).model_dump()
