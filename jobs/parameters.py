@@ -113,7 +113,7 @@ class GenerationRequest(SamplingParameters, OutputSize, JobRequest, frozen=True)
 
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
-        update: dict[str, Any] = {"ckpt": model, "seed": seed}
+        update: dict[str, str | int] = {"ckpt": model, "seed": seed}
         if variation_seed is not None:
             update["variation_seed"] = variation_seed
         return self.model_copy(update=update)
