@@ -10,21 +10,37 @@ if TYPE_CHECKING:
     from jobs.rules import RuleContext
 
 
-def guidance_interval(context: "RuleContext") -> Iterator[Fault]:
+def _guidance_interval(context: "RuleContext") -> Iterator[Fault]:
     """Guidance cannot end before it begins."""
     request = context.request
     if request.guidance_start > request.guidance_end:
         yield _out_of_order(context, "guidance_start", "guidance_end")
 
 
-def churn_interval(context: "RuleContext") -> Iterator[Fault]:
+def _churn_interval(context: "RuleContext") -> Iterator[Fault]:
     """The noise levels of `s_churn` are from the smallest to the largest."""
     request = context.request
     if request.s_tmax is not None and request.s_tmin > request.s_tmax:
         yield _out_of_order(context, "s_tmin", "s_tmax")
 
 
-def variation_seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
+def _seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
+    """The seed of the last picture is one that a client can send."""
+    request, images = context.request, context.image_count
+    if images is None:
+        return
+    largest = MAX_SEED - (images - 1)
+    if request.seed is not None and request.seed > largest:
+        yield Fault(
+            field="seed",
+            code="range",
+            value=request.seed,
+            problem=f"is too large: the seed of the last of {images} pictures could not be sent",
+            expected=f"an integer up to {largest}",
+        )
+
+
+def _variation_seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
     """The variation seed of the last picture is one that a client can send."""
     request = context.request
     largest = MAX_SEED - (request.image_count - 1)
@@ -50,3 +66,12 @@ def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
         problem=f"is not in order: {low} is {value:g} and {high} is {bound:g}",
         expected=f"{low} at most {high}",
     )
+
+
+SAMPLING_CHECKS = (
+    (frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),
+    (frozenset({"guidance_start", "guidance_end"}), _guidance_interval),
+    (frozenset({"s_tmin", "s_tmax"}), _churn_interval),
+    (frozenset({"variation_seed", "n_iter", "n_samples"}), _variation_seeds_can_be_sent_again),
+)
+"""The fields that must be valid by themselves, and the check of them together."""
