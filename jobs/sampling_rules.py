@@ -25,33 +25,22 @@ def _churn_interval(context: "RuleContext") -> Iterator[Fault]:
 
 
 def _seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
-    """The seed of the last picture is one that a client can send."""
-    request, images = context.request, context.image_count
+    """The seeds of the last picture are some that a client can send."""
+    images = context.image_count
     if images is None:
         return
     largest = MAX_SEED - (images - 1)
-    if request.seed is not None and request.seed > largest:
-        yield Fault(
-            field="seed",
-            code="range",
-            value=request.seed,
-            problem=f"is too large: the seed of the last of {images} pictures could not be sent",
-            expected=f"an integer up to {largest}",
-        )
-
-
-def _variation_seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
-    """The variation seed of the last picture is one that a client can send."""
-    request = context.request
-    largest = MAX_SEED - (request.image_count - 1)
-    if request.variation_seed is not None and request.variation_seed > largest:
-        yield Fault(
-            field="variation_seed",
-            code="range",
-            value=request.variation_seed,
-            problem="is too large: that of the last picture could not be sent",
-            expected=f"an integer up to {largest}",
-        )
+    for field in ("seed", "variation_seed"):
+        value: int | None = getattr(context.request, field)
+        if value is not None and value > largest:
+            yield Fault(
+                field=field,
+                code="range",
+                value=value,
+                problem=f"is too large: the seed of the last of {images} pictures could not be "
+                "sent",
+                expected=f"an integer up to {largest}",
+            )
 
 
 def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
@@ -69,9 +58,11 @@ def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
 
 
 SAMPLING_CHECKS = (
-    (frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),
+    (
+        frozenset({"seed", "variation_seed", "n_iter", "n_samples", "from-file"}),
+        _seeds_can_be_sent_again,
+    ),
     (frozenset({"guidance_start", "guidance_end"}), _guidance_interval),
     (frozenset({"s_tmin", "s_tmax"}), _churn_interval),
-    (frozenset({"variation_seed", "n_iter", "n_samples"}), _variation_seeds_can_be_sent_again),
 )
 """The fields that must be valid by themselves, and the check of them together."""
