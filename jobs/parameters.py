@@ -5,7 +5,7 @@ Here come those of both kinds that a model executes, then those of one kind, the
 the schemas at the end combine them.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
