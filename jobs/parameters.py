@@ -5,7 +5,7 @@ Here come those of both kinds that a model executes, then those of one kind, the
 the schemas at the end combine them.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -114,7 +114,7 @@ class GenerationRequest(PromptParameters, SamplingParameters, OutputSize, JobReq
 
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
-        update: dict[str, Any] = {"ckpt": model, "seed": seed}
+        update: dict[str, str | int] = {"ckpt": model, "seed": seed}
         if variation_seed is not None:
             update["variation_seed"] = variation_seed
         return self.model_copy(update=update)

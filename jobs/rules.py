@@ -10,15 +10,10 @@ from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
-from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_checks import file_faults, most_joined, prompt_faults
 from jobs.prompt_files import PromptFiles
-from jobs.sampling_rules import (
-    churn_interval,
-    guidance_interval,
-    variation_seeds_can_be_sent_again,
-)
+from jobs.sampling_rules import SAMPLING_CHECKS
 from stable_diffusion.prompt.grammar import ParsedPrompt
 
 if TYPE_CHECKING:
@@ -172,21 +167,6 @@ def _output_size(context: RuleContext) -> Iterator[Fault]:
         yield from output_size_faults(context.request, images, context.limits)
 
 
-def _seeds_can_be_sent_again(context: RuleContext) -> Iterator[Fault]:
-    request, images = context.request, context.image_count
-    if images is None:
-        return
-    largest = MAX_SEED - (images - 1)
-    if request.seed is not None and request.seed > largest:
-        yield Fault(
-            field="seed",
-            code="range",
-            value=request.seed,
-            problem=f"is too large: the seed of the last of {images} pictures could not be sent",
-            expected=f"an integer up to {largest}",
-        )
-
-
 def _something_to_return(context: RuleContext) -> Iterator[Fault]:
     request = context.request
     kept = not request.skip_save or not request.skip_grid
@@ -233,14 +213,11 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"W", "ckpt"}), _side("W")),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
     Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file"}), _output_size),
-    Rule(frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
         _something_to_return,
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
-    Rule(frozenset({"guidance_start", "guidance_end"}), guidance_interval),
-    Rule(frozenset({"s_tmin", "s_tmax"}), churn_interval),
-    Rule(frozenset({"variation_seed", "n_iter", "n_samples"}), variation_seeds_can_be_sent_again),
+    *(Rule(fields, check) for fields, check in SAMPLING_CHECKS),
 )

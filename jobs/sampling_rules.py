@@ -10,32 +10,37 @@ if TYPE_CHECKING:
     from jobs.rules import RuleContext
 
 
-def guidance_interval(context: "RuleContext") -> Iterator[Fault]:
+def _guidance_interval(context: "RuleContext") -> Iterator[Fault]:
     """Guidance cannot end before it begins."""
     request = context.request
     if request.guidance_start > request.guidance_end:
         yield _out_of_order(context, "guidance_start", "guidance_end")
 
 
-def churn_interval(context: "RuleContext") -> Iterator[Fault]:
+def _churn_interval(context: "RuleContext") -> Iterator[Fault]:
     """The noise levels of `s_churn` are from the smallest to the largest."""
     request = context.request
     if request.s_tmax is not None and request.s_tmin > request.s_tmax:
         yield _out_of_order(context, "s_tmin", "s_tmax")
 
 
-def variation_seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
-    """The variation seed of the last picture is one that a client can send."""
-    request = context.request
-    largest = MAX_SEED - (request.image_count - 1)
-    if request.variation_seed is not None and request.variation_seed > largest:
-        yield Fault(
-            field="variation_seed",
-            code="range",
-            value=request.variation_seed,
-            problem="is too large: that of the last picture could not be sent",
-            expected=f"an integer up to {largest}",
-        )
+def _seeds_can_be_sent_again(context: "RuleContext") -> Iterator[Fault]:
+    """The seeds of the last picture are some that a client can send."""
+    images = context.image_count
+    if images is None:
+        return
+    largest = MAX_SEED - (images - 1)
+    for field in ("seed", "variation_seed"):
+        value: int | None = getattr(context.request, field)
+        if value is not None and value > largest:
+            yield Fault(
+                field=field,
+                code="range",
+                value=value,
+                problem=f"is too large: the seed of the last of {images} pictures could not be "
+                "sent",
+                expected=f"an integer up to {largest}",
+            )
 
 
 def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
@@ -50,3 +55,14 @@ def _out_of_order(context: "RuleContext", low: str, high: str) -> Fault:
         problem=f"is not in order: {low} is {value:g} and {high} is {bound:g}",
         expected=f"{low} at most {high}",
     )
+
+
+SAMPLING_CHECKS = (
+    (
+        frozenset({"seed", "variation_seed", "n_iter", "n_samples", "from-file"}),
+        _seeds_can_be_sent_again,
+    ),
+    (frozenset({"guidance_start", "guidance_end"}), _guidance_interval),
+    (frozenset({"s_tmin", "s_tmax"}), _churn_interval),
+)
+"""The fields that must be valid by themselves, and the check of them together."""

@@ -8,5 +8,5 @@ from api.dialect import Dialect
 from api.dialects import a1111, native, openai
 
 DIALECTS: tuple[Dialect, ...] = (native.blueprint, openai.blueprint, a1111.blueprint)
-"""The service's own dialect: /generate, /img2img, /upscale, /status, /events, /images, /recent, ...;
+"""The service's own: /generate, /img2img, /upscale, /status, /events, /images, /recent, ...;
 OpenAI's: /v1/images/generations, /v1/images/edits, /v1/models; AUTOMATIC1111's: /sdapi/v1/..."""

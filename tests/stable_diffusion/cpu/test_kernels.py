@@ -102,9 +102,9 @@ def test_only_what_gains_is_multiplied_so(
 ) -> None:
     calls: list[int] = []
 
-    def counted(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def counted(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str) -> Tensor:
         calls.append(1)
-        return as_matrices(x, weight, bias)
+        return as_matrices(x, weight, bias, padding)
 
     monkeypatch.setattr("stable_diffusion.cpu.convolution.as_matrices", counted)
     x = torch.randn(1, layer.in_channels, side, side, dtype=layer.weight.dtype)

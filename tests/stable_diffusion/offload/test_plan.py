@@ -65,10 +65,12 @@ def test_a_plan_covers_the_whole_unet(tiny: Model, streamed_plan: OffloadPlan) -
 
 def test_the_cache_keeps_the_last_plan_only(tiny: Model) -> None:
     offload_cache = OffloadCache(0, CPU)
-    other = clone_sharing_weights(tiny.networks.unet)
-    plan = offload_cache.plan(tiny.networks.unet)
-    assert offload_cache.plan(tiny.networks.unet) is plan
-    in_half = offload_cache.plan(tiny.networks.unet, torch.float16)
+    unet = tiny.networks.unet
+    other = clone_sharing_weights(unet, {"conv_in.weight": unet.conv_in.weight.detach().clone()})
+    plan = offload_cache.plan(unet)
+    assert offload_cache.plan(unet) is plan
+    assert offload_cache.plan(clone_sharing_weights(unet)) is plan
+    in_half = offload_cache.plan(unet, torch.float16)
     assert size_of(in_half) < 0.6 * size_of(plan)
     gone = weakref.ref(plan)
     del plan

@@ -32,7 +32,8 @@ RANDOM = [
 ]
 PLAIN = [key for key in SAMPLERS if not key.endswith("_ka")]
 """Without those that differ from another only in their levels."""
-DETERMINISTIC = [key for key in SAMPLERS if key not in RANDOM]
+DETERMINISTIC = [key for key in SAMPLERS if key not in (*RANDOM, "ddim_cfgpp")]
+"""They follow the probability flow; DDIM CFG++ follows another way."""
 
 MEAN = torch.linspace(-1, 1, 4 * 8 * 8).reshape(SHAPE)
 DEVIATION = 0.5
