@@ -31,6 +31,7 @@ from jobs.parameter_types import (
     Vae,
 )
 from jobs.picture_formats import IN_WORDS
+from jobs.prompt_parameters import PromptParameters
 from jobs.sampling_parameters import SamplingParameters
 from jobs.upscale_parameters import OptimizedUpscale, StandardUpscale, Upscale
 
@@ -47,7 +48,7 @@ NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(SamplingParameters, OutputSize, JobRequest, frozen=True):
+class GenerationRequest(PromptParameters, SamplingParameters, OutputSize, JobRequest, frozen=True):
     """The parameters of the kinds that a model executes, of both types."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]})

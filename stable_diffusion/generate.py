@@ -9,7 +9,9 @@ from PIL.Image import Image
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
-from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.image import to_image
+from stable_diffusion.image_guidance import without_image
+from stable_diffusion.init_latents import encode_inputs
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import explain
@@ -19,7 +21,12 @@ from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import SamplerOptions
-from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
+from stable_diffusion.samplers.sampling import (
+    evaluations_planned,
+    executed_steps,
+    sample,
+    step_timesteps,
+)
 from stable_diffusion.step_batching import MAX_ROWS
 from stable_diffusion.stopwatch import Stopwatch
 
@@ -85,14 +92,19 @@ def generate(
     sampler = resolve(recipe.sampler, recipe.scheduler)
     with watch.timing("encode"):
         encoded = model.encode_prompts(recipe.prompt, recipe.negative_prompt, recipe.size)
-        positive, negative = (text.to(model.device) for text in encoded)
-        picture = recipe.init_image
-        init = None if picture is None else model.encode(to_tensor(picture))[None]
+        init = encode_inputs(model, recipe)
+        positive, negative = (
+            replace(text, concat=init.concat).to(model.device) for text in encoded
+        )
+    guided_by_image = model.family.unet_inputs.image_guided
+    timesteps = step_timesteps(sampler, model.schedule, recipe.steps, _executed(recipe))
+    changes = init.changes(timesteps, model.device)
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
         first = iteration * recipe.batch_size
         noise = NoiseSource(seeds, latent_shape, recipe.variation, first)
+        first_noise = _shared_noise(recipe, latent_shape) if recipe.fixed_code else noise.initial()
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
@@ -100,7 +112,8 @@ def generate(
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                options=_estimate_options(recipe),
+                options=replace(_estimate_options(recipe), changes=changes),
+                imageless=without_image(negative) if guided_by_image else None,
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
@@ -109,12 +122,12 @@ def generate(
                 noise,
                 steps=recipe.steps,
                 options=_sampler_options(recipe),
-                init_latents=init,
+                init_latents=init.start(first_noise),
                 strength=recipe.strength,
                 noise_multiplier=recipe.noise_multiplier,
-                initial_noise=_shared_noise(recipe, latent_shape) if recipe.fixed_code else None,
+                initial_noise=first_noise,
             )
-        for number, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
+        for number, (seed, latent) in enumerate(zip(seeds, init.finished(latents), strict=True)):
             with watch.timing("decode"):
                 image = to_image(model.decode(latent))
             index = first + number
@@ -164,14 +177,16 @@ def _network(model: Model, recipe: Recipe, conditioning: Conditioning) -> Iterat
 def _at_once(model: Model, recipe: Recipe) -> int | None:
     """How many latents the UNet evaluates together; None leaves it to the device.
 
-    A small UNet on a CPU takes both rows of a guided picture, since calling its layers costs more
+    A small UNet on a CPU takes all rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
+    rows = 2 if recipe.guidance_scale != 1 else 1
+    if model.family.unet_inputs.image_guided and recipe.image_scale != 1:
+        rows = 3
     # where some evaluations have one row a picture, two would be those of different pictures
     everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
-    guided = recipe.guidance_scale != 1 and everywhere
-    if guided and model.family.small and model.device.type == "cpu":
-        return max(2, recipe.unet_batch or 2)
+    if rows > 1 and everywhere and model.family.small and model.device.type == "cpu":
+        return max(rows, recipe.unet_batch or rows)
     return recipe.unet_batch
 
 
@@ -181,6 +196,7 @@ def _estimate_options(recipe: Recipe) -> EstimateOptions:
         guidance_rescale=recipe.guidance_rescale,
         guidance_start=recipe.guidance_start,
         guidance_end=recipe.guidance_end,
+        image_scale=recipe.image_scale,
     )
 
 

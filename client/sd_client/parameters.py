@@ -59,6 +59,8 @@ class Parameters(TypedDict, total=False):
     format: Literal["png", "jpg"]
     sampler: str
     precision: Literal["mixed", "full", "autocast"]
+    prompt_grammar: Literal["native", "a1111"]
+    clip_skip: int
     priority: int
     webhook: str | None
     output_width: int | None

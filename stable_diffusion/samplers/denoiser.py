@@ -11,7 +11,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
-from stable_diffusion.guidance import guided_prediction
+from stable_diffusion.guidance import Guided, guided_prediction
+from stable_diffusion.image_guidance import image_guided_prediction
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions, NoiseLevel, Prediction
 from stable_diffusion.samplers.position import Position, SamplingPlan
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -39,6 +40,7 @@ class Denoiser:
         positive: Conditioning,
         negative: Conditioning,
         options: EstimateOptions,
+        imageless: Conditioning | None = None,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
         """Bind a network to its conditioning.
@@ -50,6 +52,8 @@ class Denoiser:
             positive: one row, of the prompt.
             negative: one row, of the negative prompt.
             options: guidance, and changes of the estimate.
+            imageless: one row, of the negative prompt without the image that the network is
+                guided by; None: there is none.
             on_evaluation: called with every estimate; an exception it raises ends the sampling.
         """
         self.schedule = schedule
@@ -60,6 +64,8 @@ class Denoiser:
         self._network = network
         self._prediction: Prediction = prediction
         self._positive, self._negative = positive, negative
+        # at scale 1 it cancels out
+        self._imageless = imageless if options.image_scale != 1 else None
         self._options = options
         self._on_evaluation = on_evaluation
 
@@ -131,15 +137,8 @@ class Denoiser:
         options = self._options
         self.position = self._plan.position(self.evaluations, level.timestep[0].item())
         guided = options.guided_at(self.position.share)
-        predictions = guided_prediction(
-            self._in_float32,
-            level.to_network * x,
-            level.timestep.float(),
-            positive=self._positive,
-            negative=self._negative,
-            scale=options.guidance_scale * scaled if guided else 1.0,
-            rescaled=options.guidance_rescale,
-            both=both and guided,
+        predictions = self._guided(
+            x, level, options.guidance_scale * scaled if guided else 1.0, both=both and guided
         )
         estimate = self._changed(Estimate(x, level, predictions.values, self._prediction))
         if both:
@@ -148,6 +147,32 @@ class Denoiser:
         self.evaluations += 1
         self._on_evaluation(estimate)
         return estimate
+
+    def _guided(self, x: Tensor, level: NoiseLevel, scale: float, *, both: bool) -> Guided:
+        options = self._options
+        latents, timesteps = level.to_network * x, level.timestep.float()
+        if self._imageless is None:
+            return guided_prediction(
+                self._in_float32,
+                latents,
+                timesteps,
+                positive=self._positive,
+                negative=self._negative,
+                scale=scale,
+                rescaled=options.guidance_rescale,
+                both=both,
+            )
+        return image_guided_prediction(
+            self._in_float32,
+            latents,
+            timesteps,
+            positive=self._positive,
+            negative=self._negative,
+            imageless=self._imageless,
+            scale=scale,
+            image_scale=options.image_scale,
+            rescaled=options.guidance_rescale,
+        )
 
     def _changed(self, estimate: Estimate) -> Estimate:
         for change in self._options.changes:

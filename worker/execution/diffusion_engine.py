@@ -115,7 +115,8 @@ class StableDiffusion:
         model, config_warnings = with_config(model, prompt_job.request.config)
         prompts = (prompt_job.prompt, prompt_job.negative_prompt)
         model, embedding_warnings = self._embeddings.add_to(model, prompts)
-        return model, model.warnings + config_warnings + embedding_warnings
+        warnings = _clip_skip_warnings(model, prompt_job.request.clip_skip)
+        return model, model.warnings + config_warnings + embedding_warnings + warnings
 
     def offloaded(self, recipe: Recipe) -> bool:
         # a GPU keeps models resident in half precision, which `full` cannot use
@@ -161,3 +162,10 @@ class StableDiffusion:
         probe = torch.ones(_PROBE_VALUES, device=self.device)
         if float((2 * probe)[-1]) != 2:
             raise MemoryError(f"{self.device} does not compute correctly any more")
+
+
+def _clip_skip_warnings(model: Model, wanted: int) -> tuple[str, ...]:
+    used = model.family.clip_skip(wanted)
+    if used == wanted:
+        return ()
+    return (f"clip_skip: {wanted} was asked for; the text encoder of {model.name} has {used}",)

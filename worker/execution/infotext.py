@@ -56,6 +56,11 @@ def infotext(
     if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:
         settings["Postprocess upscaler"] = upscaler or "Lanczos"
     settings |= sampling_settings(request)
+    if request.prompt_grammar != "native":
+        # AUTOMATIC1111 reads it so by itself; the service does if Version is another's
+        settings["Prompt grammar"] = request.prompt_grammar
+    if request.clip_skip > 1:
+        settings["Clip skip"] = request.clip_skip
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:

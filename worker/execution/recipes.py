@@ -55,6 +55,7 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
         "memory_plan": request.type,
         "turbo": request.turbo,
         "deterministic": request.deterministic,
+        "clip_skip": request.clip_skip,
         # only the reference's optimized scripts split the batches of the UNet
         "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }

@@ -401,3 +401,50 @@ def test_a_model_of_an_odd_name_is_opened(
     result = bench.status(job_id).result
     assert result, bench.status(job_id).failure
     assert result.model == chosen.name
+
+
+def test_a_clip_skip_changes_the_picture_of_a_model_that_has_such_a_layer(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    tensors = original_tensors(random_networks(TINY_V2), TINY_V2, torch.float32)
+    save_file(tensors, bench.models / "second.safetensors")
+    skips = (1, 2, 3, 12)
+    jobs = [bench.submit(model="tiny", ddim_steps=1, clip_skip=skip) for skip in skips]
+    others = [bench.submit(model="second", ddim_steps=1, clip_skip=skip) for skip in (1, 2)]
+    with bench.context(engine) as context:
+        for _ in (*jobs, *others):
+            execute_job(context, "standard")
+    last, before, first, beyond = (pixels(bench, job) for job in jobs)
+    assert len({last, before, first}) == 3
+    assert beyond == first
+    assert pixels(bench, others[0]) == pixels(bench, others[1])
+    assert [bench.status(job).warnings for job in (*jobs[:3], others[0])] == [()] * 4
+    for job, told in (
+        (jobs[3], "clip_skip: 12 was asked for; the text encoder of tiny has 3"),
+        (others[1], "clip_skip: 2 was asked for; the text encoder of second has 1"),
+    ):
+        assert bench.status(job).warnings == (told,)
+
+
+def test_a_job_in_automatic1111s_grammar_says_what_it_drew_at_which_step(
+    bench: Bench, engine: StableDiffusion
+) -> None:
+    prompt, negative = "a [red|blue] cat AND fog :0.5", "[dog:bird:0.5]"
+    body = {"model": "tiny", "ddim_steps": 2, "prompt": prompt, "negative_prompt": negative}
+    job, native = bench.submit(**body, prompt_grammar="a1111"), bench.submit(**body)
+    with bench.context(engine) as context:
+        for _ in (job, native):
+            execute_job(context, "standard")
+    assert pixels(bench, job) != pixels(bench, native)
+    result = bench.status(job).result
+    assert result
+    echo = result.prompt["prompt"]
+    assert [(part["weight"], part["schedule"][0]["text"]) for part in echo["parts"]] == [
+        (1.0, "a red cat"),
+        (0.5, "fog"),
+    ]
+    (unwanted,) = result.prompt["negative_prompt"]["parts"]
+    assert [(each["until_step"], each["text"]) for each in unwanted["schedule"]] == [
+        (1, "dog"),
+        (2, "bird"),
+    ]

@@ -98,3 +98,13 @@ def test_the_sampling_is_written_under_automatic1111s_names(
 
 def test_what_a_sampler_does_not_take_is_not_written() -> None:
     assert text(sampler="k_lms", eta=0.5, s_churn=3, s_noise=2) == text(sampler="k_lms")
+
+
+def test_a_clip_skip_is_named_only_if_it_skips() -> None:
+    assert "Clip skip" not in text(clip_skip=1)
+    assert ", Clip skip: 2, RNG: CPU, " in text(clip_skip=2)
+
+
+def test_the_grammar_is_named_where_it_is_not_the_services_own() -> None:
+    assert "Prompt grammar" not in text()
+    assert ", Prompt grammar: a1111, RNG: CPU, " in text(prompt_grammar="a1111")

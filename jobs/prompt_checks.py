@@ -1,0 +1,82 @@
+"""Can the prompts of a request be read in its grammar, and followed in its steps?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from jobs.errors import Fault
+from jobs.prompt_additions import InstalledAdditions
+from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.grammar import (
+    ParsedPrompt,
+    PromptGrammar,
+    read_prompt,
+    schedules_of,
+)
+
+if TYPE_CHECKING:
+    from jobs.parameters import Request
+
+_OWN_SYNTAX: Mapping[PromptGrammar, str] = {
+    "native": "blends such as cat:0.3 dog:0.7",
+    "a1111": "[from:to:0.5], [one|other] and AND",
+}
+
+
+def prompt_faults(
+    request: "Request", field: str, additions: InstalledAdditions | None
+) -> Iterator[Fault]:
+    """The faults of a prompt in itself, and of what it adds to the model.
+
+    Args:
+        field: `prompt` or `negative_prompt`.
+        additions: what is installed; None: not known, so any is accepted.
+    """
+    text: str = getattr(request, field)
+    negative = field == "negative_prompt"
+    try:
+        prompt = read_prompt(text, request.prompt_grammar, negative=negative)
+        schedules_of(prompt, request.ddim_steps)
+        if negative and prompt.loras:
+            raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
+    except PromptError as error:
+        at = error.position
+        yield Fault(
+            field=field,
+            code="bad_prompt",
+            value=text[:80] if at is None else text[max(0, at - 20) : at + 60],
+            problem=str(error),
+            expected="words with (emphasis:1.2), [less], <lora:name:0.8>, and "
+            + _OWN_SYNTAX[request.prompt_grammar],
+        )
+        return
+    if additions:
+        yield from additions.faults(field, [prompt])
+
+
+def file_faults(
+    request: "Request", prompts: Sequence[ParsedPrompt], additions: InstalledAdditions | None
+) -> Iterator[Fault]:
+    """The faults of the prompts of a file, which can be read; `additions` as above."""
+    try:
+        for prompt in prompts:
+            schedules_of(prompt, request.ddim_steps)
+    except PromptError as error:
+        yield Fault(
+            field="from-file",
+            code="bad_prompt",
+            value=request.from_file,
+            problem=f"holds a prompt that cannot be followed: {error}",
+            expected="prompts that can be read",
+        )
+        return
+    if additions:
+        yield from additions.faults("from-file", prompts)
+
+
+def most_joined(request: "Request", file_prompts: Sequence[ParsedPrompt]) -> int:
+    """The most prompts that AND joins in one prompt of the request; 1 if it cannot be read."""
+    try:
+        prompts = file_prompts or (read_prompt(request.prompt, request.prompt_grammar),)
+    except PromptError:
+        return 1  # a fault of its field
+    return max(max(1, len(prompt.composed)) for prompt in prompts)
