@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from jobs.errors import Fault, InvalidRequest
 from jobs.parameter_types import Text
 from stable_diffusion.errors import PromptError
-from stable_diffusion.prompt.grammar import ParsedPrompt, PromptGrammar, read_prompt
+from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 FIELD = "from-file"
 MAX_BYTES = 1024**2
@@ -39,16 +39,13 @@ class PromptFiles:
             and path.resolve().is_relative_to(root)
         )
 
-    def read(self, name: str, grammar: PromptGrammar = "native") -> tuple[ParsedPrompt, ...]:
+    def read(self, name: str) -> tuple[ParsedPrompt, ...]:
         """The prompts of a file, at least one; blank lines are left out.
-
-        Args:
-            grammar: how they are read.
 
         Raises:
             InvalidRequest: no such file, or its lines cannot be read as prompts.
         """
-        return tuple(_parsed(name, number, line, grammar) for number, line in self._lines(name))
+        return tuple(_parsed(name, number, line) for number, line in self._lines(name))
 
     def _lines(self, name: str) -> list[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
@@ -71,9 +68,9 @@ class PromptFiles:
         return prompts
 
 
-def _parsed(name: str, number: int, line: str, grammar: PromptGrammar) -> ParsedPrompt:
+def _parsed(name: str, number: int, line: str) -> ParsedPrompt:
     try:
-        return read_prompt(_PROMPT.validate_python(line), grammar)
+        return read_prompt(_PROMPT.validate_python(line))
     except PromptError as error:
         _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
     except ValidationError as error:

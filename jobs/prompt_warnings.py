@@ -18,13 +18,7 @@ def prompt_warnings(request: Request, file_prompts: Sequence[ParsedPrompt]) -> t
     fields = [("negative_prompt", request.negative_prompt)]
     if not file_prompts:
         fields.insert(0, ("prompt", request.prompt))
-    found = [
-        f"{field}: it {each}"
-        for field, text in fields
-        for each in read_prompt(
-            text, request.prompt_grammar, negative=field == "negative_prompt"
-        ).warnings
-    ]
+    found = [f"{field}: it {each}" for field, text in fields for each in read_prompt(text).warnings]
     of_lines = [
         f"from-file: {prompt.text[:40]!r} {each}"
         for prompt in file_prompts

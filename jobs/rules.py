@@ -3,23 +3,25 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
+from jobs.mask_parameters import extend_faults, mask_faults
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
 from jobs.parameter_types import MAX_SEED
 from jobs.prompt_additions import InstalledAdditions
-from jobs.prompt_checks import file_faults, most_joined, prompt_faults
 from jobs.prompt_files import PromptFiles
 from jobs.sampling_rules import (
     churn_interval,
     guidance_interval,
     variation_seeds_can_be_sent_again,
 )
-from stable_diffusion.prompt.grammar import ParsedPrompt
+from stable_diffusion.errors import PromptError
+from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 if TYPE_CHECKING:
     from jobs.parameters import Request
@@ -47,8 +49,8 @@ class RuleContext:
     @cached_property
     def file_prompts(self) -> tuple[ParsedPrompt, ...]:
         """The prompts of the request's file, if it names one. Raises InvalidRequest."""
-        name, grammar = self.request.from_file, self.request.prompt_grammar
-        return () if name is None else self.prompt_files.read(name, grammar)
+        name = self.request.from_file
+        return () if name is None else self.prompt_files.read(name)
 
     @cached_property
     def image_count(self) -> int | None:
@@ -87,7 +89,24 @@ def _prompt_given(context: RuleContext) -> Iterator[Fault]:
 
 def _prompt_is_valid(field: str) -> Check:
     def check(context: RuleContext) -> Iterator[Fault]:
-        yield from prompt_faults(context.request, field, context.additions)
+        text: str = getattr(context.request, field)
+        try:
+            prompt = read_prompt(text)
+            if field == "negative_prompt" and prompt.loras:
+                raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
+        except PromptError as error:
+            at = error.position
+            yield Fault(
+                field=field,
+                code="bad_prompt",
+                value=text[:80] if at is None else text[max(0, at - 20) : at + 60],
+                problem=str(error),
+                expected="words with (emphasis:1.2), [less], <lora:name:0.8>, and blends such as "
+                "cat:0.3 dog:0.7",
+            )
+            return
+        if context.additions:
+            yield from context.additions.faults(field, [prompt])
 
     return check
 
@@ -98,7 +117,8 @@ def _prompt_file_is_valid(context: RuleContext) -> Iterator[Fault]:
     except InvalidRequest as error:
         yield error.faults[0]
         return
-    yield from file_faults(context.request, prompts, context.additions)
+    if context.additions:
+        yield from context.additions.faults("from-file", prompts)
 
 
 def _side(field: str) -> Check:
@@ -128,15 +148,10 @@ def _affordable(context: RuleContext) -> Iterator[Fault]:
     if images > limits.max_images:
         yield _too_expensive(context, counts, product, images, limits.max_images)
         return
-    work = images * request.H * request.W * request.ddim_steps
-    product += "·H·W·ddim_steps"
-    joined = most_joined(request, context.file_prompts)
-    if joined > 1:
-        # guidance makes an evaluation of each prompt, and one of the negative prompt
-        work, product = work * (joined + 1) // 2, f"{product}·(prompts joined by AND + 1)/2"
+    work = images * prod(request.sampled_size) * request.ddim_steps
     if work > limits.max_work:
         factors = ["ddim_steps", *counts, "H", "W"]
-        yield _too_expensive(context, factors, product, work, limits.max_work)
+        yield _too_expensive(context, factors, f"{product}·H·W·ddim_steps", work, limits.max_work)
 
 
 def _too_expensive(
@@ -223,14 +238,15 @@ def _vae_installed(context: RuleContext) -> Iterator[Fault]:
         yield from context.additions.vae_faults(context.request.vae)
 
 
-_READING = frozenset({"prompt_grammar", "ddim_steps"})
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file"}), _prompt_given),
-    Rule(_READING | {"prompt"}, _prompt_is_valid("prompt")),
-    Rule(_READING | {"negative_prompt"}, _prompt_is_valid("negative_prompt")),
-    Rule(_READING | {"from-file"}, _prompt_file_is_valid),
+    Rule(frozenset({"prompt"}), _prompt_is_valid("prompt")),
+    Rule(frozenset({"negative_prompt"}), _prompt_is_valid("negative_prompt")),
+    Rule(frozenset({"from-file"}), _prompt_file_is_valid),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
+    Rule(frozenset({"mask", "mask_from_alpha"}), mask_faults),
+    Rule(frozenset({"extend", "H", "W", "ckpt"}), extend_faults),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
     Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file"}), _output_size),
     Rule(frozenset({"seed", "n_iter", "n_samples", "from-file"}), _seeds_can_be_sent_again),

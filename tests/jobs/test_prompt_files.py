@@ -97,15 +97,3 @@ def test_the_record_keeps_the_prompts_whatever_becomes_of_the_file(folder: Path)
 def test_without_a_file_the_request_has_one_prompt() -> None:
     request = parse_request("txt2img", {"prompt": "a cat"})
     assert prompts_of(request.stored()) == ("a cat",)
-
-
-def test_the_prompts_are_read_in_the_grammar_of_the_request(folder: Path) -> None:
-    (folder / "edited.txt").write_text("a cat\na [red|blue] duck AND a pond\n")
-    _, native = PromptFiles(folder).read("edited.txt")
-    _, composed = PromptFiles(folder).read("edited.txt", "a1111")
-    assert (len(native.composed), len(composed.composed)) == (0, 2)
-
-
-def test_a_prompt_that_is_edited_at_too_many_steps_is_a_fault_of_its_file(folder: Path) -> None:
-    (folder / "zoo.txt").write_text("[a|b]" + "c" * 1000)
-    assert fault(folder, prompt_grammar="a1111", ddim_steps=1000).code == "bad_prompt"
