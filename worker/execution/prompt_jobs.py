@@ -28,12 +28,11 @@ def prompt_jobs_of(request: Request, prompts: Sequence[str]) -> tuple[PromptJob,
         PromptError: a prompt cannot be parsed.
     """
     assert request.seed is not None, "a request is settled before it becomes a job"
-    grammar = request.prompt_grammar
-    negative_prompt = read_prompt(request.negative_prompt, grammar, negative=True)
+    negative_prompt = read_prompt(request.negative_prompt)
     return tuple(
         PromptJob(
             request.model_copy(update={"prompt": prompt} | _seeds(request, number)),
-            read_prompt(prompt, grammar),
+            read_prompt(prompt),
             negative_prompt,
         )
         for number, prompt in enumerate(prompts)

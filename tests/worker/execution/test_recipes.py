@@ -52,7 +52,6 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
             fixed_code=True,
             precision="full",
             turbo=False,
-            clip_skip=2,
         )
     )
     assert (recipe.prompt, recipe.negative_prompt) == (read_prompt("a"), read_prompt("b"))
@@ -60,7 +59,6 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
     assert (recipe.sampler, recipe.guidance_scale) == ("k_dpmpp_2m_ka", 3)
     assert (recipe.seed, recipe.iterations, recipe.batch_size) == (11, 2, 3)
     assert (recipe.fixed_code, recipe.precision, recipe.turbo) == (True, "full", False)
-    assert recipe.clip_skip == 2
     assert (recipe.memory_plan, recipe.init_image) == ("standard", None)
 
 
@@ -155,11 +153,3 @@ def test_another_device_than_requested_is_a_warning(
     warnings = warnings_of(request(device=requested), device=device)
     assert warning in " ".join(warnings)
     assert len(warnings) == bool(warning)
-
-
-def test_the_prompts_are_read_in_the_grammar_of_the_request() -> None:
-    recipe = recipe_for(
-        request(prompt="a AND b", negative_prompt="c AND d", prompt_grammar="a1111")
-    )
-    assert recipe.prompt == read_prompt("a AND b", "a1111")
-    assert recipe.negative_prompt == read_prompt("c AND d", "a1111", negative=True)
