@@ -86,11 +86,7 @@ class JobFactory:
         if isinstance(request, Upscale):
             prompts = ()
         else:
-            prompts = (
-                self.prompt_files.read(request.from_file, request.prompt_grammar)
-                if request.from_file
-                else ()
-            )
+            prompts = self.prompt_files.read(request.from_file) if request.from_file else ()
             warnings += choice.warnings + prompt_warnings(request, prompts)
             warnings += sampling_warnings(request)
             seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
