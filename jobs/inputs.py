@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.init_image import read_init_image
+from jobs.init_image import read_init_image, read_mask
 
-InputRole = Literal["init"]
+InputRole = Literal["init", "mask"]
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,8 @@ class InputField:
     read: Callable[[str, int], bytes]
 
 
-INPUT_ROLES: dict[InputRole, InputField] = {"init": InputField("init_img", read_init_image)}
+INPUT_ROLES: dict[InputRole, InputField] = {
+    "init": InputField("init_img", read_init_image),
+    "mask": InputField("mask", read_mask),
+}
 INPUT_FIELDS: frozenset[str] = frozenset(row.field for row in INPUT_ROLES.values())

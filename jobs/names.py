@@ -64,6 +64,24 @@ _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
             "stable-diffusion-v1-5",
         ),
     ),
+    "sd15-inpainting": (
+        "v1",
+        (
+            "sd1.5-inpainting",
+            "sd-v1-5-inpainting",
+            "v1-5-inpainting",
+            "stable-diffusion-inpainting",
+            "stable-diffusion-v1-5-inpainting",
+        ),
+    ),
+    "instruct-pix2pix": (
+        "v1",
+        ("instruct-pix2pix-00-22000", "timbrooks-instruct-pix2pix"),
+    ),
+    "sd2-inpainting": (
+        "v2",
+        ("sd2.0-inpainting", "512-inpainting-ema", "stable-diffusion-2-inpainting"),
+    ),
     "sd21": (
         "v2",
         (

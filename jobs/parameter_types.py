@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from jobs.init_image import read_transparent_image
 from jobs.inputs import INPUT_ROLES, InputRole
 from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
@@ -57,7 +58,7 @@ def _sampler(spelling: Any) -> str:
 
 
 def _seed(value: Any) -> Any:
-    value = _whole(value)
+    value = whole(value)
     return None if value is False or (value == -1 and not isinstance(value, bool)) else value
 
 
@@ -83,7 +84,8 @@ def _checkpoint(value: Any) -> Any:
     raise PydanticCustomError("type", "is neither a model's name nor an object of them")
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """A whole number as an integer, anything else as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -92,7 +94,10 @@ def _input(role: InputRole) -> Callable[[Any, ValidationInfo], Any]:
         if not isinstance(value, str):
             return value
         limits = info.context["limits"] if info.context else Limits()
-        return INPUT_ROLES[role].read(value, limits.max_init_pixels)
+        # only there can its transparency say more than that white is behind it
+        has_mask = role == "init" and info.data.get("mask_from_alpha")
+        read_image = read_transparent_image if has_mask else INPUT_ROLES[role].read
+        return read_image(value, limits.max_init_pixels)
 
     return read
 
@@ -133,7 +138,7 @@ Folder = Annotated[
     AfterValidator(_folder),
 ]
 # JSON knows one sort of number: 20.0 is the integer 20, as JSON Schema has it.
-WHOLE = BeforeValidator(_whole)
+WHOLE = BeforeValidator(whole)
 
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_STEP), WHOLE]
 Steps = Annotated[int, Field(ge=MIN_STEPS, le=MAX_STEPS), WHOLE]
@@ -214,6 +219,11 @@ Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:([0-9]|1[0-5]))?)$")]
 InitImage = Annotated[
     bytes,
     BeforeValidator(_input("init")),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1}),
+]
+MaskImage = Annotated[
+    bytes,
+    BeforeValidator(_input("mask")),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "minLength": 1}),
 ]
 Webhook = Annotated[

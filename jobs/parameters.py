@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from jobs.job_parameters import TYPE_MEANS, JobRequest
+from jobs.mask_parameters import MaskParameters
 from jobs.names import GenerationKind, JobKind, JobType
 from jobs.output_parameters import OutputSize
 from jobs.parameter_types import (
@@ -112,6 +113,11 @@ class GenerationRequest(PromptParameters, SamplingParameters, OutputSize, JobReq
     def image_count(self) -> int:
         return self.n_iter * self.n_samples
 
+    @property
+    def sampled_size(self) -> tuple[int, int]:
+        """Width and height in pixels of the pictures that are generated."""
+        return self.W, self.H
+
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
         update: dict[str, str | int] = {"ckpt": model, "seed": seed}
@@ -128,11 +134,12 @@ class TextToImage(GenerationRequest, frozen=True):
     ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 20
 
 
-class ImageToImage(GenerationRequest, frozen=True):
+class ImageToImage(MaskParameters, GenerationRequest, frozen=True):
     """POST /img2img. Omitted fields take the value of the README's second example.
 
-    `init_img` is base64 in a body; here it is the decoded picture as an RGB PNG, or empty if the
-    request was read back from a record (the picture is in the store).
+    `init_img` is base64 in a body; here it is the decoded picture as an RGB PNG, with
+    `mask_from_alpha` an RGBA PNG, or empty if the request was read back from a record (the picture
+    is in the store).
     """
 
     kind: ClassVar[GenerationKind] = "img2img"
@@ -150,6 +157,11 @@ class ImageToImage(GenerationRequest, frozen=True):
     post_upscale: Annotated[bool, Field(description="make the result twice as large")] = False
     n_iter: Annotated[Count, Field(description="batches, one after the other")] = 2
     sampler: Annotated[Sampler, Field(description="sampler key or label")] = "plms"
+
+    @property
+    def sampled_size(self) -> tuple[int, int]:
+        left, top, right, bottom = self.added
+        return self.W + left + right, self.H + top + bottom
 
 
 class Standard(BaseModel, frozen=True):

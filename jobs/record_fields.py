@@ -7,6 +7,7 @@ Written when the job is opened:
     user_turn, own_score: its turn among the submitter's users, and its score in the submitter's
     queue, unless that is of its priority and order (`jobs.user_turns`);
     inputs: the roles of its input pictures (JSON); since version 2;
+        since version 3 there may be one of a mask;
     ended_request: what becomes of a long request when the job ends (JSON); since version 2;
         since version 3 a request may have an output size, and the kind may be upscale;
     submitted, waiting: when it was submitted, and when it was last put into its queue;

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
+from jobs.mask_parameters import extend_faults, mask_faults
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
@@ -123,7 +125,7 @@ def _affordable(context: RuleContext) -> Iterator[Fault]:
     if images > limits.max_images:
         yield _too_expensive(context, counts, product, images, limits.max_images)
         return
-    work = images * request.H * request.W * request.ddim_steps
+    work = images * prod(request.sampled_size) * request.ddim_steps
     product += "·H·W·ddim_steps"
     joined = most_joined(request, context.file_prompts)
     if joined > 1:
@@ -211,6 +213,8 @@ RULES: tuple[Rule, ...] = (
     Rule(_READING | {"from-file"}, _prompt_file_is_valid),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
+    Rule(frozenset({"mask", "mask_from_alpha"}), mask_faults),
+    Rule(frozenset({"extend", "H", "W", "ckpt"}), extend_faults),
     Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
     Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file"}), _output_size),
     Rule(

@@ -46,6 +46,8 @@ _FIELD_CODES = {"C": "must_match_model", "f": "must_match_model"}
 _FIELD_EXPECTED = {
     "outdir": "a folder below the output root, such as outputs/cats: up to 8 names of letters, "
     "digits, '.', '_' and '-'",
+    "extend": 'an object such as {"left": 64, "top": 0}: of left, right, top and bottom, each a '
+    "multiple of 8 from 0 up to 2048",
 }
 
 
@@ -128,6 +130,8 @@ def expected_of(schema: dict[str, Any]) -> str:
         return _expected_number(schema)
     if "cuda" in schema.get("pattern", ""):
         return "cpu, cuda or cuda:N"
+    if "properties" in schema:
+        return "an object of " + ", ".join(schema["properties"])
     words = {"string": "a string", "boolean": "true or false", "object": "an object of strings"}
     return words.get(schema.get("type", ""), str(schema.get("type", "null")))
 

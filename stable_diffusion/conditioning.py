@@ -20,12 +20,15 @@ class Conditioning:
         pooled: (n, width) embedding of the whole text (SDXL's `text_embeds`).
         time_ids: (n, count) sizes and offsets in pixels (SDXL's micro-conditioning).
         controls: (n, ...) each: images or features for control networks.
+        concat: (n, K, h, w) channels that the network takes behind those of the latents (CompVis's
+            `c_concat`): a mask, the latents of an image.
     """
 
     context: Tensor
     pooled: Tensor | None = None
     time_ids: Tensor | None = None
     controls: tuple[Tensor, ...] = ()
+    concat: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -45,13 +48,13 @@ class Conditioning:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Its tensors in the order of its fields, without those that are None."""
-        optional = (self.pooled, self.time_ids)
+        optional = (self.pooled, self.time_ids, self.concat)
         return (self.context, *(t for t in optional if t is not None), *self.controls)
 
     @property
     def batch_key(self) -> Hashable:
         """Equal for two conditionings whose rows can be evaluated together, as by `cat`."""
-        fields = (self.pooled is not None, self.time_ids is not None)
+        fields = (self.pooled is not None, self.time_ids is not None, self.concat is not None)
         return fields, tuple((tensor.shape[1:], tensor.dtype) for tensor in self.tensors)
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> "Conditioning":
@@ -60,7 +63,8 @@ class Conditioning:
         context = rest.pop(0)
         pooled = rest.pop(0) if self.pooled is not None else None
         time_ids = rest.pop(0) if self.time_ids is not None else None
-        return Conditioning(context, pooled, time_ids, tuple(rest))
+        concat = rest.pop(0) if self.concat is not None else None
+        return Conditioning(context, pooled, time_ids, tuple(rest), concat)
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Conditioning":
         """Move it, and convert all but `time_ids` to `dtype`.
@@ -72,6 +76,7 @@ class Conditioning:
             None if self.pooled is None else self.pooled.to(device, dtype),
             None if self.time_ids is None else self.time_ids.to(device),
             tuple(control.to(device, dtype) for control in self.controls),
+            None if self.concat is None else self.concat.to(device, dtype),
         )
 
     def expand(self, n: int) -> "Conditioning":

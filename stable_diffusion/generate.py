@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import methodcaller
 
 from PIL.Image import Image
 from torch import Tensor
 
-from stable_diffusion.conditioning import Network
+from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.conditioning_schedule import Composition
-from stable_diffusion.guidance import negative_cancels_out
-from stable_diffusion.image import to_image, to_tensor
+from stable_diffusion.guidance import negative_cancels_out, without_image
+from stable_diffusion.image import to_image
+from stable_diffusion.init_latents import encode_inputs
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import explain
@@ -22,7 +22,12 @@ from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import Estimate, EstimateOptions
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import SamplerOptions
-from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
+from stable_diffusion.samplers.sampling import (
+    evaluations_planned,
+    executed_steps,
+    sample,
+    step_timesteps,
+)
 from stable_diffusion.step_batching import MAX_ROWS
 from stable_diffusion.stopwatch import Stopwatch
 
@@ -94,15 +99,21 @@ def generate(
             steps=recipe.steps,
             clip_skip=recipe.clip_skip,
         )
-        moved = methodcaller("to", model.device)
-        positive, negative = positive.map(moved), negative.map(moved)
-        picture = recipe.init_image
-        init = None if picture is None else model.encode(to_tensor(picture))[None]
+        init = encode_inputs(model, recipe)
+
+        def placed(row: Conditioning) -> Conditioning:
+            return replace(row, concat=init.concat).to(model.device)
+
+        positive, negative = positive.map(placed), negative.map(placed)
+    guided_by_image = model.family.unet_inputs.image_guided
+    timesteps = step_timesteps(sampler, model.schedule, recipe.steps, _executed(recipe))
+    changes = init.changes(timesteps, model.device)
     progress = _Progress(recipe, on_evaluation)
     for iteration in range(recipe.iterations):
         seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
         first = iteration * recipe.batch_size
         noise = NoiseSource(seeds, latent_shape, recipe.variation, first)
+        first_noise = _shared_noise(recipe, latent_shape) if recipe.fixed_code else noise.initial()
         with watch.timing("sample"), model.sampling(), _network(model, recipe, positive) as network:
             denoiser = Denoiser(
                 network,
@@ -110,7 +121,8 @@ def generate(
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                options=_estimate_options(recipe),
+                options=replace(_estimate_options(recipe), changes=changes),
+                imageless=negative.map(without_image) if guided_by_image else None,
                 on_evaluation=partial(progress.advance, iteration),
             )
             latents = sample(
@@ -119,12 +131,12 @@ def generate(
                 noise,
                 steps=recipe.steps,
                 options=_sampler_options(recipe),
-                init_latents=init,
+                init_latents=init.start(first_noise),
                 strength=recipe.strength,
                 noise_multiplier=recipe.noise_multiplier,
-                initial_noise=_shared_noise(recipe, latent_shape) if recipe.fixed_code else None,
+                initial_noise=first_noise,
             )
-        for number, (seed, latent) in enumerate(zip(seeds, latents, strict=True)):
+        for number, (seed, latent) in enumerate(zip(seeds, init.finished(latents), strict=True)):
             with watch.timing("decode"):
                 image = to_image(model.decode(latent))
             index = first + number
@@ -176,10 +188,13 @@ def _at_once(model: Model, recipe: Recipe, prompts: Composition) -> int | None:
     A small UNet on a CPU takes all rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
+    weights = [weight for weight, _ in prompts.prompts]
+    if model.family.unet_inputs.image_guided and recipe.image_scale != 1:
+        rows = len(weights) + 2
+    else:
+        rows = len(weights) + (not negative_cancels_out(weights, recipe.guidance_scale))
     # where some evaluations have one row a picture, two would be those of different pictures
     everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
-    weights = [weight for weight, _ in prompts.prompts]
-    rows = len(weights) + (not negative_cancels_out(weights, recipe.guidance_scale))
     if rows > 1 and everywhere and model.family.small and model.device.type == "cpu":
         return max(rows, (recipe.unet_batch or 0) // rows * rows)
     return recipe.unet_batch
@@ -191,6 +206,7 @@ def _estimate_options(recipe: Recipe) -> EstimateOptions:
         guidance_rescale=recipe.guidance_rescale,
         guidance_start=recipe.guidance_start,
         guidance_end=recipe.guidance_end,
+        image_scale=recipe.image_scale,
     )
 
 

@@ -2,11 +2,12 @@
 
 Source: Ho and Salimans 2022 (arXiv:2207.12598), equation 6 with s = 1 + w: scale 1 is the plain
 conditional prediction here, scale 0 the unconditional one. Several prompts: Liu et al. 2022
-(arXiv:2206.01714), equation 11.
+(arXiv:2206.01714), equation 11. An image beside the prompt: Brooks et al. 2023 (InstructPix2Pix,
+arXiv:2211.09800), equation 3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +48,12 @@ def negative_cancels_out(weights: Sequence[float], scale: float) -> bool:
     return scale * sum(weights) == 1
 
 
+def without_image(conditioning: Conditioning) -> Conditioning:
+    """The conditioning with 0 in place of the image's latents."""
+    assert conditioning.concat is not None
+    return replace(conditioning, concat=torch.zeros_like(conditioning.concat))
+
+
 def rescale(guided: Tensor, positive: Tensor, share: float) -> Tensor:
     """Bring a guided prediction back towards the standard deviation of the prompt's own.
 
@@ -70,6 +77,8 @@ def guided_prediction(
     positive: Sequence[Weighted],
     negative: Conditioning,
     scale: float,
+    imageless: Conditioning | None = None,
+    image_scale: float = 1.0,
     rescaled: float = 0.0,
     both: bool = False,
 ) -> Guided:
@@ -85,6 +94,9 @@ def guided_prediction(
         positive: one row, the same for all n, of each prompt, with its weight.
         negative: one row, of the negative prompt.
         scale: s.
+        imageless: one row, `without_image(negative)`, for a network that an image guides as well;
+            None: the image has no guidance of its own.
+        image_scale: s of the image.
         rescaled: φ of `rescale`.
         both: evaluate the negative prompt even if it cancels out.
 
@@ -92,20 +104,27 @@ def guided_prediction(
         Of (n, C, h, w), in the type of the network's predictions.
     """
     weights = [weight for weight, _ in positive]
-    alone = negative_cancels_out(weights, scale) and not both
-    rows = [row for _, row in positive] if alone else [negative, *(row for _, row in positive)]
-    n, k = x.shape[0], len(rows)
+    scales = [scale * weight for weight in weights]
+    n, rows = x.shape[0], [row for _, row in positive]
+    alone = imageless is None and negative_cancels_out(weights, scale) and not both
+    if not alone:
+        rows.insert(0, negative)
+    if imageless is not None:
+        rows.append(imageless)
+    k = len(rows)
     first, *others = (row.expand(n) for row in rows)
     prediction = network(
         x.repeat_interleave(k, 0), timesteps.repeat_interleave(k), first.interleave(*others)
     )
-    predictions = prediction.unflatten(0, (n, k)).unbind(1)
+    predictions = list(prediction.unflatten(0, (n, k)).unbind(1))
     if alone:
-        values = compose(torch.zeros_like(x), predictions, [scale * weight for weight in weights])
+        values = compose(torch.zeros_like(x), predictions, scales)
         return Guided(values, values)
+    from_nothing = None if imageless is None else predictions.pop()
     from_negative, *from_positive = predictions
-    guided = compose(from_negative, from_positive, [scale * weight for weight in weights])
+    guided = compose(from_negative, from_positive, scales)
+    if from_nothing is not None:
+        guided = guided + (image_scale - 1) * (from_negative - from_nothing)
     if rescaled:
-        unscaled = compose(from_negative, from_positive, weights)
-        guided = rescale(guided, unscaled, rescaled)
+        guided = rescale(guided, compose(from_negative, from_positive, weights), rescaled)
     return Guided(guided, from_negative)

@@ -132,6 +132,8 @@ def unet_prediction(
 
     The only function that reads the fields of a `Conditioning`; none reads `controls` yet.
     """
+    if conditioning.concat is not None:
+        x = torch.cat([x, conditioning.concat], 1).contiguous(memory_format=torch.channels_last)
     added = None
     if conditioning.pooled is not None:
         added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}

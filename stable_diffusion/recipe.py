@@ -17,6 +17,9 @@ from stable_diffusion.scheduler_table import AUTOMATIC
 
 Precision = Literal["autocast", "mixed", "full"]
 MemoryPlan = Literal["standard", "optimized"]
+MaskFill = Literal["original", "fill", "noise", "latent_nothing"]
+"""What the sampling starts from where the mask is: the image, its blurred surroundings, noise, or
+latents of 0."""
 SIDE_MULTIPLE = 8
 """Sides of all images are multiples of this; a family may need a larger one, see `Latents`."""
 
@@ -40,8 +43,13 @@ class Recipe:
         tiling: opposite edges of an image continue each other; see `tiling`.
         iterations, batch_size: the job generates iterations x batch_size images, a batch at a time.
         fixed_code: all images start from the noise of the first.
-        inputs: images that the job starts from, by role: `init` is the image of image to image; its
-            size must be width x height.
+        inputs: images of width x height that the job starts from, by role: `init` is the image of
+            image to image, `mask` (mode L) says which part of it is drawn anew: 255 is, 0 is kept,
+            and what is between may change in part. Only latents are kept: pixels of the result
+            are near those of the image, not equal.
+        mask_fill: see `MaskFill`.
+        image_scale: weight of the init image, for models that change it by an instruction; see
+            `image_guidance`.
         strength: share of the steps that are run on the init image, 0 < strength <= 1.
         noise_multiplier: factor of the noise that is added to the init image.
         precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet computes in
@@ -86,6 +94,8 @@ class Recipe:
     inputs: Mapping[str, Image] = field(default_factory=dict, hash=False)
     strength: float = 0.5
     noise_multiplier: float = 1.0
+    mask_fill: MaskFill = "original"
+    image_scale: float = 1.5
     memory_plan: MemoryPlan = "standard"
     turbo: bool = False
     unet_batch: int | None = None
@@ -114,6 +124,8 @@ class Recipe:
             size = _INPUT_SIZES[role](self)
             if image.size != size:
                 raise RecipeError(f"{role}_image is {image.size}; it must be {size}")
+        if self.mask and (not self.init_image or self.mask.mode != "L"):
+            raise RecipeError("a mask needs an init image, and must have the mode L")
 
     @property
     def images(self) -> int:
@@ -130,6 +142,14 @@ class Recipe:
         """The image of image to image; None: the job is text to image."""
         return self.inputs.get("init")
 
+    @property
+    def mask(self) -> Image | None:
+        """Which part of the init image is drawn anew; None: all of it."""
+        return self.inputs.get("mask")
 
-_INPUT_SIZES: dict[str, Callable[[Recipe], tuple[int, int]]] = {"init": lambda recipe: recipe.size}
+
+_INPUT_SIZES: dict[str, Callable[[Recipe], tuple[int, int]]] = {
+    "init": lambda recipe: recipe.size,
+    "mask": lambda recipe: recipe.size,
+}
 """The size that the image of each role must have."""

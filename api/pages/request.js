@@ -13,7 +13,10 @@ const EXTRAS = [
   "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
   "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
   "seed_resize_from_w", "tiling",
+  "image_scale",
 ];
+
+const OF_PICTURES = ["noise_multiplier", "upscale", "post_upscale", "image_scale"];
 
 let extras = {};
 
@@ -34,7 +37,7 @@ export function bodyOf(form, { fromPicture }) {
   body.seed = numberIn(form.seed);
   if (fromPicture) body[STRENGTH] = Number(form[STRENGTH].value);
   for (const [name, value] of Object.entries(extras)) {
-    if (fromPicture || !["noise_multiplier", "upscale", "post_upscale"].includes(name)) {
+    if (fromPicture || !OF_PICTURES.includes(name)) {
       body[name] = value;
     }
   }

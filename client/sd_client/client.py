@@ -148,6 +148,8 @@ class Client:
     ) -> Job:
         """Queue an img2img job, without waiting for it. See `submit_generate`."""
         body = body_of(prompt, parameters) | {"init_img": encode_image(image)}
+        if body.get("mask") is not None:
+            body["mask"] = encode_image(body["mask"])
         return self._submit("/img2img", body, idempotency_key)
 
     def submit_upscale(

@@ -11,7 +11,7 @@ from sd_client.errors import BadArgument
 FORMATS = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP or HEIC"
 """What the service reads."""
 Image = str | PathLike[str] | bytes | BinaryIO
-"""An initial image: a path, the bytes of a file in one of FORMATS, or a file opened for reading."""
+"""An image or a mask: a path, the bytes of a file in one of FORMATS, or a file open for reading."""
 
 
 class Parameters(TypedDict, total=False):
@@ -84,6 +84,15 @@ class ImageParameters(Parameters, total=False):
     noise_multiplier: float
     upscale: bool
     post_upscale: bool
+    mask: Image | None
+    mask_invert: bool
+    mask_from_alpha: bool
+    mask_blur: float
+    mask_fill: Literal["original", "fill", "noise", "latent_nothing"]
+    mask_area: Literal["whole", "masked"]
+    mask_padding: int
+    extend: dict[str, int] | None
+    image_scale: float
     strength: float
 
 

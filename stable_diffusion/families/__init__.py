@@ -43,5 +43,7 @@ def detect(names: Collection[str], shape: Shape) -> Family | None:
 def explain_refusal(names: Collection[str], shape: Shape) -> str:
     """What a checkpoint of no family is, as a clause: "it is a ControlNet"."""
     reasons = (family.refusal(names, shape) for family in FAMILIES)
-    known = {family.context_width: family.id for family in FAMILIES}
+    known: dict[int, str] = {}
+    for family in FAMILIES:  # of those with one width, the first takes latents alone
+        known.setdefault(family.context_width, family.id)
     return next(filter(None, reasons), None) or foreign.explain(names, shape, known)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families.parts.part import Part, TextEncoderPart
+from stable_diffusion.families.unet_inputs import LATENTS_ONLY, UNetInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +86,7 @@ class Family(ABC):
         native_size: side in pixels of the images it was trained on.
         v_native_size: the same for its checkpoints that predict v; None: `native_size`.
         prediction: what its UNet estimates where nothing about a checkpoint says otherwise.
+        unet_inputs: what its UNet takes beside the noisy latents.
         configuration: which of the reference's inference configurations describe it: `v1` or `v2`;
             empty: none of them.
     """
@@ -95,6 +97,7 @@ class Family(ABC):
     native_size: int
     v_native_size: int | None = None
     prediction: Prediction = "epsilon"
+    unet_inputs: UNetInputs = LATENTS_ONLY
     configuration: str = ""
 
     @abstractmethod

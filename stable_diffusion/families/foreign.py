@@ -27,9 +27,7 @@ _CONTEXT_WIDTHS = {
     1280: "the refiner of Stable Diffusion XL",
 }
 _INPUT_CHANNELS = {
-    5: "a depth-to-image model",
-    8: "a model that edits pictures by instruction",
-    9: "an inpainting model",
+    5: "a depth-to-image model (depth maps are not supported)",
 }
 
 

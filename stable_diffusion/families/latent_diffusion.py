@@ -5,12 +5,14 @@ structure of CompVis' latent diffusion. Source: Rombach et al. 2022, arXiv:2112.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stable_diffusion.families import foreign, tensor_shapes
 from stable_diffusion.families.family import Family, Latents, Shape, TextEncoding
+from stable_diffusion.families.parts.unet import UNetPart
+from stable_diffusion.families.unet_inputs import INPAINTING, INSTRUCTION, UNetInputs
 
 if TYPE_CHECKING:
     from stable_diffusion.conditioning import Conditioning
@@ -43,18 +45,16 @@ class LatentDiffusion(Family):
     latents: Latents = field(default=LATENTS)
 
     def detect(self, names: Collection[str], shape: Shape) -> bool:
-        return (
-            self._resembles(names, shape) and self._channels(names, shape) == self.latents.channels
-        )
+        return self._resembles(names, shape) and self._channels(names, shape) == self._in_channels
 
     def refusal(self, names: Collection[str], shape: Shape) -> str | None:
-        """Models of this architecture with further inputs: inpainting, depth, instructions."""
+        """Models of this architecture with inputs that are not known, such as a depth map."""
         channels = self._channels(names, shape)
-        if not self._resembles(names, shape) or channels == self.latents.channels:
+        if not self._resembles(names, shape) or channels == self._in_channels:
             return None
         return (
             f"it is {foreign.purpose(channels)}: its UNet takes {channels} channels, not "
-            f"{self.latents.channels}"
+            f"{self._in_channels}"
         )
 
     def encode(
@@ -71,6 +71,10 @@ class LatentDiffusion(Family):
         encoder = partial(model.encode_text, clip_skip=clip_skip)
         return encode_prompts(prompts, model.tokenizer, encoder)
 
+    @property
+    def _in_channels(self) -> int:
+        return self.part("unet").config["in_channels"]
+
     def _resembles(self, names: Collection[str], shape: Shape) -> bool:
         if foreign.marked(names):
             return False
@@ -79,3 +83,24 @@ class LatentDiffusion(Family):
     def _channels(self, names: Collection[str], shape: Shape) -> int:
         found = tensor_shapes.input_channels(names, shape)
         return self.latents.channels if found is None else found
+
+
+def with_further_inputs(family: LatentDiffusion) -> tuple[LatentDiffusion, ...]:
+    """The family, and those whose UNets have its shape but for what their first layer takes."""
+    return (family, *(_taking(family, inputs) for inputs in (INPAINTING, INSTRUCTION)))
+
+
+def _taking(family: LatentDiffusion, inputs: UNetInputs) -> LatentDiffusion:
+    channels = family.latents.channels + inputs.channels(family.latents)
+    parts = tuple(
+        replace(part, config={**part.config, "in_channels": channels})
+        if isinstance(part, UNetPart)
+        else part
+        for part in family.parts
+    )
+    return replace(
+        family,
+        id=f"{family.id}-{inputs.suffix}",
+        parts=parts,
+        unet_inputs=inputs,
+    )

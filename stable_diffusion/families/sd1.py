@@ -1,6 +1,11 @@
 """Stable Diffusion 1.x. Source: CompVis' `v1-inference.yaml`."""
 
-from stable_diffusion.families.latent_diffusion import UNET, VAE, LatentDiffusion
+from stable_diffusion.families.latent_diffusion import (
+    UNET,
+    VAE,
+    LatentDiffusion,
+    with_further_inputs,
+)
 from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder
 from stable_diffusion.families.parts.unet import UNetPart
@@ -26,4 +31,4 @@ SD1 = LatentDiffusion(
     configuration="v1",
 )
 
-FAMILIES = (SD1,)
+FAMILIES = with_further_inputs(SD1)

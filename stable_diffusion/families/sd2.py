@@ -1,6 +1,11 @@
 """Stable Diffusion 2.x. Source: Stability AI's `v2-inference.yaml` and `v2-inference-v.yaml`."""
 
-from stable_diffusion.families.latent_diffusion import UNET, VAE, LatentDiffusion
+from stable_diffusion.families.latent_diffusion import (
+    UNET,
+    VAE,
+    LatentDiffusion,
+    with_further_inputs,
+)
 from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, OpenClipTextEncoder
 from stable_diffusion.families.parts.unet import UNetPart
@@ -36,4 +41,4 @@ SD2 = LatentDiffusion(
     configuration="v2",
 )
 
-FAMILIES = (SD2,)
+FAMILIES = with_further_inputs(SD2)

@@ -1,6 +1,11 @@
 """The shipped models, small enough to train on two cores in an afternoon; see `training/`."""
 
-from stable_diffusion.families.latent_diffusion import UNET, VAE, LatentDiffusion
+from stable_diffusion.families.latent_diffusion import (
+    UNET,
+    VAE,
+    LatentDiffusion,
+    with_further_inputs,
+)
 from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder, OpenClipTextEncoder
 from stable_diffusion.families.parts.unet import UNetPart
@@ -69,4 +74,4 @@ TINY_V2 = LatentDiffusion(
     configuration="v2",
 )
 
-FAMILIES = (TINY, TINY_V2)
+FAMILIES = (*with_further_inputs(TINY), *with_further_inputs(TINY_V2))

@@ -10,6 +10,9 @@ from torch import Tensor
 from stable_diffusion.lora.methods import METHODS, Method
 
 _BIASES = ("diff_b", "b_norm", "up_bias")
+_LATENT_CHANNELS = 4
+_FURTHER_INPUTS = (8, 9)
+"""Channels that a first convolution takes: of an instruction, of an inpainting model."""
 _NUMBERS = {"alpha", "scale", "scalar", "on_input"}
 """Roles of single numbers, which may be integers."""
 
@@ -69,6 +72,7 @@ class LayerChange:
         factors = {role: self.tensors[role].to(weight.device).float() for role in self.weight_roles}
         try:
             product, rank = self.method.product(factors, base)
+            product = _for_further_inputs(product, weight)
             if product.numel() != weight.numel() or product.shape[0] != weight.shape[0]:
                 raise ValueError(f"shape {tuple(product.shape)}, not {tuple(weight.shape)}")
             added = self._scale(rank) * product.reshape(weight.shape)
@@ -113,6 +117,20 @@ class LayerChange:
         elif rank is not None and "alpha" in self.tensors:
             scale = float(self.tensors["alpha"]) / max(rank, 1)
         return scale * float(self.tensors["scalar"]) if "scalar" in self.tensors else scale
+
+
+def _for_further_inputs(product: Tensor, weight: Tensor) -> Tensor:
+    """A change of the first convolution, for a UNet that takes more than the latents.
+
+    What was trained with the latents alone changes nothing of the further channels, as
+    AUTOMATIC1111 has it for inpainting models.
+    """
+    of_latents = weight.dim() == 4 and weight.shape[1] in _FURTHER_INPUTS
+    if of_latents and product.numel() == _LATENT_CHANNELS * weight[:, 0].numel():
+        added = product.new_zeros(weight.shape)
+        added[:, :_LATENT_CHANNELS] = product.reshape(added[:, :_LATENT_CHANNELS].shape)
+        return added
+    return product
 
 
 def _decomposed(weight: Tensor, norms: Tensor, *, by_output: bool) -> Tensor:

@@ -40,6 +40,7 @@ class Denoiser:
         positive: Composition,
         negative: ConditioningSchedule,
         options: EstimateOptions,
+        imageless: ConditioningSchedule | None = None,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
         """Bind a network to its conditioning.
@@ -51,6 +52,8 @@ class Denoiser:
             positive: of the prompt.
             negative: of the negative prompt.
             options: guidance, and changes of the estimate.
+            imageless: of the negative prompt, without the image that the network is guided by;
+                None: there is none.
             on_evaluation: called with every estimate; an exception it raises ends the sampling.
         """
         self.schedule = schedule
@@ -61,6 +64,8 @@ class Denoiser:
         self._network = network
         self._prediction: Prediction = prediction
         self._positive, self._negative = positive, negative
+        # at scale 1 it cancels out
+        self._imageless = imageless if options.image_scale != 1 else None
         self._options = options
         self._on_evaluation = on_evaluation
 
@@ -132,13 +137,16 @@ class Denoiser:
         options = self._options
         self.position = self._plan.position(self.evaluations, level.timestep[0].item())
         guided = options.guided_at(self.position.share)
+        step = self.position.step
         predictions = guided_prediction(
             self._in_float32,
             level.to_network * x,
             level.timestep.float(),
-            positive=self._positive.at(self.position.step),
-            negative=self._negative.at(self.position.step),
+            positive=self._positive.at(step),
+            negative=self._negative.at(step),
+            imageless=None if self._imageless is None else self._imageless.at(step),
             scale=options.guidance_scale * scaled if guided else 1.0,
+            image_scale=options.image_scale,
             rescaled=options.guidance_rescale,
             both=both and guided,
         )

@@ -8,6 +8,7 @@ from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import NO_OPTIONS, Sampler, SamplerOptions
+from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
 @torch.no_grad()
@@ -71,6 +72,14 @@ def executed_steps(steps: int, strength: float = 1.0) -> int:
     check_steps(steps)
     check_strength(strength)
     return max(1, min(int(strength * steps), steps))
+
+
+def step_timesteps(
+    sampler: Sampler, schedule: NoiseSchedule, steps: int, executed: int
+) -> list[float]:
+    """The levels at which the executed steps start, as timesteps, falling."""
+    levels = sampler.spacing(schedule, steps)[steps - executed : -1]
+    return (levels if not levels.is_floating_point() else schedule.timestep(levels)).tolist()
 
 
 def evaluations_planned(sampler: Sampler, executed_steps: int, images: int = 1) -> int:

@@ -75,6 +75,24 @@ def test_an_initial_image_is_a_path_bytes_or_a_file(client: Client, tmp_path: Pa
         client.img2img("a blue dragon", tmp_path / "nowhere.png")
 
 
+def test_a_mask_is_a_path_bytes_or_a_file(client: Client, tmp_path: Path) -> None:
+    image, mask = tmp_path / "first.png", tmp_path / "mask.png"
+    Image.new("RGB", (64, 64), "green").save(image)
+    half = Image.new("L", (64, 64))
+    half.paste(255, (32, 0, 64, 64))
+    half.save(mask)
+    results = [
+        client.img2img("a blue dragon", image, size="64x64", steps=2, count=1, mask=each)
+        for each in (mask, mask.read_bytes(), io.BytesIO(mask.read_bytes()))
+    ]
+    assert {pictures[0].data for pictures in results} == {results[0][0].data}
+    made = Image.open(io.BytesIO(results[0][0].data))
+    assert made.getpixel((10, 10)) == (0, 128, 0)
+    assert made.getpixel((50, 10)) != (0, 128, 0)
+    with pytest.raises(BadArgument, match=r"nowhere\.png cannot be read: No such file"):
+        client.img2img("a blue dragon", image, mask=tmp_path / "nowhere.png")
+
+
 def test_a_cancelled_job_raises_job_cancelled(client: Client) -> None:
     job = client.submit_generate("a red dragon", size="64x64", steps=900)
 

@@ -102,6 +102,16 @@ def test_img2img_starts_from_an_image(small_service: str, tmp_path: Path) -> Non
     assert (tmp_path / "blue.png").exists()
 
 
+def test_img2img_takes_a_mask(small_service: str, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "green").save(tmp_path / "first.png")
+    Image.new("L", (64, 64)).save(tmp_path / "black.png")
+    arguments = ("a blue dragon", "first.png", "--mask", "black.png", *QUICK, "-n", "1")
+    ended = sd(small_service, "img2img", *arguments, "-o", "same.png", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "mask: it is black everywhere" in ended.stderr
+    assert Image.open(tmp_path / "same.png").getcolors() == [(64 * 64, (0, 128, 0))]
+
+
 def test_the_error_of_a_bad_request_names_the_fields(small_service: str, tmp_path: Path) -> None:
     ended = sd(small_service, "generate", "x", "--steps", "0", "--scale", "999", cwd=tmp_path)
     assert ended.returncode == 2

@@ -38,6 +38,9 @@ def test_an_unknown_sampler_is_none() -> None:
     [
         ("sd1.4", "sd14"),
         ("SD2.1V", "sd21v"),
+        ("sd-v1-5-inpainting.ckpt", "sd15-inpainting"),
+        ("512-inpainting-ema.safetensors", "sd2-inpainting"),
+        ("instruct-pix2pix-00-22000.safetensors", "instruct-pix2pix"),
         ("v1-5-pruned-emaonly.safetensors", "sd15"),
         ("Default", "default"),
         ("my model.ckpt", "my model"),

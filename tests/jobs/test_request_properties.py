@@ -106,6 +106,14 @@ OF_A_KIND: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
         "noise_multiplier": st.floats(0, 10),
         "upscale": SWITCH,
         "post_upscale": SWITCH,
+        "mask": st.just(PICTURE) | st.none(),
+        "mask_invert": SWITCH,
+        "mask_blur": st.floats(0, 64),
+        "mask_fill": st.sampled_from(["original", "fill", "noise", "latent_nothing"]),
+        "mask_area": st.sampled_from(["whole", "masked"]),
+        "mask_padding": st.integers(0, 2048),
+        "extend": st.none() | st.just({"left": 0, "bottom": 0.0}),
+        "image_scale": st.floats(0, 100),
     },
 }
 REQUIRED: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {

@@ -86,5 +86,12 @@ WRONG: dict[str, Wrong] = {
     "webhook": st.sampled_from(
         ["", "example.com", "ftp://a/b", "https://", "https://a b", 5, True]
     ),
-    "init_img": NO_STRING | PICTURE,
+    **dict.fromkeys(("init_img", "mask"), NO_STRING | PICTURE),
+    **dict.fromkeys(("mask_invert", "mask_from_alpha"), NO_SWITCH),
+    "mask_blur": outside(0, 64),
+    "mask_fill": none_of("original", "fill", "noise", "latent_nothing"),
+    "mask_area": none_of("whole", "masked"),
+    "mask_padding": not_whole(0, 2048),
+    "extend": NO_STRING | st.sampled_from([{"left": 4}, {"up": 8}, {"top": -8}, {"top": "8"}]),
+    "image_scale": outside(0, 100),
 }

@@ -22,7 +22,7 @@ from jobs.names import GenerationKind
 from jobs.new_job import NewJob, new_job_id
 from jobs.queue import make_celery, wake_worker
 from jobs.record import JobRecords
-from jobs.request import ImageToImage, parse_request
+from jobs.request import parse_request
 from jobs.settings import JobSettings
 from jobs.status import JobStatus
 from jobs.store import PictureStore
@@ -71,8 +71,8 @@ class Bench:
             model=model,
             prompts=prompts,
         )
-        if isinstance(request, ImageToImage):
-            self.store.put_input(job.job_id, "init", request.init_img)
+        for role, data in request.inputs.items():
+            self.store.put_input(job.job_id, role, data)
         self.records.open(job)
         return job.job_id
 

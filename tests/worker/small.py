@@ -124,7 +124,7 @@ class SmallEngine:
 
     def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Any:
         request = prompt_job.request
-        assert set(inputs) == set(request.inputs)
+        assert set(inputs) >= set(request.inputs)
         if "init" in inputs:
             self.inits.append(inputs["init"].size)
         return request
@@ -164,7 +164,7 @@ class SmallEngine:
                 index = iteration * request.n_samples + position
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
-                yield SmallPicture(Image.new("RGB", (request.W, request.H), colour), index, seed)
+                yield SmallPicture(Image.new("RGB", request.sampled_size, colour), index, seed)
 
     def upscaler(self) -> Any:
         if self._upscaler:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,8 +35,17 @@ out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
 HASH_DIGITS = 10
 _MOST_GROUPS = 4
-_PROBE = Recipe(prompt="", height=64, width=64, steps=1, guidance_scale=1, precision="full")
-"""One evaluation of the network, and the decoding of its latents."""
+_PROBE = Recipe(
+    prompt="",
+    height=64,
+    width=64,
+    steps=1,
+    guidance_scale=1,
+    precision="full",
+    inputs={"init": Image.new("RGB", (64, 64))},
+    strength=1.0,
+)
+"""The encoding of an image, which some networks need, one evaluation, and the decoding."""
 
 
 @app.callback()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jobs.inputs import InputRole
 from jobs.names import usual_prediction
+from jobs.request import ImageToImage, Request
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
@@ -115,8 +116,9 @@ class StableDiffusion:
         model, config_warnings = with_config(model, prompt_job.request.config)
         prompts = (prompt_job.prompt, prompt_job.negative_prompt)
         model, embedding_warnings = self._embeddings.add_to(model, prompts)
-        warnings = _clip_skip_warnings(model, prompt_job.request.clip_skip)
-        return model, model.warnings + config_warnings + embedding_warnings + warnings
+        warnings = model.warnings + config_warnings + embedding_warnings
+        warnings += _clip_skip_warnings(model, prompt_job.request.clip_skip)
+        return model, warnings + _image_scale_warnings(model, prompt_job.request)
 
     def offloaded(self, recipe: Recipe) -> bool:
         # a GPU keeps models resident in half precision, which `full` cannot use
@@ -169,3 +171,11 @@ def _clip_skip_warnings(model: Model, wanted: int) -> tuple[str, ...]:
     if used == wanted:
         return ()
     return (f"clip_skip: {wanted} was asked for; the text encoder of {model.name} has {used}",)
+
+
+def _image_scale_warnings(model: Model, request: Request) -> tuple[str, ...]:
+    default = Recipe.image_scale
+    asked = isinstance(request, ImageToImage) and request.image_scale != default
+    if not asked or model.family.unet_inputs.image_guided:
+        return ()
+    return (f"image_scale: {model.name} does not change pictures by an instruction; no effect",)

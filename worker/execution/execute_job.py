@@ -14,6 +14,7 @@ from jobs.store import TRANSIENT
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
 from worker.execution.active_job import ActiveJob
+from worker.execution.edit_step import EditStep
 from worker.execution.endings import end_job, fail_job, publish, stop_job
 from worker.execution.execution_context import ExecutionContext
 from worker.execution.failures import is_device_error, is_out_of_memory
@@ -122,13 +123,16 @@ def _generate_and_publish(
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
     # a large image or grid takes as long to store as a large batch to evaluate
     stored_at_once = prod(final_size(request)) * (1 if request.skip_grid else request.image_count)
-    job.clock.expect_batches_of(max(request.n_samples * request.W * request.H, stored_at_once))
+    sampled_at_once = request.n_samples * prod(request.sampled_size)
+    job.clock.expect_batches_of(max(sampled_at_once, stored_at_once))
 
     stopwatch = Stopwatch()
     with stopwatch.timing("load"):
         engine = context.engine.get()
     upscale = UpscaleStep.for_request(request, engine, job, stopwatch)
     inputs = upscale.before(read_inputs(request, context.store, claim.job_id))
+    edit = EditStep.for_request(request, inputs)
+    inputs = edit.inputs if edit else inputs
     prompt_jobs = prompt_jobs_of(request, prompts_of(stored))
     recipes = [
         engine.recipe(low_memory(prompt_job) if in_low_memory else prompt_job, inputs)
@@ -148,6 +152,7 @@ def _generate_and_publish(
             job=job,
             engine=engine,
             staging=staging,
+            edit=edit,
             upscale=upscale,
             stopwatch=stopwatch,
             reporter=context.reporter,
@@ -166,6 +171,7 @@ def _generate_and_publish(
                     model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
                 job.check()
                 warnings.add(*warnings_of(prompt_job.request, device=engine.device), *limits)
+                warnings.add(*(edit.warnings if edit else ()))
                 generator.generate(model, prompt_job, recipe)
         generator.stage_grid(prompt_jobs[0], recipes[0])
         job.check()

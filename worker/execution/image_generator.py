@@ -14,6 +14,7 @@ from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
+from worker.execution.edit_step import EditStep
 from worker.execution.endings import timings_of
 from worker.execution.engine import Engine
 from worker.execution.infotext import infotext
@@ -42,6 +43,7 @@ class ImageGenerator:
         request: the settled request.
         prompts: how many prompts the job has.
         job: checked for a stop at every evaluation of the network.
+        edit: puts generated images back into the init image; None: they are the result.
     """
 
     request: Request
@@ -49,6 +51,7 @@ class ImageGenerator:
     job: ActiveJob
     engine: Engine
     staging: Staging
+    edit: EditStep | None
     upscale: UpscaleStep
     stopwatch: Stopwatch
     reporter: Reporter
@@ -80,7 +83,8 @@ class ImageGenerator:
         with self._watched(model) as on_evaluation:
             for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
                 self.job.check()
-                image = self.upscale.after(picture.image, self._on_upscaling)
+                image = self.edit.after(picture.image) if self.edit else picture.image
+                image = self.upscale.after(image, self._on_upscaling)
                 index = len(self._images)
                 varied = {"variation_seed": picture.variation_seed}
                 request = prompt_job.request.model_copy(update=varied)
@@ -134,7 +138,7 @@ class ImageGenerator:
             progress = self._meter.read(evaluation, prompt)
             self._report(progress)
             if self.previewer:
-                compute = partial(self.engine.preview, model, evaluation)
+                compute = partial(self._preview, model, evaluation)
                 self.previewer.offer(self.job, progress, compute)
 
         try:
@@ -150,6 +154,10 @@ class ImageGenerator:
         # images are stored after the last evaluation that is reported of them
         self.job.clock.note_share((progress.fraction + len(self._images) / self._count) / 2)
         self.reporter.report(self.job, progress)
+
+    def _preview(self, model: "Model", evaluation: "Evaluation") -> Image.Image:
+        preview = self.engine.preview(model, evaluation)
+        return self.edit.preview(preview) if self.edit else preview
 
     def _stage(
         self, request: Request, image: Image.Image, seed: int, index: int | None

@@ -11,6 +11,7 @@ from worker.execution.infotext_sampling import sampling_settings
 
 _NEEDS_QUOTES = re.compile(r"[,:\n]")
 _KARRAS = " Karras"
+_MASKED_CONTENT = {"fill": "fill", "noise": "latent noise", "latent_nothing": "latent nothing"}
 
 
 def infotext(
@@ -38,6 +39,7 @@ def infotext(
         "Sampler": label.removesuffix(_KARRAS),
         "Schedule type": _schedule_type(request, label),
         "CFG scale": request.scale,
+        "Image CFG scale": _image_scale(request),
         "Seed": seed,
         "Size": f"{request.W}x{request.H}",
         "Model hash": model_hash,
@@ -51,6 +53,8 @@ def infotext(
         if request.post_upscale:
             # as in the "Extras" tab; Size stays the size before upscaling
             settings["Postprocess upscale by"] = 2
+        if request.masked:
+            settings |= _mask_settings(request)
     if request.output_size:
         settings["Postprocess upscale to"] = "{}x{}".format(*request.output_size)
     if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:
@@ -78,6 +82,30 @@ def _schedule_type(request: Request, label: str) -> str:
     if scheduler and scheduler.key != AUTOMATIC:
         return scheduler.label
     return "Karras" if label.endswith(_KARRAS) else "Automatic"
+
+
+def _image_scale(request: Request) -> float | str:
+    """Empty if it is the default, which AUTOMATIC1111 has as well."""
+    if not isinstance(request, ImageToImage):
+        return ""
+    default = ImageToImage.model_fields["image_scale"].default
+    return "" if request.image_scale == default else request.image_scale
+
+
+def _mask_settings(request: ImageToImage) -> dict[str, object]:
+    """What AUTOMATIC1111 writes of a mask; what it does not write has its default there."""
+    settings: dict[str, object] = {"Mask blur": request.mask_blur}
+    if request.mask_invert:
+        settings["Mask mode"] = "Inpaint not masked"
+    if request.mask_area == "masked":
+        settings |= {
+            "Inpaint area": "Only masked",
+            "Masked area padding": request.mask_padding,
+        }
+    if request.mask_fill != "original":
+        settings["Masked content"] = _MASKED_CONTENT[request.mask_fill]
+    added = {f"Extend {side}": pixels for side, pixels in (request.extend or {}).items() if pixels}
+    return settings | added
 
 
 def _quoted(value: object) -> str:

@@ -2,11 +2,12 @@
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from jobs.inputs import InputRole
-from jobs.request import AnyRequest
+from jobs.request import AnyRequest, ImageToImage
 from jobs.store import PictureStore
+from stable_diffusion.masks import resized_mask
 from worker.errors import BadInputImage
 
 Inputs = dict[InputRole, Image.Image]
@@ -15,11 +16,17 @@ Inputs = dict[InputRole, Image.Image]
 def read_inputs(request: AnyRequest, store: PictureStore, job_id: str) -> Inputs:
     """The image of every input role of the request, of any size.
 
+    All forms of a mask are one here: `mask` has the size of `init`, and is white (mode L) where the
+    image is generated anew.
+
     Raises:
         NoSuchPicture: one is missing.
         BadInputImage: one cannot be decoded.
     """
-    return {role: open_input(role, store.read_input(job_id, role)) for role in request.inputs}
+    inputs: Inputs = {
+        role: open_input(role, store.read_input(job_id, role)) for role in request.inputs
+    }
+    return _with_mask(request, inputs) if isinstance(request, ImageToImage) else inputs
 
 
 def open_input(role: InputRole, data: bytes) -> Image.Image:
@@ -34,3 +41,14 @@ def open_input(role: InputRole, data: bytes) -> Image.Image:
             f"the {role} image is damaged: save it again and send the new file"
         ) from error
     return image
+
+
+def _with_mask(request: ImageToImage, inputs: Inputs) -> Inputs:
+    init, mask = inputs["init"], inputs.get("mask")
+    if request.mask_from_alpha and "A" in init.getbands():
+        mask = ImageChops.invert(init.getchannel("A"))
+        init = init.convert("RGB")
+    if mask is None:
+        return inputs
+    mask = resized_mask(mask, init.size)
+    return {"init": init, "mask": ImageChops.invert(mask) if request.mask_invert else mask}

@@ -1,10 +1,14 @@
 """The warnings of a job: what this worker could not do exactly as requested."""
 
+from collections.abc import Iterator
+
 from jobs.claims import Claims
-from jobs.parameters import Standard
+from jobs.parameters import ImageToImage, Standard
 from jobs.request import Request
 from worker.execution.active_job import ActiveJob
 from worker.execution.endings import write_with_retry
+
+_OF_MASKS = ("mask_invert", "mask_blur", "mask_fill", "mask_area", "mask_padding")
 
 
 class JobWarnings:
@@ -31,7 +35,19 @@ def warnings_of(request: Request, *, device: str) -> tuple[str, ...]:
         device: where this worker computes, `cpu` or `cuda:N`.
     """
     found = (device_warning(request.device, device), _laion_warning(request))
-    return tuple(warning for warning in found if warning)
+    return (*(warning for warning in found if warning), *_mask_warnings(request))
+
+
+def _mask_warnings(request: Request) -> Iterator[str]:
+    """Of parameters of a mask that are not their defaults and have nothing to act on."""
+    if not isinstance(request, ImageToImage):
+        return
+    fields = type(request).model_fields
+    changed = {name for name in _OF_MASKS if getattr(request, name) != fields[name].default}
+    if changed and not request.masked:
+        yield f"{', '.join(sorted(changed))}: without a mask, no effect"
+    elif "mask_padding" in changed and request.mask_area != "masked":
+        yield "mask_padding: it has an effect with mask_area masked only"
 
 
 def _laion_warning(request: Request) -> str:

@@ -20,7 +20,8 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
     """The recipe for one prompt of a settled request.
 
     Args:
-        inputs: by role, of any size; an img2img request needs `init`.
+        inputs: by role; an img2img request needs `init`, of any size, and may have a `mask` of the
+            size that is generated.
 
     Raises:
         BadInputImage: an input that the request needs is missing.
@@ -28,11 +29,12 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
     """
     request = prompt_job.request
     assert request.seed is not None, "a request is settled before it becomes a job"
+    width, height = request.sampled_size
     recipe = {
         "prompt": prompt_job.prompt,
         "negative_prompt": prompt_job.negative_prompt,
-        "height": request.H,
-        "width": request.W,
+        "height": height,
+        "width": width,
         "steps": request.ddim_steps,
         "sampler": request.sampler,
         "guidance_scale": request.scale,
@@ -63,7 +65,9 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
         if "init" not in inputs:
             raise BadInputImage("the request has no init image")
         recipe |= {
-            "inputs": {role: fit(image, request.W, request.H) for role, image in inputs.items()},
+            "inputs": {**inputs, "init": fit(inputs["init"], width, height)},
+            "mask_fill": request.mask_fill,
+            "image_scale": request.image_scale,
             "strength": request.denoising_strength,
             "noise_multiplier": request.noise_multiplier,
         }

@@ -120,7 +120,8 @@ def _doubles_after(request: Request) -> bool:
 def _sampled_size(request: Request) -> tuple[int, int]:
     """The size of the images before they are brought to the output size."""
     factor = 2 if _doubles_after(request) else 1
-    return factor * request.W, factor * request.H
+    width, height = request.sampled_size
+    return factor * width, factor * height
 
 
 def _upscales_after(request: Request) -> bool:

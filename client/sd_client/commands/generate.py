@@ -93,6 +93,14 @@ def img2img(
     image: Annotated[Path, typer.Argument(help=f"The initial image: {FORMATS}.")],
     output: opt.Output = None,
     negative: opt.Negative = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="A picture that is white where the image is generated anew.",
+            show_default=False,
+        ),
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
@@ -149,6 +157,7 @@ def img2img(
                 opt.set_parameters(set_),
                 **opt.seed_of(seed),
                 negative=negative,
+                mask=mask,
                 strength=strength,
                 noise_multiplier=noise,
                 upscale=upscale,

@@ -52,16 +52,16 @@ def test_every_family_recognises_its_own_checkpoints_and_no_other_does(
         (
             {
                 "model.diffusion_model.input_blocks.1.1.attn2.to_k.weight": (320, 768),
-                "model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3),
+                "model.diffusion_model.input_blocks.0.0.weight": (320, 7, 3, 3),
             },
-            "an inpainting model: its UNet takes 9 channels, not 4",
+            "a model of another purpose: its UNet takes 7 channels, not 4",
         ),
         (
             {
                 "unet.down_blocks.0.attn2.to_k.weight": (320, 1024),
                 "unet.conv_in.weight": (320, 5, 3, 3),
             },
-            "a depth-to-image model: its UNet takes 5 channels, not 4",
+            r"a depth-to-image model \(depth maps are not supported\): its UNet takes 5 channels",
         ),
         (
             {"x.attn2.to_k.weight": (320, 500)},

@@ -68,6 +68,29 @@ def test_without_upscaling_no_upscaler_is_named() -> None:
     assert "pscale" not in text("img2img", init_img=init)
 
 
+def test_masks_are_described_as_automatic1111_does() -> None:
+    body = {"init_img": png(Image.new("RGB", (8, 8))), "mask": png(Image.new("L", (8, 8)))}
+    plain = text("img2img", **body)
+    assert "Denoising strength: 0.5, Mask blur: 0, RNG" in plain
+    assert "Image CFG scale" not in plain
+    full = text(
+        "img2img",
+        **body,
+        mask_blur=4,
+        mask_invert=True,
+        mask_area="masked",
+        mask_fill="noise",
+        image_scale=2,
+        W=256,
+        extend={"left": 64, "top": 0},
+    )
+    assert ", CFG scale: 7.5, Image CFG scale: 2, Seed: 9, Size: 256x512, " in full
+    assert (
+        ", Mask blur: 4, Mask mode: Inpaint not masked, Inpaint area: Only masked, "
+        "Masked area padding: 32, Masked content: latent noise, Extend left: 64, RNG"
+    ) in full
+
+
 @pytest.mark.parametrize(
     ("body", "written"),
     [

@@ -24,6 +24,7 @@ INFOTEXT = "a red cat, " * 200
         ("txt2img", {"H": 256, "W": 256, "n_iter": 3, "skip_grid": False}, 256, 1),
         ("txt2img", {"H": 64, "W": 64, "output_width": 200, "output_height": 200}, 200, 1),
         ("img2img", {"H": 128, "W": 128, "post_upscale": True}, 256, 1),
+        ("img2img", {"H": 64, "W": 64, "extend": {"left": 192, "bottom": 192}}, 256, 1),
     ],
 )
 def test_noise_fits(
