@@ -155,7 +155,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
         folder, {n: t for n, t in weights().items() if n.startswith(VAE)}
     ),
     "Stable Diffusion XL": with_width(2048),
-    "an inpainting model": plus(**{CONV_IN: torch.zeros(32, 9, 3, 3)}),
+    "a depth model": plus(**{CONV_IN: torch.zeros(32, 5, 3, 3)}),
     "an HTML page": text("<!doctype html><title>Sign in</title>"),
     "a Git LFS pointer": text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
     "another text, such as a server's error": text("Entry not found"),
