@@ -7,16 +7,17 @@ OpenAPI document, the translation to a native request with its warnings, and the
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 from pydantic import Field as SchemaField
 
 from jobs.errors import Fault, InvalidRequest
+from jobs.parameter_types import WHOLE
 from jobs.validation_faults import safe_value
 
-MAX_SIDE = 1 << 16
-"""The largest width and height that are read at all."""
+Flag = Annotated[bool | Literal[0, 1], AfterValidator(bool)]
+"""True or false; clients of other languages write 1 or 0."""
 PICTURES = frozenset({"init_images", "mask", "latent_mask", "image", "imageList"})
 """Fields that hold pictures: no message and no answer repeats them."""
 
@@ -31,7 +32,7 @@ class Field:
 
     Attributes:
         name: as in a body.
-        type: what it may be, read as pydantic reads JSON; null means the default.
+        type: what it may be, read strictly; null means the default.
         default: its value if it is left out.
         means: what it does, in words.
         neutral: further values that mean the same as the default, or nothing.
@@ -64,13 +65,17 @@ def schema_of(name: str, fields: Collection[Field]) -> type[BaseModel]:
     """The schema of a body with these fields; unknown ones are kept apart."""
     described: dict[str, Any] = {
         field.name: (
-            Annotated[field.type | None, SchemaField(description=field.means)],
+            Annotated[field.type | None, SchemaField(description=field.means), WHOLE],
             SchemaField(default=field.default),
         )
         for field in fields
     }
     config = ConfigDict(
-        extra="allow", protected_namespaces=(), hide_input_in_errors=True, allow_inf_nan=False
+        extra="allow",
+        strict=True,  # as the document says: neither "5" nor true is a number
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
     return create_model(name, __config__=config, **described)
 

@@ -2,35 +2,35 @@
 
 from typing import Any
 
-from api.dialects.a1111.fields import Field
+from api.dialects.a1111.fields import Field, Flag
 
 _NO_SCRIPTS = "there are no scripts and extensions here"
 
 ANSWER = (
     Field(
         name="send_images",
-        type=bool,
+        type=Flag,
         default=True,
         followed=True,
         means="answer with the pictures",
     ),
     Field(
         name="save_images",
-        type=bool,
+        type=Flag,
         default=False,
         followed=True,
         means="keep the pictures, and answer with a grid of several",
     ),
     Field(
         name="do_not_save_samples",
-        type=bool,
+        type=Flag,
         default=False,
         followed=True,
         means="with `save_images`: keep the grid only",
     ),
     Field(
         name="do_not_save_grid",
-        type=bool,
+        type=Flag,
         default=False,
         followed=True,
         means="with `save_images`: no grid",
@@ -51,7 +51,7 @@ ANSWER = (
     ),
     Field(
         name="override_settings_restore_afterwards",
-        type=bool,
+        type=Flag,
         default=True,
         followed=True,
         means="false: they become options of the API key",
@@ -83,7 +83,7 @@ EXTENSIONS = (
     ),
     Field(
         name="restore_faces",
-        type=bool,
+        type=Flag,
         default=False,
         means="repair faces",
         instead="there is no face restoration here",
@@ -105,7 +105,7 @@ EXTENSIONS = (
     ),
     Field(
         name="disable_extra_networks",
-        type=bool,
+        type=Flag,
         default=False,
         means="ignore the LoRAs in the prompt",
         instead="leave them out of the prompt",

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field as SchemaField
 
-from api.dialects.a1111.fields import MAX_SIDE, Field
+from api.dialects.a1111.fields import Field, Flag
 from api.dialects.a1111.fields_answer import ANSWER, EXTENSIONS
 from api.dialects.a1111.sampler_names import AUTOMATIC, DEFAULT_SAMPLER
-from jobs.limits import SIDE_STEP
+from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE, SIDE_STEP
 
-_Side = Annotated[int, SchemaField(ge=1, le=MAX_SIDE)]
+_Side = Annotated[int, SchemaField(ge=MIN_SIDE, le=MAX_OUTPUT_SIDE)]
 
 
 def _step_side(side: int) -> int:
@@ -176,7 +176,7 @@ SIZE = (
     Field(name="n_iter", type=int, default=1, native="n_iter", means="batches"),
     Field(
         name="tiling",
-        type=bool,
+        type=Flag,
         default=False,
         native="tiling",
         left_out=(False,),

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Strict
 from pydantic import Field as SchemaField
 
-from api.dialects.a1111.fields import MAX_SIDE, Field, schema_of
+from api.dialects.a1111.fields import Field, Flag, schema_of
+from jobs.limits import MAX_OUTPUT_SIDE
 
 _Share = Annotated[float, SchemaField(ge=0, le=1)]
-_Side = Annotated[int, SchemaField(ge=1, le=MAX_SIDE)]
+_Side = Annotated[int, SchemaField(ge=1, le=MAX_OUTPUT_SIDE)]
 _NO_FACES = "there is no face restoration here"
 NO_UPSCALER = "None"
 
@@ -45,7 +46,7 @@ EXTRAS_FIELDS = (
     Field(name="upscaling_resize_h", type=_Side, default=512, followed=True, means="height"),
     Field(
         name="upscaling_crop",
-        type=bool,
+        type=Flag,
         default=True,
         followed=True,
         means="with `resize_mode` 1: crop to exactly that size",
@@ -78,14 +79,14 @@ EXTRAS_FIELDS = (
     _faces("codeformer_weight", "codeformer_visibility"),
     Field(
         name="upscale_first",
-        type=bool,
+        type=Flag,
         default=False,
         means="upscale before faces are repaired",
         instead=_NO_FACES,
     ),
     Field(
         name="show_extras_results",
-        type=bool,
+        type=Flag,
         default=True,
         followed=True,
         means="answer with the picture",
@@ -105,7 +106,7 @@ BATCH_FIELDS = (
     *EXTRAS_FIELDS,
     Field(
         name="imageList",
-        type=list[NamedPicture],
+        type=list[Annotated[NamedPicture, Strict(False)]],
         default=[],
         followed=True,
         means="the pictures",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field as SchemaField
 
-from api.dialects.a1111.fields import Field, schema_of
+from api.dialects.a1111.fields import Field, Flag, schema_of
 from api.dialects.a1111.fields_common import COMMON
 
 _Choice = Annotated[int, SchemaField(ge=0, le=3)]
@@ -26,7 +26,7 @@ PICTURE = (
     ),
     Field(
         name="include_init_images",
-        type=bool,
+        type=Flag,
         default=False,
         followed=True,
         means="the answer's `parameters` repeat the pictures",
@@ -92,7 +92,7 @@ MASK = (
     ),
     Field(
         name="inpaint_full_res",
-        type=bool,
+        type=Flag,
         default=True,
         native="mask_area",
         convert=_area,

@@ -1,6 +1,6 @@
 """The fields of POST /sdapi/v1/txt2img."""
 
-from api.dialects.a1111.fields import Field, schema_of
+from api.dialects.a1111.fields import Field, Flag, schema_of
 from api.dialects.a1111.fields_common import COMMON
 
 _HIRES = "send a larger width and height instead"
@@ -15,7 +15,7 @@ def _hires(name: str, type_: type, default: object, means: str, *neutral: object
 HIRES = (
     Field(
         name="enable_hr",
-        type=bool,
+        type=Flag,
         default=False,
         means="hires fix: draw small, upscale, draw over",
         instead=_HIRES,

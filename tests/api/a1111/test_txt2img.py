@@ -63,8 +63,9 @@ def test_there_is_no_grid_unless_pictures_are_saved(
     assert len(answer["images"]) == count
 
 
-def test_pictures_can_be_left_out(caller: Caller) -> None:
-    answer = caller.drawn("txt2img", {**SMALL, "send_images": False})
+@pytest.mark.parametrize("no", [False, 0])
+def test_pictures_can_be_left_out(caller: Caller, no: object) -> None:
+    answer = caller.drawn("txt2img", {**SMALL, "send_images": no})
 
     assert answer["images"] == []
     assert json.loads(answer["info"])["all_seeds"]
@@ -103,7 +104,12 @@ def test_a_task_id_that_is_sent_again_returns_the_same_pictures(caller: Caller) 
         ({"cfg_scale": 1000}, "cfg_scale"),
         ({"batch_size": 1000}, "batch_size"),
         ({"width": -1}, "width"),
-        ({"height": 60_000}, "height"),
+        ({"height": 4097}, "height"),
+        ({"width": 63}, "width"),
+        ({"steps": "5"}, "steps"),
+        ({"cfg_scale": True}, "cfg_scale"),
+        ({"send_images": 2}, "send_images"),
+        ({"send_images": "no"}, "send_images"),
         ({"height": 10**400}, "height"),
         ({"styles": "one"}, "styles"),
         ({"override_settings": {"CLIP_stop_at_last_layers": 99}}, "override_settings"),
