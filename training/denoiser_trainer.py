@@ -89,8 +89,8 @@ class DenoiserTrainer:
         # bfloat16 is faster on a GPU only; on a CPU the backward pass of its convolutions is slower
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             hidden = mixed_text_states(text, ids, weights, own)
-            given = torch.cat([noised, inputs], 1)
-            output = unet_prediction(unet, given, t, Conditioning(hidden)).float()
+            conditioning = Conditioning(hidden, concat=inputs)
+            output = unet_prediction(unet, noised, t, conditioning).float()
         if self.prediction == "epsilon":
             return ((output - noise).square() / alpha).mean()
         if self.teacher is None:

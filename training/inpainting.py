@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
@@ -80,23 +79,6 @@ def masked_scenes(
 
 
 def _latent_mask(mask: Image.Image) -> Tensor:
-    """(1, h, w) in float16: 1 where the mask's pixel in the centre of a latent is set."""
-    size = mask.width // LATENTS.factor, mask.height // LATENTS.factor
-    pixels = numpy.asarray(mask.resize(size, Image.Resampling.NEAREST))
+    """(1, h, w) in float16: 1 where the first pixel of a latent is set, as the engine asks it."""
+    pixels = numpy.array(mask)[:: LATENTS.factor, :: LATENTS.factor]
     return torch.from_numpy(pixels > 127)[None].half()
-
-
-@torch.no_grad()
-def widen_input(unet: UNet2DConditionModel, source: UNet2DConditionModel) -> None:
-    """Copy the weights of a UNet into one that takes further channels, which begin with 0.
-
-    So the new model begins with the pictures of the old one.
-    """
-    weights = dict(source.named_parameters())
-    for name, parameter in unet.named_parameters():
-        weight = weights[name]
-        if weight.shape == parameter.shape:
-            parameter.copy_(weight)
-        else:
-            parameter.zero_()
-            parameter[:, : weight.shape[1]] = weight

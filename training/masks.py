@@ -36,9 +36,7 @@ def random_mask(scene: Scene, width: int, height: int, rng: random.Random) -> Im
     return mask
 
 
-def masked_caption(
-    scene: Scene, mask: Image.Image, rng: random.Random
-) -> list[Piece]:
+def masked_caption(scene: Scene, mask: Image.Image, rng: random.Random) -> list[Piece]:
     """The caption of a scene, or of the things under the mask alone; empty if there are none."""
     inside = tuple(
         thing
@@ -59,7 +57,10 @@ def masked_caption(
 def _half(canvas: ImageDraw.ImageDraw, width: int, height: int, rng: random.Random) -> None:
     """From one edge to about the middle."""
     x, y = round(rng.uniform(0.4, 0.6) * width), round(rng.uniform(0.3, 0.7) * height)
-    boxes = [(0, 0, x, height), (x, 0, width, height)] * 3 + [(0, 0, width, y), (0, y, width, height)]
+    boxes = [(0, 0, x, height), (x, 0, width, height)] * 3 + [
+        (0, 0, width, y),
+        (0, y, width, height),
+    ]
     canvas.rectangle(rng.choice(boxes), fill=255)
 
 
