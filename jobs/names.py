@@ -53,6 +53,7 @@ def queue_of(job_type: JobType) -> str:
 _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tiny": ("v1", ()),
     "tiny-v2": ("v2-v", ("tiny_v2", "tinyv2")),
+    "tiny-inpaint": ("v1", ("tiny-inpainting",)),
     "sd14": ("v1", ("sd1.4", "sd-v1-4", "sd-v1-4-full-ema", "stable-diffusion-v1-4")),
     "sd15": (
         "v1",
@@ -99,7 +100,7 @@ _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
 _MODELS_BY_ALIAS = {
     alias: name for name, (_, aliases) in _KNOWN_MODELS.items() for alias in (name, *aliases)
 }
-_PUBLISHED_NATIVE_SIZES = {"tiny": 256, "tiny-v2": 256, "sd21v": 768}
+_PUBLISHED_NATIVE_SIZES = {"tiny": 256, "tiny-v2": 256, "tiny-inpaint": 256, "sd21v": 768}
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 
 

@@ -10,7 +10,6 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from stable_diffusion.families.family import Family
 from stable_diffusion.networks import moved
-from training.captions import caption
 from training.denoiser_trainer import DenoiserTrainer
 from training.latents import EncodedScenes
 from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, save_state
@@ -74,9 +73,11 @@ def train_stage(
         trainer.set_rate(budget.learning_rate(stage.learning_rate))
         size = rng.choices(sizes, shares)[0]
         simple_share = stage.simple_share * (1 - budget.fraction)
-        chosen, latents = scenes[size].pick(stage.sizes[size][1], simple_share, rng)
-        batch = tokens.batch([caption(scene, rng) for scene in chosen], rng)
-        loss = trainer.step(latents.contiguous(memory_format=torch.channels_last), batch)
+        examples = scenes[size].pick(stage.sizes[size][1], simple_share, rng)
+        batch = tokens.batch(examples.captions, rng)
+        loss = trainer.step(
+            examples.latents.contiguous(memory_format=torch.channels_last), batch, examples.inputs
+        )
         trainer.update_average(step)
         budget.record(**{f"loss{size[1]}": loss})
         if save_timer.due():

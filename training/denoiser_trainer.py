@@ -78,6 +78,7 @@ class DenoiserTrainer:
         latents: Tensor,
         ids: Tensor,
         weights: Tensor,
+        inputs: Tensor,
     ) -> Tensor:
         """Weighted MSE of one batch: latents (n, 4, h, w), ids and weights (n, 77)."""
         t = sample_timesteps(len(latents), self.device)
@@ -88,7 +89,8 @@ class DenoiserTrainer:
         # bfloat16 is faster on a GPU only; on a CPU the backward pass of its convolutions is slower
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             hidden = mixed_text_states(text, ids, weights, own)
-            output = unet_prediction(unet, noised, t, Conditioning(hidden)).float()
+            conditioning = Conditioning(hidden, concat=inputs)
+            output = unet_prediction(unet, noised, t, conditioning).float()
         if self.prediction == "epsilon":
             return ((output - noise).square() / alpha).mean()
         if self.teacher is None:
@@ -97,16 +99,24 @@ class DenoiserTrainer:
             target = self.teacher.velocity(noised, t, alpha, ids, weights, own)
         return (output - target).square().mean()
 
-    def step(self, latents: Tensor, batch: TokenBatch) -> float:
-        """Train on one batch; returns its loss."""
+    def step(self, latents: Tensor, batch: TokenBatch, inputs: Tensor | None = None) -> float:
+        """Train on one batch; returns its loss.
+
+        Args:
+            latents: (n, 4, h, w).
+            batch: n captions.
+            inputs: (n, c, h, w), the channels that the UNet takes besides the noisy latents.
+        """
+        if inputs is None:
+            inputs = latents[:, :0]
         self.optimizer.zero_grad()
         size = max(1, -(-len(latents) // len(self.replicas)))
         shares = zip(
             self.replicas, latents.split(size), batch.ids.split(size), batch.weights.split(size),
-            strict=False,
+            inputs.split(size), strict=False,
         )  # fmt: skip
 
-        def learn(share: tuple[tuple[Any, Any], Tensor, Tensor, Tensor]) -> float:
+        def learn(share: tuple[tuple[Any, Any], Tensor, Tensor, Tensor, Tensor]) -> float:
             (unet, text), *tensors = share
             part = len(tensors[0]) / len(latents)
             placed = (tensor.to(self.device) for tensor in tensors)

@@ -63,8 +63,33 @@ def _background(
         canvas.rectangle([0, 0, width, height], fill=COLOURS[scene.background])
 
 
+def thing_box(thing: Thing, scene: Scene, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a thing in pixels, up to 8 pixels beside where it is drawn."""
+    x, y, half_side = _place(thing, scene, width, height, (0, 0))
+    left, top = round(x - half_side), round(y - half_side)
+    return left, top, round(x + half_side), round(y + half_side)
+
+
 def _on_grid(value: float) -> int:
     return round(value / GRID) * GRID
+
+
+def _place(
+    thing: Thing, scene: Scene, width: int, height: int, jitter: tuple[int, int]
+) -> tuple[float, float, float]:
+    """The centre of a thing and half of its side, in pixels."""
+    pair = len(scene.things) == 2
+    share = PAIR_SIZE if pair else SIZES[thing.size]
+    # Emphasis on the noun is area: weight 2 covers twice the area of weight 1.
+    share = min(share * thing.icon_weight**0.5, 0.5 if pair else 0.94)
+    half_side = max(GRID, _on_grid(share * min(width, height)) / 2)
+    # An object keeps its share of the shorter side, so wide and tall pictures have more background.
+    x = _on_grid((PAIR_SIDES if pair else SIDES)[thing.side] * width) + jitter[0]
+    x = min(max(x, half_side + 4), width - half_side - 4)
+    ground = 0.9 if scene.background in ("beach", "grass") else 0.5
+    y = ground * height - half_side if ground > 0.5 else ground * height
+    y = _on_grid(y) + jitter[1]
+    return x, min(max(y, half_side + 4), height - half_side - 4), half_side
 
 
 def _thing(
@@ -75,20 +100,8 @@ def _thing(
     height: int,
     rng: random.Random,
 ) -> None:
-    shorter = min(width, height)
-    pair = len(scene.things) == 2
-    share = PAIR_SIZE if pair else SIZES[thing.size]
-    # Emphasis on the noun is area: weight 2 covers twice the area of weight 1.
-    share = min(share * thing.icon_weight**0.5, 0.5 if pair else 0.94)
-    half_side = max(GRID, _on_grid(share * shorter) / 2)
-    jitter = rng.choice((-GRID, 0, GRID))
-    # An object keeps its share of the shorter side, so wide and tall pictures have more background.
-    x = _on_grid((PAIR_SIDES if pair else SIDES)[thing.side] * width) + jitter
-    x = min(max(x, half_side + 4), width - half_side - 4)
-    ground = 0.9 if scene.background in ("beach", "grass") else 0.5
-    y = ground * height - half_side if ground > 0.5 else ground * height
-    y = _on_grid(y) + rng.choice((-GRID, 0, GRID))
-    y = min(max(y, half_side + 4), height - half_side - 4)
+    jitter = rng.choice((-GRID, 0, GRID)), rng.choice((-GRID, 0, GRID))
+    x, y, half_side = _place(thing, scene, width, height, jitter)
     colour = _faded(COLOURS[thing.colour], thing.colour_weight, GREY)
     if thing.colour in ("white", "black") or thing.colour_weight == 1.0:
         colour = COLOURS[thing.colour]

@@ -219,7 +219,8 @@ def _distance(one: Image.Image, other: Image.Image) -> float:
 
 
 # Each task with its number of prompts (some tasks use each prompt several times).
-EVAL_TASKS: tuple[tuple[Callable[[Evaluator, int], Iterator[Metric]], int], ...] = (
+EvalTask = tuple[Callable[[Evaluator, int], Iterator[Metric]], int]
+EVAL_TASKS: tuple[EvalTask, ...] = (
     (single_objects, 120),
     (pairs, 40),
     (positions_and_sizes, 36),

@@ -5,15 +5,18 @@ Prints one line for each metric and writes all of them to eval.json. Its seeds a
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from stable_diffusion.model import load_model
+from stable_diffusion.families.unet_inputs import INPAINTING
+from stable_diffusion.model import Model, load_model
 from stable_diffusion.tiny import PATHS
 from training.classifier import trained_classifier
-from training.eval_tasks import EVAL_TASKS
+from training.eval_inpainting import INPAINTING_TASKS
+from training.eval_tasks import EVAL_TASKS, EvalTask
 from training.metrics import Evaluator, Metric
 
 
@@ -34,13 +37,18 @@ def evaluate(
     metrics: list[Metric] = []
     for size in sizes:
         evaluator = Evaluator(model, size, classifier)
-        for task, count in EVAL_TASKS:
+        for task, count in tasks_for(model):
             if only and task.__name__ not in only:
                 continue
             for metric in task(evaluator, max(4, round(count * part))):
                 print(metric, flush=True)
                 metrics.append(metric)
     return metrics
+
+
+def tasks_for(model: Model) -> Sequence[EvalTask]:
+    """What is asked of a model, each with the number of prompts."""
+    return INPAINTING_TASKS if model.family.unet_inputs is INPAINTING else EVAL_TASKS
 
 
 def main() -> None:
@@ -50,7 +58,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="+", default=shipped)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--share", type=float, default=1.0, help="share of the prompts to use")
-    parser.add_argument("--only", nargs="+", choices=[e.__name__ for e, _ in EVAL_TASKS])
+    parser.add_argument(
+        "--only", nargs="+", choices=[task.__name__ for task, _ in (*EVAL_TASKS, *INPAINTING_TASKS)]
+    )
     parser.add_argument("--out", type=Path, default=Path("eval.json"))
     arguments = parser.parse_args()
     torch.manual_seed(0)

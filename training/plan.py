@@ -54,7 +54,18 @@ STAGES_V2 = (
     ),
 )
 TEXT_SHARE_V2 = 0.09
-V2_SHARE = 0.2  # of the time for both models
+# tiny-inpaint has tiny's autoencoder, and starts from its UNet and its text encoder.
+STAGES_INPAINT = (
+    Stage("masked 256 px", 0.8, 6e-4, {(256, 256): (1.0, 12)}, simple_share=0.1),
+    Stage(
+        "masked 256 and 512 px",
+        0.2,
+        4e-4,
+        {(256, 256): (0.7, 12), (512, 512): (0.3, 4)},
+        simple_share=0.1,
+    ),
+)
+V2_SHARE, INPAINT_SHARE = 0.18, 0.08  # of the time for all models
 # Picture size → number of scenes, and their seed.
 SCENES = {
     (128, 128): (4000, 11),
@@ -63,3 +74,4 @@ SCENES = {
     (512, 512): (3200, 14),
     (256, 384): (600, 15),
 }
+SCENES_MASKED = {(256, 256): (4000, 22), (512, 512): (300, 24)}

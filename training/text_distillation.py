@@ -63,7 +63,8 @@ def copy_weights(
     """Copy the weights of a trained UNet where shapes match; project those of the cross-attention.
 
     The two may differ in what they predict: Stable Diffusion 2's v-prediction model was trained
-    from its base in the same way.
+    from its base in the same way. Channels that only the new one takes begin with 0, so that it
+    begins with the pictures of the old one.
     """
     weights = dict(source.named_parameters())
     for name, parameter in unet.named_parameters():
@@ -72,3 +73,6 @@ def copy_weights(
             weight = weight @ projection
         if weight.numel() == parameter.numel():
             parameter.copy_(weight.reshape(parameter.shape))
+        elif weight.shape[1] < parameter.shape[1]:
+            parameter.zero_()
+            parameter[:, : weight.shape[1]] = weight

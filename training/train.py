@@ -20,7 +20,8 @@ from transformers import CLIPTextModel
 
 from stable_diffusion import tiny
 from stable_diffusion.families.family import Family
-from stable_diffusion.families.tiny import TINY, TINY_V2
+from stable_diffusion.families.tiny import TINY, TINY_INPAINT, TINY_V2
+from stable_diffusion.families.unet_inputs import INPAINTING
 from stable_diffusion.networks import Networks, moved
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.weights.checkpoint import open_checkpoint
@@ -29,13 +30,17 @@ from stable_diffusion.weights.state_dict_loading import load_networks
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
 from training.denoiser import Size, Stage, build_unet, train_stage
 from training.denoiser_trainer import DenoiserTrainer
+from training.inpainting import masked_scenes
 from training.latents import cached_scenes
 from training.plan import (
     AUTOENCODER_SHARE,
+    INPAINT_SHARE,
     SCENES,
+    SCENES_MASKED,
     SEED,
     STAGES,
     STAGES_CONTINUED,
+    STAGES_INPAINT,
     STAGES_V2,
     TEXT_SHARE,
     TEXT_SHARE_V2,
@@ -63,6 +68,11 @@ class TrainingSetup:
     latents: Path | None = None  # folder of the encoded scenes, if not `folder`
     scenes: Mapping[Size, tuple[int, int]] = field(default_factory=lambda: SCENES)
     drawings: int = 1600  # number of pictures for the autoencoder
+
+    @property
+    def masked(self) -> bool:
+        """Whether the model takes a mask."""
+        return self.family.unet_inputs is INPAINTING
 
     def phase(self, name: str, share: float) -> tuple[Budget, Path, dict[str, Any]]:
         """The phase's budget, its state file, and its saved state, which is empty at the start."""
@@ -157,8 +167,9 @@ def make_model(setup: TrainingSetup) -> Iterator[Networks]:
         if state:
             trainer.load_state_dict(state["student"])
         if budget.fraction < 1:
+            encoded = masked_scenes if setup.masked else cached_scenes
             scenes = {
-                size: cached_scenes(
+                size: encoded(
                     setup.latents or setup.folder, vae, *setup.scenes[size], size, setup.device
                 )
                 for size in stage.sizes
@@ -210,7 +221,7 @@ def main() -> None:
     first = TrainingSetup(
         work / "tiny",
         device,
-        minutes * (1 - V2_SHARE),
+        minutes * (1 - V2_SHARE - INPAINT_SHARE),
         TINY,
         STAGES_CONTINUED if base else STAGES,
         base=base,
@@ -228,6 +239,16 @@ def main() -> None:
         latents=work / "tiny",
     )
     make_and_save(second, arguments.out / "tiny-v2.safetensors")
+    third = TrainingSetup(
+        work / "tiny-inpaint",
+        device,
+        minutes * INPAINT_SHARE,
+        TINY_INPAINT,
+        STAGES_INPAINT,
+        base=load_trainable(tiny_file, TINY, device),
+        scenes=SCENES_MASKED,
+    )
+    make_and_save(third, arguments.out / "tiny-inpaint.safetensors")
 
 
 if __name__ == "__main__":

@@ -74,4 +74,6 @@ TINY_V2 = LatentDiffusion(
     configuration="v2",
 )
 
-FAMILIES = (*with_further_inputs(TINY), *with_further_inputs(TINY_V2))
+_OF_TINY = with_further_inputs(TINY)
+TINY_INPAINT = _OF_TINY[1]
+FAMILIES = (*_OF_TINY, *with_further_inputs(TINY_V2))

@@ -7,6 +7,8 @@ PATH = FOLDER / "tiny.safetensors"
 """The networks of Stable Diffusion 1 in small; predicts the noise."""
 PATH_V2 = FOLDER / "tiny-v2.safetensors"
 """The networks of Stable Diffusion 2 in small; predicts v."""
-PATHS = (PATH, PATH_V2)
+PATH_INPAINT = FOLDER / "tiny-inpaint.safetensors"
+"""tiny, with a mask and what surrounds it as further inputs."""
+PATHS = (PATH, PATH_V2, PATH_INPAINT)
 UPSCALER_PATH = FOLDER / "upscaler-x2.safetensors"
 """A small RRDBNet with scale 2, in Real-ESRGAN's layout."""

@@ -19,6 +19,7 @@ from sd_client import (
     Status,
     Unauthorized,
 )
+from stable_diffusion.tiny import PATHS
 from tests.client.scripted import Answer, Received, Scripted, forward
 from tests.worker.small import INSATIABLE
 
@@ -174,7 +175,10 @@ def test_the_latest_jobs_and_the_models_are_listed(client: Client) -> None:
     job.wait()
 
     assert client.recent()[0].id == job.id
-    assert {model.name for model in client.models().models} == {"small", "tiny", "tiny-v2"}
+    assert {model.name for model in client.models().models} == {
+        "small",
+        *(path.stem for path in PATHS),
+    }
     capabilities = client.capabilities()
     assert capabilities.default_model == "small"
     assert "ddim" in [sampler.key for sampler in capabilities.samplers]

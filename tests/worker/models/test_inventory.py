@@ -63,7 +63,8 @@ def test_a_published_model_has_its_native_size_before_the_engine_is_built(tmp_pa
         (tmp_path / f"{name}.safetensors").touch()
     inventory = Inventory(Catalogue(tmp_path, "mine"), lambda: None)
     sizes = {facts.name: facts.native_size for facts in inventory.facts(resident=())}
-    assert sizes == {"sd15": 512, "sd21v": 768, "mine": 512, "tiny": 256, "tiny-v2": 256}
+    included = {path.stem: 256 for path in PATHS}
+    assert sizes == {"sd15": 512, "sd21v": 768, "mine": 512, **included}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
