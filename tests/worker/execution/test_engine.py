@@ -72,7 +72,7 @@ def test_a_gpu_offloads_models_for_optimized_and_full_precision(
     request = parse_request("txt2img", {"prompt": "a cat", **parameters}).settled(
         model="tiny", seed=1
     )
-    (prompt_job,) = prompt_jobs_of(request, [request.prompt])
+    (prompt_job,) = prompt_jobs_of(request)
     for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
         assert engine.offloaded(engine.recipe(prompt_job, {})) is expected
