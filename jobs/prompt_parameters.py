@@ -32,7 +32,7 @@ class PromptParameters(BaseModel, frozen=True):
     wildcards: Annotated[
         bool,
         Field(
-            description="draw `__name__` from the file of that name and one of `{a|b}`, for each "
-            "picture by its seed"
+            description="draw `__name__` from the file of that name, and one of the options in "
+            "braces, for each picture by its seed"
         ),
     ] = False

@@ -24,6 +24,7 @@ export function requestOf(status, picture) {
       ...combinationOf(request, number),
       prompt: of_a_part(request.prompts) ?? request.prompt,
       negative_prompt: of_a_part(request.negative_prompts) ?? request.negative_prompt,
+      ...(request.wildcards && picture.seed !== undefined ? { wildcards: false } : {}),
       seed: picture.seed ?? request.seed,
     }),
     ...(picture.seed === undefined ? {} : { n_iter: 1, n_samples: 1 }),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from jobs.names import sampler_named
@@ -17,7 +18,7 @@ class PromptJob:
 
     Attributes:
         request: the job's request, as if this were its only part.
-        prompt, negative_prompt: those of the request. They are parsed here and nowhere else.
+        prompt, negative_prompt: those of the request. Each is parsed once, and nowhere else.
     """
 
     request: Request
@@ -63,11 +64,12 @@ def prompt_jobs_of(
         part.model_copy(update={field: each[number] for field, each in texts.items()})
         for number, part in enumerate(parts_of(request, lines))
     ]
+    read = cache(read_prompt)
     return tuple(
         PromptJob(
             part,
-            read_prompt(part.prompt, part.prompt_grammar),
-            read_prompt(part.negative_prompt, part.prompt_grammar, negative=True),
+            read(part.prompt, part.prompt_grammar),
+            read(part.negative_prompt, part.prompt_grammar, negative=True),
         )
         for part in parts
     )

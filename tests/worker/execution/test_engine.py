@@ -209,6 +209,22 @@ def test_every_prompt_of_a_file_has_its_own_lora(
     assert pixels(bench, several, 1) == pixels(bench, single)
 
 
+def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiffusion) -> None:
+    body = {"model": "tiny", "ddim_steps": 2, "seed": 7}
+    alone = bench.submit(**body, sampler="k_euler", scale=3)
+    compared = bench.submit(**body, vary={"sampler": ["ddim", "k_euler"], "scale": [7.5, 3]})
+    second = bench.submit(**body | {"seed": 8}, prompt="a blue dog")
+    drawn = bench.submit(
+        **body, prompt="{a|b}", wildcards=True, prompts=("a cat", "a blue dog"), n_samples=2
+    )
+    bench.run(engine, jobs=4)
+    assert pixels(bench, alone) == pixels(bench, compared, 3)
+    assert pixels(bench, second) == pixels(bench, drawn, 1)
+    result = bench.status(compared).result
+    assert result, bench.status(compared).failure
+    assert len({pixels(bench, compared, number) for number in range(4)}) == 4
+
+
 def test_each_prompt_of_a_job_is_parsed_once(
     bench: Bench,
     additions: tuple[StableDiffusion, Catalogue],
