@@ -34,7 +34,8 @@ def _vary(value: Any) -> Any:
             similar = difflib.get_close_matches(name[:64], VARIABLE, n=1)
             meant = f"; did you mean {similar[0]}?" if similar else ""
             problem = "names {name}, which cannot vary{meant}"
-            context = {"name": name[:64], "meant": meant}
+            shown = name[:64].encode("utf-8", "replace").decode()
+            context = {"name": shown, "meant": meant}
             raise PydanticCustomError("cannot_vary", problem, context)
         if not isinstance(values, list) or not 1 <= len(values) <= MAX_VALUES:
             problem = "has no list of 1 to {most} values for {name}"

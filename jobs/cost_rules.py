@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP
 from jobs.prompt_checks import most_joined
-from stable_diffusion.errors import PromptError
 
 if TYPE_CHECKING:
     from jobs.rule_context import RuleContext
@@ -39,7 +38,7 @@ def cost_faults(contexts: "Sequence[RuleContext]", combinations: int) -> Iterato
     product += "·H·W·ddim_steps"
     try:
         joined = [most_joined(each.request, each.prompts) for each in contexts]
-    except (InvalidRequest, PromptError):
+    except InvalidRequest:
         return  # a fault of the prompts
     if max(joined) > 1:
         product += "·(prompts joined by AND + 1)/2"

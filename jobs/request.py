@@ -32,7 +32,7 @@ from jobs.rule_context import RuleContext
 from jobs.rules import expected_side, rule_faults
 from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
-from jobs.wildcards import WildcardFiles
+from jobs.wildcards import WildcardFiles, Wildcards
 
 __all__ = [
     "AnyRequest",
@@ -137,7 +137,7 @@ def parse_request(
             models=models,
             prompt_files=prompt_files or PromptFiles(),
             additions=additions,
-            wildcards=wildcards or WildcardFiles(),
+            wildcards=Wildcards(wildcards or WildcardFiles()),
         )
         faults += rule_faults(context, wrong)
     if faults or request is None:

@@ -10,9 +10,10 @@ from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
 from jobs.parts import drawn_parts
 from jobs.prompt_additions import InstalledAdditions
-from jobs.prompt_files import PromptFiles
-from jobs.wildcards import WildcardFiles, Wildcards
-from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
+from jobs.prompt_checks import read_drawn
+from jobs.prompt_files import FIELD, PromptFiles
+from jobs.wildcards import Wildcards
+from stable_diffusion.prompt.grammar import ParsedPrompt
 
 if TYPE_CHECKING:
     from jobs.parameters import Request
@@ -28,7 +29,7 @@ class RuleContext:
         models: the installed models, with their native sizes.
         prompt_files: what `from-file` may name.
         additions: the installed LoRAs, embeddings and VAEs; None: not known, so any is accepted.
-        wildcards: what `wildcards` may name.
+        wildcards: draws the prompts, if the request has `wildcards`.
         combinations: how many `vary` makes, of which the request is one; 0: it has no `vary`.
     """
 
@@ -38,7 +39,7 @@ class RuleContext:
     models: InstalledModels
     prompt_files: PromptFiles
     additions: InstalledAdditions | None
-    wildcards: WildcardFiles
+    wildcards: Wildcards
     combinations: int = 0
 
     @cached_property
@@ -57,17 +58,17 @@ class RuleContext:
             return (self.request,)
         if self.image_count is None or self.image_count > self.limits.max_images:
             return ()  # a fault of its own
-        return drawn_parts(self.request, self.lines, Wildcards(self.wildcards))
+        return drawn_parts(self.request, self.lines, self.wildcards)
 
     @cached_property
     def prompts(self) -> tuple[ParsedPrompt, ...]:
         """The prompts of its file or of its wildcards; none if it has neither.
 
-        Raises InvalidRequest, PromptError.
+        Raises InvalidRequest.
         """
         request = self.request
         if request.wildcards:
-            return tuple(read_prompt(part.prompt, part.prompt_grammar) for part in self.parts)
+            return read_drawn(self.parts, FIELD if request.from_file else "prompt")
         if request.from_file is None:
             return ()
         return self.prompt_files.read(request.from_file, request.prompt_grammar)

@@ -16,7 +16,6 @@ from jobs.prompt_checks import file_faults, prompt_faults
 from jobs.prompt_files import FIELD
 from jobs.rule_context import Check, Rule, RuleContext
 from jobs.sampling_rules import SAMPLING_CHECKS
-from stable_diffusion.errors import PromptError
 
 if TYPE_CHECKING:
     from jobs.parameters import Request
@@ -55,15 +54,6 @@ def _prompt_file_is_valid(context: RuleContext) -> Iterator[Fault]:
         prompts = context.prompts if context.request.from_file is not None else ()
     except InvalidRequest as error:
         yield from (fault for fault in error.faults if fault.field == FIELD)
-        return
-    except PromptError as error:
-        yield Fault(
-            field=FIELD,
-            code="bad_prompt",
-            value=context.request.from_file,
-            problem=f"draws a prompt that cannot be read: {error}",
-            expected="prompts that can be read",
-        )
         return
     yield from file_faults(context.request, prompts, context.additions)
 

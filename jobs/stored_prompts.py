@@ -1,9 +1,11 @@
 """The prompts in the record of a job: those of its parts, and what is left of them afterwards."""
 
+from itertools import chain
 from typing import Any
 
 PROMPTS, NEGATIVE_PROMPTS = "prompts", "negative_prompts"
 """The keys under which a stored request has the prompts of its parts: of a file, or drawn."""
+_FIELDS = ("prompt", "negative_prompt")
 MAX_ENDED_CHARACTERS = 8192
 """Of all prompts together that an ended job's record keeps whole."""
 
@@ -19,9 +21,11 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
     If its prompts have more than MAX_ENDED_CHARACTERS together, each is cut to an equal share of
     them, and ends with the length that it had.
     """
-    own = {name: stored[name] for name in ("prompt", "negative_prompt") if name in stored}
-    listed = [name for name in (PROMPTS, NEGATIVE_PROMPTS) if name in stored]
-    texts = [*own.values(), *(text for name in listed for text in stored[name])]
+    own = {name: stored[name] for name in _FIELDS if name in stored}
+    listed = {name: stored[name] for name in (PROMPTS, NEGATIVE_PROMPTS) if name in stored}
+    vary: dict[str, list[Any]] = stored.get("vary") or {}
+    varied = {name: vary[name] for name in _FIELDS if name in vary}
+    texts = [*own.values(), *chain(*listed.values(), *varied.values())]
     if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
         return stored
     share = MAX_ENDED_CHARACTERS // len(texts)
@@ -30,5 +34,10 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
         end = f"… [{len(text)} characters]"
         return text if len(text) <= share + len(end) else text[:share] + end
 
-    short = {name: cut(text) for name, text in own.items()}
-    return {**stored, **short, **{name: [*map(cut, stored[name])] for name in listed}}
+    def cut_all(lists: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {name: [*map(cut, texts)] for name, texts in lists.items()}
+
+    short: dict[str, Any] = {name: cut(text) for name, text in own.items()}
+    if varied:
+        short["vary"] = vary | cut_all(varied)
+    return {**stored, **short, **cut_all(listed)}

@@ -4,6 +4,7 @@ import difflib
 import random
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from re import compile as regular_expression
@@ -70,9 +71,13 @@ class Wildcards:
     """
 
     def __init__(self, files: WildcardFiles) -> None:
-        self._paths = files.paths()
+        self._files = files
         self._entries: dict[str, tuple[Option, ...]] = {}
         self._depths: dict[str, int] = {}
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return self._files.paths()
 
     def expand(self, text: str, seed: int, *, field: Literal["prompt", "negative_prompt"]) -> str:
         """A text with its wildcards replaced by what the seed draws.
