@@ -3,6 +3,7 @@
 import posixpath
 import secrets
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Self
 
 from api.backends import Backends
@@ -14,14 +15,17 @@ from jobs.limits import Limits
 from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id, user_digest
+from jobs.parameter_types import is_random
+from jobs.parts import drawn_parts
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
-from jobs.prompt_warnings import prompt_warnings
+from jobs.prompt_warnings import file_warnings, prompt_warnings
 from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.sampling_warnings import sampling_warnings
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
+from jobs.wildcards import WildcardFiles, Wildcards
 from jobs.workers import Served, Workers
 
 DEFAULT_TYPE: JobType = "optimized"
@@ -42,6 +46,7 @@ class JobFactory:
     limits: Limits
     default_model: str
     prompt_files: PromptFiles
+    wildcards: WildcardFiles
     webhooks: WebhookRules
 
     @classmethod
@@ -53,6 +58,7 @@ class JobFactory:
             limits=settings.limits,
             default_model=model_named(settings.default_model),
             prompt_files=PromptFiles(settings.prompts_dir),
+            wildcards=WildcardFiles(settings.wildcards_dir),
             webhooks=settings.webhook_rules,
         )
 
@@ -79,31 +85,44 @@ class JobFactory:
             NoWorkerForType: no worker serves its type.
         """
         served = self.workers.served()
+        if kind != "upscale" and "seed" in body and is_random(body["seed"]):
+            body = {**body, "seed": secrets.randbelow(SEEDS)}
         request, choice = self._parse(kind, body, served)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
-        if isinstance(request, Upscale):
-            prompts = ()
-        else:
-            prompts = (
-                self.prompt_files.read(request.from_file, request.prompt_grammar)
-                if request.from_file
-                else ()
-            )
-            warnings += choice.warnings + prompt_warnings(request, prompts)
-            warnings += sampling_warnings(request)
-            seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+        prompts: tuple[str, ...] = ()
+        negative_prompts: tuple[str, ...] = ()
+        if not isinstance(request, Upscale):
+            assert request.seed is not None, "a random seed is drawn before the request is read"
+            combinations = request.combinations()
             variation_seed = request.variation_seed
-            if request.variation_strength and variation_seed is None:
+            if variation_seed is None and any(each.variation_strength for each in combinations):
                 variation_seed = secrets.randbelow(SEEDS)
-            request = request.settled(model=choice.name, seed=seed, variation_seed=variation_seed)
+            parts = combinations
+            if request.wildcards:
+                lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
+                parts = drawn_parts(request, lines, Wildcards(self.wildcards))
+                prompts = tuple(part.prompt for part in parts)
+                if any(part.negative_prompt != request.negative_prompt for part in parts):
+                    negative_prompts = tuple(part.negative_prompt for part in parts)
+            elif request.from_file:
+                read = self.prompt_files.read(request.from_file, request.prompt_grammar)
+                prompts = tuple(prompt.text for prompt in read)
+                warnings += file_warnings(read)
+            warnings += choice.warnings
+            warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
+            warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
+            request = request.settled(
+                model=choice.name, seed=request.seed, variation_seed=variation_seed
+            )
         return NewJob(
             job_id=new_job_id(),
             request=request,
             model=choice.name,
             warnings=warnings,
-            prompts=tuple(prompt.text for prompt in prompts),
+            prompts=prompts,
+            negative_prompts=negative_prompts,
             submitter=submitter,
             user=user_digest(user, submitter=submitter),
             idempotent=idempotent,
@@ -140,6 +159,7 @@ class JobFactory:
                 prompt_files=self.prompt_files,
                 models=models,
                 additions=additions if served.types else None,
+                wildcards=self.wildcards,
             )
         except InvalidRequest as error:
             faults += error.faults

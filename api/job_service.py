@@ -287,6 +287,10 @@ class JobService:
         """Types, models, LoRAs and embeddings of the live workers, else of the last ones."""
         return self._workers.served()
 
+    def wildcards(self) -> tuple[str, ...]:
+        """The names that prompts with wildcards may use, in order."""
+        return self._factory.wildcards.names()
+
     def workers(self) -> tuple[WorkerFacts, ...]:
         """The live workers, as they last announced themselves."""
         return self._workers.alive()

@@ -97,6 +97,9 @@ class ApiSettings(JobSettings):
     prompts_dir: Path = Field(
         default=Path(), description="folder of prompt files for from-file; default DATA_DIR/prompts"
     )
+    wildcards_dir: Path = Field(
+        default=Path(), description="folder of files for wildcards; default DATA_DIR/wildcards"
+    )
     api_threads: int = Field(default=64, ge=2, description="concurrent requests")
     event_streams: int = Field(
         default=64,
@@ -127,9 +130,10 @@ class ApiSettings(JobSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _prompts_below_data(cls, values: dict[str, object]) -> dict[str, object]:
+    def _below_data(cls, values: dict[str, object]) -> dict[str, object]:
         data_dir = Path(str(values.get("data_dir", cls.model_fields["data_dir"].default)))
-        return {"prompts_dir": data_dir / "prompts", **values}
+        folders = {"prompts_dir": data_dir / "prompts", "wildcards_dir": data_dir / "wildcards"}
+        return {**folders, **values}
 
     @field_validator("monitoring_port")
     @classmethod

@@ -24,6 +24,7 @@ CHOICES = {
     "type": "one of: standard, optimized",
     "sampler": "a key or label of [the samplers](#samplers)",
     "scheduler": "a key or label of [the schedulers](#schedulers)",
+    "vary": "an object of one or two fields, each with a list of values; or null",
 }
 
 

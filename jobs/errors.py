@@ -23,6 +23,7 @@ class JobsError(Exception):
 
     JobsError
     ├── InvalidRequest         the body is invalid; has all faults
+    ├── WildcardError          the wildcards of a prompt cannot be drawn
     ├── NoSuchJob              there is no record and no tombstone of this id
     ├── JobExpired             the record and the pictures were deleted
     ├── JobAlreadyFinal        an ended job cannot be cancelled
@@ -48,6 +49,27 @@ class InvalidRequest(JobsError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("; ".join(f"{fault.field}: {fault.problem}" for fault in faults))
         self.faults = faults
+
+
+class WildcardError(JobsError):
+    """The wildcards of a prompt cannot be drawn; the attributes are those of the field's fault."""
+
+    def __init__(self, *, code: str, value: str, problem: str, expected: str) -> None:
+        super().__init__(problem)
+        self.code = code
+        self.value = value
+        self.problem = problem
+        self.expected = expected
+
+    def fault(self, field: str) -> Fault:
+        """As a fault of the field that has the text."""
+        return Fault(
+            field=field,
+            code=self.code,
+            value=self.value,
+            problem=self.problem,
+            expected=self.expected,
+        )
 
 
 class NoSuchJob(JobsError):

@@ -11,7 +11,7 @@ from jobs.limits import MAX_SIDE, SIDE_STEP
 from jobs.parameter_types import WHOLE, MaskImage, whole
 
 if TYPE_CHECKING:
-    from jobs.rules import RuleContext
+    from jobs.rule_context import RuleContext
 
 MaskFill = Literal["original", "fill", "noise", "latent_nothing"]
 MaskArea = Literal["whole", "masked"]

@@ -13,6 +13,8 @@ from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.names import CONFIGS, SAMPLERS, sampler_named
 from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
 
+MAX_PROMPT = 20_000
+"""Characters of a prompt."""
 MAX_SEED = 2**53 - 1
 """The largest of JSON's safe integers: any client can send and read them without loss."""
 
@@ -60,6 +62,11 @@ def _sampler(spelling: Any) -> str:
 def _seed(value: Any) -> Any:
     value = whole(value)
     return None if value is False or (value == -1 and not isinstance(value, bool)) else value
+
+
+def is_random(seed: Any) -> bool:
+    """Whether the value of a seed in a body asks for a random one."""
+    return _seed(seed) is None
 
 
 def _prompt_file(value: Any) -> Any:
@@ -129,7 +136,7 @@ _MODEL_NAME = {
 
 Text = Annotated[
     str,
-    Field(max_length=20_000, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    Field(max_length=MAX_PROMPT, json_schema_extra={"pattern": _TEXT_PATTERN}),
     AfterValidator(_printable),
 ]
 Folder = Annotated[

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from jobs.comparison_parameters import ComparisonParameters, with_values
+from jobs.inputs import INPUT_FIELDS
 from jobs.job_parameters import TYPE_MEANS, JobRequest
 from jobs.mask_parameters import MaskParameters
 from jobs.names import GenerationKind, JobKind, JobType
@@ -44,15 +46,31 @@ PROMPT_FILE_NAMED: dict[str, JsonValue] = {
     "required": ["from-file"],
     "properties": {"from-file": {"type": "string", "minLength": 1}},
 }
-"""A request needs one of the two, as JSON schema; `jobs.rules` checks it."""
+PROMPTS_VARIED: dict[str, JsonValue] = {
+    "required": ["vary"],
+    "properties": {"vary": {"type": "object", "required": ["prompt"]}},
+}
+"""A request needs one of these, as JSON schema; `jobs.rules` checks it."""
 NULL_HAS_A_MEANING = frozenset({"seed"})
 """For every other field null means that it is omitted."""
 
 
-class GenerationRequest(PromptParameters, SamplingParameters, OutputSize, JobRequest, frozen=True):
+def _completed(schema: dict[str, JsonValue]) -> None:
+    schema["anyOf"] = [PROMPT_NAMED, PROMPT_FILE_NAMED, PROMPTS_VARIED]
+    with_values(schema)
+
+
+class GenerationRequest(
+    PromptParameters,
+    SamplingParameters,
+    ComparisonParameters,
+    OutputSize,
+    JobRequest,
+    frozen=True,
+):
     """The parameters of the kinds that a model executes, of both types."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [PROMPT_NAMED, PROMPT_FILE_NAMED]})
+    model_config = ConfigDict(json_schema_extra=_completed)
     kind: ClassVar[GenerationKind]
 
     prompt: Annotated[
@@ -207,3 +225,9 @@ SCHEMAS: dict[JobKind, dict[JobType, type[AnyRequest]]] = {
 def fields_of(schema: type[AnyRequest]) -> dict[str, str]:
     """The names of a schema's fields in a body, each with the name of its attribute."""
     return {info.alias or name: name for name, info in schema.model_fields.items()}
+
+
+def without_inputs(schema: type[AnyRequest]) -> dict[str, bytes]:
+    """Empty bytes for each input that a schema requires: its pictures are elsewhere, or wrong."""
+    required = {name for name, info in schema.model_fields.items() if info.is_required()}
+    return dict.fromkeys(INPUT_FIELDS & required, b"")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jobs.errors import Fault
+from jobs.errors import Fault, InvalidRequest
 from jobs.prompt_additions import InstalledAdditions
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import (
@@ -51,6 +51,28 @@ def prompt_faults(
         return
     if additions:
         yield from additions.faults(field, [prompt])
+
+
+def read_drawn(parts: "Sequence[Request]", field: str) -> tuple[ParsedPrompt, ...]:
+    """The prompts that were drawn for the parts of a request.
+
+    Args:
+        field: where they come from.
+
+    Raises:
+        InvalidRequest: one of them cannot be read.
+    """
+    try:
+        return tuple(read_prompt(part.prompt, part.prompt_grammar) for part in parts)
+    except PromptError as error:
+        fault = Fault(
+            field=field,
+            code="bad_prompt",
+            value=None,
+            problem=f"draws a prompt that cannot be read: {error}",
+            expected="prompts that can be read",
+        )
+        raise InvalidRequest((fault,)) from error
 
 
 def file_faults(

@@ -50,6 +50,14 @@ class PromptFiles:
         """
         return tuple(_parsed(name, number, line, grammar) for number, line in self._lines(name))
 
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The lines as they are written, at least one; blank ones are left out.
+
+        Raises:
+            InvalidRequest: no such file, or a line is no text of a prompt.
+        """
+        return tuple(_text(name, number, line) for number, line in self._lines(name))
+
     def _lines(self, name: str) -> list[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
         installed = self.names()
@@ -73,9 +81,14 @@ class PromptFiles:
 
 def _parsed(name: str, number: int, line: str, grammar: PromptGrammar) -> ParsedPrompt:
     try:
-        return read_prompt(_PROMPT.validate_python(line), grammar)
+        return read_prompt(_text(name, number, line), grammar)
     except PromptError as error:
         _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
+
+
+def _text(name: str, number: int, line: str) -> str:
+    try:
+        return _PROMPT.validate_python(line)
     except ValidationError as error:
         wrong = error.errors()[0]["msg"]
         _refuse("bad_prompt", name, f"line {number}: {wrong}", "prompts that can be read")

@@ -29,3 +29,10 @@ class PromptParameters(BaseModel, frozen=True):
         ),
         WHOLE,
     ] = 1
+    wildcards: Annotated[
+        bool,
+        Field(
+            description="draw `__name__` from the file of that name, and one of the options in "
+            "braces, for each picture by its seed"
+        ),
+    ] = False

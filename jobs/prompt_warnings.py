@@ -8,29 +8,31 @@ from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 _MOST_LINES = 5
 
 
-def prompt_warnings(request: Request, file_prompts: Sequence[ParsedPrompt]) -> tuple[str, ...]:
+def prompt_warnings(parts: Sequence[Request], *, own: bool) -> tuple[str, ...]:
     """A sentence for each blend, and for each syntax that stays text, of a valid request.
 
     Args:
-        request: its `negative_prompt` is read, and its `prompt` unless a file replaces it.
-        file_prompts: those of its prompt file, of which the first few with warnings are named.
+        parts: of the request, with the texts that they read.
+        own: whether `prompt` is read, and not a file.
     """
-    fields = [("negative_prompt", request.negative_prompt)]
-    if not file_prompts:
-        fields.insert(0, ("prompt", request.prompt))
+    fields = ("prompt", "negative_prompt") if own else ("negative_prompt",)
+    texts = dict.fromkeys(
+        (field, getattr(part, field), part.prompt_grammar) for field in fields for part in parts
+    )
     found = [
         f"{field}: it {each}"
-        for field, text in fields
-        for each in read_prompt(
-            text, request.prompt_grammar, negative=field == "negative_prompt"
-        ).warnings
+        for field, text, grammar in texts
+        for each in read_prompt(text, grammar, negative=field == "negative_prompt").warnings
     ]
+    return tuple(dict.fromkeys(found))
+
+
+def file_warnings(prompts: Sequence[ParsedPrompt]) -> tuple[str, ...]:
+    """The same for the prompts of a file, of which the first few with warnings are named."""
     of_lines = [
-        f"from-file: {prompt.text[:40]!r} {each}"
-        for prompt in file_prompts
-        for each in prompt.warnings
+        f"from-file: {prompt.text[:40]!r} {each}" for prompt in prompts for each in prompt.warnings
     ]
     if len(of_lines) > _MOST_LINES:
         more = len(of_lines) - _MOST_LINES
         of_lines[_MOST_LINES:] = [f"from-file: {more} more such warnings"]
-    return (*found, *of_lines)
+    return tuple(of_lines)

@@ -9,8 +9,9 @@ from typing import Any, get_args, overload
 
 from pydantic import ValidationError
 
+from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
-from jobs.inputs import INPUT_FIELDS, INPUT_ROLES
+from jobs.inputs import INPUT_ROLES
 from jobs.limits import MAX_COUNT, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, GenerationKind, JobKind, JobType
@@ -23,12 +24,15 @@ from jobs.parameters import (
     Request,
     TextToImage,
     fields_of,
+    without_inputs,
 )
 from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
-from jobs.rules import RULES, RuleContext, expected_side
+from jobs.rule_context import RuleContext
+from jobs.rules import expected_side, rule_faults
 from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
+from jobs.wildcards import WildcardFiles, Wildcards
 
 __all__ = [
     "AnyRequest",
@@ -43,10 +47,6 @@ __all__ = [
 
 WIDEST: JobType = "standard"
 """The type with all fields of its kind: a body with an unknown type is read as this one."""
-PROMPTS = "prompts"
-"""The key under which a stored request has the prompts of its file."""
-MAX_ENDED_CHARACTERS = 8192
-"""Of all prompts together that an ended job's record keeps whole."""
 
 
 @overload
@@ -59,6 +59,7 @@ def parse_request(
     prompt_files: PromptFiles | None = None,
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
+    wildcards: WildcardFiles | None = None,
 ) -> Request: ...
 @overload
 def parse_request(
@@ -70,6 +71,7 @@ def parse_request(
     prompt_files: PromptFiles | None = None,
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
+    wildcards: WildcardFiles | None = None,
 ) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
@@ -80,6 +82,7 @@ def parse_request(
     prompt_files: PromptFiles | None = None,
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
+    wildcards: WildcardFiles | None = None,
 ) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -91,6 +94,8 @@ def parse_request(
         prompt_files: what `from-file` may name; None: nothing.
         models: the installed models, whose native sizes decide how large H and W may be.
         additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
+        wildcards: what a request with `wildcards` may name; None: nothing. What it draws is checked
+            with its seed, or with 0 if it has none.
 
     Raises:
         InvalidRequest: with the faults of all fields, and of fields together.
@@ -120,12 +125,21 @@ def parse_request(
     if isinstance(request, Upscale):
         faults += upscale_faults(request, wrong, limits)
     elif request is not None:
+        compared = request.vary or {}
+        request, of_values = read_comparison(request, limits)
+        if of_values:
+            faults += of_values
+            wrong |= {"vary", *compared}
         context = RuleContext(
-            request, frozenset(body), limits, models, prompt_files or PromptFiles(), additions
+            request=request,
+            body_fields=frozenset(body),
+            limits=limits,
+            models=models,
+            prompt_files=prompt_files or PromptFiles(),
+            additions=additions,
+            wildcards=Wildcards(wildcards or WildcardFiles()),
         )
-        for rule in RULES:
-            if wrong.isdisjoint(rule.fields):
-                faults += rule.check(context)
+        faults += rule_faults(context, wrong)
     if faults or request is None:
         raise InvalidRequest(tuple(faults))
     return request
@@ -164,35 +178,9 @@ def read_stored(
     body = {name: value for name, value in stored.items() if name in fields_of(schema)}
     roles = {row.field: b"" for role, row in INPUT_ROLES.items() if role in (inputs or ())}
     try:
-        return schema.model_validate(body | _no_inputs(schema) | roles)
+        return schema.model_validate(body | without_inputs(schema) | roles)
     except ValidationError as error:
         raise InvalidRequest(faults_of(error, schema, stored)) from error
-
-
-def prompts_of(stored: dict[str, Any]) -> tuple[str, ...]:
-    """The prompts of a record's request: those of its prompt file, else its own."""
-    return tuple(stored.get(PROMPTS) or (stored.get("prompt", ""),))
-
-
-def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored request as the record of an ended job keeps it.
-
-    If its prompts have more than MAX_ENDED_CHARACTERS together, each is cut to an equal share of
-    them, and ends with the length that it had.
-    """
-    own = {name: stored[name] for name in ("prompt", "negative_prompt") if name in stored}
-    texts = [*own.values(), *stored.get(PROMPTS, ())]
-    if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
-        return stored
-    share = MAX_ENDED_CHARACTERS // len(texts)
-
-    def cut(text: str) -> str:
-        end = f"… [{len(text)} characters]"
-        return text if len(text) <= share + len(end) else text[:share] + end
-
-    short = {name: cut(text) for name, text in own.items()}
-    prompts = {PROMPTS: [cut(text) for text in stored[PROMPTS]]} if PROMPTS in stored else {}
-    return {**stored, **short, **prompts}
 
 
 def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
@@ -233,12 +221,6 @@ def _valid_part(
     known = fields_of(schema).keys()
     rest = {name: value for name, value in body.items() if name in known - wrong}
     try:
-        return schema.model_validate(rest | _no_inputs(schema))
+        return schema.model_validate(rest | without_inputs(schema))
     except ValidationError:
         return None
-
-
-def _no_inputs(schema: type[AnyRequest]) -> dict[str, bytes]:
-    """Empty bytes for each input that a schema requires: its pictures are elsewhere, or wrong."""
-    required = {name for name, info in schema.model_fields.items() if info.is_required()}
-    return dict.fromkeys(INPUT_FIELDS & required, b"")

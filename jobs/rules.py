@@ -1,72 +1,24 @@
 """What the fields of a request must satisfy together."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import prod
+from collections.abc import Iterator, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jobs.comparisons import varied_faults
+from jobs.cost_rules import COST_FIELDS, cost_faults
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.mask_parameters import extend_faults, mask_faults
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
-from jobs.prompt_additions import InstalledAdditions
-from jobs.prompt_checks import file_faults, most_joined, prompt_faults
-from jobs.prompt_files import PromptFiles
+from jobs.prompt_checks import file_faults, prompt_faults
+from jobs.prompt_files import FIELD
+from jobs.rule_context import Check, Rule, RuleContext
 from jobs.sampling_rules import SAMPLING_CHECKS
-from stable_diffusion.prompt.grammar import ParsedPrompt
 
 if TYPE_CHECKING:
     from jobs.parameters import Request
-
-
-@dataclass(frozen=True)
-class RuleContext:
-    """A request whose fields are valid by themselves, and what the rules need beside it.
-
-    Attributes:
-        body_fields: the names of the fields that its body has.
-        limits: the caps.
-        models: the installed models, with their native sizes.
-        prompt_files: what `from-file` may name.
-        additions: the installed LoRAs, embeddings and VAEs; None: not known, so any is accepted.
-    """
-
-    request: "Request"
-    body_fields: frozenset[str]
-    limits: Limits
-    models: InstalledModels
-    prompt_files: PromptFiles
-    additions: InstalledAdditions | None
-
-    @cached_property
-    def file_prompts(self) -> tuple[ParsedPrompt, ...]:
-        """The prompts of the request's file, if it names one. Raises InvalidRequest."""
-        name, grammar = self.request.from_file, self.request.prompt_grammar
-        return () if name is None else self.prompt_files.read(name, grammar)
-
-    @cached_property
-    def image_count(self) -> int | None:
-        """How many pictures the request asks for; None: the rule of its file reports a fault."""
-        if self.request.from_file is None:
-            return self.request.image_count
-        try:
-            return self.request.image_count * len(self.file_prompts)
-        except InvalidRequest:
-            return None
-
-
-Check = Callable[[RuleContext], Iterator[Fault]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A check that is made once all of its fields are valid by themselves."""
-
-    fields: frozenset[str]
-    check: Check
 
 
 def expected_side(request: "Request | None", limits: Limits, models: InstalledModels) -> str:
@@ -84,18 +36,48 @@ def _prompt_given(context: RuleContext) -> Iterator[Fault]:
 
 def _prompt_is_valid(field: str) -> Check:
     def check(context: RuleContext) -> Iterator[Fault]:
-        yield from prompt_faults(context.request, field, context.additions)
+        if field == "prompt" and context.request.from_file is not None:
+            return
+        try:
+            texts = {getattr(part, field): part for part in context.parts}
+        except InvalidRequest as error:
+            yield from (fault for fault in error.faults if fault.field == field)
+            return
+        faults = (prompt_faults(part, field, context.additions) for part in texts.values())
+        yield from next((found for each in faults if (found := [*each])), ())
 
     return check
 
 
 def _prompt_file_is_valid(context: RuleContext) -> Iterator[Fault]:
     try:
-        prompts = context.file_prompts
+        prompts = context.prompts if context.request.from_file is not None else ()
     except InvalidRequest as error:
-        yield error.faults[0]
+        yield from (fault for fault in error.faults if fault.field == FIELD)
         return
     yield from file_faults(context.request, prompts, context.additions)
+
+
+def _file_alone(context: RuleContext) -> Iterator[Fault]:
+    if context.combinations and context.request.from_file is not None:
+        yield Fault(
+            field=FIELD,
+            code="not_with_vary",
+            value=context.request.from_file,
+            problem="cannot be combined with vary",
+            expected='no file; vary can list prompts: {"prompt": ["a cat", "a dog"]}',
+        )
+
+
+def _own_noise(context: RuleContext) -> Iterator[Fault]:
+    if context.request.wildcards and context.request.fixed_code:
+        yield Fault(
+            field="fixed_code",
+            code="not_with_wildcards",
+            value=True,
+            problem="cannot be combined with wildcards, which draw by the seed of each picture",
+            expected="false, or wildcards false",
+        )
 
 
 def _side(field: str) -> Check:
@@ -114,64 +96,15 @@ def _side(field: str) -> Check:
     return check
 
 
-def _affordable(context: RuleContext) -> Iterator[Fault]:
-    request, limits, images = context.request, context.limits, context.image_count
-    if images is None:
-        return
-    product = "n_iter·n_samples"
-    counts = sorted(("n_iter", "n_samples"), key=lambda name: -getattr(request, name))
-    if request.from_file is not None:
-        product += "·prompts of the file"
-    if images > limits.max_images:
-        yield _too_expensive(context, counts, product, images, limits.max_images)
-        return
-    work = images * prod(request.sampled_size) * request.ddim_steps
-    product += "·H·W·ddim_steps"
-    joined = most_joined(request, context.file_prompts)
-    if joined > 1:
-        # guidance makes an evaluation of each prompt, and one of the negative prompt
-        work, product = work * (joined + 1) // 2, f"{product}·(prompts joined by AND + 1)/2"
-    if work > limits.max_work:
-        factors = ["ddim_steps", *counts, "H", "W"]
-        yield _too_expensive(context, factors, product, work, limits.max_work)
-
-
-def _too_expensive(
-    context: RuleContext, factors: Sequence[str], formula: str, product: int, cap: int
-) -> Fault:
-    """A product is above its cap: the fault of a factor that the body names.
-
-    It is the first one that suffices if it alone is lowered.
-    """
-    request = context.request
-
-    def largest(name: str) -> int:
-        step = SIDE_STEP if name in ("H", "W") else 1
-        return cap * getattr(request, name) // product // step * step
-
-    def suffices(name: str) -> bool:
-        return largest(name) >= (MIN_SIDE if name in ("H", "W") else 1)
-
-    named = [name for name in factors if name in context.body_fields] or factors
-    field = next((name for name in named if suffices(name)), named[0])
-    alone = f"{field} up to {largest(field)}, so that " if suffices(field) else ""
-    return Fault(
-        field=field,
-        code="too_expensive",
-        value=getattr(request, field),
-        problem=f"is too large: {formula} is {product}",
-        expected=f"{alone}{formula} is at most {cap}",
-    )
-
-
 def _output_size(context: RuleContext) -> Iterator[Fault]:
     if images := context.image_count:
+        images *= context.combinations or 1
         yield from output_size_faults(context.request, images, context.limits)
 
 
 def _something_to_return(context: RuleContext) -> Iterator[Fault]:
     request = context.request
-    kept = not request.skip_save or not request.skip_grid
+    kept = not request.skip_save or not request.skip_grid or context.combinations
     if not (kept or request.return_base64 or request.synchronous_request):
         yield Fault(
             field="skip_save",
@@ -205,9 +138,11 @@ def _vae_installed(context: RuleContext) -> Iterator[Fault]:
         yield from context.additions.vae_faults(context.request.vae)
 
 
-_READING = frozenset({"prompt_grammar", "ddim_steps"})
+_READING = frozenset({"prompt_grammar", "ddim_steps", "wildcards"})
 RULES: tuple[Rule, ...] = (
-    Rule(frozenset({"prompt", "from-file"}), _prompt_given),
+    Rule(frozenset({"prompt", "from-file", "vary"}), _prompt_given),
+    Rule(frozenset({"from-file", "vary"}), _file_alone),
+    Rule(frozenset({"wildcards", "fixed_code"}), _own_noise),
     Rule(_READING | {"prompt"}, _prompt_is_valid("prompt")),
     Rule(_READING | {"negative_prompt"}, _prompt_is_valid("negative_prompt")),
     Rule(_READING | {"from-file"}, _prompt_file_is_valid),
@@ -215,8 +150,7 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"W", "ckpt"}), _side("W")),
     Rule(frozenset({"mask", "mask_from_alpha"}), mask_faults),
     Rule(frozenset({"extend", "H", "W", "ckpt"}), extend_faults),
-    Rule(frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file"}), _affordable),
-    Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file"}), _output_size),
+    Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file", "vary"}), _output_size),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
         _something_to_return,
@@ -225,3 +159,28 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"vae"}), _vae_installed),
     *(Rule(fields, check) for fields, check in SAMPLING_CHECKS),
 )
+
+
+def rule_faults(context: RuleContext, wrong: Set[str]) -> Iterator[Fault]:
+    """The faults of fields together, of a request and of each combination of its `vary`.
+
+    Args:
+        context: of the whole request.
+        wrong: the fields that are faulty by themselves; no rule that needs one is checked.
+    """
+    request, vary = context.request, context.request.vary or {}
+    combinations = request.combinations()
+    contexts = [
+        replace(
+            context,
+            request=each,
+            body_fields=context.body_fields | vary.keys(),
+            combinations=len(combinations) if vary else 0,
+        )
+        for each in combinations[: context.limits.max_images]
+    ]
+    rules = [rule for rule in RULES if wrong.isdisjoint(rule.fields)]
+    found = [[fault for rule in rules for fault in rule.check(each)] for each in contexts]
+    yield from varied_faults(request, found)
+    if wrong.isdisjoint(COST_FIELDS):
+        yield from cost_faults(contexts, len(combinations))

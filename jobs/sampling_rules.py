@@ -7,7 +7,7 @@ from jobs.errors import Fault
 from jobs.parameter_types import MAX_SEED
 
 if TYPE_CHECKING:
-    from jobs.rules import RuleContext
+    from jobs.rule_context import RuleContext
 
 
 def _guidance_interval(context: "RuleContext") -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from jobs.comparison_parameters import EXPECTED
 from jobs.errors import Fault
 from jobs.foreign_fields import FOREIGN_FIELDS, REMEDIES, snake_case
 from jobs.inputs import INPUT_FIELDS
@@ -48,6 +49,7 @@ _FIELD_EXPECTED = {
     "digits, '.', '_' and '-'",
     "extend": 'an object such as {"left": 64, "top": 0}: of left, right, top and bottom, each a '
     "multiple of 8 from 0 up to 2048",
+    "vary": EXPECTED,
 }
 
 

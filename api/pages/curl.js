@@ -4,7 +4,9 @@ import { make } from "./dom.js";
 import { kindOf } from "./recipe.js";
 
 // expressed otherwise in the command, or useless in a shell
-const LEFT_OUT = ["prompts", "from-file", "synchronous_request", "return_base64", "device"];
+const LEFT_OUT = [
+  "prompts", "negative_prompts", "from-file", "synchronous_request", "return_base64", "device",
+];
 
 /** The command that repeats a request. `defaults` are those of /capabilities. */
 export function curlCommand(request, defaults, origin, file) {

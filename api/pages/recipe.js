@@ -14,17 +14,30 @@ export function picturesOf(status) {
 /** The request that generates this one picture again. */
 export function requestOf(status, picture) {
   const { request, model, sampler } = status.metadata;
-  const of_a_file = request.prompts?.[Number(picture.number) % request.prompts.length];
+  const number = Number(picture.number);
+  const of_a_part = (texts) => texts?.[number % texts.length];
   return {
     ...request,
     ...(kindOf(request) === "upscale" ? {} : {
-      prompt: of_a_file ?? request.prompt,
       ckpt: model,
       sampler,
+      ...combinationOf(request, number),
+      prompt: of_a_part(request.prompts) ?? request.prompt,
+      negative_prompt: of_a_part(request.negative_prompts) ?? request.negative_prompt,
+      ...(request.wildcards && picture.seed !== undefined ? { wildcards: false } : {}),
       seed: picture.seed ?? request.seed,
     }),
     ...(picture.seed === undefined ? {} : { n_iter: 1, n_samples: 1 }),
   };
+}
+
+/** The values that a picture of a comparison has, row by row; nothing for its grid. */
+function combinationOf(request, number) {
+  if (!request.vary || Number.isNaN(number)) return {};
+  const [[across, columns], [down, rows] = []] = Object.entries(request.vary);
+  const place = Math.floor(number / (request.n_iter * request.n_samples));
+  const value = { [across]: columns[place % columns.length], vary: null };
+  return down ? { ...value, [down]: rows[Math.floor(place / columns.length)] } : value;
 }
 
 /** Whether it is an img2img request. */

@@ -9,7 +9,7 @@ const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them
 const EXTRAS = [
   "ddim_eta", "fixed_code", "precision", "config", "prompt_grammar", "clip_skip",
-  "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
+  "wildcards", "vary", "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
   "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
   "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
   "seed_resize_from_w", "tiling",
@@ -65,11 +65,13 @@ export function fillForm(form, request, defaults = {}) {
     EXTRAS.filter((name) => request[name] !== undefined && request[name] !== null && !isDefault(name))
       .map((name) => [name, request[name]]),
   );
-  const said = Object.entries(extras).map(([name, value]) => `${name} ${value}`).join(", ");
+  const said = Object.entries(extras).map(([name, value]) => `${name} ${inWords(value)}`).join(", ");
   const shown = find("#extras");
   shown.hidden = !said;
   shown.textContent = said && `Also from the recipe: ${said}`;
 }
+
+const inWords = (value) => (typeof value === "object" ? JSON.stringify(value) : value);
 
 /** The content of the form, to be restored after a reload. */
 export const draftOf = (form, options) => ({ ...bodyOf(form, options), ...extras });

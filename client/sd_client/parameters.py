@@ -61,6 +61,8 @@ class Parameters(TypedDict, total=False):
     precision: Literal["mixed", "full", "autocast"]
     prompt_grammar: Literal["native", "a1111"]
     clip_skip: int
+    wildcards: bool
+    vary: dict[str, list[str | int | float | bool | None]] | None
     priority: int
     webhook: str | None
     output_width: int | None

@@ -1,6 +1,7 @@
 """POST /generate and /img2img."""
 
 import base64
+import json
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
@@ -250,3 +251,23 @@ def test_without_a_broker_nothing_is_accepted(settings: ApiSettings) -> None:
         unanswered = app.test_client().get(path, headers=KEY)
         assert unanswered.status_code == 503
         assert "accepted" not in unanswered.get_json()["error"]
+
+
+def test_wildcards_are_drawn_from_the_files_that_capabilities_lists(
+    client: FlaskClient, worker: HandWorker, settings: ApiSettings
+) -> None:
+    settings.wildcards_dir.mkdir(parents=True)
+    (settings.wildcards_dir / "animal.txt").write_text("cat\ndog\ncow\n")
+    assert client.get("/capabilities").get_json()["wildcards"] == ["animal"]
+    body = {"prompt": "a __animal__", "n_iter": 8, "wildcards": True, "seed": -1}
+    wrong = client.post("/generate", json=body | {"prompt": "__animals__"}, headers=KEY)
+    assert (wrong.status_code, "did you mean animal?" in wrong.text) == (400, True)
+
+    assert client.post("/generate", json=body, headers=KEY).status_code == 202
+    claim, request = worker.claim()
+    texts = json.loads(claim.stored_request)["prompts"]
+    assert len(texts) == 8
+    assert set(texts) <= {"a cat", "a dog", "a cow"}
+    again = client.post("/generate", json=body | {"seed": request.seed}, headers=KEY)
+    assert again.status_code == 202
+    assert json.loads(worker.claim()[0].stored_request)["prompts"] == texts

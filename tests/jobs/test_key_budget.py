@@ -15,8 +15,9 @@ from jobs.idempotency import IdempotentRequest
 from jobs.limits import WaitingCaps
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
-from jobs.request import MAX_ENDED_CHARACTERS, parse_request, prompts_of
+from jobs.request import parse_request
 from jobs.status import JobState, Result
+from jobs.stored_prompts import MAX_ENDED_CHARACTERS, prompts_of
 
 Submit = Callable[..., str]
 

@@ -8,7 +8,8 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
 from jobs.new_job import NewJob, new_job_id
 from jobs.prompt_files import PromptFiles
-from jobs.request import parse_request, prompts_of
+from jobs.request import parse_request
+from jobs.stored_prompts import prompts_of
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ class Bench:
         kind: GenerationKind = "txt2img",
         model: str = "small",
         prompts: tuple[str, ...] = (),
+        negative_prompts: tuple[str, ...] = (),
         **body: Any,
     ) -> str:
         body = {"prompt": "a red cat", "type": "standard", "ddim_steps": 5, "H": 64, "W": 64} | body
@@ -70,6 +71,7 @@ class Bench:
             request=request.settled(model=model, seed=seed),
             model=model,
             prompts=prompts,
+            negative_prompts=negative_prompts,
         )
         for role, data in request.inputs.items():
             self.store.put_input(job.job_id, role, data)

@@ -9,7 +9,7 @@ import structlog
 from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
-from jobs.request import Upscale, prompts_of, read_stored
+from jobs.request import Upscale, read_stored
 from jobs.store import TRANSIENT
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
@@ -22,7 +22,7 @@ from worker.execution.image_generator import ImageGenerator
 from worker.execution.inputs import read_inputs
 from worker.execution.job_warnings import JobWarnings, warnings_of
 from worker.execution.prompt_jobs import low_memory, prompt_jobs_of
-from worker.execution.room import room_of
+from worker.execution.room import has_grid, room_of
 from worker.execution.upscale_job import upscale_and_publish
 from worker.execution.upscale_step import UpscaleStep, final_size
 
@@ -121,9 +121,11 @@ def _generate_and_publish(
     if isinstance(request, Upscale):
         return upscale_and_publish(context, job, request)
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
+    prompt_jobs = prompt_jobs_of(request, stored)
+    images = sum(prompt_job.request.image_count for prompt_job in prompt_jobs)
     # a large image or grid takes as long to store as a large batch to evaluate
-    stored_at_once = prod(final_size(request)) * (1 if request.skip_grid else request.image_count)
-    sampled_at_once = request.n_samples * prod(request.sampled_size)
+    stored_at_once = prod(final_size(request)) * (images if has_grid(request, images) else 1)
+    sampled_at_once = prompt_jobs[0].request.n_samples * prod(request.sampled_size)
     job.clock.expect_batches_of(max(sampled_at_once, stored_at_once))
 
     stopwatch = Stopwatch()
@@ -133,13 +135,12 @@ def _generate_and_publish(
     inputs = upscale.before(read_inputs(request, context.store, claim.job_id))
     edit = EditStep.for_request(request, inputs)
     inputs = edit.inputs if edit else inputs
-    prompt_jobs = prompt_jobs_of(request, prompts_of(stored))
     recipes = [
         engine.recipe(low_memory(prompt_job) if in_low_memory else prompt_job, inputs)
         for prompt_job in prompt_jobs
     ]
 
-    context.store.check_room(room_of(request, len(prompt_jobs)))
+    context.store.check_room(room_of(request, images))
     warnings = JobWarnings(job, context.claims)
     if in_low_memory:
         warnings.add(LOW_MEMORY_WARNING)
@@ -148,7 +149,7 @@ def _generate_and_publish(
     with context.store.staging(claim.job_id, outdir, claim.token) as staging:
         generator = ImageGenerator(
             request=request,
-            prompts=len(prompt_jobs),
+            parts=prompt_jobs,
             job=job,
             engine=engine,
             staging=staging,
@@ -166,7 +167,7 @@ def _generate_and_publish(
                         prompt_job.prompt.loras,
                         on_loading,
                         offloaded=engine.offloaded(recipe),
-                        vae=request.vae,
+                        vae=prompt_job.request.vae,
                     )
                     model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
                 job.check()

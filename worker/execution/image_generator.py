@@ -1,6 +1,5 @@
 """Generates the images of one attempt and stages each in the store as soon as it is ready."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
+from worker.execution.comparison_grid import labelled_grid
+from worker.execution.echoed_prompts import echoed_prompts
 from worker.execution.edit_step import EditStep
 from worker.execution.endings import timings_of
 from worker.execution.engine import Engine
@@ -23,6 +24,7 @@ from worker.execution.previewer import Previewer
 from worker.execution.progress_meter import ProgressMeter
 from worker.execution.prompt_jobs import PromptJob
 from worker.execution.reporter import Reporter
+from worker.execution.room import has_grid
 from worker.execution.upscale_step import UpscaleStep
 
 if TYPE_CHECKING:
@@ -31,23 +33,21 @@ if TYPE_CHECKING:
     from stable_diffusion.recipe import Recipe
 
 _HASH_DIGITS = 10
-_ECHOED = ("prompt", "negative_prompt")
-_MAX_ECHOED = 32 * 1024
 
 
 @dataclass(kw_only=True)
 class ImageGenerator:
-    """Call `generate` for each prompt in order, then `stage_grid`, then `result`.
+    """Call `generate` for each part in order, then `stage_grid`, then `result`.
 
     Args:
         request: the settled request.
-        prompts: how many prompts the job has.
+        parts: what the job generates.
         job: checked for a stop at every evaluation of the network.
         edit: puts generated images back into the init image; None: they are the result.
     """
 
     request: Request
-    prompts: int
+    parts: Sequence[PromptJob]
     job: ActiveJob
     engine: Engine
     staging: Staging
@@ -65,14 +65,17 @@ class ImageGenerator:
     _vae: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        self._count = self.request.image_count * self.prompts
-        self._with_grid = not self.request.skip_grid and self._count > 1
+        self._count = sum(part.request.image_count for part in self.parts)
+        self._with_grid = has_grid(self.request, self._count)
         self._meter = ProgressMeter(
-            self.request.n_samples, self._count, self.prompts, upscaled=self.upscale.follows
+            self.parts[0].request.n_samples,
+            self._count,
+            [part.evaluations for part in self.parts],
+            upscaled=self.upscale.follows,
         )
 
     def generate(self, model: "Model", prompt_job: PromptJob, recipe: "Recipe") -> None:
-        """Generate and stage the images of the next prompt.
+        """Generate and stage the images of the next part.
 
         Raises:
             JobStopped: at the first evaluation after the job was stopped.
@@ -98,17 +101,20 @@ class ImageGenerator:
         """Stage the grid of all images, if the request wants one.
 
         Args:
-            first, recipe: those of the first prompt, for the infotext of the grid.
+            first, recipe: those of the first part, for the infotext of the grid.
         """
         if self._with_grid:
             rows = self.request.n_rows or self.request.n_samples
             with self.stopwatch.timing("save"):
-                sheet = grid(self._cells, rows)
+                if self.request.vary:
+                    sheet = labelled_grid(self._cells, self.request.vary)
+                else:
+                    sheet = grid(self._cells, rows)
             self._grid = self._stage(first.request, sheet, recipe.seed, None)
 
     def result(self) -> Result:
         """What the record keeps of the finished job."""
-        request = self.request
+        request = self.parts[0].request
         return Result(
             images=tuple(self._images),
             grid=self._grid,
@@ -121,7 +127,7 @@ class ImageGenerator:
             sampler=request.sampler,
             steps=request.ddim_steps,
             executed_steps=self._descriptions[0].get("executed_steps", request.ddim_steps),
-            prompt=_echoed_prompts(self._descriptions),
+            prompt=echoed_prompts(self._descriptions),
             timings=timings_of(self.job.claim, self.stopwatch),
         )
 
@@ -131,11 +137,11 @@ class ImageGenerator:
 
         No preview refers to the model after the block.
         """
-        prompt = len(self._descriptions)
+        part = len(self._descriptions)
 
         def on_evaluation(evaluation: "Evaluation") -> None:
             self.job.check()
-            progress = self._meter.read(evaluation, prompt)
+            progress = self._meter.read(evaluation, part)
             self._report(progress)
             if self.previewer:
                 compute = partial(self._preview, model, evaluation)
@@ -185,23 +191,3 @@ class ImageGenerator:
             index=index,
             seed=None if index is None else seed,
         )
-
-
-def _echoed_prompts(descriptions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The parsed prompts for the record; several are a list under `prompts`.
-
-    Of prompts that would take more than _MAX_ECHOED characters, their `parts` are left out.
-    """
-    echoes = [{key: each[key] for key in _ECHOED if key in each} for each in descriptions]
-    if len(json.dumps(echoes)) > _MAX_ECHOED:
-        echoes = [
-            {
-                key: {name: value for name, value in prompt.items() if name != "parts"}
-                for key, prompt in each.items()
-            }
-            for each in echoes
-        ]
-    echo = echoes[0]
-    if len(echoes) > 1 and "prompt" in echo:
-        echo["prompts"] = [each.pop("prompt") for each in echoes]
-    return echo

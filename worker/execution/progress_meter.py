@@ -1,6 +1,7 @@
 """The progress of a job and its remaining time, from the engine's evaluations."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.status import Progress
@@ -20,30 +21,38 @@ class ProgressMeter:
 
     Args:
         batch_size: images generated at once.
-        images: images in all.
-        prompts: prompts processed one after the other, with equally many images each.
+        images: images in all, as many in each part.
+        work: of the parts, one after the other: their evaluations of the network, or what is in
+            proportion to them.
         upscaled: whether the generated images are upscaled.
     """
 
     def __init__(
-        self, batch_size: int, images: int, prompts: int = 1, *, upscaled: bool = False
+        self,
+        batch_size: int,
+        images: int,
+        work: Sequence[float] = (1,),
+        *,
+        upscaled: bool = False,
     ) -> None:
         self._batch_size = batch_size
         self._images = images
-        self._prompts = prompts
+        self._work = work
         self._upscaling = _UPSCALING if upscaled else 0.0
         self._upscaled = 0.0
         self._sampled = Progress(step=0, steps=0, fraction=0.0, images=images)
         self._started = time.monotonic()
 
-    def read(self, evaluation: "Evaluation", prompt: int = 0) -> Progress:
-        """The progress after an evaluation for the prompt with this index.
+    def read(self, evaluation: "Evaluation", part: int = 0) -> Progress:
+        """The progress after an evaluation for the part with this index.
 
         The remaining time follows from the average rate so far.
         """
-        sampled = (prompt + evaluation.fraction) / self._prompts
-        iteration = prompt * evaluation.iterations + evaluation.iteration
-        steps = self._prompts * evaluation.iterations * evaluation.evaluations
+        before, own, whole = sum(self._work[:part]), self._work[part], sum(self._work)
+        sampled = (before + evaluation.fraction * own) / whole
+        iteration = part * evaluation.iterations + evaluation.iteration
+        # where the work is in evaluations, this is the number of all
+        steps = round(evaluation.iterations * evaluation.evaluations * whole / own)
         self._sampled = Progress(
             step=min(steps, round(sampled * steps)),
             steps=steps,

@@ -1,53 +1,78 @@
-"""A job with several prompts, as one part for each prompt."""
+"""The parts of a job, each with its prompts parsed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
-from jobs.request import Request
+from jobs.names import sampler_named
+from jobs.parts import parts_of
+from jobs.request import ImageToImage, Request
+from jobs.stored_prompts import NEGATIVE_PROMPTS, PROMPTS
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 
 @dataclass(frozen=True)
 class PromptJob:
-    """What a job generates for one prompt.
+    """A part of a job: what it generates for one prompt and one combination of `vary`.
 
     Attributes:
-        request: the job's request, as if this were its only prompt.
-        prompt, negative_prompt: those of the request. They are parsed here and nowhere else.
+        request: the job's request, as if this were its only part.
+        prompt, negative_prompt: those of the request. Each is parsed once, and nowhere else.
     """
 
     request: Request
     prompt: ParsedPrompt
     negative_prompt: ParsedPrompt
 
+    @property
+    def evaluations(self) -> int:
+        """About how many evaluations of the network it takes, for progress."""
+        request = self.request
+        sampler = sampler_named(request.sampler)
+        assert sampler, "a request has a sampler of the table"
+        steps = request.ddim_steps
+        if isinstance(request, ImageToImage):
+            steps = max(1, int(steps * request.denoising_strength))
+        images = 1 if sampler.exact else request.n_samples
+        return request.n_iter * images * sampler.evaluations(steps, True)
 
-def prompt_jobs_of(request: Request, prompts: Sequence[str]) -> tuple[PromptJob, ...]:
-    """One part for each prompt of a settled request; the seeds continue from part to part.
+
+def prompt_jobs_of(
+    request: Request, stored: Mapping[str, Any] | None = None
+) -> tuple[PromptJob, ...]:
+    """The parts of a settled request: of its combinations, of its file, of its wildcards.
+
+    Args:
+        stored: the request as its record has it, with the prompts of its parts; None: they have
+            those of the request.
 
     Raises:
         PromptError: a prompt cannot be parsed.
     """
     assert request.seed is not None, "a request is settled before it becomes a job"
-    grammar = request.prompt_grammar
-    negative_prompt = read_prompt(request.negative_prompt, grammar, negative=True)
+    stored = stored or {}
+    texts = {
+        field: stored[key]
+        for field, key in (("prompt", PROMPTS), ("negative_prompt", NEGATIVE_PROMPTS))
+        if key in stored
+    }
+    lines = len(texts.get("prompt", ())) or 1
+    if request.wildcards:
+        lines //= len(request.combinations()) * request.image_count
+    parts = [
+        part.model_copy(update={field: each[number] for field, each in texts.items()})
+        for number, part in enumerate(parts_of(request, lines))
+    ]
+    read = cache(read_prompt)
     return tuple(
         PromptJob(
-            request.model_copy(update={"prompt": prompt} | _seeds(request, number)),
-            read_prompt(prompt, grammar),
-            negative_prompt,
+            part,
+            read(part.prompt, part.prompt_grammar),
+            read(part.negative_prompt, part.prompt_grammar, negative=True),
         )
-        for number, prompt in enumerate(prompts)
+        for part in parts
     )
-
-
-def _seeds(request: Request, number: int) -> dict[str, int]:
-    """Of the first picture of a prompt; variations have one seed and go on in the other."""
-    seed, variation_seed = request.seed, request.variation_seed
-    assert seed is not None
-    images = number * request.image_count
-    if request.variation_strength and variation_seed is not None:
-        return {"seed": seed, "variation_seed": variation_seed + images}
-    return {"seed": seed + images}
 
 
 def low_memory(prompt_job: PromptJob) -> PromptJob:

@@ -12,18 +12,22 @@ _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""
 
 
-def room_of(request: Request, prompts: int) -> int:
+def room_of(request: Request, images: int) -> int:
     """Bytes that the images and the grid of a job take at most.
 
     Args:
         request: the job's.
-        prompts: how many prompts it has.
+        images: of all its parts.
     """
-    images = request.image_count * prompts
     pixels = images * math.prod(final_size(request))
-    if images > 1 and not request.skip_grid:
+    if has_grid(request, images):
         pixels, images = 2 * pixels, images + 1
     return room_for(pixels, images, request.format)
+
+
+def has_grid(request: Request, images: int) -> bool:
+    """Whether a job with so many images has a grid of them; a comparison always has one."""
+    return bool(request.vary) or (images > 1 and not request.skip_grid)
 
 
 def room_for(pixels: int, files: int, picture_format: PictureFormat) -> int:

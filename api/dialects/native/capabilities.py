@@ -37,6 +37,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
             loras=list(served.loras),
             embeddings=list(served.embeddings),
             vaes=list(served.vaes),
+            wildcards=list(jobs.wildcards()),
             samplers=[
                 SamplerChoice(key=sampler.key, label=sampler.label, aliases=list(sampler.aliases))
                 for sampler in SAMPLERS

@@ -301,6 +301,7 @@ class Capabilities(BaseModel):
     loras: list[str] = Field(description="installed on a worker: `<lora:name:0.8>` in a prompt")
     embeddings: list[str] = Field(description="installed on a worker: by name in a prompt")
     vaes: list[str] = Field(description="installed on a worker: autoencoders for `vae`")
+    wildcards: list[str] = Field(description="`__name__` in a prompt, with `wildcards`")
     samplers: list[SamplerChoice]
     schedulers: list[SamplerChoice]
     precisions: list[str]

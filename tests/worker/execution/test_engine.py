@@ -72,7 +72,7 @@ def test_a_gpu_offloads_models_for_optimized_and_full_precision(
     request = parse_request("txt2img", {"prompt": "a cat", **parameters}).settled(
         model="tiny", seed=1
     )
-    (prompt_job,) = prompt_jobs_of(request, [request.prompt])
+    (prompt_job,) = prompt_jobs_of(request)
     for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
         assert engine.offloaded(engine.recipe(prompt_job, {})) is expected
@@ -207,6 +207,22 @@ def test_every_prompt_of_a_file_has_its_own_lora(
         execute_job(context, "standard")
         execute_job(context, "standard")
     assert pixels(bench, several, 1) == pixels(bench, single)
+
+
+def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiffusion) -> None:
+    body = {"model": "tiny", "ddim_steps": 2, "seed": 7}
+    alone = bench.submit(**body, sampler="k_euler", scale=3)
+    compared = bench.submit(**body, vary={"sampler": ["ddim", "k_euler"], "scale": [7.5, 3]})
+    second = bench.submit(**body | {"seed": 8}, prompt="a blue dog")
+    drawn = bench.submit(
+        **body, prompt="{a|b}", wildcards=True, prompts=("a cat", "a blue dog"), n_samples=2
+    )
+    bench.run(engine, jobs=4)
+    assert pixels(bench, alone) == pixels(bench, compared, 3)
+    assert pixels(bench, second) == pixels(bench, drawn, 1)
+    result = bench.status(compared).result
+    assert result, bench.status(compared).failure
+    assert len({pixels(bench, compared, number) for number in range(4)}) == 4
 
 
 def test_each_prompt_of_a_job_is_parsed_once(

@@ -59,6 +59,57 @@ def test_the_seeds_of_several_prompts_are_consecutive(bench: Bench) -> None:
     assert status.result.prompt["prompts"] == [{"text": "a cat"}, {"text": "a dog"}]
 
 
+def test_every_image_has_the_text_that_was_drawn_for_it(bench: Bench) -> None:
+    job_id = bench.submit(
+        prompt="a {cat|dog}",
+        negative_prompt="{fog|rain}",
+        wildcards=True,
+        prompts=("a cat", "a dog", "a cat"),
+        negative_prompts=("fog", "fog", "rain"),
+        n_samples=3,
+        seed=5,
+    )
+    bench.run()
+    status = bench.status(job_id)
+    assert status.result, status.failure
+    assert status.result.seeds == (5, 6, 7)
+    texts = [opened(bench, image.name).info["parameters"] for image in status.result.images]
+    assert [text.split("\n")[:2] for text in texts] == [
+        ["a cat", "Negative prompt: fog"],
+        ["a dog", "Negative prompt: fog"],
+        ["a cat", "Negative prompt: rain"],
+    ]
+    assert [each["text"] for each in status.result.prompt["prompts"]] == ["a cat", "a dog", "a cat"]
+
+
+def test_a_comparison_has_an_image_of_each_combination_and_a_labelled_grid(bench: Bench) -> None:
+    vary = {"sampler": ["Euler a", "ddim"], "ddim_steps": [3, 5, 20]}
+    job_id = bench.submit(vary=vary, n_samples=2, seed=40)
+    bench.run()
+    status = bench.status(job_id)
+    result = status.result
+    assert result, status.failure
+    assert status.request["vary"] == {"sampler": ["k_euler_a", "ddim"], "ddim_steps": [3, 5, 20]}
+    texts = [opened(bench, image.name).info["parameters"] for image in result.images]
+    assert result.seeds == (40, 41) * 6
+    assert [text.split("\n")[1].split(", Sch")[0] for text in texts[::2]] == [
+        f"Steps: {steps}, Sampler: {sampler}"
+        for steps in (3, 5, 20)
+        for sampler in ("Euler a", "DDIM")
+    ]
+    assert result.grid
+    sheet = opened(bench, result.grid.name)
+    # the pictures of a combination are side by side, in the lower right of the labels
+    left, above = sheet.width - 4 * 64, sheet.height - 3 * 64
+    assert (left > 100) and (above > 20)
+    first, last = opened(bench, result.images[0].name), opened(bench, result.images[11].name)
+    assert sheet.getpixel((left, above)) == first.getpixel((0, 0))
+    assert sheet.getpixel((left + 3 * 64, above + 2 * 64)) == last.getpixel((0, 0))
+    assert sheet.getpixel((0, 0)) == (255, 255, 255)
+    extremes = sheet.crop((left, 0, sheet.width, above)).convert("L").getextrema()
+    assert extremes == (0, 255)
+
+
 def test_a_grid_has_all_images_in_the_requested_rows(bench: Bench) -> None:
     job_id = bench.submit(n_iter=3, n_samples=2, skip_grid=False, n_rows=3, W=128, seed=0)
     bench.run()

@@ -32,7 +32,7 @@ def test_a_sampler_that_runs_longer_than_planned_stays_below_one() -> None:
 
 
 def test_progress_continues_from_one_prompt_to_the_next() -> None:
-    meter = ProgressMeter(batch_size=1, images=2, prompts=2)
+    meter = ProgressMeter(batch_size=1, images=2, work=(1, 1))
     seen = [
         meter.read(SmallEvaluation(0, 1, step, 2, step / 2), prompt)  # type: ignore[arg-type]
         for prompt in range(2)
@@ -41,3 +41,14 @@ def test_progress_continues_from_one_prompt_to_the_next() -> None:
     assert [progress.fraction for progress in seen] == [0.25, 0.5, 0.75, 0.99]
     assert [(progress.step, progress.steps) for progress in seen] == [(n, 4) for n in range(1, 5)]
     assert [progress.image for progress in seen] == [1, 1, 2, 2]
+
+
+def test_parts_count_by_their_work() -> None:
+    meter = ProgressMeter(batch_size=1, images=2, work=(2, 6))
+    seen = [
+        meter.read(SmallEvaluation(0, 1, step, steps, step / steps), part)  # type: ignore[arg-type]
+        for part, steps in enumerate((2, 6))
+        for step in range(1, steps + 1)
+    ]
+    assert [(progress.step, progress.steps) for progress in seen] == [(n, 8) for n in range(1, 9)]
+    assert seen[1].fraction == 0.25

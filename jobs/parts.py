@@ -1,0 +1,73 @@
+"""The parts of a job: what a worker generates one after the other, each by a request of its own."""
+
+from typing import TypeVar
+
+from jobs.errors import InvalidRequest, WildcardError
+from jobs.parameters import Request
+from jobs.wildcards import Wildcards
+
+_Request = TypeVar("_Request", bound=Request)
+
+
+def parts_of(request: _Request, lines: int = 1) -> tuple[_Request, ...]:
+    """The parts of a request, which have its prompts as they are written.
+
+    They are a part for each combination of `vary`, or for each prompt of a file, whose seeds
+    continue from part to part; with `wildcards` one for each of their pictures.
+
+    Args:
+        request: with a seed.
+        lines: how many prompts its file has; 1 without a file.
+    """
+    parts = [
+        combination.model_copy(update=_seeds(combination, line * combination.image_count))
+        for combination in request.combinations()
+        for line in range(lines)
+    ]
+    if request.wildcards:
+        single = {"n_iter": 1, "n_samples": 1}
+        parts = [
+            part.model_copy(update=single | _seeds(part, number))
+            for part in parts
+            for number in range(part.image_count)
+        ]
+    return tuple(parts)
+
+
+def drawn_parts(
+    request: _Request, lines: tuple[str, ...], wildcards: Wildcards
+) -> tuple[_Request, ...]:
+    """The parts of a request with wildcards, with the prompts that their seeds draw.
+
+    Args:
+        lines: the prompts of its file; empty: its own.
+
+    Raises:
+        InvalidRequest: the prompts cannot be drawn; with a fault of each field.
+    """
+    faults = {}
+    drawn: list[_Request] = []
+    for number, part in enumerate(parts_of(request, len(lines) or 1)):
+        own = "from-file" if lines else "prompt"
+        line = lines[number // request.image_count % len(lines)] if lines else part.prompt
+        texts: dict[str, str] = {}
+        for field, shown, text in (
+            ("prompt", own, line),
+            ("negative_prompt", "negative_prompt", part.negative_prompt),
+        ):
+            try:
+                texts[field] = wildcards.expand(text, part.seed or 0, field=field)
+            except WildcardError as error:
+                faults.setdefault(shown, error.fault(shown))
+        drawn.append(part.model_copy(update=texts))
+    if faults:
+        raise InvalidRequest(tuple(faults.values()))
+    return tuple(drawn)
+
+
+def _seeds(request: Request, images: int) -> dict[str, int]:
+    """Of the picture with this number; variations have one seed and go on in the other."""
+    seed, variation_seed = request.seed, request.variation_seed
+    if request.variation_strength and variation_seed is not None:
+        return {"variation_seed": variation_seed + images}
+    return {} if seed is None else {"seed": seed + images}

@@ -1,0 +1,43 @@
+"""The prompts in the record of a job: those of its parts, and what is left of them afterwards."""
+
+from itertools import chain
+from typing import Any
+
+PROMPTS, NEGATIVE_PROMPTS = "prompts", "negative_prompts"
+"""The keys under which a stored request has the prompts of its parts: of a file, or drawn."""
+_FIELDS = ("prompt", "negative_prompt")
+MAX_ENDED_CHARACTERS = 8192
+"""Of all prompts together that an ended job's record keeps whole."""
+
+
+def prompts_of(stored: dict[str, Any]) -> tuple[str, ...]:
+    """The prompts of a record's request: those of its parts, else its own."""
+    return tuple(stored.get(PROMPTS) or (stored.get("prompt", ""),))
+
+
+def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored request as the record of an ended job keeps it.
+
+    If its prompts have more than MAX_ENDED_CHARACTERS together, each is cut to an equal share of
+    them, and ends with the length that it had.
+    """
+    own = {name: stored[name] for name in _FIELDS if name in stored}
+    listed = {name: stored[name] for name in (PROMPTS, NEGATIVE_PROMPTS) if name in stored}
+    vary: dict[str, list[Any]] = stored.get("vary") or {}
+    varied = {name: vary[name] for name in _FIELDS if name in vary}
+    texts = [*own.values(), *chain(*listed.values(), *varied.values())]
+    if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
+        return stored
+    share = MAX_ENDED_CHARACTERS // len(texts)
+
+    def cut(text: str) -> str:
+        end = f"… [{len(text)} characters]"
+        return text if len(text) <= share + len(end) else text[:share] + end
+
+    def cut_all(lists: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {name: [*map(cut, texts)] for name, texts in lists.items()}
+
+    short: dict[str, Any] = {name: cut(text) for name, text in own.items()}
+    if varied:
+        short["vary"] = vary | cut_all(varied)
+    return {**stored, **short, **cut_all(listed)}

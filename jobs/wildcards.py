@@ -1,0 +1,211 @@
+"""Wildcards: texts drawn by a seed, from choices in a prompt and from files of the operator."""
+
+import difflib
+import random
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from re import compile as regular_expression
+from typing import Literal
+
+from jobs.errors import WildcardError
+from jobs.parameter_types import MAX_PROMPT
+from jobs.wildcard_text import (
+    NAME,
+    Choice,
+    Option,
+    Reference,
+    Template,
+    read_entry,
+    read_template,
+    references,
+)
+
+MAX_DEPTH = 8
+"""How many files may name one another in a row."""
+MAX_DRAWS = 10_000
+MAX_BYTES = 1024**2
+_NAME = regular_expression(NAME)
+_SHOWN = 40
+
+
+class WildcardFiles:
+    """The wildcard files of one folder, which is listed anew each time.
+
+    Args:
+        folder: need not exist; None is an empty one.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def paths(self) -> dict[str, Path]:
+        """The files by the name that a prompt uses, such as `animals/cats`, in order."""
+        if self._folder is None or not self._folder.is_dir():
+            return {}
+        root = self._folder.resolve()
+        found = {
+            path.relative_to(root).with_suffix("").as_posix(): path
+            for path in sorted(root.rglob("*.txt"))
+            # links inside the folder are allowed, links out of it are not
+            if path.is_file() and path.resolve().is_relative_to(root)
+        }
+        return {name: path for name, path in found.items() if _is_name(name)}
+
+    def names(self) -> tuple[str, ...]:
+        """The names that a prompt may use, in order."""
+        return tuple(self.paths())
+
+
+def _is_name(name: str) -> bool:
+    return all(_NAME.fullmatch(part) for part in name.split("/"))
+
+
+class Wildcards:
+    """Draws texts. Each file is read once, when it is needed.
+
+    Args:
+        files: where the names are looked up.
+    """
+
+    def __init__(self, files: WildcardFiles) -> None:
+        self._files = files
+        self._entries: dict[str, tuple[Option, ...]] = {}
+        self._depths: dict[str, int] = {}
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return self._files.paths()
+
+    def expand(self, text: str, seed: int, *, field: Literal["prompt", "negative_prompt"]) -> str:
+        """A text with its wildcards replaced by what the seed draws.
+
+        Its choices and names are drawn from left to right, each before what is in it, by
+        `random.Random(seed)`, whose `random()` is the same on every machine. The negative prompt
+        has the generator `random.Random(f"{seed} negative")`: the same whatever the prompt draws.
+
+        Raises:
+            WildcardError: the text or a file that it needs is at fault, whatever is drawn; or
+                what is drawn is too long.
+        """
+        template = read_template(text)
+        for name in references(template):
+            self._check(name, ())
+        generator = random.Random(seed if field == "prompt" else f"{seed} negative")
+        return _Drawing(generator, self._of).text(template)
+
+    def _check(self, name: str, path: tuple[str, ...]) -> int:
+        """How many files in a row a name needs. Raises WildcardError: they have no end."""
+        if name in path:
+            circle = " → ".join([*path[path.index(name) :], name])
+            raise _of_file(name, "endless", f"names itself: {circle}", "files without a circle")
+        if len(path) >= MAX_DEPTH:
+            raise _too_deep(path[0])
+        if name not in self._depths:
+            inner = (each for entry in self._of(name) for each in references(entry.template))
+            deepest = max((self._check(each, (*path, name)) for each in set(inner)), default=0)
+            self._depths[name] = deepest + 1
+        if len(path) + self._depths[name] > MAX_DEPTH:
+            raise _too_deep((*path, name)[0])
+        return self._depths[name]
+
+    def _of(self, name: str) -> tuple[Option, ...]:
+        """The entries of a file. Raises WildcardError."""
+        if name not in self._entries:
+            self._entries[name] = tuple(_read(name, self._path(name)))
+        return self._entries[name]
+
+    def _path(self, name: str) -> Path:
+        if name in self._paths:
+            return self._paths[name]
+        similar = difflib.get_close_matches(name, self._paths, n=1)
+        shown = ", ".join([*self._paths][:_SHOWN]) + (", …" if len(self._paths) > _SHOWN else "")
+        raise WildcardError(
+            code="unknown_wildcard",
+            value=f"__{name[:80]}__",
+            problem=f"names the wildcard {name[:80]}, which is not installed",
+            expected=(f"did you mean {similar[0]}? " if similar else "")
+            + (f"one of: {shown}" if shown else "no wildcard: none is installed"),
+        )
+
+
+def _read(name: str, path: Path) -> list[Option]:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        limit = f"a file of up to {MAX_BYTES // 1024} KiB"
+        raise _of_file(name, "too_long", "is too large", limit)
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise _of_file(name, "not_utf8", "is not UTF-8", "a text file in UTF-8") from error
+    entries: list[Option] = []
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if line and not line.startswith("#"):
+            try:
+                entries.append(read_entry(line))
+            except WildcardError as error:
+                said = f"line {number} {error.problem}"
+                raise _of_file(name, "bad_wildcards", said, error.expected) from error
+    if not any(entry.weight for entry in entries):
+        raise _of_file(name, "empty_wildcard", "has no entry", "a file with one entry a line")
+    return entries
+
+
+def _of_file(name: str, code: str, problem: str, expected: str) -> WildcardError:
+    return WildcardError(
+        code=code,
+        value=f"__{name}__",
+        problem=f"needs the wildcard {name}, which {problem}",
+        expected=expected,
+    )
+
+
+def _too_deep(name: str) -> WildcardError:
+    expected = f"{MAX_DEPTH} files in a row at most"
+    return _of_file(name, "too_deep", "leads from file to file too often", expected)
+
+
+class _Drawing:
+    """One text that is drawn."""
+
+    def __init__(
+        self, generator: random.Random, entries_of: Callable[[str], Sequence[Option]]
+    ) -> None:
+        self._generator = generator
+        self._entries_of = entries_of
+        self._draws = 0
+
+    def text(self, template: Template) -> str:
+        """Raises WildcardError: it becomes too long."""
+        parts: list[str] = []
+        for part in template:
+            match part:
+                case str():
+                    parts.append(part)
+                case Reference(name):
+                    parts.append(self._drawn(self._entries_of(name), 1))
+                case Choice(count, options):
+                    parts.append(self._drawn(options, count))
+        text = "".join(parts)
+        if len(text) > MAX_PROMPT or self._draws > MAX_DRAWS:
+            raise WildcardError(
+                code="too_long",
+                value=text[:80],
+                problem="is too long with what its wildcards draw",
+                expected=f"up to {MAX_PROMPT} characters and {MAX_DRAWS} draws",
+            )
+        return text
+
+    def _drawn(self, options: Sequence[Option], count: int) -> str:
+        """`count` different options; each is drawn by its weight among those that are left."""
+        left = list(options)
+        texts: list[str] = []
+        for _ in range(count):
+            self._draws += 1
+            sums = list(accumulate(option.weight for option in left))
+            index = min(bisect(sums, self._generator.random() * sums[-1]), len(left) - 1)
+            texts.append(self.text(left.pop(index).template).strip())
+        return ", ".join(texts)
