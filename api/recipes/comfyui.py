@@ -1,7 +1,8 @@
 """ComfyUI's graph as a native request.
 
 `prompt` is the graph that was executed: node id → `class_type` and `inputs`, where `["4", 0]` is
-output 0 of node 4 (nodes.py of ComfyUI). One sampler node is read, with what its links lead to.
+output 0 of node 4 (nodes.py of ComfyUI). One sampler node is read, with what its links lead to: one
+that starts from an empty latent if there is one, because others work on its result.
 """
 
 import re
@@ -58,11 +59,12 @@ def comfyui_recipe(prompt: Mapping[str, Any], served: Served) -> Recipe:
     graph = {key: mapping(node) for key, node in list(prompt.items())[:MAX_NODES]}
     draft = Draft("comfyui")
     samplers = [node for node in graph.values() if node.get("class_type") in _SAMPLER_NODES]
+    samplers.sort(key=lambda node: not _starts_empty(graph, node))
     if samplers:
         _read_sampler(draft, graph, samplers[0], served)
         for more in samplers[1:]:
             seed = mapping(more.get("inputs")).get("seed", "")
-            draft.skip(_title(more), f"seed {seed}", "only the first sampler is read")
+            draft.skip(_title(more), f"seed {seed}", "only one sampler is read")
     else:
         draft.skip("prompt", f"{len(graph)} nodes", "none of them is a KSampler")
     unread = [node for node in graph.values() if node.get("class_type") not in _READ]
@@ -103,6 +105,11 @@ def _read_sampler(draft: Draft, graph: Graph, node: Node, served: Served) -> Non
     for name in ("start_at_step", "end_at_step"):
         if name in inputs:
             draft.skip(name, inputs[name], "all steps are sampled")
+
+
+def _starts_empty(graph: Graph, sampler: Node) -> bool:
+    latent = _node(graph, mapping(sampler.get("inputs")).get("latent_image"))
+    return latent.get("class_type") == "EmptyLatentImage"
 
 
 def _read_model(draft: Draft, graph: Graph, link: Any, served: Served) -> list[str]:

@@ -1,6 +1,7 @@
 """A picture's texts → the recipe in them, whichever program wrote it."""
 
 from api.recipes.comfyui import comfyui_recipe
+from api.recipes.comfyui_workflow import graph_of_workflow
 from api.recipes.draft import Draft, Recipe
 from api.recipes.infotext_recipe import infotext_recipe
 from api.recipes.invokeai import invokeai_2_recipe, invokeai_recipe
@@ -33,10 +34,6 @@ def read_recipe(found: PictureText, served: Served) -> Recipe:
         return invokeai_2_recipe(metadata, served)
     if graph := read_json(texts.get("prompt", "")):
         return comfyui_recipe(graph, served)
-    if "workflow" in texts:
-        draft = Draft("comfyui")
-        draft.skip(
-            "workflow", texts["workflow"], "only the graph `prompt` is read, which is missing"
-        )
-        return draft.finished()
+    if graph := graph_of_workflow(read_json(texts.get("workflow", ""))):
+        return comfyui_recipe(graph, served)
     return Recipe("unknown", "", "txt2img", {}, ())

@@ -260,6 +260,37 @@ def test_comfyuis_graph_becomes_a_request(client: FlaskClient, worker: HandWorke
     assert recipe(client, data.getvalue())["request"] == READ_OF_GRAPH
 
 
+def workflow() -> dict[str, Any]:
+    """The same graph as ComfyUI's editor stores it."""
+    nodes: list[dict[str, Any]] = []
+    links: list[list[Any]] = []
+    for key, node in graph().items():
+        inputs: list[dict[str, Any]] = []
+        widgets: list[Any] = []
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                links.append([len(links) + 1, int(value[0]), value[1], int(key), len(inputs), "*"])
+                inputs.append({"name": name, "type": "*", "link": len(links)})
+                if name == "text":  # a widget that was made an input keeps its place
+                    widgets.append("")
+            else:
+                widgets.append(value)
+                if name == "seed":
+                    widgets.append("randomize")
+        kind = node["class_type"]
+        nodes.append(
+            {"id": int(key), "type": kind, "mode": 0, "inputs": inputs, "widgets_values": widgets}
+        )
+    muted = {"id": 99, "type": "KSampler", "mode": 2, "inputs": [], "widgets_values": [1]}
+    return {"nodes": [muted, *nodes], "links": links, "version": 0.4}
+
+
+def test_comfyuis_workflow_alone_becomes_the_same_request(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    assert recipe(client, png(workflow=workflow()))["request"] == READ_OF_GRAPH
+
+
 def test_a_graph_that_starts_from_a_picture_is_img2img(
     client: FlaskClient, worker: HandWorker
 ) -> None:
@@ -280,7 +311,7 @@ def test_a_graph_that_starts_from_a_picture_is_img2img(
     [
         ({}, set[str]()),
         ({"parameters": '{"base_model": "x"}'}, {"parameters"}),
-        ({"workflow": '{"nodes": []}'}, {"workflow"}),
+        ({"workflow": '{"nodes": [5, {}], "links": [7, [], [1, 2, 3]]}'}, {"prompt"}),
         ({"prompt": '{"1": {"class_type": "Flux"}, "2": 5, "3": {"inputs": []}}'}, {"prompt"}),
         ({"prompt": "[" * 100_000}, set[str]()),
         ({"invokeai_metadata": '{"loras": 5, "model": [], "seed": {}, "scheduler": {}}'}, {"seed"}),
