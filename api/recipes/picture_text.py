@@ -73,7 +73,7 @@ def read_picture_text(encoded: str) -> PictureText:
                 for name, value in image.info.items()
                 if isinstance(value, str) or (name == "comment" and image.format == "GIF")
             }
-            exif = image.getexif()
+            exif = _exif(image)
             comment = _user_comment(exif)
             texts |= _named_texts(exif)
         except UnidentifiedImageError:
@@ -88,6 +88,11 @@ def read_picture_text(encoded: str) -> PictureText:
         )
     infotext = texts.pop(_INFOTEXT, "") or comment or texts.pop("comment", "")
     return PictureText(infotext, texts, image.size)
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """EXIF data. A PNG's own method decodes the pixels, to find what comes after them."""
+    return Image.Image.getexif(image)
 
 
 def _text(value: str | bytes) -> str:

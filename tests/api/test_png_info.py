@@ -342,6 +342,13 @@ def test_what_is_no_picture_is_refused(
     assert (answer.status_code, fault["field"], fault["code"]) == (400, field, code)
 
 
+def test_no_pixel_is_decoded(client: FlaskClient, worker: HandWorker) -> None:
+    data = png(parameters=INFOTEXT)
+    at = data.index(b"IDAT")
+    damaged = data[: at + 4] + b"\0" * 12 + data[at + 16 :]
+    assert recipe(client, damaged)["source"] == "automatic1111"
+
+
 def test_a_key_is_needed_and_may_be_in_the_body(client: FlaskClient, worker: HandWorker) -> None:
     body = {"image": base64.b64encode(png()).decode()}
     assert client.post("/png-info", json=body).status_code == 401
