@@ -11,6 +11,7 @@ import { bodyOf, draftOf, fillForm } from "./request.js";
 import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
 import { JobView } from "./job_view.js";
 import { showJobStrip } from "./job_strip.js";
+import { offerRecipes } from "./picture_recipe.js";
 
 const IDEAS = ["a red dragon on a beach", "a yellow duck on grass", "a white house at night"];
 const form = find("#request");
@@ -113,11 +114,22 @@ function keepDraft() {
   if (options) rememberDraft(draftOf(form, { fromPicture: Boolean(init.picture) }));
 }
 
+/** Fill the form with the recipe that a picture carries; what it lacks has its default. */
+function usePictureRecipe({ kind, request }) {
+  const { type, ckpt } = bodyOf(form, { fromPicture: false });
+  if (kind === "txt2img") init.clear();
+  const { ckpt: _, ...defaults } = options.defaults[type][kind];
+  fill({ negative_prompt: "", ...defaults, type, ckpt, seed: null, n_iter: 1, ...request });
+  keepDraft();
+  find("#prompt").focus();
+}
+
 function strength() {
   find("#strength-value").textContent = Number(form.denoising_strength.value).toFixed(2);
 }
 
 function listen() {
+  offerRecipes(usePictureRecipe, fail);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit();

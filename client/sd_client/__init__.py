@@ -28,6 +28,7 @@ from sd_client.errors import (
 from sd_client.job import Job
 from sd_client.parameters import Image, ImageParameters, Parameters
 from sd_client.pictures import Picture, save_all
+from sd_client.recipe import NotRead, Recipe
 from sd_client.status import Event, Preview, Progress, State, Status
 
 __all__ = [
@@ -48,10 +49,12 @@ __all__ = [
     "Model",
     "Models",
     "NoSuchJob",
+    "NotRead",
     "Parameters",
     "Picture",
     "Preview",
     "Progress",
+    "Recipe",
     "Refused",
     "Sampler",
     "ServiceUnavailable",

@@ -17,6 +17,7 @@ from sd_client.parameters import (
     encode_image,
 )
 from sd_client.pictures import Picture
+from sd_client.recipe import Recipe
 from sd_client.status import Event, Status
 from sd_client.transport import Transport
 
@@ -179,6 +180,11 @@ class Client:
         """The last ten finished jobs, newest first. Raises ClientError."""
         answer = self._transport.json("GET", "/recent")
         return [self.job(path.rpartition("/")[2]) for path in answer["Recent_finished_images"]]
+
+    def read_recipe(self, image: Image) -> Recipe:
+        """What a picture was made of. Raises BadRequest if it is none, ClientError."""
+        body = {"image": encode_image(image)}
+        return Recipe.read(self._transport.json("POST", "/png-info", json=body))
 
     def models(self) -> Models:
         """The models of all workers. Raises ClientError."""

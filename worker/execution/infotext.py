@@ -49,7 +49,9 @@ def infotext(
     if isinstance(request, ImageToImage):
         settings["Denoising strength"] = request.denoising_strength
         if request.upscale:
-            settings["Init image upscaler"] = upscaler
+            settings["Init image upscaler"] = upscaler or "Lanczos"
+        if request.noise_multiplier != 1:
+            settings["Noise multiplier"] = request.noise_multiplier
         if request.post_upscale:
             # as in the "Extras" tab; Size stays the size before upscaling
             settings["Postprocess upscale by"] = 2
@@ -109,5 +111,11 @@ def _mask_settings(request: ImageToImage) -> dict[str, object]:
 
 
 def _quoted(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = _shortest(value) if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text
+
+
+def _shortest(number: float) -> str:
+    """A number in the fewest digits from which it is read back: 7 for 7.0."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)

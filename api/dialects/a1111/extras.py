@@ -24,10 +24,10 @@ from api.dialects.a1111.fields_extras import (
 )
 from api.dialects.a1111.init_picture import picture_size, read_picture
 from api.dialects.a1111.lists import INSTALLED_UPSCALER
-from api.dialects.a1111.picture_text import read_picture_text
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation
+from api.recipes.picture_text import read_picture_text
 from jobs.init_image import read_init_image
 from jobs.validation_faults import safe_value
 

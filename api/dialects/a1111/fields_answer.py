@@ -115,7 +115,7 @@ EXTENSIONS = (
         name="infotext",
         type=str,
         default="",
+        followed=True,
         means="the parameters of a picture, for fields that are left out",
-        instead="send its values as fields",
     ),
 )

@@ -16,6 +16,7 @@ from api.dialects.a1111.generation import (
     answer,
     submission_of,
 )
+from api.dialects.a1111.infotext import with_infotext
 from api.dialects.a1111.init_picture import (
     LATENT,
     STRETCH,
@@ -47,7 +48,7 @@ def img2img_routes(services: Services) -> Blueprint:
     def img2img() -> ResponseReturnValue:
         """Image to image; answers when the pictures are finished."""
         caller, body = read_request(services, request)
-        values = read_values(ImageToImageBody, IMG2IMG_FIELDS, body)
+        values = read_values(ImageToImageBody, IMG2IMG_FIELDS, with_infotext(body, IMG2IMG_FIELDS))
         if not values["init_images"]:
             raise NotFound("Init image not found")
         settings = request_settings(services, caller, values)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.dialects.a1111.fields import Values
-from api.dialects.a1111.picture_text import read_picture_text
 from api.dialects.a1111.sampler_names import AUTOMATIC, scheduler_named, split_label
 from api.job_pictures import GRID, pictures_by_name
 from api.job_service import JobService
+from api.recipes.picture_text import read_picture_text
 from jobs import __version__
 from jobs.names import sampler_named
 from jobs.status import JobStatus, Result

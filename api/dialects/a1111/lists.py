@@ -26,7 +26,8 @@ from api.dialects.a1111.list_models import (
     Vaes,
 )
 from api.dialects.a1111.operation_parts import Warnings, described
-from api.dialects.a1111.sampler_names import AUTOMATIC, AUTOMATIC_SCHEDULERS, SCHEDULERS
+from api.dialects.a1111.sampler_names import AUTOMATIC, SCHEDULERS
+from api.recipes.automatic_schedulers import AUTOMATIC_SCHEDULERS
 from jobs.names import SAMPLERS
 
 INSTALLED_UPSCALER = "Upscaler"

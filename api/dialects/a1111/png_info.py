@@ -5,14 +5,13 @@ from typing import Annotated
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
 
 from api.dialect import Services
 from api.dialects.a1111.authentication import read_request
-from api.dialects.a1111.infotext_fields import fields_of_infotext
 from api.dialects.a1111.operation_parts import described
-from api.dialects.a1111.picture_text import read_picture_text
-from jobs.errors import Fault, InvalidRequest
+from api.recipes.infotext_fields import fields_of_infotext
+from api.recipes.picture_text import picture_text_of
+from jobs.errors import InvalidRequest
 from jobs.picture_formats import IN_WORDS
 from jobs.validation_faults import faults_of
 
@@ -45,18 +44,10 @@ def png_info_routes(services: Services) -> Blueprint:
         """The text in a picture: A1111's infotext, its fields, and what else is there."""
         _, body = read_request(services, request)
         try:
-            found = read_picture_text(PngInfoRequest.model_validate(body).image)
+            encoded = PngInfoRequest.model_validate(body).image
         except ValidationError as error:
             raise InvalidRequest(faults_of(error, PngInfoRequest, body)) from None
-        except PydanticCustomError as error:
-            fault = Fault(
-                field="image",
-                code=error.type,
-                value=None,
-                problem=error.message(),
-                expected=f"base64 of a {IN_WORDS} picture",
-            )
-            raise InvalidRequest((fault,)) from None
+        found = picture_text_of(encoded)
         return PngInfo(
             info=found.infotext,
             items=found.items,

@@ -7,6 +7,7 @@ scheduler `automatic` is the one that AUTOMATIC1111 uses for that sampler since 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from api.recipes.automatic_schedulers import AUTOMATIC_SCHEDULERS
 from jobs.names import sampler_named
 
 AUTOMATIC = "automatic"
@@ -38,17 +39,6 @@ SCHEDULERS: tuple[SchedulerName, ...] = (
     SchedulerName("beta", "beta", "Beta"),
 )
 """In AUTOMATIC1111's order; `uniform` and `normal` visit the same noise levels here."""
-AUTOMATIC_SCHEDULERS = {
-    "DPM++ 2M": "karras",
-    "DPM++ SDE": "karras",
-    "DPM++ 2M SDE": "exponential",
-    "DPM++ 3M SDE": "exponential",
-    "DPM++ 2M SDE Heun": "exponential",
-    "DPM++ 2S a": "karras",
-    "Restart": "karras",
-    "DPM2": "karras",
-    "DPM2 a": "karras",
-}
 SUBSTITUTES = {
     "UniPC": "DPM++ 2M",
     "DPM++ 2M SDE Heun": "DPM++ 2M SDE",

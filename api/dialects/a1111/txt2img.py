@@ -9,6 +9,7 @@ from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.fields import read_values
 from api.dialects.a1111.fields_txt2img import TXT2IMG_FIELDS, TextToImageBody
 from api.dialects.a1111.generation import GeneratedImages, answer, submission_of
+from api.dialects.a1111.infotext import with_infotext
 from api.dialects.a1111.settings import request_settings
 from api.operations import ApiResponse, Operation
 
@@ -30,7 +31,7 @@ def txt2img_routes(services: Services) -> Blueprint:
     def txt2img() -> ResponseReturnValue:
         """Text to image; answers when the pictures are finished."""
         caller, body = read_request(services, request)
-        values = read_values(TextToImageBody, TXT2IMG_FIELDS, body)
+        values = read_values(TextToImageBody, TXT2IMG_FIELDS, with_infotext(body, TXT2IMG_FIELDS))
         settings = request_settings(services, caller, values)
         submission = submission_of("txt2img", TXT2IMG_FIELDS, values, settings, services)
         return answer(submission, values, dict(values.of), services, caller)

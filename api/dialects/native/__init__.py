@@ -10,6 +10,7 @@ from api.dialects.native.events import event_routes
 from api.dialects.native.generate import generate_routes
 from api.dialects.native.images import image_routes
 from api.dialects.native.models import model_routes
+from api.dialects.native.png_info import png_info_routes
 from api.dialects.native.recent import recent_routes
 from api.dialects.native.status import status_routes
 from api.dialects.native.templates import template_routes
@@ -27,6 +28,7 @@ def blueprint(services: Services) -> Blueprint:
     native.register_blueprint(cancel_routes(services))
     native.register_blueprint(image_routes(services.jobs))
     native.register_blueprint(recent_routes(services))
+    native.register_blueprint(png_info_routes(services))
     native.register_blueprint(template_routes())
     native.register_blueprint(capability_routes(services.jobs))
     native.register_blueprint(model_routes(services.jobs))

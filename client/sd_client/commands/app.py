@@ -4,6 +4,7 @@ import typer
 
 from sd_client.commands.bench import bench
 from sd_client.commands.generate import generate, img2img
+from sd_client.commands.info import info
 from sd_client.commands.jobs import cancel, recent, status
 from sd_client.commands.models import models
 from sd_client.commands.upscale import upscale
@@ -39,5 +40,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,  # they would show the API key
 )
-for command in (generate, img2img, upscale, status, cancel, recent, models, bench):
+for command in (generate, img2img, upscale, info, status, cancel, recent, models, bench):
     app.command()(command)

@@ -194,6 +194,40 @@ def test_a_field_changes_the_request_or_a_warning_names_it(
     assert named <= {field}
 
 
+INFOTEXT = """\
+a fox
+Negative prompt: 12
+Steps: 7, Sampler: DPM++ SDE, Schedule type: Karras, CFG scale: 3.5, Seed: 8, Size: 128x192, \
+Model: tiny, Clip skip: 2, Denoising strength: 0.3, Variation seed: 4, \
+Variation seed strength: 0.5, Version: v1.10.1"""
+
+
+def test_an_infotext_fills_what_a_body_leaves_out(asked: Ask) -> None:
+    body = {"init_images": [PICTURE], "infotext": INFOTEXT, "steps": 9}
+    request, told = asked("img2img", body)
+
+    assert told == ()
+    filled = {
+        "prompt": "a fox",
+        "negative_prompt": "12",
+        "ddim_steps": 9,  # of the body
+        "sampler": "k_dpmpp_sde",
+        "scheduler": "karras",
+        "scale": 3.5,
+        "seed": 3,  # of the body
+        "W": 256,
+        "clip_skip": 2,
+        "denoising_strength": 0.3,
+        "variation_seed": 4,
+        "variation_strength": 0.5,
+    }
+    assert {name: request[name] for name in filled} == filled
+
+    request, told = asked("txt2img", {"infotext": "a\nSteps: 7, Seed: 8, Model hash: 99999999aa"})
+    assert request["ddim_steps"] == 7
+    assert [warning.split(":")[0] for warning in told] == ["override_settings.sd_model_checkpoint"]
+
+
 @pytest.mark.parametrize("path", FIELDS)
 def test_a_native_field_is_used_as_soon_as_the_engine_has_it(path: str) -> None:
     fields = [field for field in FIELDS[path] if field.native and not field.followed]

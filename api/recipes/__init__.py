@@ -1,0 +1,1 @@
+"""What programs write into a picture about its making, and what it means as a native request."""

@@ -1,0 +1,55 @@
+"""The installed model and autoencoder that a recipe means."""
+
+from collections.abc import Collection
+
+from api.recipes.draft import Draft
+from jobs.names import find_name
+from jobs.workers import Served
+
+_HASH_DIGITS = 10
+"""A1111 writes as many of the SHA-256; older versions wrote 8 digits of another digest."""
+NOT_INSTALLED = "is not installed"
+
+
+def put_model(draft: Draft, name: str, digits: str, served: Served, written: str = "Model") -> None:
+    """Set `ckpt` to the installed model with a hash, or else with a name.
+
+    Args:
+        name: of the model; empty: not written.
+        digits: the first ones of its SHA-256; empty: not written.
+        served: what is installed.
+        written: what the picture calls it.
+    """
+    if model := _with_hash(digits, served):
+        draft.put("ckpt", model, written, name)
+        return
+    model = find_name(name, served.models) if name else None
+    if model is None:
+        if name or digits:
+            draft.skip(written, f"{name} [{digits}]" if digits else name, NOT_INSTALLED)
+        return
+    draft.put("ckpt", model, written, name)
+    known = served.hashes.get(model, "")
+    if known and len(digits) >= _HASH_DIGITS:
+        draft.skip(
+            "Model hash", digits, f"the installed {model} is another one: its hash is {known}"
+        )
+
+
+def put_vae(draft: Draft, name: str, installed: Collection[str], written: str = "VAE") -> None:
+    """Set `vae` to the installed autoencoder of a name."""
+    if found := find_name(name, installed):
+        draft.put("vae", found, written, name)
+    else:
+        draft.skip(written, name, NOT_INSTALLED)
+
+
+def _with_hash(digits: str, served: Served) -> str | None:
+    """The model whose hash begins with the digits, or the other way round."""
+    said = digits.lower()
+    if len(said) < _HASH_DIGITS:
+        return None
+    for name, known in served.hashes.items():
+        if known and (known.startswith(said) or said.startswith(known)):
+            return name
+    return None
