@@ -14,8 +14,9 @@ from torch.nn.functional import interpolate
 
 from stable_diffusion.image import to_image
 from stable_diffusion.init_latents import encode_inputs
+from stable_diffusion.latent_upscalers import LatentUpscaler
 from stable_diffusion.model import Model
-from stable_diffusion.recipe import LatentUpscaler, Recipe, SecondPass
+from stable_diffusion.recipe import Recipe, SecondPass
 from stable_diffusion.samplers.estimate import Estimate
 from stable_diffusion.sampling_pass import Sampled, sampled
 from stable_diffusion.stopwatch import Stopwatch

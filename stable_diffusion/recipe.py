@@ -8,11 +8,11 @@ from typing import Literal
 
 from PIL.Image import Image
 
-from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength
+from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength, executed_steps
 from stable_diffusion.errors import RecipeError
+from stable_diffusion.latent_upscalers import LatentUpscaler
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.samplers import resolve
-from stable_diffusion.samplers.sampling import executed_steps
 from stable_diffusion.samplers.variation import NO_VARIATION, Variation
 from stable_diffusion.scheduler_table import AUTOMATIC
 
@@ -21,15 +21,6 @@ MemoryPlan = Literal["standard", "optimized"]
 MaskFill = Literal["original", "fill", "noise", "latent_nothing"]
 """What the sampling starts from where the mask is: the image, its blurred surroundings, noise, or
 latents of 0."""
-LatentUpscaler = Literal[
-    "latent",
-    "latent_antialiased",
-    "latent_bicubic",
-    "latent_bicubic_antialiased",
-    "latent_nearest",
-    "latent_nearest_exact",
-]
-"""How latents are resampled; see `hires`."""
 SIDE_MULTIPLE = 8
 """Sides of all images are multiples of this; a family may need a larger one, see `Latents`."""
 
