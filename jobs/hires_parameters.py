@@ -14,6 +14,7 @@ from jobs.sampling_parameters import Scheduler
 from jobs.upscalers import NETWORK, UpscalerName
 from stable_diffusion.latent_upscalers import LatentUpscaler
 
+MIN_SCALE, MAX_SCALE = 1, 4
 HIRES_SIZE = ("hires_scale", "hires_width", "hires_height")
 HIRES_OPTIONS = (
     "hires_steps",
@@ -32,7 +33,11 @@ class HiresParameters(BaseModel, frozen=True):
 
     hires_scale: Annotated[
         float | None,
-        Field(ge=1, le=4, description="a second pass, at W and H times this; null: none"),
+        Field(
+            ge=MIN_SCALE,
+            le=MAX_SCALE,
+            description="a second pass, at W and H times this; null: none",
+        ),
     ] = None
     hires_width: Annotated[
         Side | None,

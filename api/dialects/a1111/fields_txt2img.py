@@ -1,11 +1,19 @@
 """The fields of POST /sdapi/v1/txt2img."""
 
+from typing import Annotated, Any
+
+from pydantic import Field as SchemaField
+
 from api.dialects.a1111.fields import Field, Flag, schema_of
 from api.dialects.a1111.fields_common import COMMON
+from jobs.limits import MAX_OUTPUT_SIDE
+
+_SideOrNone = Annotated[int, SchemaField(ge=0, le=MAX_OUTPUT_SIDE)]
+"""0: none was chosen."""
 
 
 def _hires(
-    name: str, type_: type, default: object, means: str, native: str = "", *neutral: object
+    name: str, type_: Any, default: object, means: str, native: str = "", *neutral: object
 ) -> Field:
     return Field(
         name=name,
@@ -22,7 +30,7 @@ def _hires(
 def _first_phase(side: str) -> Field:
     return Field(
         name=f"firstphase_{side}",
-        type=int,
+        type=_SideOrNone,
         default=0,
         followed=True,
         needs="enable_hr",
@@ -49,8 +57,14 @@ HIRES = (
         "Latent",
     ),
     _hires("hr_second_pass_steps", int, 0, "steps of the second pass; 0: as many", "hires_steps"),
-    _hires("hr_resize_x", int, 0, "width of the second pass, in place of a factor", "hires_width"),
-    _hires("hr_resize_y", int, 0, "height of the second pass", "hires_height"),
+    _hires(
+        "hr_resize_x",
+        _SideOrNone,
+        0,
+        "width of the second pass, in place of a factor",
+        "hires_width",
+    ),
+    _hires("hr_resize_y", _SideOrNone, 0, "height of the second pass", "hires_height"),
     _hires("hr_checkpoint_name", str, None, "model of the second pass", "", ""),
     _hires("hr_sampler_name", str, None, "sampler of the second pass", "hires_sampler", ""),
     _hires(

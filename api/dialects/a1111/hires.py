@@ -12,6 +12,7 @@ from api.dialects.a1111.fields import Values
 from api.dialects.a1111.fields_extras import NO_UPSCALER
 from api.dialects.a1111.sampler_names import AUTOMATIC, sampling_of
 from api.drawing_size import DrawingSize
+from jobs.hires_parameters import MAX_SCALE, MIN_SCALE
 from jobs.limits import MAX_OUTPUT_SIDE, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.output_parameters import OUTPUT_FIELDS
 from jobs.upscalers import NETWORK
@@ -78,8 +79,9 @@ def hires_fix(
         body["hires_strength"] = 1 / MAX_STEPS
         warnings.append("denoising_strength: 0 is a single step at the lowest noise level here")
     wanted = _target(values)
-    if wanted is None and not size.output:
-        body["hires_scale"] = values["hr_scale"]
+    scale = values["hr_scale"]
+    if wanted is None and not (size.output and MIN_SCALE <= scale <= MAX_SCALE):
+        body["hires_scale"] = scale  # what it may be is the rule of the native field
     else:
         wanted = wanted or _scaled(values)
         width, height = _possible(wanted, limits)
@@ -114,14 +116,14 @@ def _steps(values: Values) -> int:
     """Native steps of which as many are executed as AUTOMATIC1111 executes."""
     executed = values["hr_second_pass_steps"] or values["steps"]
     strength = values["denoising_strength"]
-    if strength == 0:
+    if not (0 <= strength <= 1 and 0 < executed <= MAX_STEPS):
+        return executed  # a fault of its field
+    if executed >= MAX_STEPS * strength:
         return MAX_STEPS
-    if not 0 < strength <= 1:
-        return executed  # a fault of the strength
     # a product such as 0.7 · 30 is a little below 21
     steps = math.ceil(executed / strength - 1e-9)
     steps += int(strength * steps) < executed
-    return steps if executed > MAX_STEPS else min(MAX_STEPS, steps)
+    return min(MAX_STEPS, steps)
 
 
 def _upscaler(name: str, installed: str, warnings: list[str]) -> str:
