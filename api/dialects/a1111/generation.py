@@ -87,8 +87,6 @@ def submission_of(
     body |= {"W": size.width, "H": size.height}
     if size.output:
         body |= {"output_width": size.output[0], "output_height": size.output[1]}
-    if size.warning:
-        warnings.append(size.warning)
     if values.of.get("enable_hr"):
         hires = hires_fix(
             values,
@@ -99,6 +97,8 @@ def submission_of(
         )
         body |= hires.body
         warnings += hires.warnings
+    elif size.warning:
+        warnings.append(size.warning)
     return Submission(
         kind=kind,
         body=body,

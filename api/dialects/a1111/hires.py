@@ -78,6 +78,11 @@ def hires_fix(
     if values["denoising_strength"] == 0:
         body["hires_strength"] = 1 / MAX_STEPS
         warnings.append("denoising_strength: 0 is a single step at the lowest noise level here")
+    if size.output:
+        warnings.append(
+            f"hires fix: the first pass is drawn at {size.width}×{size.height} pixels in place of "
+            "{}×{}, which suits the model better".format(*size.output)
+        )
     wanted = _target(values)
     scale = values["hr_scale"]
     if wanted is None and not (size.output and MIN_SCALE <= scale <= MAX_SCALE):

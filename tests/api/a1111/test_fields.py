@@ -354,16 +354,14 @@ def test_the_walk_knows_every_field_of_extras() -> None:
 def test_hires_fix_is_a_second_pass(
     asked: Ask, body: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    sent = {"enable_hr": True, "width": 512, "height": 512} | body
-
-    request, warnings = asked("txt2img", sent)
+    request, warnings = asked("txt2img", {"enable_hr": True} | body)
 
     assert {name: request[name] for name in expected} == expected
     assert warnings == ()
 
 
 def test_a_second_pass_that_is_too_large_is_drawn_smaller(asked: Ask) -> None:
-    body = {"enable_hr": True, "width": 512, "height": 512, "steps": 4, "hr_resize_x": 3000}
+    body = {"enable_hr": True, "steps": 4, "hr_resize_x": 3000}
 
     request, warnings = asked("txt2img", body)
 
