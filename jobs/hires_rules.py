@@ -1,10 +1,11 @@
 """What the parameters of a second pass must satisfy, with each other and with the first pass."""
 
+import re
 from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING
 
-from jobs.errors import Fault
+from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
 from jobs.limits import MAX_SIDE, MIN_SIDE
 from jobs.prompt_checks import loras_in, most_joined, prompt_faults
@@ -12,7 +13,9 @@ from stable_diffusion.bounds import executed_steps
 
 if TYPE_CHECKING:
     from jobs.parameters import Request, TextToImage
-    from jobs.rules import Check, RuleContext
+    from jobs.rule_context import Check, RuleContext
+
+_LOOKS_DRAWN = re.compile(r"__[^\s_]|\{")
 
 
 def hires_warnings(request: "Request") -> tuple[str, ...]:
@@ -23,12 +26,19 @@ def hires_warnings(request: "Request") -> tuple[str, ...]:
     changed = [name for name in HIRES_OPTIONS if getattr(request, name) != fields[name].default]
     if changed and not request.has_second_pass:
         return (f"{', '.join(changed)}: without hires_scale or hires_width, no effect",)
+    found: list[str] = []
+    if request.wildcards:
+        found += [
+            f"{field}: wildcards are not drawn in it; it is text"
+            for field in ("hires_prompt", "hires_negative_prompt")
+            if _LOOKS_DRAWN.search(getattr(request, field))
+        ]
     grammar = request.prompt_grammar
     if request.hires_prompt and loras_in(request.prompt, grammar) - loras_in(
         request.hires_prompt, grammar
     ):
-        return ("hires_prompt: the second pass has the LoRAs of the prompt, too",)
-    return ()
+        found.append("hires_prompt: the second pass has the LoRAs of the prompt, too")
+    return tuple(found)
 
 
 def second_pass_steps(request: "TextToImage") -> int:
@@ -82,11 +92,15 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
     request, images, most = _second_pass(context), context.image_count, context.limits.max_work
     if request is None or images is None:
         return
-    joined = most_joined(request, context.file_prompts)
-    share = images * (joined + 1) / 2 if joined > 1 else images
+    try:
+        joined = most_joined(request, context.prompts)
+    except InvalidRequest:
+        return  # a fault of the prompts
+    share = images * (context.combinations or 1) * (joined + 1) / 2
     first = int(share * prod(request.sampled_size) * request.ddim_steps)
     second = int(share * prod(request.generated_size) * second_pass_steps(request))
-    if first > most or first + second <= most:
+    of_its_own = first > most and not context.combinations  # a fault of the first pass
+    if of_its_own or first + second <= most:
         return
     fields = ("hires_steps", *HIRES_SIZE)
     named = [field for field in fields if field in context.body_fields]
@@ -118,7 +132,10 @@ def _prompt_is_valid(field: str) -> "Check":
 def _lora_faults(context: "RuleContext", request: "TextToImage") -> Iterator[Fault]:
     """The model has its LoRAs in both passes."""
     wanted = loras_in(request.hires_prompt, request.prompt_grammar)
-    prompts = [each.text for each in context.file_prompts] or [request.prompt]
+    try:
+        prompts = [each.text for each in context.prompts] or [request.prompt]
+    except InvalidRequest:
+        return  # a fault of the prompts
     for prompt in prompts:
         more = wanted - loras_in(prompt, request.prompt_grammar)
         if more:
@@ -138,7 +155,7 @@ _SIZE = frozenset({*HIRES_SIZE, "W", "H"})
 _STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
 HIRES_CHECKS = (
     (_SIZE, _one_size),
-    (_SIZE | _STEPS | {"n_iter", "n_samples", "from-file"}, _affordable),
+    (_SIZE | _STEPS | {"n_iter", "n_samples", "from-file", "vary"}, _affordable),
     (
         _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file"},
         _prompt_is_valid("hires_prompt"),
