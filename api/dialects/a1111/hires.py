@@ -15,9 +15,9 @@ from api.drawing_size import DrawingSize
 from jobs.hires_parameters import MAX_SCALE, MIN_SCALE
 from jobs.limits import MAX_OUTPUT_SIDE, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
 from jobs.output_parameters import OUTPUT_FIELDS
+from jobs.parameter_types import MAX_STEPS
 from jobs.upscalers import NETWORK
 from jobs.validation_faults import safe_value
-from stable_diffusion.bounds import MAX_STEPS
 
 LATENT_MODES = {
     "Latent": "latent",
