@@ -38,7 +38,7 @@ class Evaluation:
 class JobProgress:
     """Counts evaluations over all batches of a job, and over both passes of each.
 
-    An evaluation counts by its pixels, so that the remaining time can be told from the share.
+    An evaluation counts by its pixels, so that the remaining time follows from the share.
 
     Args:
         report: gets a report of every evaluation.
