@@ -10,6 +10,7 @@ from api.backends import Backends
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
+from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels, ModelChoice
@@ -113,6 +114,7 @@ class JobFactory:
             warnings += choice.warnings
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
+            warnings += tuple(dict.fromkeys(chain(*map(hires_warnings, combinations))))
             request = request.settled(
                 model=choice.name, seed=request.seed, variation_seed=variation_seed
             )

@@ -25,6 +25,9 @@ class Limits:
         max_init_pixels: width · height of an init image, checked before it is decoded.
         max_output_pixels: n_iter · n_samples · output_width · output_height, which bounds the room
             in the store, the time for upscaling and the memory for a grid.
+        max_hires_pixels: width · height of a second pass, which bounds its memory. `max_side` does
+            not: it is the size up to which a model makes a picture from noise, whereas the second
+            pass starts from a picture.
     """
 
     max_side: int = 512
@@ -33,6 +36,7 @@ class Limits:
     max_work: int = 64 * 50 * 512 * 512
     max_init_pixels: int = 4096 * 4096
     max_output_pixels: int = 4 * 4096 * 4096
+    max_hires_pixels: int = 1536 * 1536
 
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from jobs.comparison_parameters import ComparisonParameters, with_values
+from jobs.hires_parameters import HiresParameters
 from jobs.inputs import INPUT_FIELDS
 from jobs.job_parameters import TYPE_MEANS, JobRequest
 from jobs.mask_parameters import MaskParameters
@@ -133,8 +134,13 @@ class GenerationRequest(
 
     @property
     def sampled_size(self) -> tuple[int, int]:
-        """Width and height in pixels of the pictures that are generated."""
+        """Width and height in pixels of what is sampled, in the first pass if there are two."""
         return self.W, self.H
+
+    @property
+    def generated_size(self) -> tuple[int, int]:
+        """Width and height in pixels of the pictures that are generated."""
+        return self.sampled_size
 
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
@@ -144,12 +150,16 @@ class GenerationRequest(
         return self.model_copy(update=update)
 
 
-class TextToImage(GenerationRequest, frozen=True):
+class TextToImage(HiresParameters, GenerationRequest, frozen=True):
     """POST /generate. Omitted fields take the value of the README's first example."""
 
     kind: ClassVar[GenerationKind] = "txt2img"
 
     ddim_steps: Annotated[Steps, Field(description="sampling steps a picture")] = 20
+
+    @property
+    def generated_size(self) -> tuple[int, int]:
+        return self.hires_size_from(self.W, self.H) or self.sampled_size
 
 
 class ImageToImage(MaskParameters, GenerationRequest, frozen=True):

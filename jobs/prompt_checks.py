@@ -7,6 +7,7 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.prompt_additions import InstalledAdditions
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import (
+    LoraTag,
     ParsedPrompt,
     PromptGrammar,
     read_prompt,
@@ -23,19 +24,24 @@ _OWN_SYNTAX: Mapping[PromptGrammar, str] = {
 
 
 def prompt_faults(
-    request: "Request", field: str, additions: InstalledAdditions | None
+    request: "Request",
+    field: str,
+    additions: InstalledAdditions | None,
+    *,
+    steps: int | None = None,
 ) -> Iterator[Fault]:
     """The faults of a prompt in itself, and of what it adds to the model.
 
     Args:
-        field: `prompt` or `negative_prompt`.
+        field: the prompt's; one that ends in `negative_prompt` is negative.
         additions: what is installed; None: not known, so any is accepted.
+        steps: in which it is followed; None: `ddim_steps`.
     """
     text: str = getattr(request, field)
-    negative = field == "negative_prompt"
+    negative = field.endswith("negative_prompt")
     try:
         prompt = read_prompt(text, request.prompt_grammar, negative=negative)
-        schedules_of(prompt, request.ddim_steps)
+        schedules_of(prompt, steps or request.ddim_steps)
         if negative and prompt.loras:
             raise PromptError("a LoRA belongs in the prompt; with a weight below 0 to avoid it")
     except PromptError as error:
@@ -102,3 +108,11 @@ def most_joined(request: "Request", file_prompts: Sequence[ParsedPrompt]) -> int
     except PromptError:
         return 1  # a fault of its field
     return max(max(1, len(prompt.composed)) for prompt in prompts)
+
+
+def loras_in(prompt: str, grammar: PromptGrammar) -> frozenset[LoraTag]:
+    """The LoRAs of a prompt, each with its weights; none if it cannot be read."""
+    try:
+        return frozenset(read_prompt(prompt, grammar).loras)
+    except PromptError:
+        return frozenset()  # a fault of its field

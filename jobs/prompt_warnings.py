@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobs.request import Request
+from jobs.request import Request, TextToImage
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 _MOST_LINES = 5
@@ -17,12 +17,14 @@ def prompt_warnings(parts: Sequence[Request], *, own: bool) -> tuple[str, ...]:
     """
     fields = ("prompt", "negative_prompt") if own else ("negative_prompt",)
     texts = dict.fromkeys(
-        (field, getattr(part, field), part.prompt_grammar) for field in fields for part in parts
+        (field, getattr(part, field), part.prompt_grammar)
+        for part in parts
+        for field in (*fields, *_of_second_pass(part))
     )
     found = [
         f"{field}: it {each}"
         for field, text, grammar in texts
-        for each in read_prompt(text, grammar, negative=field == "negative_prompt").warnings
+        for each in read_prompt(text, grammar, negative=field.endswith("negative_prompt")).warnings
     ]
     return tuple(dict.fromkeys(found))
 
@@ -36,3 +38,9 @@ def file_warnings(prompts: Sequence[ParsedPrompt]) -> tuple[str, ...]:
         more = len(of_lines) - _MOST_LINES
         of_lines[_MOST_LINES:] = [f"from-file: {more} more such warnings"]
     return tuple(of_lines)
+
+
+def _of_second_pass(request: Request) -> tuple[str, ...]:
+    if isinstance(request, TextToImage) and request.has_second_pass:
+        return "hires_prompt", "hires_negative_prompt"
+    return ()

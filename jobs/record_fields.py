@@ -9,7 +9,8 @@ Written when the job is opened:
     inputs: the roles of its input pictures (JSON); since version 2;
         since version 3 there may be one of a mask;
     ended_request: what becomes of a long request when the job ends (JSON); since version 2;
-        since version 3 a request may have an output size, and the kind may be upscale;
+        since version 3 a request may have an output size or a second pass, and the kind may be
+        upscale;
     submitted, waiting: when it was submitted, and when it was last put into its queue;
     order: its number in the order of arrival;
     place: its place in the queue while it waits (`jobs.fair_queue`);

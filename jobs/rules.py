@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.comparisons import varied_faults
 from jobs.cost_rules import COST_FIELDS, cost_faults
 from jobs.errors import Fault, InvalidRequest
+from jobs.hires_rules import HIRES_CHECKS
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.mask_parameters import extend_faults, mask_faults
 from jobs.model_choice import InstalledModels
@@ -157,7 +158,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
-    *(Rule(fields, check) for fields, check in SAMPLING_CHECKS),
+    *(Rule(fields, check) for fields, check in (*SAMPLING_CHECKS, *HIRES_CHECKS)),
 )
 
 

@@ -95,6 +95,9 @@ class JobSettings(BaseSettings):
         ge=1,
         description="largest n_iter·n_samples·output_width·output_height",
     )
+    max_hires_pixels: int = Field(
+        default=Limits.max_hires_pixels, ge=1, description="largest width·height of a second pass"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR; only DEBUG logs prompts"
     )
@@ -161,4 +164,5 @@ class JobSettings(BaseSettings):
             max_work=self.max_work,
             max_init_pixels=self.max_init_pixels,
             max_output_pixels=self.max_output_pixels,
+            max_hires_pixels=self.max_hires_pixels,
         )

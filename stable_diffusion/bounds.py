@@ -21,3 +21,14 @@ def check_strength(strength: float) -> None:
     """Raise RecipeError for a strength out of bounds."""
     if not 0 < strength <= MAX_STRENGTH:
         raise RecipeError(f"strength is {strength}; it must be above 0 and at most {MAX_STRENGTH}")
+
+
+def executed_steps(steps: int, strength: float = 1.0) -> int:
+    """Steps that are executed: ⌊strength·steps⌋, at least 1. Text to image has strength 1.
+
+    Raises:
+        RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
+    """
+    check_steps(steps)
+    check_strength(strength)
+    return max(1, min(int(strength * steps), steps))

@@ -76,17 +76,20 @@ def encode_schedules(
     prompt: str | ParsedPrompt,
     negative_prompt: str | ParsedPrompt,
     steps: int,
+    steps_before: int = 0,
 ) -> tuple[Composition, ConditioningSchedule]:
     """Encode a prompt and its negative, stage by stage.
 
     Args:
         encode: prompts to one row each, all of one `batch_key`.
-        steps: sampling steps asked for.
+        steps, steps_before: see `schedules_of`.
 
     Raises:
         PromptError: one of them cannot be read, or the negative prompt is composed.
     """
-    positive, negative = (schedules_of(text, steps) for text in (prompt, negative_prompt))
+    positive, negative = (
+        schedules_of(text, steps, steps_before) for text in (prompt, negative_prompt)
+    )
     unwanted, *others = negative
     if others:
         raise PromptError("a negative prompt cannot be composed with AND")

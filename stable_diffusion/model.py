@@ -98,12 +98,13 @@ class Model:
         size: tuple[int, int],
         *,
         steps: int = 1,
+        steps_before: int = 0,
         clip_skip: int = 1,
     ) -> tuple[Composition, ConditioningSchedule]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 
         Args:
-            steps, clip_skip: see `Recipe`.
+            steps, steps_before, clip_skip: see `Recipe`.
 
         Returns:
             Rows of one `batch_key`, on the CPU.
@@ -112,7 +113,7 @@ class Model:
             PromptError: one of them cannot be read.
         """
         encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
-        return encode_schedules(encode, prompt, negative_prompt, steps)
+        return encode_schedules(encode, prompt, negative_prompt, steps, steps_before)
 
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:

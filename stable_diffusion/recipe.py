@@ -8,8 +8,9 @@ from typing import Literal
 
 from PIL.Image import Image
 
-from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength
+from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength, executed_steps
 from stable_diffusion.errors import RecipeError
+from stable_diffusion.latent_upscalers import LatentUpscaler
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.variation import NO_VARIATION, Variation
@@ -62,6 +63,9 @@ class Recipe:
             `Family.clip_skip`.
         deterministic: neither share evaluations with other jobs nor replay recorded ones; see
             `step_batching` and `graphs`.
+        second_pass: a second sampling of each image, larger; see `hires`.
+        steps_before: of a second pass: the steps of the first. A prompt that AUTOMATIC1111's
+            grammar edits counts them on, and `strength` holds without an input, too.
 
     Raises:
         RecipeError: a value outside these ranges.
@@ -101,6 +105,8 @@ class Recipe:
     unet_batch: int | None = None
     deterministic: bool = False
     clip_skip: int = 1
+    second_pass: "SecondPass | None" = None
+    steps_before: int = 0
 
     def __post_init__(self) -> None:
         resolve(self.sampler, self.scheduler)
@@ -138,6 +144,17 @@ class Recipe:
         return self.width, self.height
 
     @property
+    def final_size(self) -> tuple[int, int]:
+        """Width and height in pixels of the finished images."""
+        return self.second_pass.recipe.size if self.second_pass else self.size
+
+    @property
+    def executed_steps(self) -> int:
+        """How many of its steps are executed: all of text to image, a share with an image."""
+        from_image = self.init_image is not None or self.steps_before > 0
+        return executed_steps(self.steps, self.strength if from_image else 1.0)
+
+    @property
     def init_image(self) -> Image | None:
         """The image of image to image; None: the job is text to image."""
         return self.inputs.get("init")
@@ -146,6 +163,24 @@ class Recipe:
     def mask(self) -> Image | None:
         """Which part of the init image is drawn anew; None: all of it."""
         return self.inputs.get("mask")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondPass:
+    """What follows the first sampling of each image of a recipe.
+
+    Attributes:
+        recipe: of an image, in the second size, with `steps_before`; its seeds are those of the
+            image, and its input is what the first pass made of it.
+        enlarge: brings an image of the first size to the second, or how its latents are resampled.
+    """
+
+    recipe: Recipe
+    enlarge: Callable[[Image], Image] | LatentUpscaler
+
+    def __post_init__(self) -> None:
+        if self.recipe.images != 1 or not self.recipe.steps_before or self.recipe.second_pass:
+            raise RecipeError("the recipe of a second pass is of one image, with steps_before")
 
 
 _INPUT_SIZES: dict[str, Callable[[Recipe], tuple[int, int]]] = {

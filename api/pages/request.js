@@ -13,10 +13,13 @@ const EXTRAS = [
   "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
   "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
   "seed_resize_from_w", "tiling",
-  "image_scale",
+  "image_scale", "hires_scale", "hires_width", "hires_height", "hires_steps", "hires_strength",
+  "hires_upscaler", "hires_prompt", "hires_negative_prompt", "hires_sampler", "hires_scheduler",
 ];
 
 const OF_PICTURES = ["noise_multiplier", "upscale", "post_upscale", "image_scale"];
+// a second pass is of pictures that are generated from a text
+const OF_TEXTS = (name) => name.startsWith("hires_");
 
 let extras = {};
 
@@ -37,7 +40,7 @@ export function bodyOf(form, { fromPicture }) {
   body.seed = numberIn(form.seed);
   if (fromPicture) body[STRENGTH] = Number(form[STRENGTH].value);
   for (const [name, value] of Object.entries(extras)) {
-    if (fromPicture || !OF_PICTURES.includes(name)) {
+    if (fromPicture ? !OF_TEXTS(name) : !OF_PICTURES.includes(name)) {
       body[name] = value;
     }
   }

@@ -14,8 +14,8 @@ Image = str | PathLike[str] | bytes | BinaryIO
 """An image or a mask: a path, the bytes of a file in one of FORMATS, or a file open for reading."""
 
 
-class Parameters(TypedDict, total=False):
-    """The parameters besides the prompt; the service documents them at `GET /docs`."""
+class CommonParameters(TypedDict, total=False):
+    """The parameters of generate and img2img besides the prompt."""
 
     type: Literal["standard", "optimized"]
     negative_prompt: str
@@ -79,7 +79,22 @@ class Parameters(TypedDict, total=False):
     model: str
 
 
-class ImageParameters(Parameters, total=False):
+class Parameters(CommonParameters, total=False):
+    """The parameters besides the prompt; the service documents them at `GET /docs`."""
+
+    hires_scale: float | None
+    hires_width: int | None
+    hires_height: int | None
+    hires_steps: int
+    hires_strength: float
+    hires_upscaler: str
+    hires_prompt: str
+    hires_negative_prompt: str
+    hires_sampler: str | None
+    hires_scheduler: str | None
+
+
+class ImageParameters(CommonParameters, total=False):
     """The parameters of img2img."""
 
     denoising_strength: float

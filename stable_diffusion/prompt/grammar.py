@@ -135,13 +135,17 @@ def read_prompt(
     )
 
 
-def schedules_of(prompt: str | ParsedPrompt, steps: int) -> tuple[PromptSchedule, ...]:
+def schedules_of(
+    prompt: str | ParsedPrompt, steps: int, steps_before: int = 0
+) -> tuple[PromptSchedule, ...]:
     """What a prompt is at each of the sampling steps; several for a composition.
 
     Equal stages are one object.
 
     Args:
         steps: sampling steps asked for; `when` counts these.
+        steps_before: of a second pass: those of the first. `when` counts on, as AUTOMATIC1111 has
+            it: the steps begin at steps_before + 1, and shares are from 1 to 2.
 
     Raises:
         PromptError: it cannot be parsed, or it is too long for so many steps.
@@ -161,7 +165,8 @@ def schedules_of(prompt: str | ParsedPrompt, steps: int) -> tuple[PromptSchedule
 
     return tuple(
         PromptSchedule(
-            one.weight, tuple((last, stage(text)) for last, text in one.text.stages(steps))
+            one.weight,
+            tuple((last, stage(text)) for last, text in one.text.stages(steps, steps_before)),
         )
         for one in parsed.composed
     )

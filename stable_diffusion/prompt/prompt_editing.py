@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from stable_diffusion.errors import PromptError
 
@@ -21,6 +22,16 @@ _WHEN = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\
 _OPENS = {")": "(", "]": "["}
 
 
+class Steps(NamedTuple):
+    """The steps of a pass, and those of the pass before it, which `when` counts first."""
+
+    count: int
+    before: int = 0
+
+
+_ANY = Steps(0)
+
+
 @dataclass(frozen=True, eq=False)
 class _Replaced:
     """One text up to a step, another one after it."""
@@ -29,12 +40,14 @@ class _Replaced:
     after: "_Pieces"
     when: str
 
-    def last_step(self, steps: int) -> int:
+    def last_step(self, steps: Steps) -> int:
         """The last step of `before`, 0 to steps. A number with a point is a share of the steps."""
-        last = float(self.when) * (steps if "." in self.when else 1)
-        return int(max(0.0, min(last, steps)))
+        when = float(self.when)
+        share = "." in self.when
+        last = (when - bool(steps.before)) * steps.count if share else when - steps.before
+        return int(max(0.0, min(last, steps.count)))
 
-    def at(self, step: int, steps: int) -> "_Pieces":
+    def at(self, step: int, steps: Steps) -> "_Pieces":
         return self.before if step <= self.last_step(steps) else self.after
 
 
@@ -44,7 +57,7 @@ class _Alternated:
 
     options: tuple["_Pieces", ...]
 
-    def at(self, step: int, steps: int) -> "_Pieces":  # noqa: ARG002
+    def at(self, step: int, steps: Steps) -> "_Pieces":  # noqa: ARG002
         return self.options[(step - 1) % len(self.options)]
 
 
@@ -68,16 +81,18 @@ class EditedText:
         """Whether it has any editing."""
         return any(not isinstance(piece, str) for piece in self._pieces)
 
-    def stages(self, steps: int) -> tuple[tuple[int, str], ...]:
+    def stages(self, steps: int, before: int = 0) -> tuple[tuple[int, str], ...]:
         """The last step of each text, from 1 to steps, and the text; neighbours differ.
 
         Args:
             steps: sampling steps, of which img2img may execute the first only.
+            before: see `schedules_of`.
 
         Raises:
             PromptError: the texts of all stages are longer than `MAX_STAGES_LENGTH`.
         """
-        ends = sorted(self._ends(steps))
+        counted = Steps(steps, before)
+        ends = sorted(self._ends(counted))
         if len(ends) > 1 and len(ends) * len(self.text) > MAX_STAGES_LENGTH:
             raise PromptError(
                 f"it is edited at {len(ends)} steps and has {len(self.text)} characters; the "
@@ -85,26 +100,26 @@ class EditedText:
             )
         stages: list[tuple[int, str]] = []
         for end in ends:
-            text = self._at(end, steps)
+            text = self._at(end, counted)
             if stages and stages[-1][1] == text:
                 stages.pop()
             stages.append((end, text))
         return tuple(stages)
 
-    def _at(self, step: int, steps: int) -> str:
+    def _at(self, step: int, steps: Steps) -> str:
         return "".join(piece for piece in self._walk(step, steps) if isinstance(piece, str))
 
-    def _ends(self, steps: int) -> set[int]:
+    def _ends(self, steps: Steps) -> set[int]:
         """The steps after which the text may change, and the last one."""
-        ends = {steps}
+        ends = {steps.count}
         for piece in self._walk():
             if isinstance(piece, _Alternated):
-                return set(range(1, steps + 1))
+                return set(range(1, steps.count + 1))
             if isinstance(piece, _Replaced):
                 ends.add(piece.last_step(steps))
         return ends - {0}
 
-    def _walk(self, step: int = 0, steps: int = 0) -> Iterator[_Piece]:
+    def _walk(self, step: int = 0, steps: Steps = _ANY) -> Iterator[_Piece]:
         """All pieces, inner ones too; with a step, those of that step."""
         stack = [iter(self._pieces)]
         while stack:

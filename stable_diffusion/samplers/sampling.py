@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stable_diffusion.bounds import check_steps, check_strength
+from stable_diffusion.bounds import executed_steps
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
@@ -34,7 +34,7 @@ def sample(
         options: those that the sampler does not take have no effect.
         init_latents: (n or 1, C, h, w) latents to start from, for image to image.
         strength: with `init_latents`, the share of the steps that is executed, above 0 and up to 1;
-            see `executed_steps`. At 1 sampling starts from pure noise, without the image.
+            see `bounds.executed_steps`. At 1 sampling starts from pure noise, without the image.
         noise_multiplier: with `init_latents`, scales the noise that is put on them.
         initial_noise: (n or 1, C, h, w), in place of `noise.initial()`.
 
@@ -61,17 +61,6 @@ def sample(
     if not torch.isfinite(latents).all():
         raise NumericalError("the network predicted NaN or infinity")
     return latents
-
-
-def executed_steps(steps: int, strength: float = 1.0) -> int:
-    """Steps that are executed: ⌊strength·steps⌋, at least 1. Text to image has strength 1.
-
-    Raises:
-        RecipeError: steps outside 1 to 1000, or strength not above 0 and up to 1.
-    """
-    check_steps(steps)
-    check_strength(strength)
-    return max(1, min(int(strength * steps), steps))
 
 
 def step_timesteps(

@@ -100,7 +100,18 @@ OF_A_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "optimized": {},
 }
 OF_A_KIND: dict[GenerationKind, dict[str, st.SearchStrategy[Any]]] = {
-    "txt2img": {},
+    "txt2img": {
+        "hires_scale": st.none(),
+        "hires_width": st.none(),
+        "hires_height": st.none(),
+        "hires_steps": st.integers(0, 1000),
+        "hires_strength": st.floats(0, 1, exclude_min=True),
+        "hires_upscaler": st.sampled_from(["latent", "latent_nearest", "default", "lanczos"]),
+        "hires_prompt": PROMPT,
+        "hires_negative_prompt": PROMPT,
+        "hires_sampler": SAMPLER | st.none(),
+        "hires_scheduler": SCHEDULER | st.none(),
+    },
     "img2img": {
         "denoising_strength": st.floats(0, 1, exclude_min=True),
         "noise_multiplier": st.floats(0, 10),

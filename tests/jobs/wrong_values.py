@@ -51,6 +51,14 @@ SEED = st.integers(max_value=-2) | st.integers(2**53) | FRACTION | STRING | st.j
 
 WRONG: dict[str, Wrong] = {
     **dict.fromkeys(("prompt", "negative_prompt"), NO_STRING | around(NO_CHARACTER)),
+    **dict.fromkeys(("hires_prompt", "hires_negative_prompt"), NO_STRING | around(NO_CHARACTER)),
+    "hires_scale": outside(1, 4),
+    **dict.fromkeys(("hires_width", "hires_height"), SIDE),
+    "hires_steps": not_whole(0, 1000),
+    "hires_strength": outside(0, 1) | st.just(0),
+    "hires_upscaler": none_of("latent", "default", "lanczos", "nearest"),
+    "hires_sampler": NO_STRING | st.sampled_from(["", "k_eulr"]),
+    "hires_scheduler": NO_STRING | st.sampled_from(["", "karat"]),
     **dict.fromkeys(("skip_grid", "skip_save", "return_base64", "synchronous_request"), NO_SWITCH),
     **dict.fromkeys(("fixed_code", "turbo", "deterministic", "upscale", "post_upscale"), NO_SWITCH),
     **dict.fromkeys(("plms", "laion400m"), NO_SWITCH),

@@ -122,7 +122,12 @@ class SmallEngine:
     def known_hash(self, path: Path) -> str:
         return SmallModel.hash
 
-    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Any:
+    def recipe(
+        self,
+        prompt_job: PromptJob,
+        inputs: Mapping[InputRole, Image.Image],
+        enlarge: Callable[[Image.Image], Image.Image],
+    ) -> Any:
         request = prompt_job.request
         assert set(inputs) >= set(request.inputs)
         if "init" in inputs:
@@ -164,7 +169,7 @@ class SmallEngine:
                 index = iteration * request.n_samples + position
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
-                yield SmallPicture(Image.new("RGB", request.sampled_size, colour), index, seed)
+                yield SmallPicture(Image.new("RGB", request.generated_size, colour), index, seed)
 
     def upscaler(self) -> Any:
         if self._upscaler:

@@ -114,8 +114,7 @@ class StableDiffusion:
 
     def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:
         model, config_warnings = with_config(model, prompt_job.request.config)
-        prompts = (prompt_job.prompt, prompt_job.negative_prompt)
-        model, embedding_warnings = self._embeddings.add_to(model, prompts)
+        model, embedding_warnings = self._embeddings.add_to(model, prompt_job.prompts)
         warnings = model.warnings + config_warnings + embedding_warnings
         warnings += _clip_skip_warnings(model, prompt_job.request.clip_skip)
         return model, warnings + _image_scale_warnings(model, prompt_job.request)
@@ -131,8 +130,13 @@ class StableDiffusion:
     def known_hash(self, path: Path) -> str:
         return (self._fingerprints.known(path) or "")[:HASH_DIGITS]
 
-    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Recipe:
-        return recipe_of(prompt_job, inputs)
+    def recipe(
+        self,
+        prompt_job: PromptJob,
+        inputs: Mapping[InputRole, Image.Image],
+        enlarge: Callable[[Image.Image], Image.Image],
+    ) -> Recipe:
+        return recipe_of(prompt_job, inputs, enlarge)
 
     def generate(
         self,

@@ -82,8 +82,17 @@ class Engine(Protocol):
         """The first digits of a model's hash; empty if it would have to be computed."""
         ...
 
-    def recipe(self, prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> "Recipe":
-        """The engine's recipe for one prompt. Raises its RecipeError, or BadInputImage."""
+    def recipe(
+        self,
+        prompt_job: PromptJob,
+        inputs: Mapping[InputRole, Image.Image],
+        enlarge: Callable[[Image.Image], Image.Image],
+    ) -> "Recipe":
+        """The engine's recipe for one prompt. Raises its RecipeError, or BadInputImage.
+
+        Args:
+            enlarge: brings an image of the first pass to the size of the second, if there is one.
+        """
         ...
 
     def generate(

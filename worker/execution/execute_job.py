@@ -125,7 +125,7 @@ def _generate_and_publish(
     images = sum(prompt_job.request.image_count for prompt_job in prompt_jobs)
     # a large image or grid takes as long to store as a large batch to evaluate
     stored_at_once = prod(final_size(request)) * (images if has_grid(request, images) else 1)
-    sampled_at_once = prompt_jobs[0].request.n_samples * prod(request.sampled_size)
+    sampled_at_once = prompt_jobs[0].request.n_samples * prod(request.generated_size)
     job.clock.expect_batches_of(max(sampled_at_once, stored_at_once))
 
     stopwatch = Stopwatch()
@@ -136,7 +136,9 @@ def _generate_and_publish(
     edit = EditStep.for_request(request, inputs)
     inputs = edit.inputs if edit else inputs
     recipes = [
-        engine.recipe(low_memory(prompt_job) if in_low_memory else prompt_job, inputs)
+        engine.recipe(
+            low_memory(prompt_job) if in_low_memory else prompt_job, inputs, upscale.between
+        )
         for prompt_job in prompt_jobs
     ]
 

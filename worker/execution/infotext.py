@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from jobs import __version__
 from jobs.names import AUTOMATIC, sampler_named, scheduler_named
 from jobs.request import ImageToImage, Request
+from worker.execution.infotext_hires import hires_settings
 from worker.execution.infotext_sampling import sampling_settings
 
 _NEEDS_QUOTES = re.compile(r"[,:\n]")
@@ -57,6 +58,8 @@ def infotext(
             settings["Postprocess upscale by"] = 2
         if request.masked:
             settings |= _mask_settings(request)
+    elif request.has_second_pass:
+        settings |= hires_settings(request, upscaler)
     if request.output_size:
         settings["Postprocess upscale to"] = "{}x{}".format(*request.output_size)
     if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from jobs.hires_rules import second_pass_steps
 from jobs.names import sampler_named
 from jobs.parts import parts_of
-from jobs.request import ImageToImage, Request
+from jobs.request import ImageToImage, Request, TextToImage
 from jobs.stored_prompts import NEGATIVE_PROMPTS, PROMPTS
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
@@ -19,11 +20,20 @@ class PromptJob:
     Attributes:
         request: the job's request, as if this were its only part.
         prompt, negative_prompt: those of the request. Each is parsed once, and nowhere else.
+        hires_prompt, hires_negative_prompt: those of its second pass, if it has some.
     """
 
     request: Request
     prompt: ParsedPrompt
     negative_prompt: ParsedPrompt
+    hires_prompt: ParsedPrompt | None = None
+    hires_negative_prompt: ParsedPrompt | None = None
+
+    @property
+    def prompts(self) -> tuple[ParsedPrompt, ...]:
+        """All that are encoded."""
+        hires = (self.hires_prompt, self.hires_negative_prompt)
+        return (self.prompt, self.negative_prompt, *(prompt for prompt in hires if prompt))
 
     @property
     def evaluations(self) -> int:
@@ -35,7 +45,12 @@ class PromptJob:
         if isinstance(request, ImageToImage):
             steps = max(1, int(steps * request.denoising_strength))
         images = 1 if sampler.exact else request.n_samples
-        return request.n_iter * images * sampler.evaluations(steps, True)
+        first = request.n_iter * images * sampler.evaluations(steps, True)
+        if not (isinstance(request, TextToImage) and request.has_second_pass):
+            return first
+        second = sampler_named(request.hires_sampler or request.sampler) or sampler
+        of_image = second.evaluations(second_pass_steps(request), True)
+        return first + request.image_count * of_image
 
 
 def prompt_jobs_of(
@@ -65,11 +80,20 @@ def prompt_jobs_of(
         for number, part in enumerate(parts_of(request, lines))
     ]
     read = cache(read_prompt)
+
+    def second(part: Request, field: str) -> ParsedPrompt | None:
+        text = getattr(part, field, "")
+        if not (isinstance(part, TextToImage) and part.has_second_pass and text):
+            return None
+        return read(text, part.prompt_grammar, negative=field.endswith("negative_prompt"))
+
     return tuple(
         PromptJob(
             part,
             read(part.prompt, part.prompt_grammar),
             read(part.negative_prompt, part.prompt_grammar, negative=True),
+            second(part, "hires_prompt"),
+            second(part, "hires_negative_prompt"),
         )
         for part in parts
     )

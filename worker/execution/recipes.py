@@ -1,38 +1,95 @@
 """From a request, with the reference's parameter names, to the engine's recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
+from typing import Any
 
 from PIL import Image
 
 from jobs.inputs import InputRole
 from jobs.limits import SIDE_STEP
 from jobs.names import sampler_named
-from jobs.request import ImageToImage, Request
+from jobs.request import ImageToImage, Request, TextToImage
 from stable_diffusion.image import fit
-from stable_diffusion.recipe import Recipe
+from stable_diffusion.latent_upscalers import LATENT_UPSCALERS
+from stable_diffusion.prompt.grammar import ParsedPrompt
+from stable_diffusion.recipe import Recipe, SecondPass
 from stable_diffusion.samplers.variation import NO_VARIATION, Variation
 from worker.errors import BadInputImage
 from worker.execution.prompt_jobs import PromptJob
 
 
-def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) -> Recipe:
+def recipe_of(
+    prompt_job: PromptJob,
+    inputs: Mapping[InputRole, Image.Image],
+    enlarge: Callable[[Image.Image], Image.Image],
+) -> Recipe:
     """The recipe for one prompt of a settled request.
 
     Args:
         inputs: by role; an img2img request needs `init`, of any size, and may have a `mask` of the
             size that is generated.
+        enlarge: brings an image of the first pass to the size of the second.
 
     Raises:
         BadInputImage: an input that the request needs is missing.
         RecipeError: the engine cannot do what was requested.
     """
     request = prompt_job.request
+    recipe = _fields(request, prompt_job.prompt, prompt_job.negative_prompt)
+    if isinstance(request, ImageToImage):
+        if "init" not in inputs:
+            raise BadInputImage("the request has no init image")
+        recipe |= {
+            "inputs": {**inputs, "init": fit(inputs["init"], *request.sampled_size)},
+            "mask_fill": request.mask_fill,
+            "image_scale": request.image_scale,
+            "strength": request.denoising_strength,
+            "noise_multiplier": request.noise_multiplier,
+        }
+    elif request.has_second_pass:
+        recipe["second_pass"] = _second_pass(prompt_job, request, enlarge)
+    return Recipe(**recipe)
+
+
+def _second_pass(
+    prompt_job: PromptJob, request: TextToImage, enlarge: Callable[[Image.Image], Image.Image]
+) -> SecondPass:
+    """As the job of image to image that it is equal to, of one picture."""
+    width, height = request.generated_size
+    changes: dict[str, object] = {
+        "W": width,
+        "H": height,
+        "n_iter": 1,
+        "n_samples": 1,
+        # a picture starts from its own first pass
+        "fixed_code": False,
+        "ddim_steps": request.hires_steps or request.ddim_steps,
+    }
+    if request.hires_sampler:
+        changes["sampler"] = request.hires_sampler
+    if request.hires_scheduler:
+        changes["scheduler"] = request.hires_scheduler
+    fields = _fields(
+        request.model_copy(update=changes),
+        prompt_job.hires_prompt or prompt_job.prompt,
+        prompt_job.hires_negative_prompt or prompt_job.negative_prompt,
+    )
+    recipe = Recipe(**fields, strength=request.hires_strength, steps_before=request.ddim_steps)
+    upscaler = request.hires_upscaler
+    latent = next((name for name in LATENT_UPSCALERS if name == upscaler), None)
+    return SecondPass(recipe=recipe, enlarge=latent or enlarge)
+
+
+def _fields(
+    request: Request, prompt: ParsedPrompt, negative_prompt: ParsedPrompt
+) -> dict[str, Any]:
+    """The fields of a recipe without those of an init image."""
     assert request.seed is not None, "a request is settled before it becomes a job"
     width, height = request.sampled_size
-    recipe = {
-        "prompt": prompt_job.prompt,
-        "negative_prompt": prompt_job.negative_prompt,
+    return {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
         "height": height,
         "width": width,
         "steps": request.ddim_steps,
@@ -61,17 +118,6 @@ def recipe_of(prompt_job: PromptJob, inputs: Mapping[InputRole, Image.Image]) ->
         # only the reference's optimized scripts split the batches of the UNet
         "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }
-    if isinstance(request, ImageToImage):
-        if "init" not in inputs:
-            raise BadInputImage("the request has no init image")
-        recipe |= {
-            "inputs": {**inputs, "init": fit(inputs["init"], width, height)},
-            "mask_fill": request.mask_fill,
-            "image_scale": request.image_scale,
-            "strength": request.denoising_strength,
-            "noise_multiplier": request.noise_multiplier,
-        }
-    return Recipe(**recipe)
 
 
 def _eta(request: Request) -> float | None:

@@ -1,13 +1,13 @@
 """A job that enlarges one picture, from its input to its published image. It needs no model."""
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from jobs import __version__
 from jobs.claim import ClaimStatus
 from jobs.request import Upscale
 from jobs.status import Result, StoredPicture
 from jobs.store import TRANSIENT
-from jobs.upscalers import NETWORK, UpscalerName
+from jobs.upscalers import NETWORK
 from stable_diffusion.exact_size import to_size
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
@@ -19,12 +19,7 @@ from worker.execution.job_warnings import JobWarnings, device_warning
 from worker.execution.picture_encoding import encode
 from worker.execution.progress_meter import UpscaleMeter
 from worker.execution.room import room_for
-from worker.execution.upscale_step import PHASE
-
-_RESAMPLING: dict[UpscalerName, Image.Resampling] = {
-    "lanczos": Image.Resampling.LANCZOS,
-    "nearest": Image.Resampling.NEAREST,
-}
+from worker.execution.upscale_step import PHASE, resampled
 
 
 def upscale_and_publish(context: ExecutionContext, job: ActiveJob, request: Upscale) -> ClaimStatus:
@@ -58,7 +53,7 @@ def upscale_and_publish(context: ExecutionContext, job: ActiveJob, request: Upsc
         if network:
             large = to_size(image, *size, double)
         else:
-            large = ImageOps.fit(image.convert("RGB"), size, _RESAMPLING[request.upscaler])
+            large = resampled(image, size, request.upscaler)
     job.check()
     name = network.name if network else request.upscaler.capitalize()
     outdir = TRANSIENT if request.skip_save else request.outdir

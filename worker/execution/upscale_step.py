@@ -1,4 +1,4 @@
-"""Images doubled before and after sampling, and brought to the output size of the request."""
+"""Images enlarged before, between and after the passes of sampling, or to the output size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from PIL import Image, ImageOps
 
-from jobs.request import ImageToImage, Request
+from jobs.request import ImageToImage, Request, TextToImage
 from stable_diffusion.exact_size import doublings, to_size
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from stable_diffusion.upscale import Upscaler
 
 PHASE = "upscale"
+_RESAMPLING = {"lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}
 OnShare = Callable[[float], object]
 """Gets the share of an image's upscaling that is done, 0..1."""
 
 
 def final_size(request: Request) -> tuple[int, int]:
     """Width and height of the finished pictures in pixels."""
-    return request.output_size or _sampled_size(request)
+    return request.output_size or _generated_size(request)
+
+
+def resampled(image: Image.Image, size: tuple[int, int], name: str) -> Image.Image:
+    """An image cropped and resampled to a size: `lanczos` or `nearest`."""
+    return ImageOps.fit(image.convert("RGB"), size, _RESAMPLING[name])
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class UpscaleStep:
             ModelError: the upscaler is missing or cannot be read; the message names it.
         """
         before = isinstance(request, ImageToImage) and request.upscale
-        needed = before or _upscales_after(request)
+        between = isinstance(request, TextToImage) and request.hires_by_network
+        needed = before or between or _upscales_after(request)
         return cls(request, engine, job, stopwatch, engine.upscaler() if needed else None)
 
     @property
@@ -76,12 +83,22 @@ class UpscaleStep:
         doubled = self._double(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
         return {**inputs, "init": doubled}
 
+    def between(self, image: Image.Image) -> Image.Image:
+        """An image of the first pass in the size of the second."""
+        request = self.request
+        assert isinstance(request, TextToImage)
+        if not request.hires_by_network:
+            return resampled(image, request.generated_size, request.hires_upscaler)
+        return to_size(
+            image, *request.generated_size, lambda window, _start, _end: self._double(window)
+        )
+
     def after(self, image: Image.Image, on_share: OnShare = lambda _: None) -> Image.Image:
         """A generated image, doubled if `post_upscale` was requested, then of the output size."""
         size, doubled = self.request.output_size, _doubles_after(self.request)
         if doubled:
             # the doublings that may follow are four times the work of the one before
-            last = doublings(_sampled_size(self.request), *size) if size else 0
+            last = doublings(_generated_size(self.request), *size) if size else 0
             share = 3 / (4 ** (last + 1) - 1)
             image = self._double(image, on_share, 0, share)
         else:
@@ -117,15 +134,15 @@ def _doubles_after(request: Request) -> bool:
     return isinstance(request, ImageToImage) and request.post_upscale
 
 
-def _sampled_size(request: Request) -> tuple[int, int]:
+def _generated_size(request: Request) -> tuple[int, int]:
     """The size of the images before they are brought to the output size."""
     factor = 2 if _doubles_after(request) else 1
-    width, height = request.sampled_size
+    width, height = request.generated_size
     return factor * width, factor * height
 
 
 def _upscales_after(request: Request) -> bool:
     size = request.output_size
     return _doubles_after(request) or (
-        size is not None and doublings(_sampled_size(request), *size) > 0
+        size is not None and doublings(_generated_size(request), *size) > 0
     )

@@ -14,7 +14,6 @@ EMPTY = (
     "face-restorers",
     "realesrgan-models",
     "prompt-styles",
-    "latent-upscale-modes",
     "extensions",
 )
 

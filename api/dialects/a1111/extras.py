@@ -22,8 +22,8 @@ from api.dialects.a1111.fields_extras import (
     BatchImagesBody,
     SingleImageBody,
 )
+from api.dialects.a1111.generation import INSTALLED_UPSCALER
 from api.dialects.a1111.init_picture import picture_size, read_picture
-from api.dialects.a1111.lists import INSTALLED_UPSCALER
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation

@@ -129,10 +129,10 @@ def translated(fields: Collection[Field], values: Values, known: Collection[str]
     rows = {field.name: field for field in fields}
     for field in fields:
         value = values[field.name]
-        if field.followed:
-            continue
         switch = rows.get(field.needs)
         off = switch is not None and switch.is_neutral(values[switch.name])
+        if field.followed and not off:
+            continue
         if field.native in known and not off:
             if value not in (None, *field.left_out):
                 body[field.native] = field.convert(value)

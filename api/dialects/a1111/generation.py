@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 from api.auth import Caller
 from api.dialect import Services
 from api.dialects.a1111 import fields
+from api.dialects.a1111.hires import drawn_size, hires_fix
 from api.dialects.a1111.info import answered_pictures, info_json
 from api.dialects.a1111.sampler_names import sampling_of
 from api.dialects.a1111.settings import RequestSettings
@@ -20,6 +21,8 @@ from jobs.names import JobKind
 from jobs.parameters import SCHEMAS, fields_of
 
 GRAMMAR = "a1111"
+INSTALLED_UPSCALER = "Upscaler"
+"""The one that the workers have; any name that is not in the list means it, too."""
 USUAL_ETA = 1.0
 """webuiapi sends it with every request. Of all samplers but DDIM it is the default, or they have no
 eta, which must not be a warning then."""
@@ -77,15 +80,24 @@ def submission_of(
         del body["eta"]
 
     size = drawing_size(
-        values["width"],
-        values["height"],
+        *drawn_size(values),
         native_size=settings.native_size,
         limits=services.jobs.limits,
     )
     body |= {"W": size.width, "H": size.height}
     if size.output:
         body |= {"output_width": size.output[0], "output_height": size.output[1]}
-    if size.warning:
+    if values.of.get("enable_hr"):
+        hires = hires_fix(
+            values,
+            size,
+            services.jobs.limits,
+            INSTALLED_UPSCALER,
+            choices_of(kind, "scheduler"),
+        )
+        body |= hires.body
+        warnings += hires.warnings
+    elif size.warning:
         warnings.append(size.warning)
     return Submission(
         kind=kind,

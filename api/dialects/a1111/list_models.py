@@ -77,6 +77,16 @@ class Upscalers(RootModel[list[Upscaler]]):
     """The upscalers."""
 
 
+class LatentUpscaleMode(BaseModel):
+    """A way to make latents larger."""
+
+    name: str
+
+
+class LatentUpscaleModes(RootModel[list[LatentUpscaleMode]]):
+    """The upscalers of latents."""
+
+
 class Lora(BaseModel):
     """A LoRA."""
 

@@ -8,12 +8,15 @@ from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.checkpoints import title_of, usable_models
 from api.dialects.a1111.extras_resize import RESAMPLINGS
 from api.dialects.a1111.fields_extras import NO_UPSCALER
-from api.dialects.a1111.generation import choices_of
+from api.dialects.a1111.generation import INSTALLED_UPSCALER, choices_of
+from api.dialects.a1111.hires import LATENT_MODES
 from api.dialects.a1111.list_models import (
     Checkpoint,
     Checkpoints,
     Embedding,
     Embeddings,
+    LatentUpscaleMode,
+    LatentUpscaleModes,
     Lora,
     Loras,
     Sampler,
@@ -30,8 +33,6 @@ from api.dialects.a1111.sampler_names import AUTOMATIC, SCHEDULERS
 from api.recipes.automatic_schedulers import AUTOMATIC_SCHEDULERS
 from jobs.names import SAMPLERS
 
-INSTALLED_UPSCALER = "Upscaler"
-"""The one that the workers have; any name that is not in the list means it, too."""
 REFRESHED = ("refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings")
 
 
@@ -122,6 +123,15 @@ def list_routes(services: Services) -> Blueprint:
         caller_of(services, request)
         names = (NO_UPSCALER, *RESAMPLINGS, INSTALLED_UPSCALER)
         return Upscalers([Upscaler(name=name) for name in names]).model_dump()
+
+    @routes.get("/latent-upscale-modes")
+    @described(LatentUpscaleModes, description="the upscalers of latents")
+    def latent_upscale_modes() -> ResponseReturnValue:
+        """The further upscalers that `hr_upscaler` of hires fix may name."""
+        caller_of(services, request)
+        return LatentUpscaleModes(
+            [LatentUpscaleMode(name=name) for name in LATENT_MODES]
+        ).model_dump()
 
     @described(Warnings, description="nothing is left to do")
     def refresh() -> ResponseReturnValue:

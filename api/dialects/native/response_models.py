@@ -254,6 +254,7 @@ class RequestLimits(BaseModel):
     max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
     max_init_pixels: int = Field(description="width · height of an init image")
     max_output_pixels: int = Field(description="n_iter · n_samples · output_width · output_height")
+    max_hires_pixels: int = Field(description="width · height of a second pass")
 
 
 class InstalledModel(BaseModel):

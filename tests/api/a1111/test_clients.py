@@ -16,7 +16,7 @@ import webuiapi
 from PIL import Image
 
 from api.auth import DUMMY_KEY
-from api.dialects.a1111.lists import INSTALLED_UPSCALER
+from api.dialects.a1111.generation import INSTALLED_UPSCALER
 from tests.api.a1111.conftest import basic, encoded, opened
 from tests.processes import eventually
 
@@ -78,11 +78,27 @@ def test_webuiapi_is_told_of_what_was_not_followed(webui: Any) -> None:
     unit = webuiapi.ControlNetUnit(module="canny")
 
     result = webui.txt2img(
-        prompt="a cat", enable_hr=True, width=256, height=256, controlnet_units=[unit]
+        prompt="a cat", styles=["oil"], width=256, height=256, controlnet_units=[unit]
     )
 
     named = {warning.split(":")[0] for warning in result.info["warnings"]}
-    assert named == {"enable_hr", "alwayson_scripts.ControlNet"}
+    assert named == {"styles", "alwayson_scripts.ControlNet"}
+
+
+def test_webuiapi_draws_a_picture_in_two_passes(webui: Any) -> None:
+    result = webui.txt2img(
+        prompt="a cat",
+        steps=2,
+        width=128,
+        height=192,
+        enable_hr=True,
+        hr_scale=1.5,
+        hr_second_pass_steps=3,
+        hr_upscaler=webuiapi.HiResUpscaler.LatentNearest,
+    )
+
+    assert result.image.size == (192, 288)
+    assert "Hires steps: 3, Hires upscaler: Latent (nearest)" in result.image.info["parameters"]
 
 
 def test_webuiapi_makes_pictures_larger(webui: Any) -> None:
@@ -181,7 +197,8 @@ def test_the_requests_of_its_text_to_image_tests(
 
     count = body["n_iter"] * body["batch_size"]
     sizes = [opened(image).size for image in answer["images"]]
-    assert sizes == [(body["width"], body["height"])] * count
+    factor = 2 if body["enable_hr"] else 1
+    assert sizes == [(factor * body["width"], factor * body["height"])] * count
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ WITH: dict[str, dict[str, Any]] = {
     "s_tmax": {"s_churn": 0.5},
     "s_noise": {"s_churn": 0.5},
     "eta": {"sampler_name": "Euler a"},
+    **{field: {"enable_hr": True} for field in VALUES if field.startswith(("hr_", "firstphase_"))},
     **{
         field: {"mask": VALUES["mask"]}
         for field in VALUES
@@ -326,3 +327,44 @@ def test_the_walk_knows_every_field_of_extras() -> None:
     names = {field.name for field in (*SINGLE_FIELDS, *BATCH_FIELDS)}
 
     assert names == EXTRAS.keys() | {"image", "imageList"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, {"hires_scale": 2.0, "hires_upscaler": "latent", "hires_strength": 0.75}),
+        ({"hr_scale": 1.5}, {"hires_scale": 1.5, "hires_width": None}),
+        ({"hr_resize_x": 512}, {"hires_scale": None, "hires_width": 512, "hires_height": 512}),
+        ({"hr_upscaler": "Latent (bicubic)"}, {"hires_upscaler": "latent_bicubic"}),
+        ({"hr_upscaler": "Lanczos"}, {"hires_upscaler": "lanczos"}),
+        ({"hr_upscaler": "Upscaler"}, {"hires_upscaler": "default"}),
+        ({"hr_second_pass_steps": 20, "denoising_strength": 0.7}, {"hires_steps": 29}),
+        ({"hr_second_pass_steps": 21, "denoising_strength": 0.7}, {"hires_steps": 30}),
+        (
+            {"hr_sampler_name": "DPM++ 2M", "hr_scheduler": "Exponential"},
+            {"hires_sampler": "k_dpmpp_2m", "hires_scheduler": "exponential"},
+        ),
+        ({"hr_prompt": "more", "hr_negative_prompt": "less"}, {"hires_prompt": "more"}),
+        (
+            {"firstphase_width": 320, "firstphase_height": 320, "width": 640, "height": 640},
+            {"W": 320, "H": 320, "hires_width": 640, "hires_height": 640},
+        ),
+    ],
+)
+def test_hires_fix_is_a_second_pass(
+    asked: Ask, body: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    request, warnings = asked("txt2img", {"enable_hr": True} | body)
+
+    assert {name: request[name] for name in expected} == expected
+    assert warnings == ()
+
+
+def test_a_second_pass_that_is_too_large_is_drawn_smaller(asked: Ask) -> None:
+    body = {"enable_hr": True, "steps": 4, "hr_resize_x": 3000}
+
+    request, warnings = asked("txt2img", body)
+
+    assert (request["hires_width"], request["hires_height"]) == (1536, 1536)
+    assert (request["output_width"], request["output_height"]) == (3000, 3000)
+    assert len(warnings) == 1

@@ -91,6 +91,13 @@ def test_every_listed_sampler_and_scheduler_is_accepted(
     assert (answer.status_code, answer.get_json()["detail"]) == (404, "Sampler not found")
 
 
+def test_latents_are_made_larger_in_six_ways(client: FlaskClient, worker: HandWorker) -> None:
+    names = [row["name"] for row in listed(client, "latent-upscale-modes")]
+
+    assert names[0] == "Latent"
+    assert len(names) == 6
+
+
 def test_upscalers_begin_with_none(client: FlaskClient, worker: HandWorker) -> None:
     names = [row["name"] for row in listed(client, "upscalers")]
 
@@ -105,7 +112,6 @@ def test_upscalers_begin_with_none(client: FlaskClient, worker: HandWorker) -> N
         "face-restorers",
         "realesrgan-models",
         "prompt-styles",
-        "latent-upscale-modes",
         "script-info",
         "extensions",
     ],

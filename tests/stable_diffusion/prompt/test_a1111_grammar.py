@@ -192,3 +192,13 @@ def test_the_echo_has_the_schedule() -> None:
         "chunks": 2,
         "tokens": 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("when", "last"),
+    [("0.5", 0), ("1.25", 1), ("1.5", 2), ("3", 0), ("10", 0), ("12", 2), ("99", 4)],
+)
+def test_when_counts_on_in_a_second_pass(when: str, last: int):
+    (schedule,) = schedules_of(a1111(f"[one:other:{when}]"), 4, 10)
+    stages = [(end, stage.parts[0].text) for end, stage in schedule.stages]
+    assert stages == [(last, "one")] * (last > 0) + [(4, "other")] * (last < 4)

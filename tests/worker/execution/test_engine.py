@@ -75,7 +75,7 @@ def test_a_gpu_offloads_models_for_optimized_and_full_precision(
     (prompt_job,) = prompt_jobs_of(request)
     for device, expected in (("cuda:0", offloaded), ("cpu", False)):
         engine = StableDiffusion(device, 1, tmp_path)
-        assert engine.offloaded(engine.recipe(prompt_job, {})) is expected
+        assert engine.offloaded(engine.recipe(prompt_job, {}, lambda image: image)) is expected
     torch.set_num_threads(threads)
 
 

@@ -35,6 +35,23 @@ def test_image_to_image_includes_its_strength() -> None:
     assert ", Denoising strength: 0.3, " in text("img2img", init_img=init, denoising_strength=0.3)
 
 
+def test_a_second_pass_is_written_under_automatic1111s_names() -> None:
+    assert (
+        "Denoising strength: 0.7, Hires upscale: 1.5, Hires steps: 7, "
+        "Hires upscaler: Latent (nearest-exact), Hires sampler: Heun, "
+        'Hires schedule type: Karras, Hires prompt: "a, b", Hires negative prompt: c, '
+    ) in text(
+        hires_scale=1.5,
+        hires_steps=10,
+        hires_upscaler="latent_nearest_exact",
+        hires_sampler="k_heun",
+        hires_scheduler="karras",
+        hires_prompt="a, b",
+        hires_negative_prompt="c",
+    )
+    assert "Hires resize: 768x512, " in text(H=256, W=384, hires_width=768)
+
+
 def test_values_with_commas_and_colons_are_quoted() -> None:
     request = parse_request("txt2img", {"prompt": "a"})
     line = infotext(request, seed=1, model='my, "own": model', model_hash="")

@@ -28,7 +28,7 @@ def request(kind: GenerationKind = "txt2img", **body: Any) -> Request:
 
 def recipe_for(request: Request, init: Image.Image | None = None) -> Recipe:
     (prompt_job,) = prompt_jobs_of(request)
-    return recipe_of(prompt_job, {"init": init} if init else {})
+    return recipe_of(prompt_job, {"init": init} if init else {}, lambda image: image)
 
 
 def stored(size: tuple[int, int]) -> bytes:

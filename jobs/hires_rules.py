@@ -1,0 +1,168 @@
+"""What the parameters of a second pass must satisfy, with each other and with the first pass."""
+
+import re
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING
+
+from jobs.errors import Fault, InvalidRequest
+from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
+from jobs.limits import MAX_SIDE, MIN_SIDE
+from jobs.prompt_checks import loras_in, most_joined, prompt_faults
+from stable_diffusion.bounds import executed_steps
+
+if TYPE_CHECKING:
+    from jobs.parameters import Request, TextToImage
+    from jobs.rule_context import Check, RuleContext
+
+_LOOKS_DRAWN = re.compile(r"__[^\s_]|\{")
+
+
+def hires_warnings(request: "Request") -> tuple[str, ...]:
+    """A sentence for the parameters of a second pass that have no effect on a valid request."""
+    if not isinstance(request, HiresParameters):
+        return ()
+    fields = type(request).model_fields
+    changed = [name for name in HIRES_OPTIONS if getattr(request, name) != fields[name].default]
+    if changed and not request.has_second_pass:
+        return (f"{', '.join(changed)}: without hires_scale or hires_width, no effect",)
+    found: list[str] = []
+    if request.wildcards:
+        found += [
+            f"{field}: wildcards are not drawn in it; it is text"
+            for field in ("hires_prompt", "hires_negative_prompt")
+            if _LOOKS_DRAWN.search(getattr(request, field))
+        ]
+    grammar = request.prompt_grammar
+    if request.hires_prompt and loras_in(request.prompt, grammar) - loras_in(
+        request.hires_prompt, grammar
+    ):
+        found.append("hires_prompt: the second pass has the LoRAs of the prompt, too")
+    return tuple(found)
+
+
+def second_pass_steps(request: "TextToImage") -> int:
+    """How many steps the second pass of a request executes."""
+    return executed_steps(request.hires_steps or request.ddim_steps, request.hires_strength)
+
+
+def _second_pass(context: "RuleContext") -> "TextToImage | None":
+    request = context.request
+    has_one = isinstance(request, HiresParameters) and request.has_second_pass
+    return request if has_one else None
+
+
+def _one_size(context: "RuleContext") -> Iterator[Fault]:
+    """The size is given in one way, and possible."""
+    request = _second_pass(context)
+    if request is None:
+        return
+    named = [field for field in HIRES_SIZE if getattr(request, field) is not None]
+    if named[0] == "hires_scale" and len(named) > 1:
+        yield Fault(
+            field="hires_scale",
+            code="two_sizes",
+            value=request.hires_scale,
+            problem=f"is a second size beside {' and '.join(named[1:])}",
+            expected="hires_scale, or hires_width and hires_height; the other left out",
+        )
+        return
+    size = request.generated_size
+    shown, most = "{}x{}".format(*size), context.limits.max_hires_pixels
+    if min(size) < MIN_SIDE or max(size) > MAX_SIDE:
+        code, problem = "range", f"gives {shown} pixels"
+        expected = f"sides from {MIN_SIDE} up to {MAX_SIDE} pixels"
+    elif prod(size) > most:
+        code = "too_expensive"
+        problem = f"is too large: {shown} pixels are {prod(size)} pixels"
+        expected = f"a second pass of at most {most} pixels"
+    else:
+        return
+    yield Fault(
+        field=named[0],
+        code=code,
+        value=getattr(request, named[0]),
+        problem=problem,
+        expected=expected,
+    )
+
+
+def _affordable(context: "RuleContext") -> Iterator[Fault]:
+    """Both passes together are within the limit; the first alone is the rule of `ddim_steps`."""
+    request, images, most = _second_pass(context), context.image_count, context.limits.max_work
+    if request is None or images is None:
+        return
+    try:
+        joined = most_joined(request, context.prompts)
+    except InvalidRequest:
+        return  # a fault of the prompts
+    share = images * (context.combinations or 1) * (joined + 1) / 2
+    first = int(share * prod(request.sampled_size) * request.ddim_steps)
+    second = int(share * prod(request.generated_size) * second_pass_steps(request))
+    of_its_own = first > most and not context.combinations  # a fault of the first pass
+    if of_its_own or first + second <= most:
+        return
+    fields = ("hires_steps", *HIRES_SIZE)
+    named = [field for field in fields if field in context.body_fields]
+    field = next((field for field in named if getattr(request, field)), named[0])
+    yield Fault(
+        field=field,
+        code="too_expensive",
+        value=getattr(request, field),
+        problem=f"is too large: images·width·height·steps of both passes are {first + second}, "
+        f"{second} of them of the second",
+        expected=f"at most {most} together: fewer hires_steps, a smaller second pass, fewer images",
+    )
+
+
+def _prompt_is_valid(field: str) -> "Check":
+    def check(context: "RuleContext") -> Iterator[Fault]:
+        request = _second_pass(context)
+        if request is None or not getattr(request, field):
+            return
+        steps = second_pass_steps(request)
+        faults = tuple(prompt_faults(request, field, context.additions, steps=steps))
+        yield from faults
+        if not faults and field == "hires_prompt":
+            yield from _lora_faults(context, request)
+
+    return check
+
+
+def _lora_faults(context: "RuleContext", request: "TextToImage") -> Iterator[Fault]:
+    """The model has its LoRAs in both passes."""
+    wanted = loras_in(request.hires_prompt, request.prompt_grammar)
+    try:
+        prompts = [each.text for each in context.prompts] or [request.prompt]
+    except InvalidRequest:
+        return  # a fault of the prompts
+    for prompt in prompts:
+        more = wanted - loras_in(prompt, request.prompt_grammar)
+        if more:
+            tag = min(more, key=lambda tag: tag.name)
+            yield Fault(
+                field="hires_prompt",
+                code="bad_prompt",
+                value=tag.name[:80],
+                problem=f"names the LoRA {tag.name[:80]!r}, which the prompt does not have so",
+                expected="the LoRAs of the prompt with the same weights, or none: they are in "
+                "effect in both passes",
+            )
+            return
+
+
+_SIZE = frozenset({*HIRES_SIZE, "W", "H"})
+_STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
+HIRES_CHECKS = (
+    (_SIZE, _one_size),
+    (_SIZE | _STEPS | {"n_iter", "n_samples", "from-file", "vary"}, _affordable),
+    (
+        _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file"},
+        _prompt_is_valid("hires_prompt"),
+    ),
+    (
+        _STEPS | {"prompt_grammar", "hires_negative_prompt"},
+        _prompt_is_valid("hires_negative_prompt"),
+    ),
+)
+"""The fields that must be valid by themselves, and the check of them together."""
