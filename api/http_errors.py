@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Flask, has_request_context, request
+from flask import Blueprint, Flask, current_app, has_request_context, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -67,16 +67,42 @@ class HttpError:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def register_error_handlers(
-    target: Flask | Blueprint, respond: Callable[[HttpError], ResponseReturnValue]
-) -> None:
-    """Answer every exception in the views of an app or a blueprint by `respond`."""
+Respond = Callable[[HttpError], ResponseReturnValue]
+_SHAPES = "error_shapes"
+"""In `app.extensions`: the name of a blueprint → how it answers errors."""
+
+
+def register_error_handlers(target: Flask | Blueprint, respond: Respond) -> None:
+    """Answer every exception in the views of an app or a blueprint by `respond`.
+
+    An address that no view has, or not for this method, belongs to the blueprint whose addresses
+    begin as it does.
+    """
 
     def handle(error: Exception) -> ResponseReturnValue:
-        return respond(http_error(error))
+        shape = respond if request.url_rule else _shape_of(request.path, respond)
+        return shape(http_error(error))
 
+    if isinstance(target, Blueprint):
+        name = target.name
+        target.record(lambda state: _shapes(state.app).update({name: respond}))
     for kind in (api_errors.ApiError, jobs_errors.JobsError, HTTPException, Exception):
         target.register_error_handler(kind, handle)
+
+
+def _shapes(app: Flask) -> dict[str, Respond]:
+    return app.extensions.setdefault(_SHAPES, {})
+
+
+def _shape_of(path: str, usual: Respond) -> Respond:
+    """How an error at an address without a view is answered, by the first part of its path."""
+    first = path.split("/")[1]
+    shapes = _shapes(current_app)
+    for rule in current_app.url_map.iter_rules():
+        blueprint = rule.endpoint.partition(".")[0]
+        if rule.rule.split("/")[1] == first and blueprint in shapes:
+            return shapes[blueprint]
+    return usual
 
 
 def http_error(error: Exception) -> HttpError:
