@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from flask import Blueprint, Flask, current_app, has_request_context, request
+from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -14,7 +15,9 @@ from jobs import errors as jobs_errors
 
 log = logging.getLogger(__name__)
 
-HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
+CLIENT_CLOSED_REQUEST = 499
+"""As nginx logs it."""
+HTTP_STATUS: dict[type[Exception], int] = {
     api_errors.UnreadableBody: HTTPStatus.BAD_REQUEST,
     jobs_errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     api_errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
@@ -45,6 +48,13 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.UnreadableRecord: HTTPStatus.SERVICE_UNAVAILABLE,
     api_errors.NoWorkerForType: HTTPStatus.SERVICE_UNAVAILABLE,
     jobs_errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    api_errors.JobCancelled: HTTPStatus.CONFLICT,
+    api_errors.JobFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    api_errors.JobImpossible: HTTPStatus.BAD_REQUEST,
+    api_errors.NotReady: HTTPStatus.GATEWAY_TIMEOUT,
+    api_errors.NoPlaceToWait: HTTPStatus.SERVICE_UNAVAILABLE,
+    api_errors.NoShareToWait: HTTPStatus.TOO_MANY_REQUESTS,
+    api_errors.ClientGone: CLIENT_CLOSED_REQUEST,
 }
 RETRY_SECONDS = 5
 """`Retry-After` of a 503, and of a 429 that has no better value."""
@@ -59,12 +69,16 @@ class HttpError:
         message: a sentence for the client.
         faults: every fault of the request's fields; else empty.
         headers: such as Retry-After.
+        code: of the error for programs, if it has one of its own.
+        final: the same request would have the same end.
     """
 
     status: int
     message: str
     faults: tuple[jobs_errors.Fault, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    code: str | None = None
+    final: bool = False
 
 
 Respond = Callable[[HttpError], ResponseReturnValue]
@@ -90,7 +104,7 @@ def register_error_handlers(target: Flask | Blueprint, respond: Respond) -> None
         target.register_error_handler(kind, handle)
 
 
-def _shapes(app: Flask) -> dict[str, Respond]:
+def _shapes(app: App) -> dict[str, Respond]:
     return app.extensions.setdefault(_SHAPES, {})
 
 
@@ -118,14 +132,22 @@ def http_error(error: Exception) -> HttpError:
         log.exception("a request failed", exc_info=error)
         return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
     headers: dict[str, str] = {}
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s", error)
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_SECONDS))
-    if status is HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     faults = error.faults if isinstance(error, jobs_errors.InvalidRequest) else ()
-    return HttpError(status, _message(error), faults, tuple(headers.items()))
+    ended = error if isinstance(error, api_errors.NoImages) else api_errors.NoImages()
+    return HttpError(
+        status,
+        _message(error),
+        faults,
+        tuple(headers.items()),
+        code=ended.code,
+        final=ended.final,
+    )
 
 
 def _message(error: Exception) -> str:

@@ -144,7 +144,7 @@ def answer(
     caller: Caller,
 ) -> ResponseReturnValue:
     """Run the job and answer with its pictures. Raises what `finished` and the store raise."""
-    status = finished(services.jobs, submission, caller)
+    status = finished(services, submission, caller)
     pictures = answered_pictures(services.jobs, status)
     return GeneratedImages(
         images=list(pictures.encoded) if values["send_images"] else [],

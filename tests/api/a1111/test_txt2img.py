@@ -163,15 +163,16 @@ def impatient(settings: ApiSettings) -> ApiSettings:
     return settings.model_copy(update={"sync_timeout": 0.05})
 
 
-def test_a_wait_that_is_too_long_is_a_504_and_the_job_runs_on(
-    impatient: ApiSettings, worker: HandWorker
+@pytest.mark.parametrize(("task", "jobs"), [({}, 0), ({"force_task_id": "mine"}, 1)])
+def test_a_wait_that_is_too_long_ends_a_job_that_nobody_can_ask_for_again(
+    impatient: ApiSettings, worker: HandWorker, task: dict[str, str], jobs: int
 ) -> None:
     with create_app(impatient).test_client() as client:
-        answer = Caller(client, worker).post("txt2img", SMALL)
+        answer = Caller(client, worker).post("txt2img", {**SMALL, **task})
 
     assert answer.status_code == 504
-    assert "/status/" in answer.get_json()["detail"]
-    assert worker.queued() == 1
+    assert ("force_task_id" in answer.get_json()["detail"]) == bool(task)
+    assert worker.queued() == jobs
 
 
 def test_unknown_and_extension_fields_are_told_and_never_refused(caller: Caller) -> None:
