@@ -131,9 +131,15 @@ def _script_warnings(values: fields.Values) -> list[str]:
 
 
 def _asks_for_something(arguments: Any) -> bool:
-    """Clients of an extension send it also to say that it is off: `{"args": [false]}`."""
+    """Clients of an extension send it also to say that it is off.
+
+    That is `{"args": [false]}`, or `{"args": [{"enabled": false}]}` with one object a unit.
+    """
     args = arguments.get("args") if isinstance(arguments, dict) else arguments
-    return bool(args) and not (isinstance(args, list) and args[0] is False)
+    if not args or not isinstance(args, list):
+        return bool(args)
+    off = [isinstance(unit, dict) and unit.get("enabled") is False for unit in args]
+    return args[0] is not False and not all(off)
 
 
 def answer(

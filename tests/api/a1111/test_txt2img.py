@@ -176,7 +176,11 @@ def test_a_wait_that_is_too_long_ends_a_job_that_nobody_can_ask_for_again(
 
 
 def test_unknown_and_extension_fields_are_told_and_never_refused(caller: Caller) -> None:
-    scripts = {"ControlNet": {"args": [{"module": "canny"}]}, "ADetailer": {"args": [False]}}
+    scripts = {
+        "ControlNet": {"args": [{"module": "canny"}]},
+        "ADetailer": {"args": [False]},
+        "Regions": {"args": [{"enabled": False}, {"enabled": False}]},
+    }
 
     answer = caller.drawn("txt2img", {**SMALL, "prompts": 3, "alwayson_scripts": scripts})
 
@@ -216,3 +220,17 @@ def test_settings_are_for_the_request_unless_they_are_to_stay(caller: Caller) ->
     assert picture_format() == "JPEG"
     other = caller.drawn("txt2img", SMALL, key="ключ")
     assert opened(other["images"][0]).format == "PNG"
+
+
+@pytest.mark.parametrize(("picture_format", "quality"), [("jpg", 40), ("png", 95)])
+def test_the_quality_of_jpegs_is_an_option(
+    impatient: ApiSettings, worker: HandWorker, picture_format: str, quality: int
+) -> None:
+    settings = {"samples_format": picture_format, "jpeg_quality": 40}
+    with create_app(impatient).test_client() as client:
+        Caller(client, worker).post(
+            "txt2img", {**SMALL, "override_settings": settings, "force_task_id": "kept"}
+        )
+
+    _, request = worker.claim()
+    assert (request.format, request.jpeg_quality) == (picture_format, quality)
