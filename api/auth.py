@@ -108,10 +108,11 @@ def header_keys(request: Request) -> Iterator[str]:
 def _password(token: str) -> str:
     """The password in the token of Basic authentication (RFC 7617); empty if there is none."""
     try:
-        text = base64.b64decode(token, validate=True).decode()
-    except ValueError:  # not base64, or not UTF-8
+        text = base64.b64decode(token, validate=True)
+    except ValueError:
         return ""
-    return text.partition(":")[2]
+    # The bytes: a name in another encoding, such as the Latin-1 of requests, hides no password.
+    return text.partition(b":")[2].decode("utf-8", "replace")
 
 
 def _decoded(header: str) -> str:

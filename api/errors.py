@@ -4,6 +4,7 @@
 """
 
 from api.places import Refusal
+from jobs.status import Failure
 
 
 class ApiError(Exception):
@@ -26,7 +27,15 @@ class ApiError(Exception):
     ├── NoSuchDocument    no dialect of this name has an OpenAPI document
     ├── NoSuchPage        the pages have no such file
     ├── UnknownHost       the Host header names another service
-    └── NoWorkerForType   no worker serves the job's type
+    ├── NoWorkerForType   no worker serves the job's type
+    └── NoImages          a client has waited for a job, and there are no images
+        ├── JobCancelled      it was cancelled
+        ├── JobFailed         it failed
+        ├── JobImpossible     it failed because of its request
+        ├── NotReady          it has not ended in time
+        ├── NoPlaceToWait     as many clients wait as may
+        ├── NoShareToWait     as many clients of this key or address wait as may
+        └── ClientGone        the client has closed the connection
     """
 
 
@@ -114,3 +123,84 @@ class NoWorkerForType(ApiError):
 
 class UnknownHost(ApiError):
     """The Host header has a name that is not this service's."""
+
+
+class NoImages(ApiError):
+    """A client has waited for a job, and there are no images.
+
+    Attributes:
+        code: for programs; None: the dialect has one for the HTTP status.
+        final: the same request would have the same end.
+    """
+
+    code: str | None = None
+    final = False
+
+
+class JobCancelled(NoImages):
+    """The job was cancelled."""
+
+    code = "cancelled"
+    final = True
+
+    def __init__(self) -> None:
+        super().__init__("the job was cancelled")
+
+
+class JobFailed(NoImages):
+    """The job failed, for a reason that its request does not name."""
+
+    final = True
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.code = failure.code
+
+
+class JobImpossible(JobFailed):
+    """The job failed because of its request."""
+
+
+class NotReady(NoImages):
+    """The job has not ended in time.
+
+    Args:
+        seconds: how long a request may wait.
+        job_id: the job.
+        again: what the same request must have to wait on; empty: the job was cancelled.
+    """
+
+    code = "timeout"
+
+    def __init__(self, seconds: float, job_id: str, *, again: str) -> None:
+        then = "the job is cancelled:"
+        if again:
+            then = f"to wait on send the request again, with its {again}; the job is"
+        super().__init__(
+            f"the images are not ready after {seconds:g} s (SYNC_TIMEOUT); {then} /status/{job_id}"
+        )
+        self.final = not again
+
+
+class NoPlaceToWait(NoImages):
+    """As many clients wait for their images as may."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests are waiting for their images: try again later")
+
+
+class NoShareToWait(NoImages):
+    """As many clients of one key or address wait for their images as may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too many requests of this key or address are waiting for their images: try again when "
+            "one of them has ended"
+        )
+
+
+class ClientGone(NoImages):
+    """The client has closed the connection; nobody reads the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Flask, has_request_context, request
+from flask import Blueprint, Flask, current_app, has_request_context, request
+from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -14,7 +15,9 @@ from jobs import errors as jobs_errors
 
 log = logging.getLogger(__name__)
 
-HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
+CLIENT_CLOSED_REQUEST = 499
+"""As nginx logs it."""
+HTTP_STATUS: dict[type[Exception], int] = {
     api_errors.UnreadableBody: HTTPStatus.BAD_REQUEST,
     jobs_errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     api_errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
@@ -45,6 +48,13 @@ HTTP_STATUS: dict[type[Exception], HTTPStatus] = {
     jobs_errors.UnreadableRecord: HTTPStatus.SERVICE_UNAVAILABLE,
     api_errors.NoWorkerForType: HTTPStatus.SERVICE_UNAVAILABLE,
     jobs_errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    api_errors.JobCancelled: HTTPStatus.CONFLICT,
+    api_errors.JobFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    api_errors.JobImpossible: HTTPStatus.BAD_REQUEST,
+    api_errors.NotReady: HTTPStatus.GATEWAY_TIMEOUT,
+    api_errors.NoPlaceToWait: HTTPStatus.SERVICE_UNAVAILABLE,
+    api_errors.NoShareToWait: HTTPStatus.TOO_MANY_REQUESTS,
+    api_errors.ClientGone: CLIENT_CLOSED_REQUEST,
 }
 RETRY_SECONDS = 5
 """`Retry-After` of a 503, and of a 429 that has no better value."""
@@ -59,24 +69,54 @@ class HttpError:
         message: a sentence for the client.
         faults: every fault of the request's fields; else empty.
         headers: such as Retry-After.
+        code: of the error for programs, if it has one of its own.
+        final: the same request would have the same end.
     """
 
     status: int
     message: str
     faults: tuple[jobs_errors.Fault, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    code: str | None = None
+    final: bool = False
 
 
-def register_error_handlers(
-    target: Flask | Blueprint, respond: Callable[[HttpError], ResponseReturnValue]
-) -> None:
-    """Answer every exception in the views of an app or a blueprint by `respond`."""
+Respond = Callable[[HttpError], ResponseReturnValue]
+_SHAPES = "error_shapes"
+"""In `app.extensions`: the name of a blueprint → how it answers errors."""
+
+
+def register_error_handlers(target: Flask | Blueprint, respond: Respond) -> None:
+    """Answer every exception in the views of an app or a blueprint by `respond`.
+
+    An address that no view has, or not for this method, belongs to the blueprint whose addresses
+    begin as it does.
+    """
 
     def handle(error: Exception) -> ResponseReturnValue:
-        return respond(http_error(error))
+        shape = respond if request.url_rule else _shape_of(request.path, respond)
+        return shape(http_error(error))
 
+    if isinstance(target, Blueprint):
+        name = target.name
+        target.record(lambda state: _shapes(state.app).update({name: respond}))
     for kind in (api_errors.ApiError, jobs_errors.JobsError, HTTPException, Exception):
         target.register_error_handler(kind, handle)
+
+
+def _shapes(app: App) -> dict[str, Respond]:
+    return app.extensions.setdefault(_SHAPES, {})
+
+
+def _shape_of(path: str, usual: Respond) -> Respond:
+    """How an error at an address without a view is answered, by the first part of its path."""
+    first = path.split("/")[1]
+    shapes = _shapes(current_app)
+    for rule in current_app.url_map.iter_rules():
+        blueprint = rule.endpoint.partition(".")[0]
+        if rule.rule.split("/")[1] == first and blueprint in shapes:
+            return shapes[blueprint]
+    return usual
 
 
 def http_error(error: Exception) -> HttpError:
@@ -92,14 +132,22 @@ def http_error(error: Exception) -> HttpError:
         log.exception("a request failed", exc_info=error)
         return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
     headers: dict[str, str] = {}
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s", error)
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_SECONDS))
-    if status is HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     faults = error.faults if isinstance(error, jobs_errors.InvalidRequest) else ()
-    return HttpError(status, _message(error), faults, tuple(headers.items()))
+    ended = error if isinstance(error, api_errors.NoImages) else api_errors.NoImages()
+    return HttpError(
+        status,
+        _message(error),
+        faults,
+        tuple(headers.items()),
+        code=ended.code,
+        final=ended.final,
+    )
 
 
 def _message(error: Exception) -> str:

@@ -16,6 +16,7 @@ from jobs.limits import Limits
 from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id, user_digest
+from jobs.output_parameters import output_warnings
 from jobs.parameter_types import is_random
 from jobs.parts import drawn_parts
 from jobs.prompt_additions import InstalledAdditions
@@ -92,6 +93,7 @@ class JobFactory:
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
+        warnings += output_warnings(request)
         prompts: tuple[str, ...] = ()
         negative_prompts: tuple[str, ...] = ()
         if not isinstance(request, Upscale):

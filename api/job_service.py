@@ -38,6 +38,9 @@ SHORTEST_PAUSE = 0.01
 LONGEST_PAUSE = 0.5
 
 
+WaitEnd = Literal["ended", "unfinished", "no_slot", "no_share", "abandoned"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WaitResult:
     """How waiting for a job ended.
@@ -45,14 +48,13 @@ class WaitResult:
     Attributes:
         job: the accepted job.
         status: the status of the ended job; None if the wait ended before the job did.
-        reason: `ended`; `unfinished`: the time is up, or Redis does not answer; `no_slot`: as many
-            callers wait already as may; `no_share`: so many of this key or address; `abandoned`:
-            the caller went away.
+        reason: `ended`; `unfinished`: the time is up; `no_slot`: as many callers wait already as
+            may; `no_share`: so many of this key or address; `abandoned`: the caller went away.
     """
 
     job: SubmittedJob
     status: JobStatus | None = None
-    reason: Literal["ended", "unfinished", "no_slot", "no_share", "abandoned"]
+    reason: WaitEnd
 
 
 class JobService:
@@ -161,17 +163,18 @@ class JobService:
         warnings: Iterable[str] = (),
         address: str = "",
         abandoned: Callable[[], bool] = lambda: False,
-        cancel_abandoned: bool = True,
+        keep: bool = False,
     ) -> WaitResult:
         """Submit a job and wait for its end, at the cost of the calling thread.
 
-        Without `abandoned` the job does not depend on the caller: it runs on after a timeout.
+        The wait goes on while Redis does not answer: the job goes on as well.
 
         Args:
             kind, body, submitter, idempotency_key, user, warnings: as of `submit`.
             address: of the caller; it and its key have a share of the places for waiting.
             abandoned: checked while waiting; once it returns True the wait ends.
-            cancel_abandoned: cancel the job then; otherwise it runs on.
+            keep: the job runs on when the wait ends before it, for whatever reason; otherwise it
+                is cancelled, as a job that nobody will ask for.
 
         Raises:
             What `submit` raises; JobExpired if the job was deleted meanwhile.
@@ -186,15 +189,20 @@ class JobService:
         )
         holders = self._holders(submitter, address)
         if refusal := self._wait_places.take(*holders):
-            return WaitResult(job=job, reason="no_slot" if refusal == "full" else "no_share")
-        try:
-            result = self._wait(job, abandoned)
-        finally:
-            self._wait_places.free(*holders)
-        if result.reason == "abandoned" and cancel_abandoned:
-            with suppress(JobsError):
-                self.cancel(job.job_id, by=submitter)
+            result = WaitResult(job=job, reason="no_slot" if refusal == "full" else "no_share")
+        else:
+            try:
+                result = self._wait(job, abandoned)
+            finally:
+                self._wait_places.free(*holders)
+        if result.status is None and not keep:
+            self.give_up(job.job_id, by=submitter)
         return result
+
+    def give_up(self, job_id: str, *, by: str) -> None:
+        """Cancel a job that nobody waits for any more; one that has ended stays as it is."""
+        with suppress(JobsError):
+            self.cancel(job_id, by=by)
 
     def find(self, idempotency_key: str, *, submitter: str) -> str | None:
         """The id of the job that a submitter has sent under an idempotency key; None: no such."""
@@ -325,17 +333,16 @@ class JobService:
     def _wait(self, job: SubmittedJob, abandoned: Callable[[], bool]) -> WaitResult:
         deadline = time.monotonic() + self._wait_seconds
         pause = SHORTEST_PAUSE
-        try:
-            while not (status := self._records.get(job.job_id)).state.final:
-                if abandoned():
-                    return WaitResult(job=job, reason="abandoned")
-                if time.monotonic() > deadline:
-                    return WaitResult(job=job, reason="unfinished")
-                time.sleep(pause)
-                pause = min(pause * 1.2, LONGEST_PAUSE)
-        except RecordsUnavailable:
-            return WaitResult(job=job, reason="unfinished")
-        return WaitResult(job=job, status=status, reason="ended")
+        while True:
+            with suppress(RecordsUnavailable):
+                if (status := self._records.get(job.job_id)).state.final:
+                    return WaitResult(job=job, status=status, reason="ended")
+            if abandoned():
+                return WaitResult(job=job, reason="abandoned")
+            if time.monotonic() > deadline:
+                return WaitResult(job=job, reason="unfinished")
+            time.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_PAUSE)
 
     def _delete_files(self, job_id: str) -> None:
         """Delete an ended job's files. If that fails, a worker's sweeper deletes them later."""

@@ -6,7 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
-from jobs.parameter_types import WHOLE, Device, Folder, PictureFormat, Webhook
+from jobs.parameter_types import (
+    JPEG_QUALITY,
+    WHOLE,
+    Device,
+    Folder,
+    PictureFormat,
+    Webhook,
+)
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 
@@ -32,6 +39,9 @@ class JobRequest(BaseModel, frozen=True):
         Device | None, Field(description="cpu, cuda or cuda:N; the worker's own when omitted")
     ] = None
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
+    jpeg_quality: Annotated[
+        int, Field(ge=1, le=100, description="of pictures in the format jpg"), WHOLE
+    ] = JPEG_QUALITY
     priority: Annotated[
         int,
         Field(ge=0, le=9, description="9 is first among the jobs of the same key"),

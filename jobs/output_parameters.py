@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from jobs.errors import Fault
+from jobs.job_parameters import JobRequest
 from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE, Limits
-from jobs.parameter_types import WHOLE
+from jobs.parameter_types import JPEG_QUALITY, WHOLE
 
 OUTPUT_FIELDS = ("output_width", "output_height")
 
@@ -32,6 +33,13 @@ class OutputSize(BaseModel, frozen=True):
         if self.output_width is None or self.output_height is None:
             return None
         return self.output_width, self.output_height
+
+
+def output_warnings(request: JobRequest) -> tuple[str, ...]:
+    """What of the output of a job of any kind has no effect."""
+    if request.format == "jpg" or request.jpeg_quality == JPEG_QUALITY:
+        return ()
+    return (f"jpeg_quality: it has no effect: the format is {request.format}",)
 
 
 def output_size_faults(request: OutputSize, images: int, limits: Limits) -> Iterator[Fault]:

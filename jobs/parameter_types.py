@@ -240,3 +240,5 @@ Webhook = Annotated[
 ]
 Precision = Literal["mixed", "full", "autocast"]
 PictureFormat = Literal["png", "jpg"]
+JPEG_QUALITY = 95
+"""Of JPEG files, if a request names none."""

@@ -57,6 +57,7 @@ class CommonParameters(TypedDict, total=False):
     turbo: bool
     deterministic: bool
     format: Literal["png", "jpg"]
+    jpeg_quality: int
     sampler: str
     precision: Literal["mixed", "full", "autocast"]
     prompt_grammar: Literal["native", "a1111"]
@@ -125,6 +126,7 @@ class UpscaleParameters(TypedDict, total=False):
     skip_save: bool
     device: str | None
     format: Literal["png", "jpg"]
+    jpeg_quality: int
     priority: int
     webhook: str | None
     by: float

@@ -26,6 +26,10 @@ def basic(text: str) -> dict[str, str]:
         {"X-API-Key": "ключ".encode().decode("latin-1")},
         basic(f"anybody:{DUMMY_KEY}"),
         basic(":ключ"),
+        {
+            "Authorization": "Basic "
+            + base64.b64encode(f"zoë:{DUMMY_KEY}".encode("latin-1")).decode()
+        },
     ],
 )
 def test_a_key_in_a_header_lets_in(

@@ -110,7 +110,7 @@ def test_a_waiting_client_s_user_and_warnings_go_with_its_job(
         user="maria",
         warnings=["no masks"],
         abandoned=lambda: True,
-        cancel_abandoned=False,
+        keep=True,
     )
     assert result.job.warnings[0] == "no masks"
     assert worker.redis.hget(keys.job(result.job.job_id), "user")

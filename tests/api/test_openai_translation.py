@@ -367,3 +367,22 @@ def test_openai_s_own_types_are_all_known_here() -> None:
     for kind, params in of_kinds.items():
         wanted = params.__annotations__.keys() - {"image", "mask", "markup"}
         assert wanted <= OPTIONS[kind].model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("sent", "quality", "warns"),
+    [
+        ({"output_format": "jpeg", "output_compression": 40}, 40, False),
+        ({"output_format": "jpeg", "output_compression": 0}, 1, False),
+        ({"output_format": "jpeg"}, None, False),
+        ({"output_compression": 100}, None, False),  # OpenAI's default
+        ({"output_compression": 40}, None, True),
+    ],
+)
+def test_the_compression_is_the_quality_of_a_jpeg(
+    sent: dict[str, Any], quality: int | None, *, warns: bool
+) -> None:
+    result = translated(**sent)
+
+    assert result.body.get("jpeg_quality") == quality
+    assert any(each.startswith("output_compression:") for each in result.warnings) == warns

@@ -7,7 +7,8 @@ import pytest
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
-from jobs.names import GenerationKind
+from jobs.names import GenerationKind, JobKind
+from jobs.output_parameters import output_warnings
 from jobs.prompt_files import PromptFiles
 from jobs.request import parse_request
 from tests.jobs.test_request import picture
@@ -67,3 +68,19 @@ def test_all_pictures_together_have_a_limit(tmp_path: Path) -> None:
     body = {"n_samples": 3, "from-file": "two.txt", **size}
     (fault,) = faults(body, limits=limits, prompt_files=PromptFiles(tmp_path))
     assert "6 pictures" in fault.problem
+
+
+@pytest.mark.parametrize("kind", ["txt2img", "upscale"])
+@pytest.mark.parametrize(
+    ("sent", "warns"),
+    [
+        ({"jpeg_quality": 40}, True),
+        ({"jpeg_quality": 40, "format": "jpg"}, False),
+        ({"jpeg_quality": 95}, False),
+    ],
+)
+def test_a_quality_without_effect_has_a_warning(
+    kind: JobKind, sent: dict[str, Any], *, warns: bool
+) -> None:
+    needed = {"init_img": picture()} if kind == "upscale" else {"prompt": "a"}
+    assert bool(output_warnings(parse_request(kind, needed | sent))) == warns

@@ -180,7 +180,7 @@ class ImageGenerator:
             )
             name = self.staging.put(
                 "grid" if index is None else index,
-                encode(image, request.format, text),
+                encode(image, request.format, text, request.jpeg_quality),
                 request.format,
                 outdir=request.outdir if index is None else None,
             )

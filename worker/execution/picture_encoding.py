@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from jobs.parameter_types import PictureFormat
+from jobs.parameter_types import JPEG_QUALITY, PictureFormat
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
-_JPEG_QUALITY = 95
 
 
-def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> bytes:
+def encode(
+    image: Image.Image, picture_format: PictureFormat, text: str, quality: int = JPEG_QUALITY
+) -> bytes:
     """The file of an RGB image.
 
     PNG uses zlib's run-length strategy: generated images contain no repetitions, for which Pillow's
@@ -25,6 +26,7 @@ def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> byte
         image: any size.
         picture_format: `png` (tEXt or iTXt key `parameters`) or `jpg` (EXIF UserComment).
         text: the infotext.
+        quality: of a JPEG, 1 to 100.
     """
     out = io.BytesIO()
     if picture_format == "png":
@@ -34,7 +36,7 @@ def encode(image: Image.Image, picture_format: PictureFormat, text: str) -> byte
     else:
         exif = Image.Exif()
         exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
-        image.save(out, "JPEG", quality=_JPEG_QUALITY, exif=exif)
+        image.save(out, "JPEG", quality=quality, exif=exif)
     return out.getvalue()
 
 

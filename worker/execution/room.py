@@ -6,8 +6,8 @@ from jobs.parameter_types import PictureFormat
 from jobs.request import Request
 from worker.execution.upscale_step import final_size
 
-_BYTES_PER_PIXEL = {"png": 3.1, "jpg": 1.5}
-"""Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it."""
+_BYTES_PER_PIXEL = {"png": 3.1, "jpg": 2.1}
+"""Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it at most."""
 _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""
 

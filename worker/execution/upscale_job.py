@@ -59,7 +59,8 @@ def upscale_and_publish(context: ExecutionContext, job: ActiveJob, request: Upsc
     outdir = TRANSIENT if request.skip_save else request.outdir
     with context.store.staging(job.claim.job_id, outdir, job.claim.token) as staging:
         with stopwatch.timing("save"):
-            data = encode(large, request.format, _text(request, name))
+            text = _text(request, name)
+            data = encode(large, request.format, text, request.jpeg_quality)
             stored = staging.put(0, data, request.format)
         job.check()
         result = Result(

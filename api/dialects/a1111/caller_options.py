@@ -11,7 +11,7 @@ from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.names import find_name
-from jobs.parameter_types import WHOLE
+from jobs.parameter_types import JPEG_QUALITY, WHOLE
 from jobs.validation_faults import faults_of, safe_value
 from jobs.workers import Served
 
@@ -33,6 +33,7 @@ class CallerOptions(BaseModel, frozen=True):
         CLIP_stop_at_last_layers: from which layer of the text encoder, counted from the end, the
             prompt's encoding is taken.
         samples_format: the format of pictures.
+        jpeg_quality: of pictures in the format jpg.
         live_previews_enable: whether `progress` has a preview.
     """
 
@@ -42,6 +43,7 @@ class CallerOptions(BaseModel, frozen=True):
     sd_vae: Annotated[str, Field(max_length=MAX_NAME)] = "Automatic"
     CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12), WHOLE] = 1
     samples_format: Annotated[Literal["png", "jpg"], BeforeValidator(_picture_format)] = "png"
+    jpeg_quality: Annotated[int, Field(ge=1, le=100), WHOLE] = JPEG_QUALITY
     live_previews_enable: bool = True
 
 
@@ -53,7 +55,6 @@ INERT: dict[str, Any] = {
     "enable_pnginfo": True,
     "add_model_hash_to_info": True,
     "add_model_name_to_info": True,
-    "jpeg_quality": 95,
     "face_restoration": False,
     "face_restoration_model": "CodeFormer",
     "code_former_weight": 0.5,
@@ -88,7 +89,6 @@ INERT: dict[str, Any] = {
 }
 """Options that clients look up and that cannot be changed here, with the value that holds."""
 A1111_DEFAULTS = {
-    "jpeg_quality": 80,
     "randn_source": "GPU",
     "live_previews_image_format": "png",
 }

@@ -158,7 +158,7 @@ def _processed(
         warnings=warnings,
         written=_WRITTEN | {"init_img": field},
     )
-    status = finished(services.jobs, submission, caller)
+    status = finished(services, submission, caller)
     return Processed(services.jobs.pictures(status)[0], done, status.warnings)
 
 

@@ -143,9 +143,15 @@ def _script_warnings(values: fields.Values) -> list[str]:
 
 
 def _asks_for_something(arguments: Any) -> bool:
-    """Clients of an extension send it also to say that it is off: `{"args": [false]}`."""
+    """Clients of an extension send it also to say that it is off.
+
+    That is `{"args": [false]}`, or `{"args": [{"enabled": false}]}` with one object a unit.
+    """
     args = arguments.get("args") if isinstance(arguments, dict) else arguments
-    return bool(args) and not (isinstance(args, list) and args[0] is False)
+    if not args or not isinstance(args, list):
+        return bool(args)
+    off = [isinstance(unit, dict) and unit.get("enabled") is False for unit in args]
+    return args[0] is not False and not all(off)
 
 
 def answer(
@@ -156,7 +162,7 @@ def answer(
     caller: Caller,
 ) -> ResponseReturnValue:
     """Run the job and answer with its pictures. Raises what `finished` and the store raise."""
-    status = finished(services.jobs, submission, caller)
+    status = finished(services, submission, caller)
     pictures = answered_pictures(services.jobs, status)
     return GeneratedImages(
         images=list(pictures.encoded) if values["send_images"] else [],

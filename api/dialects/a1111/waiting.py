@@ -1,27 +1,18 @@
-"""Submits a job, waits for its end, and turns every other end than success into an error."""
+"""Submits a job, waits for its end, and returns it if it has its pictures."""
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import request
-from werkzeug.exceptions import (
-    Conflict,
-    GatewayTimeout,
-    HTTPException,
-    InternalServerError,
-    ServiceUnavailable,
-    UnprocessableEntity,
-)
 
 from api.auth import Caller
 from api.client_gone import client_gone
-from api.http_errors import RETRY_SECONDS
-from api.job_service import JobService, WaitResult
-from jobs.errors import InvalidRequest, JobsError
+from api.dialect import Services
+from api.waited_job import waited_for
+from jobs.errors import InvalidRequest
 from jobs.names import JobKind
-from jobs.status import JobState, JobStatus
+from jobs.status import JobStatus
 
 MAX_WARNINGS = 50
 
@@ -44,19 +35,19 @@ class Submission:
     task_id: str = ""
 
 
-def finished(jobs: JobService, submission: Submission, caller: Caller) -> JobStatus:
+def finished(services: Services, submission: Submission, caller: Caller) -> JobStatus:
     """Run a job of this request and return it once it has succeeded.
 
-    A client that goes away cancels it.
+    A client that goes away cancels it, unless `force_task_id` can ask for it again.
 
     Raises:
         InvalidRequest: with the names of the fields that the client sent.
-        HTTPException: 409 it was cancelled, 422 or 500 it failed, 503 too many are waiting, 504 it
-            has not ended in time.
+        NoImages: it was cancelled, it failed, or it has not ended in time.
         What JobService.submit raises.
     """
+    again = "force_task_id" if submission.task_id else ""
     try:
-        result = jobs.submit_and_wait(
+        result = services.jobs.submit_and_wait(
             submission.kind,
             submission.body,
             submitter=caller.submitter,
@@ -64,16 +55,13 @@ def finished(jobs: JobService, submission: Submission, caller: Caller) -> JobSta
             warnings=_first(list(submission.warnings)),
             address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
+            keep=bool(again),
         )
     except InvalidRequest as error:
         written = submission.written or {}
         named = (replace(each, field=written.get(each.field, each.field)) for each in error.faults)
         raise InvalidRequest(tuple(named)) from error
-    if result.status is None:
-        _refuse_unended(jobs, result, submission, caller)
-    if result.status.state is not JobState.SUCCESS:
-        raise _failure(result.status)
-    return result.status
+    return waited_for(result, seconds=services.settings.sync_timeout, again=again)
 
 
 def _first(warnings: list[str]) -> tuple[str, ...]:
@@ -82,35 +70,3 @@ def _first(warnings: list[str]) -> tuple[str, ...]:
         return tuple(warnings)
     kept = warnings[: MAX_WARNINGS - 1]
     return (*kept, f"{len(warnings) - len(kept)} more fields were not followed")
-
-
-def _refuse_unended(
-    jobs: JobService, result: WaitResult, submission: Submission, caller: Caller
-) -> NoReturn:
-    """Nobody waits for the job any more; one that cannot be asked for again is cancelled."""
-    if result.reason == "unfinished":
-        again = (
-            "send the same request again"
-            if submission.task_id
-            else f"GET /status/{result.job.job_id} has its pictures"
-        )
-        raise GatewayTimeout(f"the pictures are not ready yet; the job runs on: {again}")
-    if not submission.task_id and result.reason != "abandoned":
-        with suppress(JobsError):  # it may have ended meanwhile
-            jobs.cancel(result.job.job_id, by=caller.submitter)
-    whose = " of this key or address" if result.reason == "no_share" else ""
-    raise ServiceUnavailable(
-        "the client has closed the connection"
-        if result.reason == "abandoned"
-        else f"too many requests{whose} are waiting for their pictures already",
-        retry_after=RETRY_SECONDS,
-    )
-
-
-def _failure(status: JobStatus) -> HTTPException:
-    if status.state is JobState.CANCELLED:
-        return Conflict("the job was interrupted before a picture was finished")
-    message = status.failure.message if status.failure else "the job failed"
-    if status.failure and status.failure.requests_fault:
-        return UnprocessableEntity(message)
-    return InternalServerError(message)

@@ -58,7 +58,7 @@ def generate_routes(services: Services) -> Blueprint:
             idempotency_key=key,
             address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
-            cancel_abandoned=False,  # as in the reference: the job goes on
+            keep=True,  # as in the reference: the job goes on
         )
         if result.status is None:
             return _accepted(result.job, WAIT_WARNINGS[result.reason])

@@ -20,7 +20,6 @@ _CODE_OF_STATUS: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
     HTTPStatus.SERVICE_UNAVAILABLE: "service_unavailable",
-    HTTPStatus.GATEWAY_TIMEOUT: "timeout",
 }
 _CODE_OF_FAULT = {
     "missing": "missing_required_parameter",
@@ -46,22 +45,17 @@ class OpenAIError(BaseModel):
     error: ErrorDetail
 
 
-def error_response(error: HttpError, code: str | None = None) -> ResponseReturnValue:
-    """The answer to a request that failed.
-
-    Args:
-        error: what failed.
-        code: for programs; None: by the status, or the first fault.
-    """
+def error_response(error: HttpError) -> ResponseReturnValue:
+    """The answer to a request that failed."""
     status = HTTPStatus.NOT_FOUND if _all_not_found(error.faults) else error.status
-    return error_body(error, code), status, list(error.headers)
+    headers = [*error.headers, NO_RETRY] if error.final else list(error.headers)
+    return error_body(error), status, headers
 
 
-def error_body(error: HttpError, code: str | None = None) -> Mapping[str, Any]:
-    """The JSON of an error; arguments as of `error_response`."""
+def error_body(error: HttpError) -> Mapping[str, Any]:
+    """The JSON of an error."""
     first = error.faults[0] if error.faults else None
-    if first:
-        code = code or _CODE_OF_FAULT.get(first.code, "invalid_value")
+    code = _CODE_OF_FAULT.get(first.code, "invalid_value") if first else error.code
     usual_type = "server_error" if error.status >= 500 else "invalid_request_error"
     detail = ErrorDetail(
         message=" ".join(map(_sentence, error.faults)) or error.message,

@@ -10,22 +10,23 @@ from typing import Any
 
 from api.dialects.openai.answers import quality_of, result_of, size_text, usage
 from api.dialects.openai.error_json import error_body
-from api.dialects.openai.job_errors import cancel, failure_of, unfinished
 from api.dialects.openai.partial_images import PartialImages, enlarged, final_size
 from api.dialects.openai.response_models import CompletedImage, PartialImage
 from api.dialects.openai.translation import Translated
+from api.errors import NoImages, NotReady
 from api.http_errors import HttpError, http_error
 from api.job_events import JobEvents
 from api.job_service import JobService
+from api.waited_job import successful
 from jobs.errors import JobsError
-from jobs.status import JobSnapshot, JobState, JobStatus, Preview
+from jobs.status import JobSnapshot, JobStatus, Preview
 
 COMMENT = ":\n\n"
 """It detects clients that have gone, and keeps proxies from closing the connection."""
 
 
 class ImageStream:
-    """The text of a stream. `close` cancels its job unless that has ended.
+    """The text of a stream. `close` cancels its job, unless that has ended or may be asked for.
 
     Args:
         jobs: runs the job.
@@ -33,8 +34,8 @@ class ImageStream:
         job_id: the job.
         snapshots: of the job.
         seconds: how long the stream waits for the images.
-        job_url: the address of the job's status.
-        submitter: of the job; None: the job goes on when the stream has ended.
+        submitter: of the job.
+        again: what the same request must have to wait on; empty: the job ends with the stream.
         dumps: serialises JSON in one line.
     """
 
@@ -46,8 +47,8 @@ class ImageStream:
         snapshots: JobEvents,
         *,
         seconds: float,
-        job_url: str,
-        submitter: str | None,
+        submitter: str,
+        again: str,
         dumps: Callable[[Any], str],
     ) -> None:
         self._jobs = jobs
@@ -55,8 +56,8 @@ class ImageStream:
         self._job_id = job_id
         self._snapshots = snapshots
         self._seconds = seconds
-        self._job_url = job_url
         self._submitter = submitter
+        self._again = again
         self._dumps = dumps
         self._ended = False
         self._edits = request.kind == "img2img"
@@ -74,14 +75,8 @@ class ImageStream:
                 yield from self._end(snapshot.status)
                 return
             if time.monotonic() > deadline:
-                yield self._error(
-                    unfinished(
-                        "unfinished",
-                        seconds=self._seconds,
-                        job_url=self._job_url,
-                        goes_on=self._submitter is None,
-                    )
-                )
+                late = NotReady(self._seconds, self._job_id, again=self._again)
+                yield self._error(http_error(late))
                 return
             if snapshot is None:
                 yield COMMENT
@@ -93,17 +88,14 @@ class ImageStream:
     def close(self) -> None:
         """Free the place of the stream. Calling it again does nothing."""
         self._snapshots.close()
-        if not self._ended and self._submitter is not None:
+        if not self._ended and not self._again:
             self._ended = True
-            cancel(self._jobs, self._job_id, self._submitter)
+            self._jobs.give_up(self._job_id, by=self._submitter)
 
     def _end(self, status: JobStatus) -> Iterator[str]:
-        if status.state is not JobState.SUCCESS:
-            yield self._error(*failure_of(status))
-            return
         try:
-            pictures = self._jobs.pictures(status)
-        except JobsError as error:
+            pictures = self._jobs.pictures(successful(status))
+        except (NoImages, JobsError) as error:
             yield self._error(http_error(error))
             return
         result = result_of(status)
@@ -145,6 +137,6 @@ class ImageStream:
         data = self._dumps(event.model_dump(exclude_none=True))
         return f"event: {event.type}\ndata: {data}\n\n"
 
-    def _error(self, error: HttpError, code: str | None = None) -> str:
-        data = self._dumps({"type": "error", **error_body(error, code)})
+    def _error(self, error: HttpError) -> str:
+        data = self._dumps({"type": "error", **error_body(error)})
         return f"event: error\ndata: {data}\n\n"

@@ -6,29 +6,28 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from api.client_address import client_address
+from api.caller import caller_of
 from api.client_gone import client_gone
 from api.dialect import Services
 from api.dialects.openai.answers import images_json
-from api.dialects.openai.authentication import authenticated
 from api.dialects.openai.documented_bodies import EditBody, GenerateBody
-from api.dialects.openai.error_json import OpenAIError, error_response
+from api.dialects.openai.error_json import OpenAIError
 from api.dialects.openai.event_stream import ImageStream
 from api.dialects.openai.field_names import in_this_dialect
 from api.dialects.openai.form_values import typed
 from api.dialects.openai.images_of_edit import EditedImages, take_images
-from api.dialects.openai.job_errors import cancel, failure_of, unfinished
 from api.dialects.openai.request_models import OPTIONS
 from api.dialects.openai.response_models import GeneratedImages, PartialImage
 from api.dialects.openai.translation import Translated, Translator
 from api.errors import TooManyStreams
 from api.form_data import MIME_TYPE as FORM
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from api.idempotency import NAME as IDEMPOTENCY_HEADER
 from api.operations import KEYS, ApiResponse, Operation, Parameter
+from api.waited_job import waited_for
 from jobs.errors import InvalidRequest
 from jobs.idempotency import SubmittedJob
 from jobs.names import JobKind
-from jobs.status import JobState
 
 EVENTS = "text/event-stream"
 STREAM_HEADERS = {
@@ -68,7 +67,7 @@ def image_routes(services: Services) -> Blueprint:
         The job is cancelled when the client closes the connection, or when the images are not
         ready in time, unless the request has an `Idempotency-Key`.
         """
-        submitter = authenticated(services, request).submitter
+        submitter = caller_of(services, request).submitter
         body = services.bodies.read(request, submitter)
         return _answer(services, "txt2img", submitter, body)
 
@@ -87,7 +86,7 @@ def image_routes(services: Services) -> Blueprint:
 
         The body is JSON, or multipart/form-data with the file as `image` or `image[]`.
         """
-        submitter = authenticated(services, request).submitter
+        submitter = caller_of(services, request).submitter
         if request.mimetype == FORM:
             body = typed(services.bodies.read_form(request, submitter), OPTIONS["img2img"])
         else:
@@ -110,6 +109,7 @@ def _answer(
     )
     translated = translator.translate(kind, body, edited)
     key = idempotency_key(request.headers)
+    again = "" if key is None else IDEMPOTENCY_HEADER
     submitted: dict[str, Any] = {
         "submitter": submitter,
         "idempotency_key": key,
@@ -119,34 +119,23 @@ def _answer(
     try:
         if translated.options.stream:
             job = jobs.submit(kind, translated.body, **submitted)
-            return _stream(services, translated, job, submitter, goes_on=key is not None)
+            return _stream(services, translated, job, submitter, again=again)
         result = jobs.submit_and_wait(
             kind,
             translated.body,
             **submitted,
-            address=client_address(request),
+            address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
-            cancel_abandoned=False,  # below, with all that end without images
+            keep=bool(again),
         )
     except InvalidRequest as error:
         raise InvalidRequest(in_this_dialect(error.faults, translated.names)) from error
-    job_id, base = result.job.job_id, _base_url(services)
-    headers = {"X-Request-Id": job_id, "Location": f"{base}/status/{job_id}"}
-    if result.status is None:
-        if key is None:  # with a key the client may ask again
-            cancel(jobs, job_id, submitter)
-        error = unfinished(
-            result.reason,
-            seconds=services.settings.sync_timeout,
-            job_url=headers["Location"],
-            goes_on=key is not None,
-        )
-        return error_response(error)
-    if result.status.state is not JobState.SUCCESS:
-        return error_response(*failure_of(result.status))
+    status = waited_for(result, seconds=services.settings.sync_timeout, again=again)
+    base = _base_url(services)
+    headers = {"X-Request-Id": status.job_id, "Location": f"{base}/status/{status.job_id}"}
     with_pixels = translated.options.response_format == "b64_json"
-    pictures = jobs.pictures(result.status) if with_pixels else []
-    return images_json(result.status, translated, pictures=pictures, base_url=base), 200, headers
+    pictures = jobs.pictures(status) if with_pixels else []
+    return images_json(status, translated, pictures=pictures, base_url=base), 200, headers
 
 
 def _stream(
@@ -155,19 +144,19 @@ def _stream(
     job: SubmittedJob,
     submitter: str,
     *,
-    goes_on: bool,
+    again: str,
 ) -> Response:
     jobs = services.jobs
     try:
         snapshots = jobs.events(
             job.job_id,
             submitter=submitter,
-            address=client_address(request),
+            address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
         )
     except TooManyStreams:
-        if not goes_on:
-            cancel(jobs, job.job_id, submitter)
+        if not again:
+            jobs.give_up(job.job_id, by=submitter)
         raise
     events = ImageStream(
         jobs,
@@ -175,8 +164,8 @@ def _stream(
         job.job_id,
         snapshots,
         seconds=services.settings.sync_timeout,
-        job_url=f"{_base_url(services)}/status/{job.job_id}",
-        submitter=None if goes_on else submitter,
+        submitter=submitter,
+        again=again,
         dumps=current_app.json.dumps,
     )
     headers = {**STREAM_HEADERS, "X-Request-Id": job.job_id}

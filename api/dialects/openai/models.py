@@ -3,8 +3,8 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.openai.authentication import authenticated
 from api.dialects.openai.error_json import OpenAIError
 from api.dialects.openai.model_names import find_model, installed
 from api.dialects.openai.response_models import Model, ModelList
@@ -31,7 +31,7 @@ def model_routes(services: Services) -> Blueprint:
     )
     def models() -> ResponseReturnValue:
         """The installed models, the default model first."""
-        authenticated(services, request)
+        caller_of(services, request)
         names = installed(jobs.served(), jobs.default_model)
         return ModelList(data=[_model(name) for name in names]).model_dump()
 
@@ -45,7 +45,7 @@ def model_routes(services: Services) -> Blueprint:
     )
     def model(model_id: str) -> ResponseReturnValue:
         """One installed model, also by another of its names."""
-        authenticated(services, request)
+        caller_of(services, request)
         return _model(find_model(model_id, jobs.served(), jobs.default_model)).model_dump()
 
     return routes

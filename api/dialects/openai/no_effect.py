@@ -7,7 +7,6 @@ from api.dialects.openai.images_of_edit import EditedImages
 from api.dialects.openai.request_models import EditOptions, ImageOptions
 
 ALWAYS = {
-    "output_compression": "PNG has no quality, and a JPEG has a fixed one",
     "style": "describe the style in the prompt",
     "moderation": "nothing is moderated here",
     "complexity": "there is nothing to plan: choose steps or quality",
@@ -25,6 +24,8 @@ def no_effect(
     for field, reason in ALWAYS.items():
         if getattr(options, field) != ImageOptions.model_fields[field].default:
             yield f"{field}: it has no effect: {reason}"
+    if options.output_compression not in (None, 100) and options.output_format != "jpeg":
+        yield "output_compression: it has no effect: a PNG has no quality"
     if options.background == "transparent":
         yield "background: the images are opaque: the models generate no transparency"
     if options.partial_images and not options.stream:

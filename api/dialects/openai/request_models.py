@@ -30,6 +30,7 @@ NATIVE_NAMES: Mapping[str, str] = {
     "scale": "guidance_scale",
     "denoising_strength": "strength",
     "format": "output_format",
+    "jpeg_quality": "output_compression",
     "W": "size",
     "H": "size",
     "output_width": "size",
@@ -94,9 +95,9 @@ class ImageOptions(BaseModel):
     output_format: Annotated[
         Literal["png", "jpeg"], Field(description="file format of the images")
     ] = "png"
-    output_compression: Annotated[int, Field(ge=0, le=100, description="without effect"), WHOLE] = (
-        100
-    )
+    output_compression: Annotated[
+        int | None, Field(ge=0, le=100, description="the quality of a JPEG; 0 means 1"), WHOLE
+    ] = None
     background: Annotated[
         Literal["auto", "opaque", "transparent"], Field(description="it is always opaque")
     ] = "auto"

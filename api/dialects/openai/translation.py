@@ -110,6 +110,8 @@ class Translator:
             "format": _FORMATS[options.output_format],
         }
         body |= {name: sent[name] for name in ("prompt", "type") if name in sent}
+        if options.output_compression is not None and options.output_format == "jpeg":
+            body["jpeg_quality"] = max(1, options.output_compression)
         try:
             choice = choose_model(options.model, self.served, self.default_model)
             body["ckpt"] = choice.name

@@ -123,7 +123,7 @@ def test_an_impossible_value_is_refused_and_says_what_there_is(
     ("changes", "named"),
     [
         ({"jpeg_quality": 80, "randn_source": "GPU", "s_churn": 0.0}, []),  # A1111's defaults
-        ({"jpeg_quality": 60, "face_restoration": False}, ["jpeg_quality"]),
+        ({"grid_save": False, "face_restoration": False}, ["grid_save"]),
         ({"some_extension": {"on": True}, "sd_checkpoint_hash": "0"}, None),
     ],
 )

@@ -163,19 +163,24 @@ def impatient(settings: ApiSettings) -> ApiSettings:
     return settings.model_copy(update={"sync_timeout": 0.05})
 
 
-def test_a_wait_that_is_too_long_is_a_504_and_the_job_runs_on(
-    impatient: ApiSettings, worker: HandWorker
+@pytest.mark.parametrize(("task", "jobs"), [({}, 0), ({"force_task_id": "mine"}, 1)])
+def test_a_wait_that_is_too_long_ends_a_job_that_nobody_can_ask_for_again(
+    impatient: ApiSettings, worker: HandWorker, task: dict[str, str], jobs: int
 ) -> None:
     with create_app(impatient).test_client() as client:
-        answer = Caller(client, worker).post("txt2img", SMALL)
+        answer = Caller(client, worker).post("txt2img", {**SMALL, **task})
 
     assert answer.status_code == 504
-    assert "/status/" in answer.get_json()["detail"]
-    assert worker.queued() == 1
+    assert ("force_task_id" in answer.get_json()["detail"]) == bool(task)
+    assert worker.queued() == jobs
 
 
 def test_unknown_and_extension_fields_are_told_and_never_refused(caller: Caller) -> None:
-    scripts = {"ControlNet": {"args": [{"module": "canny"}]}, "ADetailer": {"args": [False]}}
+    scripts = {
+        "ControlNet": {"args": [{"module": "canny"}]},
+        "ADetailer": {"args": [False]},
+        "Regions": {"args": [{"enabled": False}, {"enabled": False}]},
+    }
 
     answer = caller.drawn("txt2img", {**SMALL, "prompts": 3, "alwayson_scripts": scripts})
 
@@ -215,3 +220,17 @@ def test_settings_are_for_the_request_unless_they_are_to_stay(caller: Caller) ->
     assert picture_format() == "JPEG"
     other = caller.drawn("txt2img", SMALL, key="ключ")
     assert opened(other["images"][0]).format == "PNG"
+
+
+@pytest.mark.parametrize(("picture_format", "quality"), [("jpg", 40), ("png", 95)])
+def test_the_quality_of_jpegs_is_an_option(
+    impatient: ApiSettings, worker: HandWorker, picture_format: str, quality: int
+) -> None:
+    settings = {"samples_format": picture_format, "jpeg_quality": 40}
+    with create_app(impatient).test_client() as client:
+        Caller(client, worker).post(
+            "txt2img", {**SMALL, "override_settings": settings, "force_task_id": "kept"}
+        )
+
+    _, request = worker.claim()
+    assert (request.format, request.jpeg_quality) == (picture_format, quality)

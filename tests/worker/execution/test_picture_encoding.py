@@ -31,6 +31,12 @@ def test_a_jpeg_has_its_infotext() -> None:
     assert comment == b"UNICODE\0" + TEXT.encode("utf-16-be")
 
 
+def test_a_jpeg_of_less_quality_is_smaller() -> None:
+    example = Image.open(EXAMPLE).convert("RGB")
+    sizes = [len(encode(example, "jpg", TEXT, quality)) for quality in (1, 40, 95, 100)]
+    assert sizes == sorted(set(sizes))
+
+
 def test_the_same_picture_is_the_same_file() -> None:
     image = Image.new("RGB", (16, 16), "red")
     assert encode(image, "png", TEXT) == encode(image, "png", TEXT)

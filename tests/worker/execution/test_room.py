@@ -31,11 +31,12 @@ def test_noise_fits(
     kind: GenerationKind, body: dict[str, object], side: int, prompts: int, picture_format: str
 ) -> None:
     inputs = {"init_img": png(NO_INPUT)} if kind == "img2img" else {}
-    request = parse_request(
-        kind, {"prompt": "a", "type": "standard", "format": picture_format} | inputs | body
-    )
+    fields = {"prompt": "a", "type": "standard", "format": picture_format, "jpeg_quality": 100}
+    request = parse_request(kind, fields | inputs | body)
     count = request.image_count * prompts
     noise = [Image.frombytes("RGB", (side, side), os.urandom(3 * side * side))] * count
     images = noise if request.skip_grid else [*noise, grid(noise, 1)]
-    stored = sum(len(encode(image, request.format, INFOTEXT)) for image in images)
+    stored = sum(
+        len(encode(image, request.format, INFOTEXT, request.jpeg_quality)) for image in images
+    )
     assert stored < room_of(request, count) < 4 * stored

@@ -1,4 +1,4 @@
-"""Who sends a request: a Bearer token, the password of Basic authentication, or X-API-Key."""
+"""Who sends a request, in dialects whose key is in a header."""
 
 from flask import Request
 
@@ -8,16 +8,18 @@ from api.dialect import Services
 from api.errors import Unauthorized
 
 
-def authenticated(services: Services, request: Request) -> Caller:
+def caller_of(services: Services, request: Request) -> Caller:
     """The sender of a request, whose body has not been read.
 
     Raises:
         Unauthorized: no known key.
-        TooManyWrongKeys: its address has sent too many wrong ones.
+        TooManyWrongKeys: no known key, and its address has sent too many wrong ones.
     """
     keys = [key for key in header_keys(request) if key]
     if not keys:
-        raise Unauthorized("no API key: send it as Authorization: Bearer <key>")
+        raise Unauthorized(
+            "no API key: send it as Authorization: Bearer <key>, or as the password of Basic"
+        )
     try:
         return services.keys.authenticate(keys)
     except Unauthorized:
