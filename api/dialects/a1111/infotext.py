@@ -77,4 +77,4 @@ def with_infotext(body: Mapping[str, Any], table: Collection[Field]) -> Mapping[
         }
         filled[_OVERRIDES] = settings | own
         body = {name: value for name, value in body.items() if name != _OVERRIDES}
-    return filled | body
+    return {**filled, **body}
