@@ -10,7 +10,6 @@ from math import atan, log
 from types import MappingProxyType
 
 import torch
-from scipy.stats import beta
 from torch import Tensor
 
 from stable_diffusion.samplers.schedule import NoiseSchedule, append_zero
@@ -80,6 +79,8 @@ def beta_spaced(schedule: NoiseSchedule, steps: int) -> Tensor:
     Source: Lee et al. 2024 (arXiv:2407.12173), with σ in place of the timestep, as AUTOMATIC1111
     and diffusers have it.
     """
+    from scipy.stats import beta  # noqa: PLC0415 - takes a second to import
+
     quantiles = beta.ppf(torch.linspace(1, 0, steps, dtype=torch.float64), _BETA_SHAPE, _BETA_SHAPE)
     low, high = schedule.sigma_min, schedule.sigma_max
     return append_zero((low + torch.as_tensor(quantiles) * (high - low)).float())

@@ -109,7 +109,7 @@ MASK = (
     ),
     Field(
         name="inpainting_mask_invert",
-        type=int,
+        type=bool | int,
         default=0,
         native="mask_invert",
         convert=bool,

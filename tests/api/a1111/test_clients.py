@@ -364,7 +364,8 @@ def test_the_gimp_plug_in_repaints_a_part(client: httpx.Client) -> None:
 
     answer = posted(client, "img2img", body)
 
-    assert [opened(image).size for image in answer["images"]] == [(256, 256)]
+    # as AUTOMATIC1111 does with inpaint_full_res: the size of the picture
+    assert [opened(image).size for image in answer["images"]] == [opened(PICTURE).size]
 
 
 # a client that goes away
