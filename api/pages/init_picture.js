@@ -5,8 +5,9 @@ import { find, setText } from "./dom.js";
 /** The types that few browsers can show. */
 const UNSHOWN = ["image/heic", "image/tiff"];
 
-/** The form's init image. `changed(picture)` is called with {blob, width, height} or null; a picture
-    that only the server can read has no width and height. */
+/** The form's init image. `changed(picture, source)` is called with {blob, width, height} and the
+    address to show it, or with null; a picture that only the server can read has no width, height
+    and address. */
 export class InitPicture {
   constructor(changed) {
     this.changed = changed;
@@ -75,7 +76,7 @@ export class InitPicture {
     find("#drop-words").textContent = picture
       ? `${pictureSize(picture)}: drop or choose another`
       : "Start from a picture: drop or choose one";
-    this.changed(picture);
+    this.changed(picture, shown.getAttribute("src"));
   }
 }
 
@@ -94,6 +95,13 @@ export function fittedSize({ width, height }, side) {
   const scale = side / Math.max(width, height);
   const fitted = (length) => Math.max(64, Math.round((length * scale) / 8) * 8);
   return { W: fitted(width), H: fitted(height) };
+}
+
+/** The size of a picture, if it can be generated within the side `most`; else the fitted one. */
+export function ownSize({ width, height }, most) {
+  const sides = [width, height];
+  const asItIs = sides.every((side) => side % 8 === 0 && side >= 64 && side <= most);
+  return asItIs ? { W: width, H: height } : fittedSize({ width, height }, Math.min(most, Math.max(...sides)));
 }
 
 const pictureSize = ({ blob, width, height }) =>
