@@ -95,7 +95,7 @@ export class Extend {
   }
 
   #handle(side) {
-    return find(`#board .edge.${side}`);
+    return find(`#board [data-side=${side}]`);
   }
 
   #input(side) {

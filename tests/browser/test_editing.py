@@ -158,7 +158,7 @@ def test_a_border_is_added_by_dragging_an_edge_and_by_keys(editor: BrowserTab) -
     page.mouse.down()
     page.mouse.move(x + width / 4 + 2, y, steps=3)
     page.mouse.up()
-    page.focus(".edge.top")
+    page.focus("[data-side=top]")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowDown")
@@ -168,10 +168,10 @@ def test_a_border_is_added_by_dragging_an_edge_and_by_keys(editor: BrowserTab) -
     assert sent["extend"] == {"left": 24, "right": 32, "top": 8}
     assert "mask" not in sent
     assert page.inner_text("#becomes") == "184 × 136"
-    assert page.get_attribute(".edge.right", "aria-valuenow") == "32"
+    assert page.get_attribute("[data-side=right]", "aria-valuenow") == "32"
     editor.screenshot("editor-extend")
 
-    page.focus(".edge.right")
+    page.focus("[data-side=right]")
     page.keyboard.press("End")
     most = int(page.get_attribute("#W", "max") or 0)
     assert body(editor)["extend"]["right"] == most - SIDE - 24
