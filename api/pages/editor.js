@@ -6,6 +6,7 @@ import { Painter } from "./painter.js";
 import { numberIn } from "./request.js";
 
 const OPTIONS = ["mask_blur", "mask_fill", "mask_area", "mask_padding"];
+const LARGEST = 2048; // side, if that of the model is not known
 const BRUSH_FACTOR = 1.25; // of the keys [ and ]
 
 /** The section #editor. It is shown with a picture that the browser can show. */
@@ -35,9 +36,13 @@ export class Editor {
   show(picture, source) {
     this.picture = picture?.width ? picture : null;
     this.section.hidden = !this.picture;
-    find("#edited").src = source || "data:,";
-    if (!this.picture) this.extend.sides = {};
-    else this.strokes = [];
+    if (this.picture) {
+      find("#edited").src = source;
+      this.strokes = [];
+    } else {
+      find("#edited").removeAttribute("src");
+      this.extend.sides = {};
+    }
   }
 
   /** What is painted, to be painted again on the same picture. */
@@ -104,7 +109,7 @@ export class Editor {
   #size() {
     const side = (name, own) => this.form[name].valueAsNumber || this.picture?.[own] || 1;
     const [W, H] = [side("W", "width"), side("H", "height")];
-    return { W, H, largest: Number(this.form.W.max) || Math.max(W, H) };
+    return { W, H, largest: Number(this.form.W.max) || LARGEST };
   }
 
   #changed() {

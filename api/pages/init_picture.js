@@ -56,7 +56,7 @@ export class InitPicture {
     }
     const { width, height } = bitmap;
     const fits = width * height <= this.maxPixels && this.types.includes(blob.type);
-    this.set({ blob: fits ? blob : await resized(bitmap, this.maxPixels), width, height });
+    this.set(fits ? { blob, width, height } : await resized(bitmap, this.maxPixels));
     bitmap.close();
   }
 
@@ -109,11 +109,12 @@ const pictureSize = ({ blob, width, height }) =>
 
 const isPicture = (file) => file.type.startsWith("image/");
 
-function resized(bitmap, maxPixels) {
+async function resized(bitmap, maxPixels) {
   const scale = Math.min(1, Math.sqrt(maxPixels / (bitmap.width * bitmap.height)));
   const canvas = document.createElement("canvas");
   canvas.width = Math.floor(bitmap.width * scale);
   canvas.height = Math.floor(bitmap.height * scale);
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  return { blob, width: canvas.width, height: canvas.height };
 }
