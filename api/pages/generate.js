@@ -79,7 +79,7 @@ function useRecipe(request, status, job) {
 async function edit(source, request) {
   const picture = await fetched(source);
   if (!picture) return;
-  const { extend, upscale, post_upscale, output_width, output_height, ...recipe } = request;
+  const { extend, vary, upscale, post_upscale, output_width, output_height, ...recipe } = request;
   const { defaultValue: denoising_strength } = form.denoising_strength;
   if (kindOf(request) !== "upscale") fill({ ...recipe, seed: null, denoising_strength });
   await init.take(picture);
@@ -137,7 +137,8 @@ function usePictureRecipe({ kind, request }) {
   const { type, ckpt } = bodyOf(form, { fromPicture: false });
   if (kind === "txt2img") init.clear();
   const { ckpt: _, ...defaults } = options.defaults[type][kind];
-  fill({ negative_prompt: "", ...defaults, type, ckpt, seed: null, n_iter: 1, ...request });
+  const all = { negative_prompt: "", ...defaults, type, ckpt, seed: null, n_iter: 1, ...request };
+  fill(all, { masked: "mask_blur" in request });
   keepDraft();
   find("#prompt").focus();
 }
