@@ -93,6 +93,7 @@ def _status_of(job_id: str, record: Mapping[str, str], queue_position: int | Non
             "fraction": float(record["fraction"]),
             "loading": of_json("loading", None) if state is JobState.LOADING else None,
             "request": of_json("request", {}),
+            "inputs": tuple(of_json("inputs", ())),
             "model": record["model"],
             "warnings": tuple(of_json("warnings", ())),
             "result": result and Result.model_validate(result),

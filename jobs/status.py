@@ -150,6 +150,7 @@ class JobStatus(_Fact):
         fraction: 0 to 1; never falls, 1 only on success.
         loading: which fraction of the model is loaded; None unless it is being loaded.
         request: the request as stored: the README's parameters, without key and pictures.
+        inputs: the roles of the pictures that came with the request.
         submitter: a digest of the API key that it was submitted with; empty: without one.
         cancel_requested: its cancellation was accepted; the job will end CANCELLED.
         attempts: how many times a worker has started it.
@@ -167,6 +168,7 @@ class JobStatus(_Fact):
     fraction: float = 0.0
     loading: float | None = None
     request: dict[str, Any]
+    inputs: tuple[str, ...] = ()
     model: str
     warnings: tuple[str, ...] = ()
     result: Result | None = None

@@ -1,15 +1,17 @@
 /* A request as a curl command. It reads the key from the shell variable API_KEY. */
 
 import { make } from "./dom.js";
-import { kindOf } from "./recipe.js";
+import { fileName, kindOf, requestOf } from "./recipe.js";
 
 // expressed otherwise in the command, or useless in a shell
 const LEFT_OUT = [
   "prompts", "negative_prompts", "from-file", "synchronous_request", "return_base64", "device",
 ];
 
-/** The command that repeats a request. `defaults` are those of /capabilities. */
-export function curlCommand(request, defaults, origin, file) {
+/** The command that generates a picture again. `defaults` are those of /capabilities. */
+export function curlCommand(status, picture, defaults, origin) {
+  const request = requestOf(status, picture);
+  const file = fileName(status, picture);
   const kind = kindOf(request);
   const defaultsOfKind = defaults?.[request.type]?.[kind] ?? {};
   const body = kind === "upscale" ? {} : { prompt: request.prompt };
@@ -24,8 +26,15 @@ export function curlCommand(request, defaults, origin, file) {
     return `curl -sS --fail-with-body ${origin}/generate ${headers} -o ${quoted(file)} -d ${json}`;
   }
   // The body comes through a pipe: a picture is too long for a command line.
-  const opened = quoted(JSON.stringify(body, null, 2).replace(/\n\}$/, ',\n  "init_img": "'));
-  return `{ printf %s ${opened}; base64 < picture.png | tr -d '\\n'; printf '"}'; } |\n`
+  const files = { init_img: "picture.png" };
+  if (status.metadata.inputs.includes("mask")) files.mask = "mask.png";
+  let text = JSON.stringify(body, null, 2).slice(0, -2);
+  let pipe = "{ ";
+  for (const [field, name] of Object.entries(files)) {
+    pipe += `printf %s ${quoted(`${text},\n  "${field}": "`)}; base64 < ${name} | tr -d '\\n'; `;
+    text = '"';
+  }
+  return `${pipe}printf '"}'; } |\n`
     + `  curl -sS --fail-with-body ${origin}/${kind} ${headers} -o ${quoted(file)} -d @-`;
 }
 

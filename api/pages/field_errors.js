@@ -2,9 +2,9 @@
 
 import { find, make, setText } from "./dom.js";
 
-/** Remove all messages. */
-export function clearErrors(form) {
-  for (const field of form.querySelectorAll(".field[data-faulty]")) {
+/** Remove all messages at the fields within `root`. */
+export function clearErrors(root) {
+  for (const field of root.querySelectorAll(".field[data-faulty]")) {
     delete field.dataset.faulty;
     find(".fault", field)?.remove();
     const input = inputOf(field);
@@ -15,18 +15,18 @@ export function clearErrors(form) {
 }
 
 /** Show why a request failed: at its fields, and above the button what concerns no field. */
-export function showError(form, error) {
-  clearErrors(form);
-  const elsewhere = error.faults.filter((fault) => !showAtField(form, fault));
-  const first = find(".field[data-faulty]", form);
+export function showError(root, error) {
+  clearErrors(root);
+  const elsewhere = error.faults.filter((fault) => !showAtField(root, fault));
+  const first = find(".field[data-faulty]", root);
   if (first && find("#settings").contains(first)) find("#settings").open = true;
   const rest = elsewhere.map((fault) => `${fault.field}: ${sentence(fault)}`).join(" ");
   setText(find("#refusal"), rest || (first ? "" : error.message));
   if (first) inputOf(first).focus();
 }
 
-function showAtField(form, fault) {
-  const field = find(`.field[data-field="${CSS.escape(fault.field)}"]`, form);
+function showAtField(root, fault) {
+  const field = find(`.field[data-field="${CSS.escape(fault.field)}"]`, root);
   if (!field || field.hidden) return false;
   const id = `fault-${fault.field}`;
   const input = inputOf(field);

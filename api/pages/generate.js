@@ -2,11 +2,12 @@
 
 import { get, ApiError } from "./api.js";
 import { find, make } from "./dom.js";
+import { Editor } from "./editor.js";
 import { clearErrors, showError } from "./field_errors.js";
-import { base64, InitPicture, fittedSize } from "./init_picture.js";
+import { base64, InitPicture, fittedSize, ownSize } from "./init_picture.js";
 import { isUnfinished, Jobs } from "./jobs.js";
 import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
-import { fromPicture, kindOf, picturesOf, requestOf } from "./recipe.js";
+import { fromPicture, hadMask, kindOf, picturesOf, requestOf } from "./recipe.js";
 import { bodyOf, draftOf, fillForm } from "./request.js";
 import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
 import { JobView } from "./job_view.js";
@@ -14,18 +15,21 @@ import { showJobStrip } from "./job_strip.js";
 import { offerRecipes } from "./picture_recipe.js";
 
 const IDEAS = ["a red dragon on a beach", "a yellow duck on grass", "a white house at night"];
+const MASK_NOT_KEPT = "Its mask is not kept: paint it again.";
 const form = find("#request");
 let options = null;
 
-const init = new InitPicture((picture) => {
+const editor = new Editor(form);
+const init = new InitPicture((picture, source) => {
   find("#strength").hidden = !picture;
+  editor.show(picture, source);
   if (picture?.width) {
     const side = nativeSide(form.ckpt.value, options) ?? Math.max(form.W.value, form.H.value);
     fillSize(fittedSize(picture, side));
   }
   keepDraft();
 });
-const jobView = new JobView({ recipe: useRecipe, start: startFrom, enlarge });
+const jobView = new JobView({ recipe: useRecipe, edit, enlarge });
 const jobs = new Jobs((job) => {
   if (!job) setAddressJob(jobs.shown?.id);
   if (!job || job === jobs.shown) jobView.show(jobs.shown, options);
@@ -35,12 +39,17 @@ const jobs = new Jobs((job) => {
 async function submit() {
   if (find("#draw").disabled) return;
   find("#draw").disabled = true;
-  clearErrors(form);
+  clearErrors(find("main"));
   try {
     const picture = init.picture;
-    const body = bodyOf(form, { fromPicture: Boolean(picture) });
-    await jobs.submit(body, picture, picture && (await base64(picture.blob)));
-    if (matchMedia("(max-width: 60rem)").matches) find("#stage").scrollIntoView();
+    const mask = await editor.mask();
+    const body = { ...bodyOf(form, { fromPicture: Boolean(picture) }), ...editor.parameters };
+    const inputs = {
+      ...(picture && { init_img: await base64(picture.blob) }),
+      ...(mask && { mask: await base64(mask) }),
+    };
+    await jobs.submit(body, inputs, { picture, strokes: [...editor.strokes] });
+    if (editor.open || matchMedia("(max-width: 60rem)").matches) find("#stage").scrollIntoView();
   } catch (error) {
     fail(error);
   } finally {
@@ -52,12 +61,13 @@ function cancel() {
   if (isUnfinished(jobs.shown) && jobs.shown) jobs.cancel(jobs.shown).catch(fail);
 }
 
-/** Fill the form with the request of a picture, and the job's init image if this tab has it. */
-function useRecipe(request, job) {
+/** Fill the form with the request of a picture, and the job's inputs if this tab has them. */
+function useRecipe(request, status, job) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
   if (kind === "txt2img") init.clear();
   else if (job?.picture) init.set(job.picture);
-  fill(request);
+  fill(request, { masked: hadMask(status), note: hadMask(status) && !job?.picture });
+  if (job?.picture && editor.open) editor.strokes = job.strokes;
   if (kind === "img2img" && !init.picture) {
     find("#drop-words").textContent = "This recipe starts from a picture: drop or choose it";
   }
@@ -65,13 +75,19 @@ function useRecipe(request, job) {
   find("#prompt").focus();
 }
 
-/** Use a generated picture as init image, with its prompt. */
-async function startFrom(source, request) {
+/** Use a generated picture as init image, with its recipe, and paint on it. */
+async function edit(source, request) {
   const picture = await fetched(source);
   if (!picture) return;
-  if (kindOf(request) !== "upscale") fill({ ...request, seed: null });
+  const { extend, vary, upscale, post_upscale, output_width, output_height, ...recipe } = request;
+  const { defaultValue: denoising_strength } = form.denoising_strength;
+  if (kindOf(request) !== "upscale") fill({ ...recipe, seed: null, denoising_strength });
   await init.take(picture);
-  find("#prompt").focus();
+  if (!editor.open) return;
+  fillSize(ownSize(init.picture, options.max_sides[form.ckpt.value] ?? Infinity));
+  keepDraft();
+  find("#editor").scrollIntoView();
+  find("#paint").focus({ preventScroll: true });
 }
 
 /** Submit a job that enlarges a picture, and show it. */
@@ -79,7 +95,7 @@ async function enlarge(source, { type, format }) {
   const picture = await fetched(source);
   if (!picture) return;
   try {
-    await jobs.submit({ type, format, upscaler: "default" }, null, await base64(picture));
+    await jobs.submit({ type, format, upscaler: "default" }, { init_img: await base64(picture) });
   } catch (error) {
     fail(error);
   }
@@ -93,21 +109,23 @@ async function fetched(source) {
   return null;
 }
 
-function fill(request) {
+function fill(request, { masked, note } = {}) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
-  fillForm(form, request, options.defaults[request.type]?.[kind]);
+  fillForm(form, request, options.defaults[request.type]?.[kind], note ? MASK_NOT_KEPT : "");
   strength();
   limitSize(form, options);
+  editor.fill(request, { masked });
 }
 
 function fillSize({ W, H }) {
   form.W.value = W;
   form.H.value = H;
+  editor.layout();
 }
 
 function fail(error) {
   if (!(error instanceof ApiError)) throw error;
-  showError(form, error);
+  showError(find("main"), error);
 }
 
 function keepDraft() {
@@ -119,7 +137,8 @@ function usePictureRecipe({ kind, request }) {
   const { type, ckpt } = bodyOf(form, { fromPicture: false });
   if (kind === "txt2img") init.clear();
   const { ckpt: _, ...defaults } = options.defaults[type][kind];
-  fill({ negative_prompt: "", ...defaults, type, ckpt, seed: null, n_iter: 1, ...request });
+  const all = { negative_prompt: "", ...defaults, type, ckpt, seed: null, n_iter: 1, ...request };
+  fill(all, { masked: "mask_blur" in request });
   keepDraft();
   find("#prompt").focus();
 }
@@ -137,6 +156,7 @@ function listen() {
   form.addEventListener("input", () => {
     strength();
     if (options) limitSize(form, options);
+    editor.layout();
     keepDraft();
   });
   find("#cancel").addEventListener("click", cancel);
@@ -184,8 +204,8 @@ async function followAddress() {
     const found = picturesOf(status).find((each) => each.number === number);
     if (!found) throw new ApiError(404, "There is no such picture.");
     const request = requestOf(status, found);
-    if (recipe) useRecipe(request, jobs.find(id));
-    else await startFrom(found.source, request);
+    if (recipe) useRecipe(request, status, jobs.find(id));
+    else await edit(found.source, request);
   } catch (error) {
     fail(error);
   }

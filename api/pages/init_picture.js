@@ -5,8 +5,9 @@ import { find, setText } from "./dom.js";
 /** The types that few browsers can show. */
 const UNSHOWN = ["image/heic", "image/tiff"];
 
-/** The form's init image. `changed(picture)` is called with {blob, width, height} or null; a picture
-    that only the server can read has no width and height. */
+/** The form's init image. `changed(picture, source)` is called with {blob, width, height} and the
+    address to show it, or with null; a picture that only the server can read has no width, height
+    and address. */
 export class InitPicture {
   constructor(changed) {
     this.changed = changed;
@@ -55,7 +56,7 @@ export class InitPicture {
     }
     const { width, height } = bitmap;
     const fits = width * height <= this.maxPixels && this.types.includes(blob.type);
-    this.set({ blob: fits ? blob : await resized(bitmap, this.maxPixels), width, height });
+    this.set(fits ? { blob, width, height } : await resized(bitmap, this.maxPixels));
     bitmap.close();
   }
 
@@ -75,7 +76,7 @@ export class InitPicture {
     find("#drop-words").textContent = picture
       ? `${pictureSize(picture)}: drop or choose another`
       : "Start from a picture: drop or choose one";
-    this.changed(picture);
+    this.changed(picture, shown.getAttribute("src"));
   }
 }
 
@@ -96,16 +97,24 @@ export function fittedSize({ width, height }, side) {
   return { W: fitted(width), H: fitted(height) };
 }
 
+/** The size of a picture, if it can be generated within the side `most`; else the fitted one. */
+export function ownSize({ width, height }, most) {
+  const sides = [width, height];
+  const asItIs = sides.every((side) => side % 8 === 0 && side >= 64 && side <= most);
+  return asItIs ? { W: width, H: height } : fittedSize({ width, height }, Math.min(most, Math.max(...sides)));
+}
+
 const pictureSize = ({ blob, width, height }) =>
   width ? `${width} × ${height}` : (blob.name ?? blob.type);
 
 const isPicture = (file) => file.type.startsWith("image/");
 
-function resized(bitmap, maxPixels) {
+async function resized(bitmap, maxPixels) {
   const scale = Math.min(1, Math.sqrt(maxPixels / (bitmap.width * bitmap.height)));
   const canvas = document.createElement("canvas");
   canvas.width = Math.floor(bitmap.width * scale);
   canvas.height = Math.floor(bitmap.height * scale);
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  return { blob, width: canvas.width, height: canvas.height };
 }

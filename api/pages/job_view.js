@@ -3,11 +3,11 @@
 import { find, make } from "./dom.js";
 import { curlBlock, curlCommand } from "./curl.js";
 import { isUnfinished } from "./jobs.js";
-import { fileName, kindOf, picturesOf, recipeList, requestOf, wordsOf } from "./recipe.js";
+import { kindOf, picturesOf, recipeList, requestOf, wordsOf } from "./recipe.js";
 
 const ANNOUNCED_SHARE = 0.25; // progress between two announcements of the screen reader
 
-/** Shows one job at a time; `act.recipe`, `act.start` and `act.enlarge` are its buttons. */
+/** Shows one job at a time; `act.recipe`, `act.edit` and `act.enlarge` are its buttons. */
 export class JobView {
   constructor(act) {
     this.act = act;
@@ -98,7 +98,6 @@ export class JobView {
 
   #facts(job, picture, options) {
     const request = requestOf(job.status, picture);
-    const file = fileName(job.status, picture);
     const button = (text, does) => {
       const made = make("button", { type: "button" }, text);
       made.addEventListener("click", does);
@@ -106,11 +105,11 @@ export class JobView {
     };
     const drawn = kindOf(request) !== "upscale";
     const actions = make("div", { className: "actions" },
-      ...(drawn ? [button("Use this recipe", () => this.act.recipe(request, job))] : []),
-      button("Start from this picture", () => this.act.start(picture.source, request)),
+      ...(drawn ? [button("Use this recipe", () => this.act.recipe(request, job.status, job))] : []),
+      button("Edit this picture", () => this.act.edit(picture.source, request)),
       button("Enlarge", () => this.act.enlarge(picture.source, request)),
       make("a", { className: "button", href: picture.source, download: "" }, "Download"));
-    const command = curlCommand(request, options?.defaults, location.origin, file);
+    const command = curlCommand(job.status, picture, options?.defaults, location.origin);
     return [actions, recipeList(job.status, picture), curlBlock(command)];
   }
 

@@ -5,7 +5,7 @@ import { kindOf } from "./recipe.js";
 import { rememberedJobs, rememberJobs } from "./session.js";
 import { isFinal, JobUpdates } from "./job_updates.js";
 
-/** A list of {id, request, picture, status, preview, lost}, newest first; one of them is shown. */
+/** A list of {id, request, picture, strokes, status, preview, lost}, newest first; one of them is shown. */
 export class Jobs {
   constructor(changed) {
     this.changed = changed; // called with a job, or with nothing when the list itself changed
@@ -28,11 +28,12 @@ export class Jobs {
     return this.list.find((job) => job.id === id);
   }
 
-  /** Submit a request; `picture` and `init_img` are its init image, if it has one. */
-  async submit(body, picture, init_img) {
+  /** Submit a request. `inputs` are its pictures as base64; the job keeps the form's `picture` and
+      the `strokes` of its mask. */
+  async submit(body, inputs, { picture, strokes } = {}) {
     const path = kindOf(body) === "upscale" ? "/upscale" : picture ? "/img2img" : "/generate";
-    const { task_id: id } = await post(path, init_img ? { ...body, init_img } : body);
-    const job = this.#add({ id, request: body, picture });
+    const { task_id: id } = await post(path, { ...body, ...inputs });
+    const job = this.#add({ id, request: body, picture, strokes });
     this.#remember();
     this.show(job);
   }

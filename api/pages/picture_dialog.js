@@ -2,7 +2,7 @@
 
 import { curlBlock, curlCommand } from "./curl.js";
 import { find, make } from "./dom.js";
-import { fileName, kindOf, recipeList, requestOf, wordsOf } from "./recipe.js";
+import { kindOf, recipeList, requestOf, wordsOf } from "./recipe.js";
 
 /** The dialog. The address names the picture that it shows. */
 export class PictureDialog {
@@ -66,18 +66,17 @@ export class PictureDialog {
   }
 
   #facts(status, picture, request) {
-    const file = fileName(status, picture);
     const part = `${status.task_id}/${picture.number}`;
     const finished = new Date(status.finished * 1000);
     return [
       make("div", { className: "actions" },
         ...(kindOf(request) === "upscale" ? [] :
           [make("a", { className: "button", href: `/#recipe=${part}` }, "Use this recipe")]),
-        make("a", { className: "button", href: `/#picture=${part}` }, "Start from this picture"),
+        make("a", { className: "button", href: `/#picture=${part}` }, "Edit this picture"),
         make("a", { className: "button", href: picture.source, download: "" }, "Download")),
       recipeList(status, picture),
       make("p", { className: "hint" }, `Finished ${finished.toLocaleString()}`),
-      curlBlock(curlCommand(request, this.defaults, location.origin, file)),
+      curlBlock(curlCommand(status, picture, this.defaults, location.origin)),
     ];
   }
 }

@@ -49,6 +49,10 @@ export function kindOf(request) {
   return fromPicture(request) ? "img2img" : "txt2img";
 }
 
+/** Whether the job had a mask, which the service does not keep. */
+export const hadMask = ({ metadata: { inputs, request } }) =>
+  inputs.includes("mask") || Boolean(request.mask_from_alpha);
+
 /** What a job makes, in words. */
 export const wordsOf = (request) => request.prompt
   || (kindOf(request) === "upscale" ? "an enlarged picture" : "prompts of a file");
@@ -76,6 +80,8 @@ export function recipeList(status, picture) {
     ["Steps", facts.steps && steps],
     ["Scale", request.scale],
     ["Strength", request.denoising_strength],
+    ["Mask", hadMask(status) ? "not kept" : undefined],
+    ["Extended", extended(request.extend)],
     ["Upscaler", facts.upscaler],
     ["Size", status.Size.join(" × ")],
     ["Type", status.type],
@@ -89,6 +95,11 @@ export function recipeList(status, picture) {
       make("dt", {}, term), make("dd", {}, `${value}`)));
   }
   return list;
+}
+
+function extended(sides) {
+  if (!sides) return undefined;
+  return Object.entries(sides).map(([side, pixels]) => `${side} ${pixels}`).join(" · ");
 }
 
 function timings(seconds) {

@@ -1,6 +1,6 @@
 /* The form as the body of a request, and back. */
 
-import { find } from "./dom.js";
+import { find, setText } from "./dom.js";
 
 const WORDS = ["prompt", "negative_prompt"];
 const CHOICES = ["ckpt", "vae", "sampler", "type", "format"];
@@ -47,13 +47,17 @@ export function bodyOf(form, { fromPicture }) {
   return body;
 }
 
-function numberIn(input) {
+/** The number in an input; null if it is empty. What is no number is sent as such. */
+export function numberIn(input) {
   if (input.validity.badInput) return "not a number";
   return input.value === "" ? null : Number(input.value);
 }
 
-/** Put a request into the form; absent fields are unchanged. `defaults` are those of its kind. */
-export function fillForm(form, request, defaults = {}) {
+/**
+ * Put a request into the form; absent fields are unchanged. `defaults` are those of its kind, `note`
+ * is said of what the form cannot take over.
+ */
+export function fillForm(form, request, defaults = {}, note = "") {
   for (const name of WORDS) form[name].value = request[name] ?? form[name].value;
   for (const name of CHOICES) {
     if (!(name in request)) continue;
@@ -69,9 +73,7 @@ export function fillForm(form, request, defaults = {}) {
       .map((name) => [name, request[name]]),
   );
   const said = Object.entries(extras).map(([name, value]) => `${name} ${inWords(value)}`).join(", ");
-  const shown = find("#extras");
-  shown.hidden = !said;
-  shown.textContent = said && `Also from the recipe: ${said}`;
+  setText(find("#extras"), [said && `Also from the recipe: ${said}.`, note].filter(Boolean).join(" "));
 }
 
 const inWords = (value) => (typeof value === "object" ? JSON.stringify(value) : value);

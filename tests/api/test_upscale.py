@@ -55,7 +55,7 @@ def test_a_job_without_a_prompt_is_followed_as_the_others(
     finish(worker, claim)
     status = client.get(f"/status/{job_id}?images=false").get_json()
     assert (status["State"], status["Size"], status["seeds"]) == ("SUCCESS", [48, 48], [])
-    assert status["metadata"].keys() == {"upscaler", "timings", "request"}
+    assert status["metadata"].keys() == {"upscaler", "timings", "request", "inputs"}
     image = client.get(status["image_urls"][0])
     assert Image.open(io.BytesIO(image.data)).size == (48, 48)
     finished = client.get("/recent?facts=true", headers=KEY).get_json()["Finished"]

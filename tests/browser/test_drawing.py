@@ -195,7 +195,7 @@ def test_a_picture_is_sent_on_and_its_recipe_used_again(tab: BrowserTab) -> None
     tab.finished()
     assert shown_picture(tab).tobytes() == second.tobytes()
 
-    page.click("text=Start from this picture")
+    page.click("text=Edit this picture")
     page.wait_for_selector("#init-picture:not([hidden])")
     tab.until("document.querySelector('#init-picture').naturalWidth === 128")
 

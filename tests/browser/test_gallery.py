@@ -58,7 +58,7 @@ def test_a_recipe_and_a_picture_go_from_the_gallery_to_the_page(tab: BrowserTab)
 
     page.go_back()
     page.wait_for_selector("#large[open]")
-    page.click("text=Start from this picture")
+    page.click("text=Edit this picture")
     page.wait_for_selector("#init-picture:not([hidden])")
     assert page.input_value("#prompt") == "a green tree"
 

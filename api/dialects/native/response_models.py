@@ -103,6 +103,10 @@ class Metadata(BaseModel):
     upscaler: str = Field(description="what enlarged the pictures; empty: nothing did")
     timings: dict[str, float] = Field(description="seconds by phase")
     request: dict[str, Any] = Field(description="the request, without key and picture")
+    inputs: list[str] = Field(
+        description="which pictures came with the request, such as init and mask; the service does "
+        "not keep them"
+    )
 
 
 class Status(JobAnswer):

@@ -115,6 +115,7 @@ def _fill_result(answer: Status, status: JobStatus, result: Result) -> None:
         upscaler=result.upscaler,
         timings=result.timings,
         request=status.request,
+        inputs=list(status.inputs),
     )
 
 
