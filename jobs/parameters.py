@@ -136,6 +136,17 @@ class GenerationRequest(
         """Width and height in pixels of the pictures that are generated."""
         return self.W, self.H
 
+    def result_size(
+        self,
+        init: tuple[int, int] | None,  # noqa: ARG002 - img2img needs it
+    ) -> tuple[int, int]:
+        """Width and height of the pictures, before they are brought to another size.
+
+        Args:
+            init: those of the init image, if the request has one.
+        """
+        return self.sampled_size
+
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
         update: dict[str, str | int] = {"ckpt": model, "seed": seed}
@@ -178,8 +189,10 @@ class ImageToImage(MaskParameters, GenerationRequest, frozen=True):
 
     @property
     def sampled_size(self) -> tuple[int, int]:
-        left, top, right, bottom = self.added
-        return self.W + left + right, self.H + top + bottom
+        return (self.W, self.H) if self.only_masked else self.extended(self.W, self.H)
+
+    def result_size(self, init: tuple[int, int] | None) -> tuple[int, int]:
+        return self.extended(*init) if self.only_masked and init else self.sampled_size
 
 
 class Standard(BaseModel, frozen=True):

@@ -38,4 +38,4 @@ def test_noise_fits(
     noise = [Image.frombytes("RGB", (side, side), os.urandom(3 * side * side))] * count
     images = noise if request.skip_grid else [*noise, grid(noise, 1)]
     stored = sum(len(encode(image, request.format, INFOTEXT)) for image in images)
-    assert stored < room_of(request, count) < 4 * stored
+    assert stored < room_of(request, count, (side, side)) < 4 * stored
