@@ -83,10 +83,13 @@ def submission_of(
         limits=services.jobs.limits,
     )
     body |= {"W": size.width, "H": size.height}
-    if size.output:
+    if body.get("mask_area") == "masked":
+        # the result has the size of the picture that is changed
+        if size.output:
+            warnings.append(f"width: the part is drawn at {size.width}×{size.height} pixels")
+    elif size.output:
         body |= {"output_width": size.output[0], "output_height": size.output[1]}
-    if size.warning:
-        warnings.append(size.warning)
+        warnings += [size.warning] if size.warning else []
     return Submission(
         kind=kind,
         body=body,
