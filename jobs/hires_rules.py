@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
@@ -49,7 +49,7 @@ def second_pass_steps(request: "TextToImage") -> int:
 def _second_pass(context: "RuleContext") -> "TextToImage | None":
     request = context.request
     has_one = isinstance(request, HiresParameters) and request.has_second_pass
-    return request if has_one else None
+    return cast("TextToImage", request) if has_one else None
 
 
 def _one_size(context: "RuleContext") -> Iterator[Fault]:

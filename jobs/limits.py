@@ -6,6 +6,8 @@ MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8
 """Pixels of H and W, whatever the model and the settings."""
 MAX_OUTPUT_SIDE = 4096
 """Pixels of output_width and output_height, which begin at MIN_SIDE."""
+MAX_RESULT_SIDE = 16_384
+"""Pixels of a side of a picture whose size follows from that of an init image."""
 MAX_COUNT = 1000
 """Of the parameters that count pictures: n_iter, n_samples and n_rows."""
 NATIVE_SIZE = 512
@@ -24,7 +26,8 @@ class Limits:
             for hours unnoticed. The default is 64 pictures of 512×512 at 50 steps.
         max_init_pixels: width · height of an init image, checked before it is decoded.
         max_output_pixels: n_iter · n_samples · output_width · output_height, which bounds the room
-            in the store, the time for upscaling and the memory for a grid.
+            in the store, the time for upscaling and the memory for a grid; or the pixels of the
+            results if their size follows from that of an init image.
         max_hires_pixels: width · height of a second pass, which bounds its memory. `max_side` does
             not: it is the size up to which a model makes a picture from noise, whereas the second
             pass starts from a picture.

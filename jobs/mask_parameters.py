@@ -1,23 +1,16 @@
 """The parameters of img2img that say which part of the init image is generated anew."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from jobs.errors import Fault
 from jobs.limits import MAX_SIDE, SIDE_STEP
 from jobs.parameter_types import WHOLE, MaskImage, whole
-
-if TYPE_CHECKING:
-    from jobs.rule_context import RuleContext
 
 MaskFill = Literal["original", "fill", "noise", "latent_nothing"]
 MaskArea = Literal["whole", "masked"]
 _EXTENDED_SIDES = ("left", "right", "top", "bottom")
-_ADDED_TO = ("left + right", "top + bottom")
-"""What `extend` adds to W and to H."""
 
 
 def _extend(value: Any) -> Any:
@@ -85,7 +78,10 @@ class MaskParameters(BaseModel, frozen=True):
     ] = "original"
     mask_area: Annotated[
         MaskArea,
-        Field(description="masked: generate only the masked part, at W×H, and put it back"),
+        Field(
+            description="masked: generate only the masked part, at W×H, and put it back into "
+            "init_img, which keeps its size"
+        ),
     ] = "whole"
     mask_padding: Annotated[
         int,
@@ -95,8 +91,8 @@ class MaskParameters(BaseModel, frozen=True):
     extend: Annotated[
         Extend | None,
         Field(
-            description="pixels to add on each side of W×H, generated anew: left, right, top, "
-            "bottom, multiples of 8"
+            description="pixels to add on each side of the picture, generated anew: left, right, "
+            "top, bottom, multiples of 8"
         ),
     ] = None
     image_scale: Annotated[
@@ -114,6 +110,11 @@ class MaskParameters(BaseModel, frozen=True):
         return self.mask is not None or self.mask_from_alpha or self.added != (0, 0, 0, 0)
 
     @property
+    def only_masked(self) -> bool:
+        """Whether only the masked part is generated, and the picture keeps its own size."""
+        return self.masked and self.mask_area == "masked"
+
+    @property
     def added(self) -> tuple[int, int, int, int]:
         """Pixels that `extend` adds: left, top, right, bottom."""
         extend = self.extend or {}
@@ -122,35 +123,7 @@ class MaskParameters(BaseModel, frozen=True):
         )
         return left, top, right, bottom
 
-
-def mask_faults(context: "RuleContext") -> Iterator[Fault]:
-    """There may be one mask at most."""
-    request = context.request
-    if isinstance(request, MaskParameters) and request.mask_from_alpha and request.mask is not None:
-        yield Fault(
-            field="mask_from_alpha",
-            code="two_masks",
-            value=True,
-            problem="is a second mask beside `mask`",
-            expected="one of mask and mask_from_alpha left out",
-        )
-
-
-def extend_faults(context: "RuleContext") -> Iterator[Fault]:
-    """No side may exceed the limit by what is added to it."""
-    request = context.request
-    if not isinstance(request, MaskParameters) or request.extend is None:
-        return
-    largest = context.limits.side(context.models.native_size(request.ckpt))
-    for name, side, added in zip("WH", request.sampled_size, _ADDED_TO, strict=True):
-        own = getattr(request, name)
-        if side > max(largest, own):
-            yield Fault(
-                field="extend",
-                code="range",
-                value=dict(request.extend),
-                problem=f"is too large: {name} with {added} is {side}",
-                expected=f"{added} up to {max(0, largest - own)}, so that the side is at most "
-                f"{largest}",
-            )
-            return
+    def extended(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height with what `extend` adds to them."""
+        left, top, right, bottom = self.added
+        return width + left + right, height + top + bottom

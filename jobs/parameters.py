@@ -139,8 +139,19 @@ class GenerationRequest(
 
     @property
     def generated_size(self) -> tuple[int, int]:
-        """Width and height in pixels of the pictures that are generated."""
+        """Width and height in pixels of what the last pass samples."""
         return self.sampled_size
+
+    def result_size(
+        self,
+        init: tuple[int, int] | None,  # noqa: ARG002 - img2img needs it
+    ) -> tuple[int, int]:
+        """Width and height of the pictures, before they are brought to another size.
+
+        Args:
+            init: those of the init image, if the request has one.
+        """
+        return self.generated_size
 
     def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
         """The same request with the model that was chosen and the seeds that were picked."""
@@ -188,8 +199,10 @@ class ImageToImage(MaskParameters, GenerationRequest, frozen=True):
 
     @property
     def sampled_size(self) -> tuple[int, int]:
-        left, top, right, bottom = self.added
-        return self.W + left + right, self.H + top + bottom
+        return (self.W, self.H) if self.only_masked else self.extended(self.W, self.H)
+
+    def result_size(self, init: tuple[int, int] | None) -> tuple[int, int]:
+        return self.extended(*init) if self.only_masked and init else self.sampled_size
 
 
 class Standard(BaseModel, frozen=True):

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from jobs.errors import InvalidRequest, WildcardError
 from jobs.parameters import Request
-from jobs.wildcards import Wildcards
+from jobs.wildcards import PromptField, Wildcards
 
 _Request = TypeVar("_Request", bound=Request)
 
@@ -51,10 +51,11 @@ def drawn_parts(
         own = "from-file" if lines else "prompt"
         line = lines[number // request.image_count % len(lines)] if lines else part.prompt
         texts: dict[str, str] = {}
-        for field, shown, text in (
+        written: tuple[tuple[PromptField, str, str], ...] = (
             ("prompt", own, line),
             ("negative_prompt", "negative_prompt", part.negative_prompt),
-        ):
+        )
+        for field, shown, text in written:
             try:
                 texts[field] = wildcards.expand(text, part.seed or 0, field=field)
             except WildcardError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobs.request import Request, TextToImage
-from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
+from stable_diffusion.prompt.grammar import ParsedPrompt, PromptGrammar, read_prompt
 
 _MOST_LINES = 5
 
@@ -16,7 +16,7 @@ def prompt_warnings(parts: Sequence[Request], *, own: bool) -> tuple[str, ...]:
         own: whether `prompt` is read, and not a file.
     """
     fields = ("prompt", "negative_prompt") if own else ("negative_prompt",)
-    texts = dict.fromkeys(
+    texts: dict[tuple[str, str, PromptGrammar], None] = dict.fromkeys(
         (field, getattr(part, field), part.prompt_grammar)
         for part in parts
         for field in (*fields, *_of_second_pass(part))

@@ -9,7 +9,7 @@ from jobs.cost_rules import COST_FIELDS, cost_faults
 from jobs.errors import Fault, InvalidRequest
 from jobs.hires_rules import HIRES_CHECKS
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
-from jobs.mask_parameters import extend_faults, mask_faults
+from jobs.mask_rules import MASK_CHECKS
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
@@ -149,8 +149,6 @@ RULES: tuple[Rule, ...] = (
     Rule(_READING | {"from-file"}, _prompt_file_is_valid),
     Rule(frozenset({"H", "ckpt"}), _side("H")),
     Rule(frozenset({"W", "ckpt"}), _side("W")),
-    Rule(frozenset({"mask", "mask_from_alpha"}), mask_faults),
-    Rule(frozenset({"extend", "H", "W", "ckpt"}), extend_faults),
     Rule(frozenset({*OUTPUT_FIELDS, "n_iter", "n_samples", "from-file", "vary"}), _output_size),
     Rule(
         frozenset({"skip_save", "skip_grid", "return_base64", "synchronous_request"}),
@@ -158,7 +156,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
-    *(Rule(fields, check) for fields, check in (*SAMPLING_CHECKS, *HIRES_CHECKS)),
+    *(Rule(fields, check) for fields, check in (*SAMPLING_CHECKS, *HIRES_CHECKS, *MASK_CHECKS)),
 )
 
 

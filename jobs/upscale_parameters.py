@@ -8,7 +8,7 @@ from pydantic import Field
 
 from jobs.errors import Fault
 from jobs.job_parameters import TYPE_MEANS, JobRequest
-from jobs.limits import Limits
+from jobs.limits import MAX_RESULT_SIDE, Limits
 from jobs.names import JobKind
 from jobs.output_parameters import OUTPUT_FIELDS, OutputSize, output_size_faults
 from jobs.parameter_types import InitImage
@@ -17,8 +17,6 @@ from jobs.png_text import size_of
 from jobs.upscalers import NETWORK, UpscalerName
 
 UPSCALE_BY = 2.0
-MAX_RESULT_SIDE = 16_384
-"""Pixels of a side of what `upscale_by` makes."""
 
 
 class Upscale(OutputSize, JobRequest, frozen=True):

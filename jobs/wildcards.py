@@ -30,6 +30,9 @@ MAX_BYTES = 1024**2
 _NAME = regular_expression(NAME)
 _SHOWN = 40
 
+PromptField = Literal["prompt", "negative_prompt"]
+"""A field whose text is drawn."""
+
 
 class WildcardFiles:
     """The wildcard files of one folder, which is listed anew each time.
@@ -79,7 +82,7 @@ class Wildcards:
     def _paths(self) -> dict[str, Path]:
         return self._files.paths()
 
-    def expand(self, text: str, seed: int, *, field: Literal["prompt", "negative_prompt"]) -> str:
+    def expand(self, text: str, seed: int, *, field: PromptField) -> str:
         """A text with its wildcards replaced by what the seed draws.
 
         Its choices and names are drawn from left to right, each before what is in it, by

@@ -49,7 +49,7 @@ def second_pass(
         PromptError, NumericalError: see `sampled`.
     """
     recipe = _of_picture(second.recipe, first)
-    if isinstance(second.enlarge, str):
+    if not callable(second.enlarge):
         with watch.timing("encode"):
             size = model.family.latents.shape(*recipe.size)[1:]
             larger = resampled(first.latents[None], size, second.enlarge)

@@ -4,7 +4,6 @@ Sources: AUTOMATIC1111's `modules/masking.py` and `StableDiffusionProcessingImg2
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -34,21 +33,30 @@ def blurred(mask: Image.Image, sigma: float) -> Image.Image:
     from the mask stays 0.
     """
     reach = math.floor(2.5 * sigma + 0.5)
-    if reach == 0:
+    box = mask.getbbox()
+    if reach == 0 or box is None:
         return mask
-    rows, columns = (_blur_matrix(length, sigma, reach) for length in (mask.height, mask.width))
-    values = rows @ numpy.asarray(mask, dtype=numpy.float64) @ columns.T
-    return Image.fromarray(numpy.rint(values).astype(numpy.uint8))
-
-
-def _blur_matrix(length: int, sigma: float, reach: int) -> "numpy.ndarray[Any, Any]":
-    """What a blur multiplies a column of so many pixels by; the last pixel goes on at an end."""
+    # a mask is often a small part of a large picture
+    left, top, right, bottom = box
+    box = max(0, left - reach), max(0, top - reach), right + reach, bottom + reach
+    box = *box[:2], min(mask.width, box[2]), min(mask.height, box[3])
     offsets = numpy.arange(-reach, reach + 1)
     kernel = numpy.exp(-(offsets**2) / (2 * sigma**2))
-    places = numpy.arange(length)[:, None]
-    matrix = numpy.zeros((length, length))
-    numpy.add.at(matrix, (places, (places + offsets).clip(0, length - 1)), kernel / kernel.sum())
-    return matrix
+    values = numpy.asarray(mask.crop(box), dtype=numpy.float64)
+    for _ in ("rows", "columns"):
+        values = _blurred_rows(values, kernel / kernel.sum()).T
+    result = Image.new("L", mask.size)
+    result.paste(Image.fromarray(numpy.rint(values).astype(numpy.uint8)), box[:2])
+    return result
+
+
+def _blurred_rows(
+    values: "numpy.ndarray[Any, Any]", kernel: "numpy.ndarray[Any, Any]"
+) -> "numpy.ndarray[Any, Any]":
+    """Each row convolved with a kernel; its first and last pixels go on at the ends."""
+    reach = len(kernel) // 2
+    padded = numpy.pad(values, ((0, 0), (reach, reach)), "edge")
+    return numpy.stack([numpy.convolve(row, kernel, "valid") for row in padded])
 
 
 def filled(image: Image.Image, mask: Image.Image) -> Image.Image:
@@ -64,49 +72,3 @@ def filled(image: Image.Image, mask: Image.Image) -> Image.Image:
         for _ in range(times):
             result.alpha_composite(layer)
     return result.convert("RGB")
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of an image in pixels; right and bottom are outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def corners(self) -> tuple[int, int, int, int]:
-        """As Pillow has it."""
-        return self.left, self.top, self.right, self.bottom
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.right - self.left, self.bottom - self.top
-
-
-def masked_box(mask: Image.Image, padding: int) -> Box:
-    """The smallest rectangle with the aspect ratio of the mask that holds all but its zeros.
-
-    Args:
-        padding: pixels that are added on each side, as far as the image goes.
-
-    Returns:
-        The whole mask if it is 0 everywhere.
-    """
-    width, height = mask.size
-    left, top, right, bottom = mask.getbbox() or (0, 0, width, height)
-    left, right = max(0, left - padding), min(width, right + padding)
-    top, bottom = max(0, top - padding), min(height, bottom + padding)
-    if (right - left) * height > (bottom - top) * width:
-        top, bottom = _widened(top, bottom, -(-(right - left) * height // width), height)
-    else:
-        left, right = _widened(left, right, -(-(bottom - top) * width // height), width)
-    return Box(left, top, right, bottom)
-
-
-def _widened(start: int, end: int, length: int, limit: int) -> tuple[int, int]:
-    """A range of `length` around another, moved so that it is between 0 and the limit."""
-    start = min(max(0, start - (length - (end - start)) // 2), limit - length)
-    return start, start + length

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SUFFIXES = {".py", ".md", ".js", ".html", ".css", ".toml", ".yml", ".yaml", ".sh", ".http"}
+SUFFIXES = {".py", ".md", ".js", ".mjs", ".html", ".css", ".toml", ".yml", ".yaml", ".sh", ".http"}
 NAMES = ("Makefile", "Dockerfile", ".env.example")
 """Beginnings of the names of further files that are read."""
 EXEMPT = {"tests/test_vocabulary.py", "CHANGELOG.md"}

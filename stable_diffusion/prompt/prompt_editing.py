@@ -25,7 +25,7 @@ _OPENS = {")": "(", "]": "["}
 class Steps(NamedTuple):
     """The steps of a pass, and those of the pass before it, which `when` counts first."""
 
-    count: int
+    own: int
     before: int = 0
 
 
@@ -44,8 +44,8 @@ class _Replaced:
         """The last step of `before`, 0 to steps. A number with a point is a share of the steps."""
         when = float(self.when)
         share = "." in self.when
-        last = (when - bool(steps.before)) * steps.count if share else when - steps.before
-        return int(max(0.0, min(last, steps.count)))
+        last = (when - bool(steps.before)) * steps.own if share else when - steps.before
+        return int(max(0.0, min(last, steps.own)))
 
     def at(self, step: int, steps: Steps) -> "_Pieces":
         return self.before if step <= self.last_step(steps) else self.after
@@ -111,10 +111,10 @@ class EditedText:
 
     def _ends(self, steps: Steps) -> set[int]:
         """The steps after which the text may change, and the last one."""
-        ends = {steps.count}
+        ends = {steps.own}
         for piece in self._walk():
             if isinstance(piece, _Alternated):
-                return set(range(1, steps.count + 1))
+                return set(range(1, steps.own + 1))
             if isinstance(piece, _Replaced):
                 ends.add(piece.last_step(steps))
         return ends - {0}

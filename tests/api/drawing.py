@@ -50,8 +50,11 @@ class DrawingWorker:
             step = steps * number // (self.previews * request.n_iter + 1)
             image = 1 + step // request.ddim_steps * request.n_samples
             self.worker.report(claim, step, steps)
-            jpeg = base64.b64encode(painted((16, 8), "red", "jpg")).decode()
-            shown = Preview(step=step, steps=steps, image=image, width=16, height=8, jpeg=jpeg)
+            width, height = request.W // 8, request.H // 8
+            jpeg = base64.b64encode(painted((width, height), "red", "jpg")).decode()
+            shown = Preview(
+                step=step, steps=steps, image=image, width=width, height=height, jpeg=jpeg
+            )
             self.worker.claims.preview(claim, shown)
             time.sleep(0.25)  # the API polls ten times a second
         self.drawn.append(request)

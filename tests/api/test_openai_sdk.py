@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import numpy
 import openai
 import pytest
 from openai.types import ImagesResponse
@@ -37,8 +38,12 @@ def images(answer: ImagesResponse) -> list[Image.Image]:
 
 
 def file(colour: str = "red") -> tuple[str, bytes, str]:
+    return encoded(Image.new("RGB", (192, 192), colour))
+
+
+def encoded(image: Image.Image) -> tuple[str, bytes, str]:
     data = io.BytesIO()
-    Image.new("RGB", (192, 192), colour).save(data, "PNG")
+    image.save(data, "PNG")
     return "picture.png", data.getvalue(), "image/png"
 
 
@@ -79,6 +84,43 @@ def test_several_files_and_a_stream_of_an_edit(sdk: openai.OpenAI) -> None:
     assert last.usage.output_tokens == 12 * 12
     assert "only the first of 2" in last.model_dump()["warnings"][0]
     assert Image.open(io.BytesIO(base64.b64decode(last.b64_json))).size == (192, 192)
+
+
+def test_what_a_mask_leaves_opaque_stays_to_the_byte(sdk: openai.OpenAI) -> None:
+    noise = numpy.random.default_rng(1).integers(0, 256, (192, 192, 3), numpy.uint8)
+    mask = Image.new("RGBA", (192, 192), "white")
+    mask.paste((0, 0, 0, 0), (0, 0, 96, 192))
+
+    answer = sdk.images.edit(
+        image=encoded(Image.fromarray(noise)), mask=encoded(mask), prompt="a red cat", **SMALL
+    )
+
+    changed = (numpy.asarray(images(answer)[0].convert("RGB")) != noise).any(-1)
+    assert changed[:, :96].mean() > 0.95
+    assert not changed[:, 96:].any()
+
+
+def test_only_the_masked_part_of_a_photo_is_drawn_and_the_photo_keeps_its_size(
+    sdk: openai.OpenAI,
+) -> None:
+    noise = numpy.random.default_rng(1).integers(0, 256, (350, 620, 3), numpy.uint8)
+    mask = Image.new("RGBA", (620, 350), "white")
+    mask.paste((0, 0, 0, 0), (400, 100, 460, 150))
+    extra = {"steps": 2, "mask_area": "masked"}
+
+    answer = sdk.images.edit(
+        image=encoded(Image.fromarray(noise)),
+        mask=encoded(mask),
+        prompt="a red cat",
+        model="tiny",
+        extra_body=extra,
+    )
+
+    changed = (numpy.asarray(images(answer)[0].convert("RGB")) != noise).any(-1)
+    assert changed[100:150, 400:460].mean() > 0.95
+    changed[100:150, 400:460] = False
+    assert not changed.any()
+    assert answer.size == "620x350"
 
 
 def test_an_address_can_be_fetched(sdk: openai.OpenAI, http: httpx2.Client) -> None:

@@ -122,6 +122,43 @@ def test_a_larger_model_lets_more_be_added() -> None:
     assert parse_request("img2img", body, models=models).sampled_size == (768, 512)
 
 
+def test_a_picture_of_which_a_part_is_generated_keeps_its_size() -> None:
+    part = request(mask=encoded(RED.convert("L")), mask_area="masked", W=256, extend={"top": 1024})
+    assert part.sampled_size == (256, 512)
+    assert part.result_size((1600, 1200)) == (1600, 2224)
+    assert request(mask_area="masked", W=256).result_size((1600, 1200)) == (256, 512)
+
+
+@pytest.mark.parametrize(
+    ("body", "max_output_pixels", "field"),
+    [
+        ({}, 10 * RED.width * RED.height, None),
+        ({}, RED.width * RED.height - 1, "init_img"),
+        ({"n_samples": 2}, 2 * RED.width * RED.height - 1, "init_img"),
+        ({"post_upscale": True}, 4 * RED.width * RED.height - 1, "init_img"),
+        ({"extend": {"left": 8}}, (RED.width + 7) * RED.height, "init_img"),
+        ({"upscale": True}, 10 * RED.width * RED.height, "upscale"),
+        ({"mask": None}, 1, None),
+        ({"mask": None, "upscale": True}, 1, None),
+    ],
+)
+def test_the_size_of_such_a_picture_has_a_limit(
+    body: dict[str, Any], max_output_pixels: int, field: str | None
+) -> None:
+    sent = {"prompt": "a", "init_img": encoded(RED), "mask": encoded(RED), "mask_area": "masked"}
+    try:
+        parse_request(
+            "img2img",
+            sent | {"n_iter": 1} | body,
+            limits=Limits(max_output_pixels=max_output_pixels),
+        )
+    except InvalidRequest as refused:
+        assert [each.field for each in refused.faults] == [field]
+        assert refused.faults[0].expected
+    else:
+        assert field is None
+
+
 def test_a_masked_job_is_read_back_from_its_record() -> None:
     sent = request(mask=encoded(RED.convert("L")), mask_blur=3, extend={"top": 0}, W=256)
     stored = json.loads(json.dumps(sent.settled(model="tiny", seed=1).stored()))

@@ -19,14 +19,14 @@ def request(**body: Any) -> Request:
 
 def test_the_native_grammar_is_the_default_and_names_the_other_one() -> None:
     assert request().prompt_grammar == "native"
-    warnings = prompt_warnings(request(), ())
+    warnings = prompt_warnings([request()], own=True)
     assert len(warnings) == 3
     assert all('with "prompt_grammar": "a1111" it has its meaning' in each for each in warnings)
 
 
 def test_automatic1111s_grammar_has_nothing_to_warn_of_and_stays_in_the_record() -> None:
     asked = request(prompt_grammar="a1111", negative_prompt="[fog:0.5] AND rain:2")
-    assert prompt_warnings(asked, ()) == ()
+    assert prompt_warnings([asked], own=True) == ()
     settled = asked.settled(model="tiny", seed=1)
     assert read_stored("txt2img", settled.stored()) == settled
 

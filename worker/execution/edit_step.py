@@ -7,17 +7,13 @@ from typing import Self
 from PIL import Image, ImageChops
 
 from jobs.request import ImageToImage, Request
-from stable_diffusion.masks import (
-    Box,
-    blurred,
-    filled,
-    fit_mask,
-    masked_box,
-    resized_mask,
-)
+from stable_diffusion.masked_area import MaskedArea
+from stable_diffusion.masks import blurred, filled, fit_mask
 from worker.execution.inputs import Inputs
 
 _BLACK_WARNING = "mask: it is black everywhere, so the picture is the init image"
+_MAX_PREVIEW_SIDE = 256
+"""Of a picture of which only a part is generated; a preview of what is generated has less."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +24,13 @@ class EditStep:
         inputs: the init image and the mask in the size that is generated.
         canvas: the init image, with what `extend` adds, in the size of the result.
         mask: of the canvas, blurred.
-        box: the part of the canvas that is generated.
+        area: the part of the canvas that is generated; None: all of it.
     """
 
     inputs: Inputs
     canvas: Image.Image
     mask: Image.Image
-    box: Box
+    area: MaskedArea | None
 
     @classmethod
     def for_request(cls, request: Request, inputs: Inputs) -> Self | None:
@@ -43,17 +39,19 @@ class EditStep:
             return None
         from stable_diffusion.image import fit  # noqa: PLC0415 - imports torch
 
-        init, size = inputs["init"], (request.W, request.H)
+        init = inputs["init"]
         mask = inputs.get("mask") or Image.new("L", init.size)
-        canvas, mask = _extended(request, fit(init, *size), fit_mask(mask, *size))
+        if request.only_masked:
+            init = init.convert("RGB")
+        else:
+            init = fit(init, request.W, request.H)
+            mask = fit_mask(mask, *init.size)
+        canvas, mask = _extended(request, init, mask)
         mask = blurred(mask, request.mask_blur)
-        whole = Box(0, 0, *canvas.size)
-        box = masked_box(mask, request.mask_padding) if request.mask_area == "masked" else whole
-        part, part_mask = canvas, mask
-        if box != whole:
-            part = canvas.resize(canvas.size, Image.Resampling.LANCZOS, box.corners)
-            part_mask = resized_mask(mask.crop(box.corners), canvas.size)
-        return cls({"init": part, "mask": part_mask}, canvas, mask, box)
+        if not request.only_masked:
+            return cls({"init": canvas, "mask": mask}, canvas, mask, None)
+        area = MaskedArea.around(mask, request.mask_padding, request.sampled_size)
+        return cls({"init": area.image(canvas), "mask": area.mask(mask)}, canvas, mask, area)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -62,12 +60,19 @@ class EditStep:
 
     def after(self, image: Image.Image) -> Image.Image:
         """A generated image in its place on the canvas, which stays where the mask is 0."""
-        return Image.composite(self._placed(image, self.canvas), self.canvas, self._opacity)
+        placed = self.area.put_back(image, self.canvas, 1) if self.area else image
+        return Image.composite(placed, self.canvas, self._opacity)
 
     def preview(self, image: Image.Image) -> Image.Image:
-        """A small image of what is generated, as a small one of the whole."""
-        small = self.canvas.resize(image.size, Image.Resampling.BOX)
-        return self._placed(image, small)
+        """A small image of what is generated, an eighth as large, as a small one of the whole."""
+        if not self.area:
+            return image
+        scale = min(1 / 8, _MAX_PREVIEW_SIDE / max(self.canvas.size))
+        return self.area.put_back(image, self._small(scale), scale)
+
+    def _small(self, scale: float) -> Image.Image:
+        size = [max(1, round(scale * side)) for side in self.canvas.size]
+        return self.canvas.resize((size[0], size[1]), Image.Resampling.BOX)
 
     @cached_property
     def _opacity(self) -> Image.Image:
@@ -78,28 +83,15 @@ class EditStep:
         """
         return self.mask.point([min(255, 2 * value) for value in range(256)])
 
-    def _placed(self, image: Image.Image, canvas: Image.Image) -> Image.Image:
-        """The canvas, of any scale, with the image in the box."""
-        if self.box.size == self.canvas.size:
-            return image
-        share = canvas.width / self.canvas.width, canvas.height / self.canvas.height
-        left, top, right, bottom = (
-            round(edge * share[number % 2]) for number, edge in enumerate(self.box.corners)
-        )
-        size = max(1, right - left), max(1, bottom - top)
-        placed = canvas.copy()
-        placed.paste(image.resize(size, Image.Resampling.LANCZOS), (left, top))
-        return placed
-
 
 def _extended(
     request: ImageToImage, image: Image.Image, mask: Image.Image
 ) -> tuple[Image.Image, Image.Image]:
     """An image with what the request adds around it, made of its surroundings; and its mask."""
-    if request.sampled_size == image.size:
+    left, top, right, bottom = request.added
+    if not any(request.added):
         return image, mask
-    left, top, *_ = request.added
-    canvas = Image.new("RGB", request.sampled_size)
+    canvas = Image.new("RGB", (left + image.width + right, top + image.height + bottom))
     canvas.paste(image, (left, top))
     border = Image.new("L", canvas.size, 255)
     border.paste(0, (left, top, left + image.width, top + image.height))

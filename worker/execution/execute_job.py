@@ -123,16 +123,18 @@ def _generate_and_publish(
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
     prompt_jobs = prompt_jobs_of(request, stored)
     images = sum(prompt_job.request.image_count for prompt_job in prompt_jobs)
+    inputs = read_inputs(request, context.store, claim.job_id)
+    size = final_size(request, inputs)
     # a large image or grid takes as long to store as a large batch to evaluate
-    stored_at_once = prod(final_size(request)) * (images if has_grid(request, images) else 1)
+    stored_at_once = prod(size) * (images if has_grid(request, images) else 1)
     sampled_at_once = prompt_jobs[0].request.n_samples * prod(request.generated_size)
     job.clock.expect_batches_of(max(sampled_at_once, stored_at_once))
 
     stopwatch = Stopwatch()
     with stopwatch.timing("load"):
         engine = context.engine.get()
-    upscale = UpscaleStep.for_request(request, engine, job, stopwatch)
-    inputs = upscale.before(read_inputs(request, context.store, claim.job_id))
+    upscale = UpscaleStep.for_request(request, inputs, engine, job, stopwatch)
+    inputs = upscale.before(inputs)
     edit = EditStep.for_request(request, inputs)
     inputs = edit.inputs if edit else inputs
     recipes = [
@@ -142,7 +144,7 @@ def _generate_and_publish(
         for prompt_job in prompt_jobs
     ]
 
-    context.store.check_room(room_of(request, images))
+    context.store.check_room(room_of(request, images, size))
     warnings = JobWarnings(job, context.claims)
     if in_low_memory:
         warnings.add(LOW_MEMORY_WARNING)

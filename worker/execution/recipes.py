@@ -11,7 +11,7 @@ from jobs.limits import SIDE_STEP
 from jobs.names import sampler_named
 from jobs.request import ImageToImage, Request, TextToImage
 from stable_diffusion.image import fit
-from stable_diffusion.latent_upscalers import LATENT_UPSCALERS
+from stable_diffusion.latent_upscalers import LATENT_UPSCALERS, LatentUpscaler
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.recipe import Recipe, SecondPass
 from stable_diffusion.samplers.variation import NO_VARIATION, Variation
@@ -76,8 +76,8 @@ def _second_pass(
         prompt_job.hires_negative_prompt or prompt_job.negative_prompt,
     )
     recipe = Recipe(**fields, strength=request.hires_strength, steps_before=request.ddim_steps)
-    upscaler = request.hires_upscaler
-    latent = next((name for name in LATENT_UPSCALERS if name == upscaler), None)
+    upscaler: str = request.hires_upscaler
+    latent: LatentUpscaler | None = next((n for n in LATENT_UPSCALERS if n == upscaler), None)
     return SecondPass(recipe=recipe, enlarge=latent or enlarge)
 
 

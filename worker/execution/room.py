@@ -4,7 +4,6 @@ import math
 
 from jobs.parameter_types import PictureFormat
 from jobs.request import Request
-from worker.execution.upscale_step import final_size
 
 _BYTES_PER_PIXEL = {"png": 3.1, "jpg": 2.1}
 """Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it at most."""
@@ -12,14 +11,15 @@ _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""
 
 
-def room_of(request: Request, images: int) -> int:
+def room_of(request: Request, images: int, size: tuple[int, int]) -> int:
     """Bytes that the images and the grid of a job take at most.
 
     Args:
         request: the job's.
         images: of all its parts.
+        size: width and height of its finished images.
     """
-    pixels = images * math.prod(final_size(request))
+    pixels = images * math.prod(size)
     if has_grid(request, images):
         pixels, images = 2 * pixels, images + 1
     return room_for(pixels, images, request.format)

@@ -1,7 +1,7 @@
 """Images enlarged before, between and after the passes of sampling, or to the output size."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from PIL import Image, ImageOps
@@ -22,9 +22,13 @@ OnShare = Callable[[float], object]
 """Gets the share of an image's upscaling that is done, 0..1."""
 
 
-def final_size(request: Request) -> tuple[int, int]:
-    """Width and height of the finished pictures in pixels."""
-    return request.output_size or _generated_size(request)
+def final_size(request: Request, inputs: Inputs) -> tuple[int, int]:
+    """Width and height of the finished pictures in pixels.
+
+    Args:
+        inputs: as `read_inputs` returns them.
+    """
+    return request.output_size or _size_before(request, inputs)
 
 
 def resampled(image: Image.Image, size: tuple[int, int], name: str) -> Image.Image:
@@ -37,9 +41,14 @@ class UpscaleStep:
     """Doubles the images of a running job where its request says so.
 
     A job can be stopped between two tiles of an image.
+
+    Attributes:
+        size: width and height of the images, doubled if `post_upscale` was requested, before they
+            are brought to the output size.
     """
 
     request: Request
+    size: tuple[int, int]
     engine: Engine
     job: ActiveJob
     stopwatch: Stopwatch
@@ -47,7 +56,12 @@ class UpscaleStep:
 
     @classmethod
     def for_request(
-        cls, request: Request, engine: Engine, job: ActiveJob, stopwatch: Stopwatch
+        cls,
+        request: Request,
+        inputs: Inputs,
+        engine: Engine,
+        job: ActiveJob,
+        stopwatch: Stopwatch,
     ) -> Self:
         """Load the upscaler if the request needs one, so that an unreadable file fails early.
 
@@ -56,8 +70,9 @@ class UpscaleStep:
         """
         before = isinstance(request, ImageToImage) and request.upscale
         between = isinstance(request, TextToImage) and request.hires_by_network
-        needed = before or between or _upscales_after(request)
-        return cls(request, engine, job, stopwatch, engine.upscaler() if needed else None)
+        step = cls(request, _size_before(request, inputs), engine, job, stopwatch, None)
+        needed = before or between or step.follows
+        return replace(step, upscaler=engine.upscaler()) if needed else step
 
     @property
     def name(self) -> str:
@@ -67,7 +82,8 @@ class UpscaleStep:
     @property
     def follows(self) -> bool:
         """Whether the upscaler enlarges the generated images."""
-        return _upscales_after(self.request)
+        size = self.request.output_size
+        return _doubles_after(self.request) or bool(size and doublings(self.size, *size))
 
     def before(self, inputs: Inputs) -> Inputs:
         """The inputs, with the init image doubled if `upscale` was requested.
@@ -98,7 +114,7 @@ class UpscaleStep:
         size, doubled = self.request.output_size, _doubles_after(self.request)
         if doubled:
             # the doublings that may follow are four times the work of the one before
-            last = doublings(_generated_size(self.request), *size) if size else 0
+            last = doublings(self.size, *size) if size else 0
             share = 3 / (4 ** (last + 1) - 1)
             image = self._double(image, on_share, 0, share)
         else:
@@ -134,15 +150,8 @@ def _doubles_after(request: Request) -> bool:
     return isinstance(request, ImageToImage) and request.post_upscale
 
 
-def _generated_size(request: Request) -> tuple[int, int]:
+def _size_before(request: Request, inputs: Inputs) -> tuple[int, int]:
     """The size of the images before they are brought to the output size."""
     factor = 2 if _doubles_after(request) else 1
-    width, height = request.generated_size
+    width, height = request.result_size(inputs["init"].size if "init" in inputs else None)
     return factor * width, factor * height
-
-
-def _upscales_after(request: Request) -> bool:
-    size = request.output_size
-    return _doubles_after(request) or (
-        size is not None and doublings(_generated_size(request), *size) > 0
-    )

@@ -97,7 +97,7 @@ MASK = (
         native="mask_area",
         convert=_area,
         needs="mask",
-        means="draw only the masked part, at full size",
+        means="draw only the masked part, at `width`×`height`; the picture keeps its own size",
     ),
     Field(
         name="inpaint_full_res_padding",

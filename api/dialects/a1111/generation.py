@@ -85,7 +85,11 @@ def submission_of(
         limits=services.jobs.limits,
     )
     body |= {"W": size.width, "H": size.height}
-    if size.output:
+    if body.get("mask_area") == "masked":
+        # the result has the size of the picture that is changed
+        if size.output:
+            warnings.append(f"width: the part is drawn at {size.width}×{size.height} pixels")
+    elif size.output:
         body |= {"output_width": size.output[0], "output_height": size.output[1]}
     if values.of.get("enable_hr"):
         hires = hires_fix(
@@ -97,7 +101,7 @@ def submission_of(
         )
         body |= hires.body
         warnings += hires.warnings
-    elif size.warning:
+    elif size.warning and body.get("mask_area") != "masked":
         warnings.append(size.warning)
     return Submission(
         kind=kind,

@@ -19,8 +19,6 @@ from api.dialects.a1111.generation import (
 from api.dialects.a1111.infotext import with_infotext
 from api.dialects.a1111.init_picture import (
     LATENT,
-    STRETCH,
-    picture_size,
     read_picture,
     sized_picture,
 )
@@ -29,7 +27,10 @@ from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission
 from api.operations import ApiResponse, Operation
 from jobs.inputs import INPUT_ROLES
-from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE
+
+USUAL_PADDINGS = (0, 32)
+"""Of the API and of the web UI, which clients send with every mask."""
+_NO_PADDING = "inpaint_full_res_padding: {} has an effect only with inpaint_full_res"
 
 
 def img2img_routes(services: Services) -> Blueprint:
@@ -74,28 +75,17 @@ def _with_pictures(submission: Submission, values: Values, max_pixels: int) -> S
     if values["mask"]:
         sent["mask"] = (values["mask"], "mask")
     body = dict(submission.body)
+    if body.get("mask_area") == "whole":
+        padding = body.pop("mask_padding")
+        if padding not in USUAL_PADDINGS:
+            warnings.append(_NO_PADDING.format(padding))
     size = (body["W"], body["H"])
     for role in INPUT_ROLES.values():
         if role.field in sent:
             text, name = sent.pop(role.field)
             png = read_picture(text, role.read, max_pixels, name)
-            if role.field == "init_img" and body.get("mask_area") == "masked":
-                output = body.get("output_width", size[0]), body.get("output_height", size[1])
-                body |= _own_size(png, output, warnings)
-                mode = STRETCH
-            body[role.field] = sized_picture(text, png, mode, size)
+            keeps_size = body.get("mask_area") == "masked"
+            body[role.field] = text if keeps_size else sized_picture(text, png, mode, size)
     if sent:
         warnings.append("mask: was not followed: the whole picture was drawn anew")
     return replace(submission, body=body, warnings=warnings)
-
-
-def _own_size(png: bytes, wanted: tuple[int, int], warnings: list[str]) -> dict[str, int]:
-    """With `inpaint_full_res` the result has the size of the picture, not `width` and `height`."""
-    own = picture_size(png)
-    if own == wanted or not MIN_SIDE <= min(own) <= max(own) <= MAX_OUTPUT_SIDE:
-        return {}
-    warnings.append(
-        f"inpaint_full_res: the picture has {own[0]}×{own[1]} pixels, and so has the result, which "
-        "was drawn at another size"
-    )
-    return {"output_width": own[0], "output_height": own[1]}

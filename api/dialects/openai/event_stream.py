@@ -117,7 +117,7 @@ class ImageStream:
             )
 
     def _partial_image(self, snapshot: JobSnapshot, number: int, preview: Preview) -> str:
-        width, height = final_size(snapshot.status)
+        width, height = final_size(snapshot.status, preview)
         output_format = self._request.options.output_format
         return self._event(
             PartialImage(

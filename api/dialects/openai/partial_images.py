@@ -46,13 +46,17 @@ class PartialImages:
         return self._sent - 1, preview
 
 
-def final_size(status: JobStatus) -> tuple[int, int]:
-    """Width and height that the images of a job will have."""
+def final_size(status: JobStatus, preview: Preview) -> tuple[int, int]:
+    """Width and height that the images of a job will have, about.
+
+    Args:
+        preview: an eighth as large as what is generated, or less.
+    """
     asked = status.request
     if asked.get("output_width"):
         return asked["output_width"], asked["output_height"]
-    factor = 2 ** (bool(asked.get("upscale")) + bool(asked.get("post_upscale")))
-    return asked["W"] * factor, asked["H"] * factor
+    factor = 16 if asked.get("post_upscale") else 8
+    return preview.width * factor, preview.height * factor
 
 
 def enlarged(preview: Preview, size: tuple[int, int], output_format: str) -> str:

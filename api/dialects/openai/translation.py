@@ -119,7 +119,8 @@ class Translator:
         except InvalidRequest as error:
             faults += error.faults
         picture = edited.images[0] if edited and edited.images else None
-        size, size_warnings = self._size(options, body.get("ckpt", "default"), picture)
+        own_size = sent.get("mask_area") == "masked"
+        size, size_warnings = self._size(options, body.get("ckpt", "default"), picture, own_size)
         body |= size
         warnings += size_warnings
         if picture:
@@ -138,11 +139,14 @@ class Translator:
         return translated
 
     def _size(
-        self, options: ImageOptions, ckpt: str, picture: Picture | None
+        self, options: ImageOptions, ckpt: str, picture: Picture | None, own_size: bool
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The size to generate, and the one to bring it to, as fields of a job; warnings.
 
         `auto` is the native size of the model, or near it with the aspect of the image to edit.
+
+        Args:
+            own_size: the result has the size of the image to edit, unless another is named.
         """
         models = InstalledModels(
             default=self.default_model,
@@ -154,9 +158,9 @@ class Translator:
         width, height = wanted or (picture and picture.size) or (native, native)
         size = drawing_size(width, height, native_size=native, limits=self.limits)
         body = {"W": size.width, "H": size.height}
-        if wanted is None or size.output is None:
+        if wanted is None or (size.output is None and not own_size):
             return body, ()
-        body |= {"output_width": size.output[0], "output_height": size.output[1]}
+        body |= {"output_width": width, "output_height": height}
         return body, (f"size: {size.warning}",) if size.warning else ()
 
     def _further(self, translated: Translated, faults: list[Fault]) -> tuple[Fault, ...]:

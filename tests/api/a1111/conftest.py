@@ -6,6 +6,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import webuiapi
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
@@ -73,3 +74,11 @@ def announce(worker: HandWorker) -> None:
 def caller(client: FlaskClient, worker: HandWorker) -> Caller:
     announce(worker)
     return Caller(client, worker)
+
+
+@pytest.fixture(scope="module")
+def webui(service: str) -> Any:
+    """Any: its methods return a result or, with `use_async`, a task."""
+    return webuiapi.WebUIApi(
+        baseurl=f"{service}/sdapi/v1", username="anybody", password=DUMMY_KEY, steps=2
+    )

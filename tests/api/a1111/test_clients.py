@@ -35,14 +35,6 @@ def client(service: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def webui(service: str) -> Any:
-    """Any: its methods return a result or, with `use_async`, a task."""
-    return webuiapi.WebUIApi(
-        baseurl=f"{service}/sdapi/v1", username="anybody", password=DUMMY_KEY, steps=2
-    )
-
-
 def posted(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text

@@ -68,3 +68,24 @@ def test_latent_upscaling_is_told(caller: Caller) -> None:
     answer = caller.drawn("img2img", {**SMALL, "resize_mode": 3})
 
     assert answer["warnings"][0].startswith("resize_mode: 3 was not followed")
+
+
+@pytest.mark.parametrize(
+    ("change", "warnings"),
+    [
+        ({}, []),
+        ({"width": 1024}, ["width: the part is drawn at 512×128 pixels"]),
+        ({"inpaint_full_res": False}, []),
+        ({"inpaint_full_res": False, "inpaint_full_res_padding": 32}, []),
+        (
+            {"inpaint_full_res": False, "inpaint_full_res_padding": 16},
+            ["inpaint_full_res_padding: 16 has an effect only with inpaint_full_res"],
+        ),
+    ],
+)
+def test_a_mask_warns_only_of_what_is_not_followed(
+    caller: Caller, change: dict[str, Any], warnings: list[str]
+) -> None:
+    mask = encoded((64, 96), "white")
+
+    assert caller.drawn("img2img", {**SMALL, "mask": mask, **change})["warnings"] == warnings

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -210,7 +211,7 @@ def test_every_prompt_of_a_file_has_its_own_lora(
 
 
 def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiffusion) -> None:
-    body = {"model": "tiny", "ddim_steps": 2, "seed": 7}
+    body: dict[str, Any] = {"model": "tiny", "ddim_steps": 2, "seed": 7}
     alone = bench.submit(**body, sampler="k_euler", scale=3)
     compared = bench.submit(**body, vary={"sampler": ["ddim", "k_euler"], "scale": [7.5, 3]})
     second = bench.submit(**body | {"seed": 8}, prompt="a blue dog")

@@ -205,6 +205,56 @@ def test_only_the_masked_area_is_generated_and_put_back(
     assert differs(result, edit(bench, engine, scene(), mask)).any()
 
 
+@pytest.mark.parametrize("kind", ["mask", "alpha"])
+def test_a_photo_of_any_size_keeps_it_when_only_the_masked_area_is_generated(
+    bench: Bench, engine: StableDiffusion, kind: str
+) -> None:
+    photo = scene((401, 299))
+    mask = Image.new("L", photo.size)
+    ImageDraw.Draw(mask).ellipse((250, 100, 330, 160), fill=255)
+    body: dict[str, Any] = {"mask_area": "masked", "mask_padding": 16, "mask_blur": 2, "W": 96}
+    if kind == "mask":
+        result = edit(bench, engine, photo, mask, **body)
+    else:
+        result = edit(bench, engine, transparent(photo, mask), None, mask_from_alpha=True, **body)
+    assert result.size == photo.size
+    changed = differs(result, photo)
+    assert changed[numpy.asarray(mask) > 0].mean() > 0.95
+    changed[95:166, 245:336] = False  # 2.5 times the blur around the ellipse
+    assert not changed.any()
+
+
+def test_what_follows_the_masked_area(bench: Bench, engine: StableDiffusion) -> None:
+    """Sides are added to the picture as it is; then it is doubled, then of the output size."""
+    photo = scene((150, 90))
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (60, 30, 90, 60))
+    body: dict[str, Any] = {
+        "init_img": png(photo),
+        "mask": png(mask),
+        "mask_area": "masked",
+        "ddim_steps": 2,
+        "H": 64,
+        "W": 64,
+    }
+    statuses = run_all(
+        bench,
+        engine,
+        body | {"extend": {"left": 40, "bottom": 8}},
+        body | {"post_upscale": True},
+        body | {"output_width": 100, "output_height": 80},
+        body | {"n_samples": 2, "skip_grid": False},
+    )
+    extended, doubled, sized, *_ = (pictures(bench, status)[0] for status in statuses)
+    assert (extended.size, doubled.size, sized.size) == ((190, 98), (300, 180), (100, 80))
+    kept = differs(extended.crop((40, 0, 190, 90)), photo)
+    kept[30:60, 60:90] = False
+    assert not kept.any()
+    grid = statuses[3].result and statuses[3].result.grid
+    assert grid
+    assert (grid.width, grid.height) == (150, 180)
+
+
 @pytest.mark.parametrize("area", ["whole", "masked"])
 def test_a_picture_is_extended_around_the_untouched_one(
     bench: Bench, engine: StableDiffusion, area: str
@@ -275,13 +325,15 @@ def test_previews_show_the_whole_picture(
         return original(claim, preview)
 
     monkeypatch.setattr(bench.claims, "preview", kept)
-    init = Image.new("RGB", (SIDE, SIDE), (30, 60, 220))
-    mask = Image.new("L", (SIDE, SIDE))
-    mask.paste(255, (96, 96, 128, 128))
+    size = (2 * SIDE, SIDE)
+    init = Image.new("RGB", size, (30, 60, 220))
+    mask = Image.new("L", size)
+    mask.paste(255, (160, 96, 192, 128))
     body: dict[str, Any] = {"init_img": png(init), "mask": png(mask), "mask_area": area}
     run(bench, engine, ddim_steps=20, **body)
     assert shown
     for preview in shown:
+        assert preview.size == ((32, 16) if area == "masked" else (16, 16))
         corner = numpy.asarray(preview.convert("RGB"), float)[:8, :8]
         assert numpy.abs(corner - (30, 60, 220)).mean() < 40
 
