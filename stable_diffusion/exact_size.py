@@ -12,8 +12,6 @@ from itertools import pairwise, product
 
 from PIL import Image
 
-from stable_diffusion.image import fit
-
 WINDOW = 2048
 """Side of a window of the result, in pixels, at most."""
 CONTEXT = 36
@@ -42,6 +40,8 @@ def to_size(image: Image.Image, width: int, height: int, double: Double) -> Imag
     """
     count = doublings(image.size, width, height)
     if not count:
+        from stable_diffusion.image import fit  # noqa: PLC0415 - imports torch
+
         return fit(image, width, height)
     left, top, right, bottom = _box(image.size, width, height)
     outer = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
