@@ -214,7 +214,7 @@ def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiff
     body: dict[str, Any] = {"model": "tiny", "ddim_steps": 2, "seed": 7}
     alone = bench.submit(**body, sampler="k_euler", scale=3)
     compared = bench.submit(**body, vary={"sampler": ["ddim", "k_euler"], "scale": [7.5, 3]})
-    second = bench.submit(**body | {"seed": 8}, prompt="a blue dog")
+    second = bench.submit(**{**body, "seed": 8, "prompt": "a blue dog"})
     drawn = bench.submit(
         **body, prompt="{a|b}", wildcards=True, prompts=("a cat", "a blue dog"), n_samples=2
     )
