@@ -40,11 +40,8 @@ SCHEDULERS: tuple[SchedulerName, ...] = (
 )
 """In AUTOMATIC1111's order; `uniform` and `normal` visit the same noise levels here."""
 SUBSTITUTES = {
-    "UniPC": "DPM++ 2M",
     "DPM++ 2M SDE Heun": "DPM++ 2M SDE",
-    "Restart": "DPM++ 2M",
     "LCM": "Euler a",
-    "DDIM CFG++": "DDIM",
 }
 """AUTOMATIC1111's samplers that are not in the table, each with the one that is used instead."""
 _KARRAS = " Karras"
