@@ -17,6 +17,7 @@ from api.dialects.native.error_json import error_response
 from api.hosts import refuse_other_hosts
 from api.http_errors import register_error_handlers
 from api.job_service import JobService
+from api.merged_slashes import MergedSlashes
 from api.monitoring_port import serve_apart
 from api.rate_limit import WrongKeyLimit
 from api.response_headers import add_response_headers
@@ -36,6 +37,7 @@ def create_app(settings: ApiSettings, dialects: Sequence[Dialect] = DIALECTS) ->
     """The WSGI application that the settings describe. It connects to nothing before it is used."""
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False  # /generate/ is /generate
+    app.wsgi_app = MergedSlashes(app.wsgi_app)  # and so is //generate
     app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue]
     register_error_handlers(app, error_response)
     add_response_headers(app)

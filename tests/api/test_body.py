@@ -241,6 +241,19 @@ def test_a_request_to_submit_keeps_its_body_behind_a_slash(
 
 
 @pytest.mark.parametrize(
+    "path", ["///generate", "/v1//images/generations", "/v1///images//edits", "/sdapi//v1/txt2img"]
+)
+def test_a_base_address_that_ends_in_a_slash_is_not_redirected(
+    client: FlaskClient, path: str
+) -> None:
+    """A redirect would come before the body is read, and clients that still send would fail."""
+    answer = client.post(path, json={"height": "tall"}, headers=KEY)
+
+    assert answer.status_code in (400, 422), answer.text
+    assert "height" in answer.text
+
+
+@pytest.mark.parametrize(
     ("method", "path", "words"),
     [
         ("GET", "/generate", "GET is not allowed here: use POST"),

@@ -56,6 +56,7 @@ def test_open_webui(client: FlaskClient, drawing: DrawingWorker) -> None:
     texts = {"model": "tiny", "prompt": "a dog", "n": "1", "response_format": "b64_json"}
     assert len(pictures(edit(client, "image", 1, **texts))) == 1
     assert len(pictures(edit(client, "image[]", 2, **texts, size="512x512"))) == 1
+    assert len(pictures(edit(client, "image", 1, **texts | {"model": ""}))) == 1
     assert client.get("/v1/models", headers=headers).status_code == 200
 
 
