@@ -341,6 +341,9 @@ def test_previews_show_the_whole_picture(
 def test_parameters_without_effect_are_warnings(bench: Bench, engine: StableDiffusion) -> None:
     status = run(bench, engine, init_img=png(scene()), mask_fill="noise", mask_blur=3)
     assert "mask_blur, mask_fill: without a mask, no effect" in status.warnings
+    alone = {"W": 64, "H": 64, "extend": {"left": 64}, "mask_invert": True}
+    status = run(bench, engine, init_img=png(scene()), **alone)
+    assert any(warning.startswith("mask_invert: ") for warning in status.warnings)
     black = png(Image.new("L", (SIDE, SIDE)))
     status = run(bench, engine, init_img=png(scene()), mask=black, mask_padding=8, image_scale=2.0)
     assert [warning.partition(":")[0] for warning in status.warnings] == [
