@@ -9,6 +9,7 @@ from typing import Any, Self
 from api.backends import Backends
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
+from jobs.comparisons import comparison_warnings
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
@@ -117,6 +118,7 @@ class JobFactory:
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
             warnings += tuple(dict.fromkeys(chain(*map(hires_warnings, combinations))))
+            warnings += comparison_warnings(request)
             request = request.settled(
                 model=choice.name, seed=request.seed, variation_seed=variation_seed
             )

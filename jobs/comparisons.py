@@ -40,6 +40,13 @@ def read_comparison(request: _Request, limits: Limits) -> tuple[_Request, list[F
     return request.model_copy(update={"vary": read, **first}), []
 
 
+def comparison_warnings(request: Request) -> tuple[str, ...]:
+    """What of a request has no effect because it has `vary`."""
+    if not (request.vary and request.n_rows):
+        return ()
+    return ("n_rows: the grid of a comparison has a row for each value; no effect",)
+
+
 class _Refused(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.problem)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
 from jobs.limits import MAX_SIDE, MIN_SIDE
+from jobs.names import sampler_named
 from jobs.prompt_checks import loras_in, most_joined, prompt_faults
 from stable_diffusion.bounds import executed_steps
 
@@ -33,6 +34,9 @@ def hires_warnings(request: "Request") -> tuple[str, ...]:
             for field in ("hires_prompt", "hires_negative_prompt")
             if _LOOKS_DRAWN.search(getattr(request, field))
         ]
+    sampler = sampler_named(request.hires_sampler or request.sampler)
+    if request.hires_scheduler and sampler and "scheduler" not in sampler.takes:
+        found.append(f"hires_scheduler: the sampler {sampler.label} does not take it; no effect")
     grammar = request.prompt_grammar
     if request.hires_prompt and loras_in(request.prompt, grammar) - loras_in(
         request.hires_prompt, grammar
@@ -96,13 +100,17 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
         joined = most_joined(request, context.prompts)
     except InvalidRequest:
         return  # a fault of the prompts
-    share = images * (context.combinations or 1) * (joined + 1) / 2
-    first = int(share * prod(request.sampled_size) * request.ddim_steps)
-    second = int(share * prod(request.generated_size) * second_pass_steps(request))
+    again = joined
+    if request.hires_prompt:
+        again = most_joined(request.model_copy(update={"prompt": request.hires_prompt}), ())
+    share = images * (context.combinations or 1) / 2
+    first = int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps)
+    second = int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request))
     of_its_own = first > most and not context.combinations  # a fault of the first pass
     if of_its_own or first + second <= most:
         return
-    fields = ("hires_steps", *HIRES_SIZE)
+    fields = ("hires_prompt",) if again > joined else ()
+    fields = (*fields, "hires_steps", *HIRES_SIZE)
     named = [field for field in fields if field in context.body_fields]
     field = next((field for field in named if getattr(request, field)), named[0])
     yield Fault(
@@ -155,7 +163,10 @@ _SIZE = frozenset({*HIRES_SIZE, "W", "H"})
 _STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
 HIRES_CHECKS = (
     (_SIZE, _one_size),
-    (_SIZE | _STEPS | {"n_iter", "n_samples", "from-file", "vary"}, _affordable),
+    (
+        _SIZE | _STEPS | {"n_iter", "n_samples", "from-file", "vary", "hires_prompt"},
+        _affordable,
+    ),
     (
         _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file"},
         _prompt_is_valid("hires_prompt"),

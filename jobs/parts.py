@@ -69,6 +69,7 @@ def drawn_parts(
 def _seeds(request: Request, images: int) -> dict[str, int]:
     """Of the picture with this number; variations have one seed and go on in the other."""
     seed, variation_seed = request.seed, request.variation_seed
-    if request.variation_strength and variation_seed is not None:
-        return {"variation_seed": variation_seed + images}
+    if request.variation_strength:
+        # it may not be drawn yet, and changes no prompt
+        return {} if variation_seed is None else {"variation_seed": variation_seed + images}
     return {} if seed is None else {"seed": seed + images}

@@ -144,7 +144,7 @@ class Denoiser:
             level.timestep.float(),
             positive=self._positive.at(step),
             negative=self._negative.at(step),
-            imageless=None if self._imageless is None else self._imageless.at(step),
+            imageless=self._imageless.at(step) if self._imageless and guided else None,
             scale=options.guidance_scale * scaled if guided else 1.0,
             image_scale=options.image_scale,
             rescaled=options.guidance_rescale,

@@ -44,6 +44,16 @@ def test_its_size_is_a_multiple_of_the_first_or_given(
         ({"hires_scale": 2, "hires_steps": 900, "n_iter": 2}, "hires_steps", "too_expensive"),
         ({"hires_scale": 2, "hires_prompt": "<lora:ink>"}, "hires_prompt", "bad_prompt"),
         (
+            {
+                "hires_scale": 2,
+                "hires_steps": 300,
+                "prompt_grammar": "a1111",
+                "hires_prompt": " AND ".join(["a cat"] * 16),
+            },
+            "hires_prompt",
+            "too_expensive",
+        ),
+        (
             {"hires_scale": 2, "hires_negative_prompt": "<lora:ink>"},
             "hires_negative_prompt",
             "bad_prompt",
@@ -72,6 +82,12 @@ def test_what_has_no_effect_is_a_warning() -> None:
     assert hires_warnings(request(hires_scale=2, hires_steps=3)) == ()
     (warning,) = hires_warnings(request(hires_steps=3, hires_prompt="a dog"))
     assert warning.startswith("hires_steps, hires_prompt: ")
+    (warning,) = hires_warnings(request(hires_scale=2, hires_scheduler="karras"))
+    assert warning.startswith("hires_scheduler: the sampler DDIM ")
+    assert (
+        hires_warnings(request(hires_scale=2, hires_scheduler="sgm_uniform", sampler="k_euler"))
+        == ()
+    )
     body = {"prompt": "<lora:ink> a", "hires_scale": 2, "hires_prompt": "a dog"}
     (warning,) = hires_warnings(request(**body))
     assert warning.startswith("hires_prompt: ")

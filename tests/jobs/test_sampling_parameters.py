@@ -43,6 +43,10 @@ def test_what_a_sampler_does_not_take_is_a_warning_each(sampler: str):
         ({"sampler": "k_euler", "s_tmin": 0.5}, "s_tmin"),
         ({"variation_seed": 5}, "variation_seed"),
         ({"scale": 1, "guidance_rescale": 0.5}, "guidance_rescale"),
+        ({"scale": 1, "guidance_end": 0.5}, "guidance_end"),
+        ({"sampler": "k_euler", "ddim_eta": 0.5}, "ddim_eta"),
+        ({"ddim_eta": 0.5, "eta": 0.2}, "ddim_eta"),
+        ({"tiling": True, "output_width": 256, "output_height": 256}, "tiling"),
     ],
 )
 def test_a_value_that_needs_another_is_a_warning(body: dict[str, Any], field: str):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from jobs.comparisons import comparison_warnings
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
 from jobs.names import GenerationKind
@@ -69,6 +70,13 @@ def test_what_cannot_vary(vary: Any, field: str, said: str) -> None:
     (fault,) = caught.value.faults
     assert fault.field == field
     assert said in f"{fault.problem}; {fault.expected}"
+
+
+def test_a_comparison_has_a_grid_of_its_own() -> None:
+    body = {"prompt": "a", "n_rows": 3}
+    assert comparison_warnings(parse_request("txt2img", body)) == ()
+    found = comparison_warnings(parse_request("txt2img", {**body, "vary": {"scale": [1, 2]}}))
+    assert [warning.partition(":")[0] for warning in found] == ["n_rows"]
 
 
 def test_the_work_of_each_combination_counts() -> None:

@@ -171,6 +171,17 @@ def test_each_picture_has_the_text_that_its_seed_draws(folder: Path) -> None:
     )
 
 
+def test_variations_of_one_picture_have_one_text_whenever_their_seed_is_drawn(folder: Path) -> None:
+    wildcards = Wildcards(WildcardFiles(folder))
+    body = {"prompt": "a {1|2|3|4|5|6|7|8}", "wildcards": True, "n_iter": 6, "seed": 7}
+    request = parse_request("txt2img", {**body, "variation_strength": 0.3})
+    settled = request.settled(model="tiny", seed=7, variation_seed=5)
+    for each in (request, settled):
+        parts = drawn_parts(each, (), wildcards)
+        assert {(part.seed, part.prompt) for part in parts} == {(7, parts[0].prompt)}
+    assert [part.variation_seed for part in parts_of(settled)] == [5, 6, 7, 8, 9, 10]
+
+
 def test_every_line_of_a_file_is_drawn(folder: Path) -> None:
     request = parse_request(
         "txt2img",

@@ -125,6 +125,14 @@ def test_what_a_job_does_not_have_counts_as_masked_or_is_asked_for(loaded: Model
     assert pixels(loaded, plain) == pixels(loaded, replace(plain, inputs={"init": INIT}))
 
 
+def test_outside_the_guidance_interval_nothing_else_is_evaluated(loaded: Model) -> None:
+    """Not even the prediction without the image, by which an image guides."""
+    recipe = replace(RECIPE, guidance_end=0.0, image_scale=3.0)
+    assert pixels(loaded, recipe) == pixels(
+        loaded, replace(recipe, guidance_end=1.0, guidance_scale=1.0, image_scale=1.0)
+    )
+
+
 def test_a_mask_without_an_image_is_refused() -> None:
     with pytest.raises(RecipeError, match="a mask needs an init image"):
         replace(RECIPE, inputs={"mask": MASK})

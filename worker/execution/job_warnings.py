@@ -46,7 +46,10 @@ def _mask_warnings(request: Request) -> Iterator[str]:
     changed = {name for name in _OF_MASKS if getattr(request, name) != fields[name].default}
     if changed and not request.masked:
         yield f"{', '.join(sorted(changed))}: without a mask, no effect"
-    elif "mask_padding" in changed and request.mask_area != "masked":
+        return
+    if request.mask_invert and request.mask is None and not request.mask_from_alpha:
+        yield "mask_invert: there is no mask beside extend to invert; no effect"
+    if "mask_padding" in changed and request.mask_area != "masked":
         yield "mask_padding: it has an effect with mask_area masked only"
 
 

@@ -3,6 +3,7 @@
 A request is read off the job that it becomes; no job is drawn here.
 """
 
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,11 @@ def asked(client: FlaskClient, tmp_path: Path, valkey_server: ValkeyServer) -> A
     records = JobRecords(worker.redis, result_ttl_seconds=600)
 
     def ask(path: str, body: dict[str, Any]) -> Asked:
-        answer = client.post(f"/sdapi/v1/{path}", json=BASE[path] | body, headers=basic(DUMMY_KEY))
+        # a job that nobody could ask for again would end with the wait
+        named = {"force_task_id": uuid.uuid4().hex}
+        answer = client.post(
+            f"/sdapi/v1/{path}", json=BASE[path] | named | body, headers=basic(DUMMY_KEY)
+        )
         assert answer.status_code == 504, answer.text
         claim, request = worker.claim()
         return request.stored(), records.get(claim.job_id).warnings

@@ -341,6 +341,9 @@ def test_previews_show_the_whole_picture(
 def test_parameters_without_effect_are_warnings(bench: Bench, engine: StableDiffusion) -> None:
     status = run(bench, engine, init_img=png(scene()), mask_fill="noise", mask_blur=3)
     assert "mask_blur, mask_fill: without a mask, no effect" in status.warnings
+    alone = {"W": 64, "H": 64, "extend": {"left": 64}, "mask_invert": True}
+    status = run(bench, engine, init_img=png(scene()), **alone)
+    assert any(warning.startswith("mask_invert: ") for warning in status.warnings)
     black = png(Image.new("L", (SIDE, SIDE)))
     status = run(bench, engine, init_img=png(scene()), mask=black, mask_padding=8, image_scale=2.0)
     assert [warning.partition(":")[0] for warning in status.warnings] == [
@@ -372,3 +375,39 @@ def test_a_circle_comes_where_the_mask_is(bench: Bench, engine: StableDiffusion)
     assert is_red[64:192, 128:].mean() > 0.1
     assert not is_red[:, :128].any()
     assert ImageChops.difference(result, green).getbbox() is not None
+
+
+@pytest.mark.parametrize("area", ["whole", "masked"])
+def test_a_comparison_of_masked_pictures_is_of_the_pictures_alone(
+    bench: Bench, engine: StableDiffusion, area: str
+) -> None:
+    """With prompts that are edited and composed, noise between two seeds, and guidance at times."""
+    body: dict[str, Any] = {
+        "init_img": png(scene()),
+        "mask": png(half()),
+        "mask_area": area,
+        "mask_blur": 2,
+        "type": "optimized",
+        "prompt": "[a red:a blue:0.5] circle AND a square :0.6",
+        "prompt_grammar": "a1111",
+        "clip_skip": 2,
+        "guidance_end": 0.6,
+        "variation_seed": 5,
+        "variation_strength": 0.3,
+        "tiling": True,
+        "H": 64,
+        "W": 64,
+    }
+    vary = {"mask_fill": ["original", "noise"], "denoising_strength": [0.7, 0.9]}
+    several, alone = run_all(
+        bench,
+        engine,
+        {**body, "vary": vary},
+        {**body, "mask_fill": "noise", "denoising_strength": 0.9},
+    )
+    cells = pictures(bench, several)
+    assert len({cell.tobytes() for cell in cells}) == 4
+    assert cells[3].tobytes() == pictures(bench, alone)[0].tobytes()
+    kept = fit(scene(), 64, 64) if area == "whole" else scene()
+    for cell in cells:
+        assert not differs(cell, kept)[:, : kept.width // 2 - 6].any()
