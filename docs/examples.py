@@ -90,12 +90,16 @@ def examples(described: dict[str, Any]) -> Iterator[Example]:
     """One example per operation of an OpenAPI document, or one per template of its body."""
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            yield from _examples(path, method, operation)
+            yield from _examples(path, method, operation, described["components"]["schemas"])
 
 
-def _examples(path: str, method: str, operation: dict[str, Any]) -> Iterator[Example]:
+def _examples(
+    path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]
+) -> Iterator[Example]:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    bodies: dict[str, Any] = content.get("examples") or {"": None}
+    model = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    of_model = [{"value": each} for each in schemas.get(model, {}).get("examples", ())]
+    bodies: dict[str, Any] = content.get("examples") or {"": next(iter(of_model), None)}
     for template, example in bodies.items():
         yield Example(
             operation=operation["operationId"],

@@ -24,7 +24,7 @@ KEY = {"X-API-Key": DUMMY_KEY}
 NAMED = {
     "txt2img": EXAMPLE.keys(),
     "img2img": IMAGE_EXAMPLE.keys(),
-    "upscale": fields_of(SCHEMAS["upscale"]["standard"]).keys(),
+    "upscale": fields_of(SCHEMAS["upscale"]["standard"]).keys() - {"jpeg_quality"},
 }
 """The fields that a template has to have."""
 

@@ -89,7 +89,7 @@ def test_after_a_cut_there_is_one_more_evaluation_at_most(
             (job,) = context.leases.running()
             job_id = job.claim.job_id
             before = engine.evaluations
-        # The worker holds the gate shut until it knows of the cancellation, so no speed decides this.
+        # The worker holds the gate shut until it knows that the job ends: no speed decides.
         assert eventually(lambda: bench.status(job_id).cancel_requested)
         assert eventually(lambda: job._reason is not None)
         gate.set()

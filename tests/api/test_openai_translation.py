@@ -89,6 +89,10 @@ def faults(kind: JobKind = "txt2img", **sent: Any) -> dict[str, str]:
     return {fault.field: fault.expected for fault in refused.value.faults}
 
 
+VALUES = {"vary": {"scale": [4, 8]}, "hires_strength": 0.5}
+"""Valid values of fields whose schema does not say all."""
+
+
 def another(kind: JobKind, name: str) -> Any:
     """A valid value of a field of the service that is not its default."""
     described = OPTIONS[kind].model_json_schema()["properties"][name]
@@ -96,6 +100,8 @@ def another(kind: JobKind, name: str) -> Any:
     choices = described.get("anyOf", [described])[0]
     if "enum" in choices:
         return next(value for value in reversed(choices["enum"]) if value != default)
+    if name in VALUES:
+        return VALUES[name]
     match choices.get("type"):
         case "boolean":
             return not default

@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told_in_words(small_service: str) -> None:
             (
                 "edit_image",
                 {"prompt": "a cat", "image": f"{small_service}/images/nosuch/0", **SMALL},
-                "nosuch",
+                "no such job",
             ),
         ):
             result = await assistant.call_tool(tool, arguments)

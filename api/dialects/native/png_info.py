@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
+from api.dialects.native.template_files import templates
 from api.operations import KEYS, ApiResponse, Operation
 from api.recipes.draft import Source
 from api.recipes.picture_text import picture_text_of
@@ -17,11 +18,18 @@ from jobs.names import GenerationKind
 from jobs.picture_formats import IN_WORDS
 from jobs.validation_faults import faults_of
 
+_EXAMPLE = next(each.body()["init_img"] for each in templates() if each.kind == "img2img")
+
 
 class PngInfoBody(BaseModel):
     """A picture with a recipe in it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"image": _EXAMPLE}]},
+    )
 
     image: Annotated[
         str,

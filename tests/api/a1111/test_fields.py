@@ -67,7 +67,7 @@ VALUES: dict[str, Any] = {
     "refiner_switch_at": 0.8,
     "disable_extra_networks": True,
     "comments": {"a": 1},
-    "infotext": "a cat\nSteps: 7",
+    "infotext": "a cat\nSteps: 7, Seed: 8, CFG scale: 4",
     "enable_hr": True,
     "hr_scale": 1.5,
     "hr_upscaler": "Lanczos",
@@ -160,9 +160,9 @@ def asked(client: FlaskClient, tmp_path: Path, valkey_server: ValkeyServer) -> A
 
     def ask(path: str, body: dict[str, Any]) -> Asked:
         # a job that nobody could ask for again would end with the wait
-        named = {"force_task_id": uuid.uuid4().hex}
+        named = {"force_task_id": body.get("force_task_id") or uuid.uuid4().hex}
         answer = client.post(
-            f"/sdapi/v1/{path}", json=BASE[path] | named | body, headers=basic(DUMMY_KEY)
+            f"/sdapi/v1/{path}", json=BASE[path] | body | named, headers=basic(DUMMY_KEY)
         )
         assert answer.status_code == 504, answer.text
         claim, request = worker.claim()
