@@ -11,6 +11,9 @@ SHARED_SERVERS = {
     "tests/api/test_service.py": "service",
     "tests/api/test_events.py": "service",
     "tests/api/a1111/test_clients.py": "service",
+    "tests/api/a1111/test_masked_clients.py": "service",
+    "tests/api/test_openai_sdk.py": "service",
+    "tests/api/test_npm_clients.py": "service",
     "tests/client/": "small_service",
 }
 """Files and folders that share a server which takes long to start: they run in one process.
