@@ -50,7 +50,7 @@ class Recipe:
             are near those of the image, not equal.
         mask_fill: see `MaskFill`.
         image_scale: weight of the init image, for models that change it by an instruction; see
-            `image_guidance`.
+            `guidance.guided_prediction`.
         strength: share of the steps that are run on the init image, 0 < strength <= 1.
         noise_multiplier: factor of the noise that is added to the init image.
         precision: "full" is float32 throughout; with "autocast" and "mixed" the UNet computes in

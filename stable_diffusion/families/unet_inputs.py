@@ -25,7 +25,7 @@ class UNetInputs:
     Attributes:
         suffix: what is appended to the id of a family for its models with these inputs.
         image_guided: whether the further channels have a guidance of their own, see
-            `image_guidance`.
+            `guidance.guided_prediction`.
         keeps_unmasked: whether the network itself keeps what a mask leaves.
     """
 

@@ -94,8 +94,8 @@ class EstimateOptions:
         guidance_start, guidance_end: guidance is applied from one share of the sampling to the
             other (Kynkäänniemi et al. 2024, arXiv:2404.07724); outside, the prompt alone is
             evaluated, which takes half as many rows.
-        image_scale: s_I of `stable_diffusion.image_guidance`, for networks that are guided by an
-            image as well.
+        image_scale: of `stable_diffusion.guidance.guided_prediction`, for networks that are guided
+            by an image as well.
         changes: applied to every estimate, one after another.
     """
 
