@@ -10,6 +10,7 @@ from stable_diffusion.samplers.keep import Keep
 from stable_diffusion.samplers.sampling import executed_steps, step_timesteps
 from tests.stable_diffusion.samplers.toys import (
     EXACT,
+    KEYS,
     SCHEDULE,
     SHAPE,
     Gaussian,
@@ -29,7 +30,7 @@ def timesteps(key: str, steps: int = STEPS, strength: float = 1.0) -> list[float
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-@pytest.mark.parametrize("key", SAMPLERS)
+@pytest.mark.parametrize("key", KEYS)
 def test_the_masked_part_is_sampled_as_ever_and_the_rest_is_the_image(
     key: str, prediction: Prediction
 ) -> None:
