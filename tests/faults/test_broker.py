@@ -149,8 +149,7 @@ def test_a_worker_that_starts_while_the_memory_is_full_executes_what_waits(
         valkey.relieve_memory()
 
 
-@pytest.mark.parametrize("away", ["kill", "stop"])
-@pytest.mark.parametrize("slots", ["1", "2"])
+@pytest.mark.parametrize(("away", "slots"), [("kill", "2"), ("stop", "1")])
 def test_a_worker_goes_on_after_redis_was_gone_while_a_job_ran(
     bench: Bench, valkey: Valkey, away: str, slots: str
 ) -> None:

@@ -42,7 +42,8 @@ def process_of(mark: str, words: str) -> int:
     return next(pid for pid, command in marked(mark).items() if words in command)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+# SIGTERM stops a service with a process that hangs, below
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_within_ten_seconds(
     up: Launcher, port: int, mark: str, number: signal.Signals
 ) -> None:
