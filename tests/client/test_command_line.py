@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sd_client import Client, State
+from sd_client.commands import main
 from tests.client.running import environment, sd, started
 from tests.client.scripted import Scripted, as_json
 from tests.worker.small import INSATIABLE
@@ -162,13 +163,33 @@ def test_any_parameter_can_be_set_by_its_name(small_service: str, tmp_path: Path
     ],
 )
 def test_wrong_usage_ends_with_2(
-    small_service: str, tmp_path: Path, arguments: tuple[str, ...]
+    small_service: str,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = sd(small_service, *arguments, cwd=tmp_path)
+    """In this process: a process takes a second to start. Others are started in other tests."""
+    for name, value in environment(small_service).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["sd", *arguments])
+    monkeypatch.chdir(tmp_path)
 
-    assert ended.returncode == 2, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stderr
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert "Traceback" not in said
+    assert said
+
+
+def test_wrong_usage_ends_the_process_with_2(small_service: str, tmp_path: Path) -> None:
+    for arguments in (("generate", "x", "--size", "large"), ("status", "nobody")):
+        ended = sd(small_service, *arguments, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.stderr
 
 
 def test_a_failed_job_ends_with_3(small_service: str, tmp_path: Path) -> None:
