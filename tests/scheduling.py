@@ -22,14 +22,14 @@ If tests elsewhere use the server too, their process starts one more.
 """
 LONGEST = (
     "service",
-    "tests/training/test_shipped_model.py",
-    "tests/worker/test_process.py",
     "tests/stable_diffusion/test_generate.py",
-    "tests/launcher/test_up.py",
-    "tests/training/test_train.py",
     "small_service",
     "tests/stable_diffusion/samplers/test_sampling.py",
     "tests/faults/test_broker.py",
+    "tests/training/test_train.py",
+    "tests/launcher/test_up.py",
+    "tests/training/test_shipped_model.py",
+    "tests/worker/test_process.py",
     "tests/stable_diffusion/samplers/test_against_diffusers.py",
 )
 """The groups that take longest. They start first: waiting and computing groups alternate."""
