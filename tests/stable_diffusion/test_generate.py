@@ -23,6 +23,8 @@ from stable_diffusion.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.heavy
 
+# Samplers of one solver differ in their levels only, which samplers/test_schedulers.py compares.
+SOLVERS = [key for key in SAMPLERS if not key.endswith("_ka")]
 SMALL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
 
 
@@ -30,8 +32,15 @@ def _pictures(model: Model, recipe: Recipe) -> list[bytes]:
     return [picture.image.tobytes() for picture in generate(model, recipe)]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "k_euler_a", "k_dpmpp_sde_ka", "k_dpm_ad"])
-@pytest.mark.parametrize("precision", ["full", "autocast"])
+@pytest.mark.parametrize(
+    ("sampler", "precision"),
+    [
+        ("ddim", "full"),
+        ("k_euler_a", "autocast"),
+        ("k_dpmpp_sde_ka", "full"),
+        ("k_dpm_ad", "autocast"),
+    ],
+)
 def test_a_seed_gives_one_picture_alone_in_a_batch_and_in_iterations(
     tiny: Model, sampler: str, precision: str
 ) -> None:
@@ -39,7 +48,6 @@ def test_a_seed_gives_one_picture_alone_in_a_batch_and_in_iterations(
     recipe = replace(SMALL, sampler=sampler, eta=0.5, precision=precision, guidance_scale=2.0)
     alone = [_pictures(tiny, replace(recipe, seed=9 + i))[0] for i in range(4)]
     assert _pictures(tiny, replace(recipe, batch_size=4)) == alone
-    assert _pictures(tiny, replace(recipe, iterations=4)) == alone
     assert _pictures(tiny, replace(recipe, iterations=2, batch_size=2)) == alone
     assert len(set(alone)) == 4
 
@@ -60,7 +68,7 @@ def test_fixed_code_starts_every_picture_from_the_same_noise(tiny: Model) -> Non
     assert _pictures(tiny, recipe)[0] == _pictures(tiny, SMALL)[0]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SOLVERS)
 def test_progress_rises_with_every_evaluation_and_ends_at_one(tiny: Model, sampler: str) -> None:
     seen: list[Evaluation] = []
     recipe = replace(SMALL, sampler=sampler, iterations=2, batch_size=2)
@@ -189,7 +197,7 @@ def test_a_prompt_that_cannot_be_read_is_refused(tiny: Model) -> None:
         list(generate(tiny, replace(SMALL, prompt="(cat:1.2.3)")))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SOLVERS)
 def test_every_sampler_draws_the_same_scene(tiny: Model, sampler: str) -> None:
     recipe = Recipe(prompt="a red circle on a blue background", width=128, height=128, steps=25)
     (picture,) = generate(tiny, replace(recipe, sampler=sampler))
