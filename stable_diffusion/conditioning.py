@@ -22,6 +22,7 @@ class Conditioning:
         controls: (n, ...) each: images or features for control networks.
         concat: (n, K, h, w) channels that the network takes behind those of the latents (CompVis's
             `c_concat`): a mask, the latents of an image.
+        guidance: (n, width) embedding of the guidance scale, see `guidance_embedding`.
     """
 
     context: Tensor
@@ -29,6 +30,7 @@ class Conditioning:
     time_ids: Tensor | None = None
     controls: tuple[Tensor, ...] = ()
     concat: Tensor | None = None
+    guidance: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -48,13 +50,12 @@ class Conditioning:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Its tensors in the order of its fields, without those that are None."""
-        optional = (self.pooled, self.time_ids, self.concat)
-        return (self.context, *(t for t in optional if t is not None), *self.controls)
+        return (self.context, *(t for t in self._optional if t is not None), *self.controls)
 
     @property
     def batch_key(self) -> Hashable:
         """Equal for two conditionings whose rows can be evaluated together, as by `cat`."""
-        fields = (self.pooled is not None, self.time_ids is not None, self.concat is not None)
+        fields = tuple(tensor is not None for tensor in self._optional)
         return fields, tuple((tensor.shape[1:], tensor.dtype) for tensor in self.tensors)
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> "Conditioning":
@@ -64,7 +65,8 @@ class Conditioning:
         pooled = rest.pop(0) if self.pooled is not None else None
         time_ids = rest.pop(0) if self.time_ids is not None else None
         concat = rest.pop(0) if self.concat is not None else None
-        return Conditioning(context, pooled, time_ids, tuple(rest), concat)
+        guidance = rest.pop(0) if self.guidance is not None else None
+        return Conditioning(context, pooled, time_ids, tuple(rest), concat, guidance)
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Conditioning":
         """Move it, and convert all but `time_ids` to `dtype`.
@@ -77,6 +79,7 @@ class Conditioning:
             None if self.time_ids is None else self.time_ids.to(device),
             tuple(control.to(device, dtype) for control in self.controls),
             None if self.concat is None else self.concat.to(device, dtype),
+            None if self.guidance is None else self.guidance.to(device, dtype),
         )
 
     def expand(self, n: int) -> "Conditioning":
@@ -103,6 +106,10 @@ class Conditioning:
         """The rows of all items, one after another; all of the same `batch_key`."""
         columns = zip(*(item.tensors for item in items), strict=True)
         return items[0].with_tensors([torch.cat(column) for column in columns])
+
+    @property
+    def _optional(self) -> tuple[Tensor | None, ...]:
+        return self.pooled, self.time_ids, self.concat, self.guidance
 
 
 Network = Callable[[Tensor, Tensor, Conditioning], Tensor]

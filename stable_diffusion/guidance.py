@@ -8,6 +8,7 @@ arXiv:2211.09800), equation 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import log
 
 import torch
 from torch import Tensor
@@ -67,6 +68,25 @@ def rescale(guided: Tensor, positive: Tensor, share: float) -> Tensor:
         return guided
     of_positive, of_guided = (each.std(dim=(1, 2, 3), keepdim=True) for each in (positive, guided))
     return share * (guided * (of_positive / of_guided)) + (1 - share) * guided
+
+
+def guidance_embedding(scale: float, width: int) -> Tensor:
+    """The guidance scale as a UNet takes it that was distilled from guided predictions.
+
+    Sines and cosines of w = scale − 1, times 1000, at frequencies from 1 to 1/10000. Source:
+    diffusers' `get_guidance_scale_embedding`, after Kingma et al. 2021 (arXiv:2107.00630).
+
+    Args:
+        scale: as of `guide`.
+        width: even; see `Family.guidance_width`.
+
+    Returns:
+        (1, width) float32.
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * (-log(10000.0) / (half - 1)))
+    angles = (scale - 1) * 1000.0 * frequencies
+    return torch.cat([angles.sin(), angles.cos()])[None]
 
 
 def guided_prediction(

@@ -128,28 +128,43 @@ def text_states(text: CLIPTextModel, token_ids: Tensor, clip_skip: int = 1) -> T
 def unet_prediction(
     unet: UNet2DConditionModel, x: Tensor, t: Tensor, conditioning: Conditioning
 ) -> Tensor:
-    """Noisy latents (n, C, h, w), timesteps (n,), n rows of conditioning → (n, C, h, w).
+    """Noisy latents (n, C, h, w), timesteps (n,), n rows of conditioning → (n, C, h, w)."""
+    x, added = unet_inputs(x, conditioning)
+    output = unet(
+        x,
+        t,
+        conditioning.context,
+        timestep_cond=conditioning.guidance,
+        added_cond_kwargs=added,
+    )
+    return cast(UNet2DConditionOutput, output).sample
 
-    The only function that reads the fields of a `Conditioning`; none reads `controls` yet.
+
+def unet_inputs(
+    x: Tensor, conditioning: Conditioning
+) -> tuple[Tensor, dict[str, Tensor | None] | None]:
+    """Latents with the channels behind them, and what diffusers takes as `added_cond_kwargs`.
+
+    With its callers the only reader of the fields of a `Conditioning`; none reads `controls` yet.
     """
     if conditioning.concat is not None:
         x = torch.cat([x, conditioning.concat], 1).contiguous(memory_format=torch.channels_last)
-    added = None
-    if conditioning.pooled is not None:
-        added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
-    output = unet(x, t, conditioning.context, added_cond_kwargs=added)
-    return cast(UNet2DConditionOutput, output).sample
+    if conditioning.pooled is None:
+        return x, None
+    return x, {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
 
 
 def empty_conditioning(unet: UNet2DConditionModel) -> Conditioning:
     """One row without values on the default device, in the shapes that a UNet takes."""
     context = torch.empty(1, 77, unet.config["cross_attention_dim"])
+    width = unet.config["time_cond_proj_dim"]
+    guidance = None if width is None else torch.empty(1, width)
     if unet.config["addition_embed_type"] != "text_time":
-        return Conditioning(context)
+        return Conditioning(context, guidance=guidance)
     embedded = unet.config["addition_time_embed_dim"]
     # only the width of both together is known: the pooled text and the embedded sizes
     pooled = unet.config["projection_class_embeddings_input_dim"] - embedded
-    return Conditioning(context, torch.empty(1, pooled), torch.empty(1, 1))
+    return Conditioning(context, torch.empty(1, pooled), torch.empty(1, 1), guidance=guidance)
 
 
 def posterior(vae: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:

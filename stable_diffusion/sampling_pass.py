@@ -9,7 +9,11 @@ from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.conditioning_schedule import Composition
-from stable_diffusion.guidance import negative_cancels_out, without_image
+from stable_diffusion.guidance import (
+    guidance_embedding,
+    negative_cancels_out,
+    without_image,
+)
 from stable_diffusion.init_latents import InitLatents
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
@@ -67,8 +71,11 @@ def sampled(
             clip_skip=recipe.clip_skip,
         )
 
+        width = model.family.guidance_width
+        embedded = guidance_embedding(recipe.guidance_scale, width) if width else None
+
         def placed(row: Conditioning) -> Conditioning:
-            return replace(row, concat=init.concat).to(model.device)
+            return replace(row, concat=init.concat, guidance=embedded).to(model.device)
 
         positive, negative = positive.map(placed), negative.map(placed)
     guided_by_image = model.family.unet_inputs.image_guided
@@ -86,7 +93,7 @@ def sampled(
                 prediction=model.prediction,
                 positive=positive,
                 negative=negative,
-                options=replace(_estimate_options(recipe), changes=changes),
+                options=replace(_estimate_options(model, recipe), changes=changes),
                 imageless=negative.map(without_image) if guided_by_image else None,
                 on_evaluation=partial(on_estimate, iteration),
             )
@@ -139,7 +146,7 @@ def _at_once(model: Model, recipe: Recipe, prompts: Composition) -> int | None:
     if model.family.unet_inputs.image_guided and recipe.image_scale != 1:
         rows = len(weights) + 2
     else:
-        rows = len(weights) + (not negative_cancels_out(weights, recipe.guidance_scale))
+        rows = len(weights) + (not negative_cancels_out(weights, _guidance_scale(model, recipe)))
     # where some evaluations have one row a picture, two would be those of different pictures
     everywhere = recipe.guidance_start == 0 and recipe.guidance_end == 1
     if rows > 1 and everywhere and model.family.small and model.device.type == "cpu":
@@ -147,9 +154,14 @@ def _at_once(model: Model, recipe: Recipe, prompts: Composition) -> int | None:
     return recipe.unet_batch
 
 
-def _estimate_options(recipe: Recipe) -> EstimateOptions:
+def _guidance_scale(model: Model, recipe: Recipe) -> float:
+    """The scale of guidance by a second prediction: 1, none, where the network takes the scale."""
+    return 1.0 if model.family.guidance_width else recipe.guidance_scale
+
+
+def _estimate_options(model: Model, recipe: Recipe) -> EstimateOptions:
     return EstimateOptions(
-        guidance_scale=recipe.guidance_scale,
+        guidance_scale=_guidance_scale(model, recipe),
         guidance_rescale=recipe.guidance_rescale,
         guidance_start=recipe.guidance_start,
         guidance_end=recipe.guidance_end,

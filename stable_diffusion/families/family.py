@@ -182,6 +182,14 @@ class Family(ABC):
         return int(self.part("unet").config["cross_attention_dim"])
 
     @property
+    def guidance_width(self) -> int:
+        """Width of the embedding by which its UNet takes the guidance scale; 0: it takes none.
+
+        Such a UNet was distilled from guided predictions, so it needs no negative prompt.
+        """
+        return int(self.part("unet").config.get("time_cond_proj_dim") or 0)
+
+    @property
     def small(self) -> bool:
         """Whether a CPU takes longer to call most layers of the UNet than to compute them."""
         return self.part("unet").config["block_out_channels"][0] < _SMALL_CHANNELS

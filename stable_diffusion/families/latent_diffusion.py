@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stable_diffusion.families import foreign, tensor_shapes
 from stable_diffusion.families.family import Family, Latents, Shape, TextEncoding
+from stable_diffusion.families.parts.part import Part
 from stable_diffusion.families.parts.unet import UNetPart
 from stable_diffusion.families.unet_inputs import INPAINTING, INSTRUCTION, UNetInputs
 
@@ -28,6 +29,9 @@ UNET: dict[str, Any] = {
     "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
     "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
 }
+GUIDANCE_WIDTH = 256
+"""Of the guidance scale's embedding in latent consistency models (Luo et al. 2023,
+arXiv:2310.04378), diffusers' `time_cond_proj_dim`."""
 VAE: dict[str, Any] = {
     "block_out_channels": (128, 256, 512, 512),
     "layers_per_block": 2,
@@ -45,7 +49,11 @@ class LatentDiffusion(Family):
     latents: Latents = field(default=LATENTS)
 
     def detect(self, names: Collection[str], shape: Shape) -> bool:
-        return self._resembles(names, shape) and self._channels(names, shape) == self._in_channels
+        return (
+            self._resembles(names, shape)
+            and self._channels(names, shape) == self._in_channels
+            and tensor_shapes.has_guidance_embedding(names) == (self.guidance_width > 0)
+        )
 
     def refusal(self, names: Collection[str], shape: Shape) -> str | None:
         """Models of this architecture with inputs that are not known, such as a depth map."""
@@ -86,21 +94,28 @@ class LatentDiffusion(Family):
 
 
 def with_further_inputs(family: LatentDiffusion) -> tuple[LatentDiffusion, ...]:
-    """The family, and those whose UNets have its shape but for what their first layer takes."""
-    return (family, *(_taking(family, inputs) for inputs in (INPAINTING, INSTRUCTION)))
+    """The family, and those whose UNets have its shape but for what they take beside it."""
+    guided = replace(
+        family,
+        id=f"{family.id}-lcm",
+        parts=_with_unet(family, time_cond_proj_dim=GUIDANCE_WIDTH),
+    )
+    return (family, *(_taking(family, inputs) for inputs in (INPAINTING, INSTRUCTION)), guided)
 
 
 def _taking(family: LatentDiffusion, inputs: UNetInputs) -> LatentDiffusion:
     channels = family.latents.channels + inputs.channels(family.latents)
-    parts = tuple(
-        replace(part, config={**part.config, "in_channels": channels})
-        if isinstance(part, UNetPart)
-        else part
-        for part in family.parts
-    )
     return replace(
         family,
         id=f"{family.id}-{inputs.suffix}",
-        parts=parts,
+        parts=_with_unet(family, in_channels=channels),
         unet_inputs=inputs,
+    )
+
+
+def _with_unet(family: LatentDiffusion, **config: int) -> tuple[Part, ...]:
+    """The parts of a family, with changes of the UNet's configuration."""
+    return tuple(
+        replace(part, config={**part.config, **config}) if isinstance(part, UNetPart) else part
+        for part in family.parts
     )

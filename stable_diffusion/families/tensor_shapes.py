@@ -9,6 +9,7 @@ _CROSS_ATTENTION = re.compile(r"attn2\.?to_k\.?weight$")
 _FIRST_CONVOLUTION = re.compile(
     r"(diffusion_model\.?input_blocks\.?0\.?0\.?|unet\.conv_in\.)weight$"
 )
+_GUIDANCE_EMBEDDING = re.compile(r"time_embed(ding)?\.?cond_proj\.?weight$")
 
 
 def context_width(names: Collection[str], shape: Shape) -> int | None:
@@ -21,6 +22,11 @@ def input_channels(names: Collection[str], shape: Shape) -> int | None:
     """Channels that a UNet's first convolution takes; None: it was not found."""
     name = next((name for name in names if _FIRST_CONVOLUTION.search(name)), None)
     return None if name is None else _dimension(shape(name), 1)
+
+
+def has_guidance_embedding(names: Collection[str]) -> bool:
+    """Whether a UNet takes the guidance scale as an input."""
+    return any(_GUIDANCE_EMBEDDING.search(name) for name in names)
 
 
 def _dimension(shape: tuple[int, ...], index: int) -> int:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from jobs.inputs import InputRole
 from jobs.names import usual_prediction
-from jobs.request import ImageToImage, Request
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
@@ -22,6 +21,7 @@ from stable_diffusion.upscale import Upscaler, doubled
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
 from worker.cores import available_memory
+from worker.execution.model_warnings import model_warnings
 from worker.execution.prompt_jobs import PromptJob
 from worker.execution.recipes import recipe_of
 from worker.models.catalogue import Catalogue
@@ -116,8 +116,7 @@ class StableDiffusion:
         model, config_warnings = with_config(model, prompt_job.request.config)
         model, embedding_warnings = self._embeddings.add_to(model, prompt_job.prompts)
         warnings = model.warnings + config_warnings + embedding_warnings
-        warnings += _clip_skip_warnings(model, prompt_job.request.clip_skip)
-        return model, warnings + _image_scale_warnings(model, prompt_job.request)
+        return model, warnings + model_warnings(model, prompt_job)
 
     def offloaded(self, recipe: Recipe) -> bool:
         # a GPU keeps models resident in half precision, which `full` cannot use
@@ -168,18 +167,3 @@ class StableDiffusion:
         probe = torch.ones(_PROBE_VALUES, device=self.device)
         if float((2 * probe)[-1]) != 2:
             raise MemoryError(f"{self.device} does not compute correctly any more")
-
-
-def _clip_skip_warnings(model: Model, wanted: int) -> tuple[str, ...]:
-    used = model.family.clip_skip(wanted)
-    if used == wanted:
-        return ()
-    return (f"clip_skip: {wanted} was asked for; the text encoder of {model.name} has {used}",)
-
-
-def _image_scale_warnings(model: Model, request: Request) -> tuple[str, ...]:
-    default = Recipe.image_scale
-    asked = isinstance(request, ImageToImage) and request.image_scale != default
-    if not asked or model.family.unet_inputs.image_guided:
-        return ()
-    return (f"image_scale: {model.name} does not change pictures by an instruction; no effect",)

@@ -61,11 +61,14 @@ class UNetPart(Part):
         return StoredTensor(self.original_prefix + own)
 
     def alternative_keys(self, key: str) -> Iterator[str]:
-        """The averaged weights of a training checkpoint.
+        """The averaged weights of a training checkpoint, and another name of a tensor.
 
         Like the reference scripts, AUTOMATIC1111 and diffusers, the others are taken where both are
         there.
         """
+        # converters leave diffusers' name as it is, or rename it with the rest of the embedding
+        if key.endswith("time_embedding.cond_proj.weight"):
+            yield key.replace("time_embedding.", "time_embed.")
         if key.startswith(self.original_prefix):
             yield "model_ema." + key.removeprefix("model.").replace(".", "")
 
