@@ -10,11 +10,12 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from benchmarks import batching, gpu, growth, loading, memory, progress, service, step
+from benchmarks import batching, cache, gpu, growth, loading, memory, progress, service, step
 from benchmarks.harness import BenchmarkOptions, machine, record
 
 BENCHMARKS = {
     "batching": batching.measure,
+    "cache": cache.measure,
     "gpu": gpu.measure,
     "growth": growth.measure,
     "loading": loading.measure,

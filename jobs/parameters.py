@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from jobs.cache_parameters import CacheParameters
 from jobs.comparison_parameters import ComparisonParameters, with_values
 from jobs.hires_parameters import HiresParameters
 from jobs.inputs import INPUT_FIELDS
@@ -64,6 +65,7 @@ def _completed(schema: dict[str, JsonValue]) -> None:
 class GenerationRequest(
     PromptParameters,
     SamplingParameters,
+    CacheParameters,
     ComparisonParameters,
     OutputSize,
     JobRequest,

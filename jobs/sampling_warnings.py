@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from jobs.cached_passes import why_nothing_is_cached
 from jobs.names import sampler_named
 from jobs.request import ImageToImage, Request, TextToImage
 
@@ -38,7 +39,12 @@ def sampling_warnings(request: Request) -> tuple[str, ...]:
         ]
     if not request.variation_strength and request.variation_seed is not None:
         warnings.append("variation_seed: variation_strength is 0; it had no effect")
-    return (*warnings, *_tiling_warnings(request))
+    return (*warnings, *_cache_warnings(request), *_tiling_warnings(request))
+
+
+def _cache_warnings(request: Request) -> Iterator[str]:
+    if request.cache and (reason := why_nothing_is_cached(request)):
+        yield f"cache: {reason}; it had no effect"
 
 
 def _tiling_warnings(request: Request) -> Iterator[str]:

@@ -51,6 +51,7 @@ _FIELD_EXPECTED = {
     "extend": 'an object such as {"left": 64, "top": 0}: of left, right, top and bottom, each a '
     "multiple of 8 from 0 up to 2048",
     "vary": EXPECTED,
+    "cache": 'an object such as {"interval": 3}, with an integer from 2 up to 10',
 }
 
 

@@ -7,6 +7,8 @@ MAX_STEPS = 1000
 """The training levels of a model: more steps would visit one of them twice."""
 MAX_CLIP_SKIP = 12
 """The layers of CLIP ViT-L's text encoder."""
+MAX_CACHE_INTERVAL = 10
+"""Evaluations that use the same deep layers; the paper of DeepCache goes up to that."""
 MAX_STRENGTH = 1
 """Strength is above 0 and at most this."""
 

@@ -15,6 +15,7 @@ from stable_diffusion.conditioning_schedule import (
     ConditioningSchedule,
     encode_schedules,
 )
+from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
@@ -135,6 +136,7 @@ class Model:
         *,
         precision: str = "full",
         at_once: int | None = None,
+        cache: DeepCache | None = None,
     ) -> Tensor:
         """One evaluation of the UNet.
 
@@ -148,6 +150,7 @@ class Model:
             conditioning: n rows.
             precision: see `Recipe`.
             at_once: latents per call of the UNet; None: one on a CPU, all on a GPU.
+            cache: computes it with what it kept of earlier evaluations, without a recording.
 
         Returns:
             (n, C, h, w) float32. It is complete: the call waits for a GPU, so that callers can
@@ -160,7 +163,9 @@ class Model:
         conditioning = conditioning.to(self.device, unet.dtype)
         parts = zip(x.split(size), timestep.split(size), conditioning.split(size), strict=True)
         evaluate = partial(unet_prediction, unet)
-        if self.graphs:
+        if cache is not None:
+            evaluate = partial(cache.evaluation(timestep, conditioning), unet)
+        elif self.graphs:
             evaluate = partial(self.graphs.evaluate, evaluate)
         outputs = [evaluate(*part) for part in parts]
         answer = torch.cat(outputs).float().contiguous()

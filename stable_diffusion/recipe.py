@@ -8,7 +8,13 @@ from typing import Literal
 
 from PIL.Image import Image
 
-from stable_diffusion.bounds import MAX_CLIP_SKIP, check_steps, check_strength, executed_steps
+from stable_diffusion.bounds import (
+    MAX_CACHE_INTERVAL,
+    MAX_CLIP_SKIP,
+    check_steps,
+    check_strength,
+    executed_steps,
+)
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.latent_upscalers import LatentUpscaler
 from stable_diffusion.prompt.grammar import ParsedPrompt
@@ -63,6 +69,8 @@ class Recipe:
             `Family.clip_skip`.
         deterministic: neither share evaluations with other jobs nor replay recorded ones; see
             `step_batching` and `graphs`.
+        cache_interval: all layers of the UNet are computed at every n-th evaluation, 1 to 10; in
+            between only the shallowest, see `deep_cache`. 1: at each.
         second_pass: a second sampling of each image, larger; see `hires`.
         steps_before: of a second pass: the steps of the first. A prompt that AUTOMATIC1111's
             grammar edits counts them on, and `strength` holds without an input, too.
@@ -104,6 +112,7 @@ class Recipe:
     turbo: bool = False
     unet_batch: int | None = None
     deterministic: bool = False
+    cache_interval: int = 1
     clip_skip: int = 1
     second_pass: "SecondPass | None" = None
     steps_before: int = 0
@@ -118,6 +127,10 @@ class Recipe:
             raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
         if not 1 <= self.clip_skip <= MAX_CLIP_SKIP:
             raise RecipeError(f"clip_skip is {self.clip_skip}; it must be 1 to {MAX_CLIP_SKIP}")
+        if not 1 <= self.cache_interval <= MAX_CACHE_INTERVAL:
+            raise RecipeError(
+                f"cache_interval is {self.cache_interval}; it must be 1 to {MAX_CACHE_INTERVAL}"
+            )
         check_steps(self.steps)
         check_strength(self.strength)
         for name in ("iterations", "batch_size"):
@@ -153,6 +166,11 @@ class Recipe:
         """How many of its steps are executed: all of text to image, a share with an image."""
         from_image = self.init_image is not None or self.steps_before > 0
         return executed_steps(self.steps, self.strength if from_image else 1.0)
+
+    @property
+    def caches(self) -> bool:
+        """Whether layers are left out, see `cache_interval`: not between the steps of few."""
+        return self.cache_interval > 1 and not resolve(self.sampler).row.distilled
 
     @property
     def init_image(self) -> Image | None:

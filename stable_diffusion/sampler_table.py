@@ -63,6 +63,8 @@ class SamplerRow:
             are sampled one by one.
         takes: the parameters of requests that change it, among `scheduler`, `eta`, `ddim_eta`,
             `s_churn`, `s_tmin`, `s_tmax` and `s_noise`.
+        distilled: whether it is made for models that were distilled to a few steps, which are too
+            far apart to reuse anything of one in the next.
     """
 
     key: str
@@ -75,6 +77,7 @@ class SamplerRow:
     evaluations: Callable[[int, bool], int] = _one
     exact: bool = True
     takes: frozenset[str] = _LEVELS
+    distilled: bool = False
 
 
 def _ancestral(
@@ -103,6 +106,10 @@ def _sde(
     return SamplerRow(
         key, label, function, (), spacing, skip, "brownian", evaluations, takes=_LEVELS | _NOISE
     )
+
+
+def _distilled(key: str, label: str, takes: frozenset[str]) -> SamplerRow:
+    return SamplerRow(key, label, key, spacing="lcm", noise="step", takes=takes, distilled=True)
 
 
 SAMPLERS: tuple[SamplerRow, ...] = (
@@ -141,8 +148,8 @@ SAMPLERS: tuple[SamplerRow, ...] = (
         evaluations=_restart,
         takes=_LEVELS | {"s_noise"},
     ),
-    SamplerRow("lcm", "LCM", "lcm", spacing="lcm", noise="step", takes=_LEVELS | {"s_noise"}),
-    SamplerRow("tcd", "TCD", "tcd", spacing="lcm", noise="step", takes=_LEVELS | _NOISE),
+    _distilled("lcm", "LCM", _LEVELS | {"s_noise"}),
+    _distilled("tcd", "TCD", _LEVELS | _NOISE),
     SamplerRow("k_lms_ka", "LMS Karras", "lms", spacing="karras"),
     SamplerRow(
         "k_dpm_2_ka",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.conditioning_schedule import Composition
+from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.guidance import (
     guidance_embedding,
     negative_cancels_out,
@@ -124,11 +125,16 @@ def seeds_of(recipe: Recipe) -> list[int]:
 
 @contextmanager
 def _network(model: Model, recipe: Recipe, prompts: Composition) -> Iterator[Network]:
-    """The model's UNet for one batch of a job, step-batched with other jobs if the model allows."""
-    if model.step_batcher is None or recipe.deterministic:
+    """The model's UNet for one batch of a job, step-batched with other jobs if the model allows.
+
+    A job that keeps what layers computed is not batched: others have their full evaluations at
+    other times.
+    """
+    if model.step_batcher is None or recipe.deterministic or recipe.caches:
         unbatched = replace(model, graphs=None) if recipe.deterministic else model
         at_once = _at_once(model, recipe, prompts)
-        yield partial(unbatched.predict, precision=recipe.precision, at_once=at_once)
+        cache = DeepCache(recipe.cache_interval) if recipe.caches else None
+        yield partial(unbatched.predict, precision=recipe.precision, at_once=at_once, cache=cache)
         return
     shared = partial(model.predict, precision=recipe.precision, at_once=MAX_ROWS)
     key = (recipe.precision, recipe.size, recipe.tiling, prompts.batch_key)

@@ -73,6 +73,8 @@ def infotext_recipe(text: str, served: Served) -> Recipe:
     if STRENGTH in settings:
         draft.kind = "img2img"
     put_mask(draft, settings)
+    if (interval := settings.pop("Cache interval", None)) is not None:
+        draft.put("cache", {"interval": value_of(interval)}, "Cache interval", interval)
     if ours:
         _put_upscaling(draft, settings)
     for name in [name for name in settings if name not in _TAKEN]:

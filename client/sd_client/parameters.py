@@ -39,6 +39,7 @@ class CommonParameters(TypedDict, total=False):
     seed_resize_from_h: int | None
     seed_resize_from_w: int | None
     tiling: bool
+    cache: dict[str, int] | None
     n_iter: int
     H: int
     W: int

@@ -73,6 +73,7 @@ def tcd(
     """
     gamma = TCD_GAMMA if options.eta is None else options.eta
     schedule, last = denoiser.schedule, len(sigmas) - 2
+    below = 0.0
     for i, sigma in enumerate(sigmas[:-1]):
         estimate = _estimate(denoiser, x, sigma)
         timestep = schedule.timestep(sigmas[i + 1]).item()

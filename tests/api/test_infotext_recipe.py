@@ -60,6 +60,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "seed_resize_from_h": {"seed_resize_from_h": 256, "seed_resize_from_w": 128},
     "seed_resize_from_w": {"seed_resize_from_h": 256, "seed_resize_from_w": 64},
     "tiling": {"tiling": True},
+    "cache": {"cache": {"interval": 4}},
     "denoising_strength": {"denoising_strength": 0.3},
     "noise_multiplier": {"noise_multiplier": 1.05},
     "upscale": {"upscale": True},

@@ -68,3 +68,26 @@ def test_values_that_contradict_each_other_are_refused(body: dict[str, Any], fie
     with pytest.raises(InvalidRequest) as caught:
         parse_request("txt2img", {"prompt": "a", **body})
     assert [fault.field for fault in caught.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, ""),
+        ({"sampler": "lcm", "ddim_steps": 4}, "the few steps of the sampler LCM"),
+        ({"ddim_steps": 1}, "the network is evaluated once"),
+        ({"ddim_steps": 1, "sampler": "plms"}, "the network is evaluated once"),
+        ({"ddim_steps": 2, "sampler": "k_heun"}, ""),
+        ({"ddim_steps": 1, "hires_scale": 2, "hires_steps": 8}, ""),
+        ({"sampler": "tcd", "hires_scale": 2, "hires_sampler": "k_euler"}, ""),
+        (
+            {"hires_scale": 2, "hires_steps": 1, "sampler": "lcm", "hires_sampler": "k_euler"},
+            "once",
+        ),
+    ],
+)
+def test_a_cache_that_nothing_can_use_is_a_warning(body: dict[str, Any], told: str):
+    found = [text for text in warnings(cache={"interval": 3}, **body) if text.startswith("cache:")]
+    assert bool(found) == bool(told)
+    assert all(told in text and text.endswith("it had no effect") for text in found)
+    assert not [text for text in warnings(**body) if text.startswith("cache:")]

@@ -102,4 +102,7 @@ WRONG: dict[str, Wrong] = {
     "mask_padding": not_whole(0, 2048),
     "extend": NO_STRING | st.sampled_from([{"left": 4}, {"up": 8}, {"top": -8}, {"top": "8"}]),
     "image_scale": outside(0, 100),
+    "cache": NO_STRING
+    | st.sampled_from([{}, {"interval": 1}, {"interval": 11}, {"interval": "3"}, {"every": 3}])
+    | st.just({"interval": 3, "branch": 0}),
 }

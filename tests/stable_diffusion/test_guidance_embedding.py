@@ -68,6 +68,10 @@ def pixels(model: Model, recipe: Recipe = RECIPE) -> bytes:
     return picture.image.tobytes()
 
 
+def embedding_of(model: Model) -> torch.Tensor:
+    return model.networks.unet.get_parameter("time_embedding.cond_proj.weight")
+
+
 def test_the_picture_is_that_of_diffusers_pipeline(loaded: Model, monkeypatch: Any) -> None:
     networks = random_networks(FAMILY)
     plain = pipeline_of(networks, FAMILY)
@@ -90,7 +94,7 @@ def test_the_picture_is_that_of_diffusers_pipeline(loaded: Model, monkeypatch: A
     )
     pipeline.set_progress_bar_config(disable=True)
     made: Any = pipeline(
-        RECIPE.prompt,
+        str(RECIPE.prompt),
         height=SIDE,
         width=SIDE,
         num_inference_steps=RECIPE.steps,
@@ -150,10 +154,10 @@ def test_every_layout_is_read(file: Path, loaded: Model, tmp_path: Path) -> None
 
 
 def test_a_lora_may_change_the_embedding(loaded: Model, tmp_path: Path) -> None:
-    weight = loaded.networks.unet.time_embedding.cond_proj.weight
+    weight = embedding_of(loaded)
     path = tmp_path / "lora.safetensors"
     added = torch.randn_like(weight)
     save_file({"lora_unet_time_embedding_cond_proj.diff": added}, path)
     changed = with_loras(loaded, [(read_lora(path), 1.0)])
-    assert torch.allclose(changed.networks.unet.time_embedding.cond_proj.weight, weight + added)
+    assert torch.allclose(embedding_of(changed), weight + added)
     assert not changed.warnings

@@ -1,9 +1,10 @@
 """The parameters of the sampling in an infotext, under AUTOMATIC1111's names.
 
 Of those that it has no name for, "CFG Rescale φ" is that of the extension for it; no other tool
-writes "Guidance start" and "Guidance end".
+writes "Guidance start", "Guidance end" and "Cache interval".
 """
 
+from jobs.cached_passes import why_nothing_is_cached
 from jobs.names import sampler_named
 from jobs.request import Request
 
@@ -16,11 +17,13 @@ def sampling_settings(request: Request) -> Settings:
     Args:
         request: with the seed and the variation seed of the image.
     """
+    caches = request.cache is not None and not why_nothing_is_cached(request)
     given = {
         "Tiling": request.tiling or None,
         "CFG Rescale φ": request.guidance_rescale or None,
         "Guidance start": request.guidance_start or None,
         "Guidance end": None if request.guidance_end == 1 else request.guidance_end,
+        "Cache interval": request.cache_interval if caches else None,
     }
     guidance = {name: value for name, value in given.items() if value is not None}
     return _noise(request) | _sampler(request) | guidance

@@ -114,6 +114,7 @@ def _fields(
         "memory_plan": request.type,
         "turbo": request.turbo,
         "deterministic": request.deterministic,
+        "cache_interval": request.cache_interval,
         "clip_skip": request.clip_skip,
         # only the reference's optimized scripts split the batches of the UNet
         "unet_batch": request.unet_bs if request.type == "optimized" else None,

@@ -126,6 +126,7 @@ def test_masks_are_described_as_automatic1111_does() -> None:
         ),
         ({"tiling": True}, "Tiling: True"),
         ({"guidance_rescale": 0.7}, "CFG Rescale φ: 0.7"),
+        ({"cache": {"interval": 3}}, "Cache interval: 3"),
         ({"guidance_start": 0.1, "guidance_end": 0.8}, "Guidance start: 0.1, Guidance end: 0.8"),
     ],
 )
@@ -138,6 +139,7 @@ def test_the_sampling_is_written_under_automatic1111s_names(
 
 def test_what_a_sampler_does_not_take_is_not_written() -> None:
     assert text(sampler="k_lms", eta=0.5, s_churn=3, s_noise=2) == text(sampler="k_lms")
+    assert text(sampler="lcm", cache={"interval": 3}) == text(sampler="lcm")
 
 
 def test_a_clip_skip_is_named_only_if_it_skips() -> None:

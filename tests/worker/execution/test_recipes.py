@@ -76,9 +76,11 @@ def test_the_options_of_the_sampling_reach_the_recipe() -> None:
             guidance_start=0.1,
             guidance_end=0.8,
             tiling=True,
+            cache={"interval": 3},
         )
     )
     assert (recipe.scheduler, recipe.tiling) == ("sgm_uniform", True)
+    assert (recipe.cache_interval, recipe_for(request()).cache_interval) == (3, 1)
     assert (recipe.s_churn, recipe.s_tmin, recipe.s_tmax, recipe.s_noise) == (3, 0.1, 9, 0.9)
     assert (recipe.guidance_rescale, recipe.guidance_start, recipe.guidance_end) == (0.7, 0.1, 0.8)
     assert recipe_for(request()).s_tmax == math.inf
