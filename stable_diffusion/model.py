@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
@@ -24,11 +25,18 @@ from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.shared_weights import clone_sharing_weights
+from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiling import without_edges
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import prediction_beside
-from stable_diffusion.weights.reading import Weights, read_weights, with_device_precision
+from stable_diffusion.weights.reading import (
+    VaeFiles,
+    Weights,
+    read_weights,
+    with_device_precision,
+)
 
 HASH_DIGITS = 10
 """Digits of the weights' SHA-256 by which image tools identify a checkpoint."""
@@ -175,9 +183,8 @@ class Model:
         Raises:
             NumericalError: it contains NaN or infinity.
         """
-        vae = self.networks.vae
-        scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
-        image = decoded(vae, scaled)[0].float().cpu()
+        scaled = (latents[None] / self.family.latents.scale).to(self.device)
+        image = self._finite(lambda vae: decoded(vae, scaled.to(vae.dtype)))
         if not image.isfinite().all():
             raise NumericalError("the autoencoder returned NaN or infinity")
         return image
@@ -185,9 +192,22 @@ class Model:
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
+        images = image[None].to(self.device)
+        mean = self._finite(lambda vae: posterior(vae, images.to(vae.dtype)).mode())
+        return mean * self.family.latents.scale
+
+    def _finite(self, compute: Callable[[AutoencoderKL | SmallAutoencoder], Tensor]) -> Tensor:
+        """What `compute` returns for the autoencoder, of one row; float32 on the CPU.
+
+        In half precision an autoencoder may exceed the range of its type, as SDXL's does: then it
+        computes once more in float32.
+        """
         vae = self.networks.vae
-        mean = posterior(vae, image[None].to(self.device, vae.dtype)).mode()
-        return mean[0].float().cpu() * self.family.latents.scale
+        result = compute(vae)[0].float().cpu()
+        if vae.dtype == torch.float32 or result.isfinite().all():
+            return result
+        weights = {name: weight.float() for name, weight in vae.named_parameters()}
+        return compute(clone_sharing_weights(vae, weights))[0].cpu()
 
 
 def load_model(
@@ -209,7 +229,9 @@ def load_model(
         ModelNotFound, UnreadableModel: see `weights`.
     """
     target = torch.device(device)
-    weights = with_device_precision(read_weights(path, target, dtype), target)
+    vaes = VaeFiles.chosen(path, None)
+    weights = with_device_precision(read_weights(path, target, dtype, vae=vaes.full), target)
+    weights = vaes.add_small(weights, dtype)
     fingerprint = Fingerprints().of(path)
     return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
 
