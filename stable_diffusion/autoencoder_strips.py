@@ -3,8 +3,7 @@
 Each layer computes a strip of rows at a time, with the rows beside it that its convolution sees. A
 group normalization takes the mean and variance of the whole image, which are collected from all
 strips first. So the result is that of the whole image, up to rounding, and nothing is computed
-twice but the rows beside a strip: at most two images of a layer's channels exist at once, where
-PyTorch's layers one by one need five.
+twice but the rows beside a strip.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 STRIP_PIXELS = 1 << 15
 """Pixels of a strip: a strip of 128 channels has 16 MiB."""
-WHOLE_PIXELS = 1 << 17
+WHOLE_PIXELS = 1 << 18
 """Pixels of the largest image that is computed as a whole."""
 
 Layer = Callable[[Tensor], Tensor]

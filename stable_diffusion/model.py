@@ -19,6 +19,7 @@ from stable_diffusion.conditioning_schedule import (
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
+from stable_diffusion.half_precision import half_decoder, half_type
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.prompt.grammar import ParsedPrompt
@@ -177,14 +178,23 @@ class Model:
         return answer
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
         """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
+
+        Args:
+            precision: see `Recipe`.
 
         Raises:
             NumericalError: it contains NaN or infinity.
         """
+        vae, dtype = self.networks.vae, self.networks.vae.dtype
+        half = half_type(self.family, self.device) if precision != "full" else None
+        if half is torch.bfloat16 and isinstance(vae, AutoencoderKL):
+            vae, dtype = half_decoder(vae, half), half
         scaled = (latents[None] / self.family.latents.scale).to(self.device)
-        image = self._finite(lambda vae: decoded(vae, scaled.to(vae.dtype)))
+        image = decoded(vae, scaled.to(dtype))[0].float().cpu()
+        if dtype != torch.float32 and not image.isfinite().all():
+            image = decoded(_in_full(self.networks.vae), scaled)[0].cpu()
         if not image.isfinite().all():
             raise NumericalError("the autoencoder returned NaN or infinity")
         return image
@@ -192,22 +202,17 @@ class Model:
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
-        images = image[None].to(self.device)
-        mean = self._finite(lambda vae: posterior(vae, images.to(vae.dtype)).mode())
+        vae, images = self.networks.vae, image[None].to(self.device)
+        mean = posterior(vae, images.to(vae.dtype)).mode()[0].float().cpu()
+        if vae.dtype != torch.float32 and not mean.isfinite().all():
+            mean = posterior(_in_full(vae), images).mode()[0].cpu()
         return mean * self.family.latents.scale
 
-    def _finite(self, compute: Callable[[AutoencoderKL | SmallAutoencoder], Tensor]) -> Tensor:
-        """What `compute` returns for the autoencoder, of one row; float32 on the CPU.
 
-        In half precision an autoencoder may exceed the range of its type, as SDXL's does: then it
-        computes once more in float32.
-        """
-        vae = self.networks.vae
-        result = compute(vae)[0].float().cpu()
-        if vae.dtype == torch.float32 or result.isfinite().all():
-            return result
-        weights = {name: weight.float() for name, weight in vae.named_parameters()}
-        return compute(clone_sharing_weights(vae, weights))[0].cpu()
+def _in_full(vae: AutoencoderKL | SmallAutoencoder) -> AutoencoderKL | SmallAutoencoder:
+    """The autoencoder in float32: in half precision some exceed their type's range, as SDXL's."""
+    weights = {name: weight.float() for name, weight in vae.named_parameters()}
+    return clone_sharing_weights(vae, weights)
 
 
 def load_model(

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ GROUPED = {
 
 def random_autoencoder(dtype: torch.dtype = torch.float32) -> AutoencoderKL:
     torch.manual_seed(2)
-    plain: nn.Module = build_autoencoder(GROUPED).eval().requires_grad_(False).to(dtype)
+    plain = cast(nn.Module, build_autoencoder(GROUPED)).eval().requires_grad_(False).to(dtype)
     for name, weight in plain.named_parameters():
         if "norm" in name:  # a fresh one does nothing
             weight.add_(torch.randn_like(weight) * 0.2)
@@ -92,7 +93,7 @@ def test_small_pictures_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     vae = random_autoencoder()
     both_ways(vae, 64, 64)
     with pytest.raises(AssertionError, match="it was cut"):
-        both_ways(vae, 512, 264)
+        both_ways(vae, 512, 520)
 
 
 def test_a_half_precision_autoencoder_that_overflows_computes_in_full(tiny: Model) -> None:
@@ -103,8 +104,7 @@ def test_a_half_precision_autoencoder_that_overflows_computes_in_full(tiny: Mode
         vae = deepcopy(tiny.networks.full_vae)
         factor = 30_000 / vae.decoder.conv_in.weight.abs().max()
         vae.decoder.conv_in.weight.mul_(factor)
-        plain: nn.Module = vae
-        plain.to(dtype)
+        cast(nn.Module, vae).to(dtype)
         return replace(tiny, networks=tiny.networks.with_parts(vae=vae))
 
     exact = loud(torch.float32).decode(latents)
