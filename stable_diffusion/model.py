@@ -189,7 +189,7 @@ class Model:
         """
         vae, dtype = self.networks.vae, self.networks.vae.dtype
         half = half_type(self.family, self.device) if precision != "full" else None
-        if half is torch.bfloat16 and isinstance(vae, AutoencoderKL):
+        if half and self.device.type == "cpu" and isinstance(vae, AutoencoderKL):
             vae, dtype = half_decoder(vae, half), half
         scaled = (latents[None] / self.family.latents.scale).to(self.device)
         image = decoded(vae, scaled.to(dtype))[0].float().cpu()

@@ -37,11 +37,10 @@ def vae_beside(path: Path) -> Path | None:
     return None
 
 
-def small_name(path: Path) -> str:
-    """What the file or folder of a small autoencoder is called, in lower case: `taesd`."""
-    name = path.name if path.is_dir() else path.stem
-    half = _HALF.fullmatch(name)
-    return (half[1] if half else name).lower()
+def vae_name(path: Path) -> str:
+    """What results call an autoencoder's file or folder: `taesd_decoder.pth` is `taesd.pth`."""
+    half = None if path.is_dir() else _HALF.fullmatch(path.stem)
+    return f"{half[1]}{path.suffix}" if half else path.name
 
 
 def is_small_encoder(path: Path) -> bool:

@@ -12,7 +12,7 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
-from stable_diffusion.weights.model_files import vae_beside
+from stable_diffusion.weights.model_files import vae_beside, vae_name
 from stable_diffusion.weights.prediction import prediction_inside
 from stable_diffusion.weights.small_vae_files import (
     is_small_autoencoder,
@@ -103,7 +103,7 @@ class VaeFiles:
     def add_small(self, weights: Weights, dtype: torch.dtype) -> Weights:
         """The weights with the small autoencoder; others share them, and keep their own."""
         vae = self.small or self.full
-        weights = replace(weights, vae=vae.name if vae else "")
+        weights = replace(weights, vae=vae_name(vae) if vae else "")
         if self.small is None:
             return weights
         networks = weights.networks

@@ -22,7 +22,7 @@ from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Family
 from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.weights.checkpoint import open_checkpoint
-from stable_diffusion.weights.model_files import small_encoder_beside, small_name, vae_weight_files
+from stable_diffusion.weights.model_files import small_encoder_beside, vae_name, vae_weight_files
 from stable_diffusion.weights.quantized import true_values
 
 M = TypeVar("M", bound=nn.Module)
@@ -84,7 +84,7 @@ def _check_name(path: Path, family: Family) -> None:
     """Refuse a file with the name of another family's: it would decode to wrong colours."""
     own = family.latents.small_decoder
     others = {each.latents.small_decoder for each in families.FAMILIES} - {own}
-    if small_name(path) in others:
+    if Path(vae_name(path)).stem.lower() in others:
         raise UnreadableModel(
             f"autoencoder {path.name!r} is for other models: that for {family.id} is called {own!r}"
         )

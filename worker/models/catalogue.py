@@ -12,7 +12,7 @@ from stable_diffusion.weights.model_files import (
     is_small_encoder,
     is_vae_beside,
     is_vae_folder,
-    small_name,
+    vae_name,
 )
 from worker.errors import UnknownLora, UnknownModel, UnknownVae
 from worker.models.folder_entries import entries, is_file, walk
@@ -126,9 +126,8 @@ class Catalogue:
         files = [path for path in _files(folder, VAE_SUFFIXES) if not is_small_encoder(path)]
         folders = [path for path in entries(folder) if is_vae_folder(path)]
         for path in (*files, *folders):
-            names = [without_suffix(path.name), plain_name(path.name)]
-            if plain_name(small_name(path)) != names[0].lower():
-                names.insert(0, plain_name(small_name(path)))
+            shown = vae_name(path)
+            names = (without_suffix(shown), plain_name(shown), plain_name(path.name))
             free = [name for name in names if name not in found]
             if free:
                 found[free[0]] = path
