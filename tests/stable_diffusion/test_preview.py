@@ -71,7 +71,7 @@ def test_a_small_decoder_shows_the_picture_itself(tiny: Model) -> None:
     preview = previews.image(tiny, last[-1])
     assert preview.size == picture.image.size
     error = (to_tensor(preview) - to_tensor(picture.image)).square().mean()
-    assert 10 * numpy.log10(4 / error) > 22
+    assert 10 * numpy.log10(4 / float(error)) > 22
 
     wide = torch.zeros(4, 8, 64)
     assert previews.image(tiny, wide).size == (256, 32)
