@@ -169,7 +169,7 @@ def test_the_two_files_of_a_small_autoencoder_are_one(tmp_path: Path) -> None:
         "mse": folder / "mse.pt",
         "taesd-tiny": tiny.SMALL_DECODER_PATH,
     }
-    key = catalogue.model_key("tiny", vae="TAESD.pth")
+    key = catalogue.model_key("tiny", vae="taesd.pth")
     assert key.vae == folder / "taesd_decoder.pth"
     (folder / "taesd_encoder.pth").write_bytes(b"changed")
     assert catalogue.model_key("tiny", vae="taesd").is_older(key)
