@@ -74,6 +74,7 @@ eval: $(APP_STAMP) ## judge the tiny models (SHARE=0.1: a tenth of the prompts)
 
 train: $(APP_STAMP) ## make the shipped models, from nothing (MINUTES=240); resumes where it stopped
 	$(RUN) -m training.train $(if $(MINUTES),--minutes $(MINUTES))
+	$(RUN) -m training.small_decoder
 	$(RUN) -m training.upscaler
 
 pictures: $(APP_STAMP) ## generate the images in readme_examples/ with the tiny model

@@ -94,7 +94,7 @@ class _WithReporting(_WithoutReporting):
         self._previewer.offer(self._running, progress, partial(self._preview, evaluation))
 
     def _preview(self, evaluation: Evaluation) -> Image:
-        return self._latent_preview.of(self.model)(evaluation.denoised()[0])
+        return self._latent_preview.image(self.model, evaluation.denoised()[0])
 
     def stop(self) -> None:
         """Stop the threads."""

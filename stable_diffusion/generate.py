@@ -69,7 +69,7 @@ def generate(
             advance = partial(progress.advance, iteration, number + 1)
             latents = second_pass(model, recipe.second_pass, one, advance, watch)
         with watch.timing("decode"):
-            image = to_image(model.decode(latents))
+            image = to_image(model.decode(latents, precision=recipe.precision))
         yield Picture(image, one.index, one.seed, one.variation_seed)
 
 

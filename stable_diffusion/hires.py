@@ -56,7 +56,7 @@ def second_pass(
             init = replace(encode_inputs(model, recipe), image=larger)
     else:
         with watch.timing("decode"):
-            image = to_image(model.decode(first.latents))
+            image = to_image(model.decode(first.latents, precision=recipe.precision))
         recipe = replace(recipe, inputs={"init": second.enlarge(image)})
         with watch.timing("encode"):
             init = encode_inputs(model, recipe)

@@ -22,9 +22,9 @@ from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints
-from stable_diffusion.weights.model_files import vae_beside
 from stable_diffusion.weights.prediction import declared_prediction
 from stable_diffusion.weights.reading import (
+    VaeFiles,
     Weights,
     open_weights,
     read_weights,
@@ -111,10 +111,10 @@ class Loader:
         """
         storage = CPU if offloaded else self._device
         cache = self._cache if storage == CPU else None
-        vae = vae or vae_beside(path)
+        vaes = VaeFiles.chosen(path, vae)
         known = self._fingerprints.known(path)
         computing = None if known else self._compute_fingerprint(path)
-        entry = self._with_vae(known, vae) if cache and known else ""
+        entry = self._with_vae(known, vaes.full) if cache and known else ""
         weights = cache.open(entry, self._dtype) if cache and entry else None
         if weights is None:
             weights = read_weights(
@@ -123,13 +123,13 @@ class Loader:
                 self._dtype,
                 on_progress,
                 unet_dtype=self._unet_type(offloaded),
-                vae=vae,
+                vae=vaes.full,
             )
-        weights = replace(weights, vae=vae.name if vae else "")
         weights = self._with_device_precision(weights)
         fingerprint = known or (computing.result() if computing else "")
         if cache:
-            self._write_to_cache(weights, self._with_vae(fingerprint, vae), cache)
+            self._write_to_cache(weights, self._with_vae(fingerprint, vaes.full), cache)
+        weights = vaes.add_small(weights, self._dtype)
         model = build_model(
             weights, path, name=name, fingerprint=fingerprint, prediction=prediction
         )

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
@@ -19,17 +20,25 @@ from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
+from stable_diffusion.half_precision import half_decoder, half_type
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
 from stable_diffusion.offload.plan import OffloadCache
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
+from stable_diffusion.shared_weights import clone_sharing_weights
+from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiling import without_edges
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import prediction_beside
-from stable_diffusion.weights.reading import Weights, read_weights, with_device_precision
+from stable_diffusion.weights.reading import (
+    VaeFiles,
+    Weights,
+    read_weights,
+    with_device_precision,
+)
 
 HASH_DIGITS = 10
 """Digits of the weights' SHA-256 by which image tools identify a checkpoint."""
@@ -174,15 +183,23 @@ class Model:
         return answer
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
         """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
+
+        Args:
+            precision: see `Recipe`.
 
         Raises:
             NumericalError: it contains NaN or infinity.
         """
-        vae = self.networks.vae
-        scaled = (latents[None] / self.family.latents.scale).to(self.device, vae.dtype)
-        image = decoded(vae, scaled)[0].float().cpu()
+        vae, dtype = self.networks.vae, self.networks.vae.dtype
+        half = half_type(self.family, self.device) if precision != "full" else None
+        if half and self.device.type == "cpu" and isinstance(vae, AutoencoderKL):
+            vae, dtype = half_decoder(vae, half), half
+        scaled = (latents[None] / self.family.latents.scale).to(self.device)
+        image = decoded(vae, scaled.to(dtype))[0].float().cpu()
+        if dtype != torch.float32 and not image.isfinite().all():
+            image = decoded(_in_full(self.networks.vae), scaled)[0].cpu()
         if not image.isfinite().all():
             raise NumericalError("the autoencoder returned NaN or infinity")
         return image
@@ -190,9 +207,17 @@ class Model:
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
-        vae = self.networks.vae
-        mean = posterior(vae, image[None].to(self.device, vae.dtype)).mode()
-        return mean[0].float().cpu() * self.family.latents.scale
+        vae, images = self.networks.vae, image[None].to(self.device)
+        mean = posterior(vae, images.to(vae.dtype)).mode()[0].float().cpu()
+        if vae.dtype != torch.float32 and not mean.isfinite().all():
+            mean = posterior(_in_full(vae), images).mode()[0].cpu()
+        return mean * self.family.latents.scale
+
+
+def _in_full(vae: AutoencoderKL | SmallAutoencoder) -> AutoencoderKL | SmallAutoencoder:
+    """The autoencoder in float32: in half precision some exceed their type's range, as SDXL's."""
+    weights = {name: weight.float() for name, weight in vae.named_parameters()}
+    return clone_sharing_weights(vae, weights)
 
 
 def load_model(
@@ -214,7 +239,9 @@ def load_model(
         ModelNotFound, UnreadableModel: see `weights`.
     """
     target = torch.device(device)
-    weights = with_device_precision(read_weights(path, target, dtype), target)
+    vaes = VaeFiles.chosen(path, None)
+    weights = with_device_precision(read_weights(path, target, dtype, vae=vaes.full), target)
+    weights = vaes.add_small(weights, dtype)
     fingerprint = Fingerprints().of(path)
     return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
 

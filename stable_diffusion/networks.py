@@ -18,6 +18,7 @@ from transformers import CLIPTextModel
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Family
+from stable_diffusion.small_autoencoder import SmallAutoencoder
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -50,9 +51,16 @@ class Networks:
         return cast(UNet2DConditionModel, self.parts["unet"])
 
     @property
-    def vae(self) -> AutoencoderKL:
+    def vae(self) -> AutoencoderKL | SmallAutoencoder:
         """Encodes images to latents and decodes them."""
-        return cast(AutoencoderKL, self.parts["vae"])
+        return cast(AutoencoderKL | SmallAutoencoder, self.parts["vae"])
+
+    @property
+    def full_vae(self) -> AutoencoderKL:
+        """The same of a model that has no small autoencoder. Raises TypeError for another."""
+        if isinstance(self.vae, SmallAutoencoder):
+            raise TypeError("the model has a small autoencoder")
+        return self.vae
 
     @property
     def text_encoders(self) -> dict[str, CLIPTextModel]:
@@ -167,11 +175,13 @@ def empty_conditioning(unet: UNet2DConditionModel) -> Conditioning:
     return Conditioning(context, torch.empty(1, pooled), torch.empty(1, 1), guidance=guidance)
 
 
-def posterior(vae: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:
+def posterior(
+    vae: AutoencoderKL | SmallAutoencoder, images: Tensor
+) -> DiagonalGaussianDistribution:
     """Images (n, 3, H, W) in -1..1 → the distribution of their unscaled latents."""
     return cast(AutoencoderKLOutput, vae.encode(images)).latent_dist
 
 
-def decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+def decoded(vae: AutoencoderKL | SmallAutoencoder, latents: Tensor) -> Tensor:
     """Unscaled latents (n, C, h, w) → images (n, 3, H, W), about -1..1."""
     return cast(DecoderOutput, vae.decode(cast(FloatTensor, latents))).sample

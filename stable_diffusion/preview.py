@@ -1,4 +1,8 @@
-"""Previews of images that are being generated, without the cost of decoding them (latent2rgb).
+"""Previews of images that are being generated, without the cost of decoding them.
+
+A small decoder (TAESD) makes them where one is installed and takes a few milliseconds: on a GPU,
+and on a CPU for small pictures of small models. Elsewhere it would slow down the sampling, for
+which a CPU needs all cores: there previews are a linear projection (latent2rgb).
 
 The colour of a latent is nearly a linear function of its channels. The function depends on the
 autoencoder, so it is fitted to each: the autoencoder encodes a chart of known colours, and least
@@ -8,24 +12,32 @@ has such latents.
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from PIL.Image import Image
-from torch import Tensor
+from PIL.Image import Image, Resampling
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from stable_diffusion.errors import ModelError
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
+from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.weights.mapped import MappedFiles
+from stable_diffusion.weights.small_vae_files import read_small_autoencoder
 
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
 _PATCH = 2
 """Latents along the side of each colour of the chart, all of which see neighbouring colours too."""
 _STRIDE = 37
 """The chart takes every 37th of the 64 colours, so that neighbours on it differ."""
+_MAX_LATENTS_ON_CPU = 32 * 32
+"""What a small decoder of a small model decodes in a few hundredths of a second."""
+_MAX_SIDE = 256
+"""Side of a decoded preview in pixels; more would fill Redis and the connections."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +62,76 @@ class Projection:
         return to_image(colours + self.offset[:, None, None])
 
 
-class LatentPreview:
-    """The projections of all autoencoders in use. Safe to share between threads.
+@dataclass(frozen=True)
+class DecodedPreview:
+    """What a small decoder makes of latents.
 
-    Fitting one costs the encoding of 128 x 128 pixels, a sixteenth of that of 512 x 512: about a
-    second for Stable Diffusion on one core, 20 ms for the tiny model. Each autoencoder is fitted
-    once; models with LoRAs share theirs with their base. The projection of a deleted autoencoder
-    is deleted.
+    Attributes:
+        decoder: takes latents at unit variance.
+        device: that of its weights.
     """
 
-    def __init__(self) -> None:
+    decoder: nn.Module
+    device: torch.device
+
+    @torch.inference_mode()
+    def __call__(self, latents: Tensor) -> Image:
+        """Latents (C, h, w) at unit variance → an RGB image, at most 256 pixels wide and high."""
+        image = to_image(self.decoder(latents[None].float().to(self.device))[0].cpu())
+        image.thumbnail((_MAX_SIDE, _MAX_SIDE), Resampling.BOX)
+        return image
+
+
+class LatentPreview:
+    """The previews of all autoencoders in use. Safe to share between threads.
+
+    Fitting a projection costs the encoding of 128 x 128 pixels, a sixteenth of that of 512 x 512:
+    about a second for Stable Diffusion on one core, 20 ms for the tiny model. Each autoencoder is
+    fitted once; models with LoRAs share theirs with their base. The projection of a deleted
+    autoencoder is deleted.
+
+    Args:
+        small_decoder: finds the file of a small decoder by the name of `Latents.small_decoder`;
+            None: it is not installed. A file that cannot be used is passed over.
+    """
+
+    def __init__(self, small_decoder: Callable[[str], Path | None] = lambda _name: None) -> None:
         self._lock = threading.Lock()
-        self._fitted: WeakKeyDictionary[AutoencoderKL, Projection] = WeakKeyDictionary()
+        self._fitted: WeakKeyDictionary[nn.Module, Projection] = WeakKeyDictionary()
+        self._find = small_decoder
+        self._read: dict[tuple[str, torch.device], tuple[object, DecodedPreview | None]] = {}
 
     def __len__(self) -> int:
         return len(self._fitted)
 
-    def of(self, model: Model) -> Projection:
+    def image(self, model: Model, latents: Tensor) -> Image:
+        """The preview of latents (C, h, w) at unit variance of a model."""
+        height, width = latents.shape[1:]
+        few = model.family.small and height * width <= _MAX_LATENTS_ON_CPU
+        small = self._small(model) if few or model.networks.vae.device.type != "cpu" else None
+        return (small or self.projection(model))(latents)
+
+    def _small(self, model: Model) -> DecodedPreview | None:
+        """The small decoder of a model's latents; None: there is none."""
+        vae, family = model.networks.vae, model.family
+        if isinstance(vae, SmallAutoencoder):
+            return DecodedPreview(vae.decoder, vae.device)
+        path = self._find(family.latents.small_decoder)
+        if path is None:
+            return None
+        with self._lock:
+            version = path, path.stat().st_mtime_ns
+            known, preview = self._read.get((family.id, vae.device), (None, None))
+            if known != version:
+                try:
+                    read = read_small_autoencoder(path, family, vae, vae.device, torch.float32)
+                    preview = DecodedPreview(read.decoder, vae.device)
+                except ModelError:
+                    preview = None
+                self._read[family.id, vae.device] = version, preview
+            return preview
+
+    def projection(self, model: Model) -> Projection:
         """The projection of a model's latents."""
         vae = model.networks.vae
         with self._lock:

@@ -88,7 +88,7 @@ class TrainingSetup:
 def make_autoencoder(setup: TrainingSetup) -> AutoencoderKL:
     """Phase 1: train and whiten it; with a base, use the base's."""
     if setup.base:
-        return setup.base.vae
+        return setup.base.full_vae
     vae = moved(build_autoencoder(setup.family), setup.device)
     budget, path, state = setup.phase("autoencoder", AUTOENCODER_SHARE)
     if state:

@@ -213,7 +213,7 @@ def _train(
 
 def _shipped_vae(device: torch.device) -> AutoencoderKL:
     networks = load_networks(open_checkpoint(tiny.PATH), TINY, device, torch.float32)
-    return networks.vae
+    return networks.full_vae
 
 
 def save_upscaler(network: RRDBNet, path: Path) -> None:

@@ -41,11 +41,13 @@ class Latents:
         factor: pixels of an image's side for one latent's.
         scale: what encoded latents are multiplied by to have about unit variance (LDM, section
             D.1).
+        small_decoder: what the files of small autoencoders (TAESD) for it are called.
     """
 
     channels: int
     factor: int
     scale: float
+    small_decoder: str = "taesd"
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(C, h, w) of the latents of one image of width x height pixels.

@@ -1,6 +1,9 @@
 """The shipped models, small enough to train on two cores in an afternoon; see `training/`."""
 
+from dataclasses import replace
+
 from stable_diffusion.families.latent_diffusion import (
+    LATENTS,
     UNET,
     VAE,
     LatentDiffusion,
@@ -27,6 +30,7 @@ _VAE = {
     "norm_num_groups": 1,
     "mid_block_add_attention": False,
 }
+_LATENTS = replace(LATENTS, small_decoder="taesd-tiny")
 
 # The networks of Stable Diffusion 1 in small.
 TINY = LatentDiffusion(
@@ -46,6 +50,7 @@ TINY = LatentDiffusion(
         UNetPart({**_UNET, "cross_attention_dim": 48}),
         Autoencoder(_VAE),
     ),
+    latents=_LATENTS,
     native_size=256,
     configuration="v1",
 )
@@ -69,6 +74,7 @@ TINY_V2 = LatentDiffusion(
         UNetPart({**_UNET, "cross_attention_dim": 40, "use_linear_projection": True}),
         Autoencoder(_VAE),
     ),
+    latents=_LATENTS,
     native_size=256,
     prediction="v",
     configuration="v2",

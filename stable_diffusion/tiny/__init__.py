@@ -12,3 +12,5 @@ PATH_INPAINT = FOLDER / "tiny-inpaint.safetensors"
 PATHS = (PATH, PATH_V2, PATH_INPAINT)
 UPSCALER_PATH = FOLDER / "upscaler-x2.safetensors"
 """A small RRDBNet with scale 2, in Real-ESRGAN's layout."""
+SMALL_DECODER_PATH = FOLDER / "taesd-tiny.safetensors"
+"""A small autoencoder for the latents of all of `PATHS`, with the tensor names of diffusers."""

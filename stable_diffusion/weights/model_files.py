@@ -18,6 +18,8 @@ _INDEX = ".index.json"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
 """What the file of another autoencoder for a model adds to the model's name."""
+_HALF = re.compile(r"(.+?)[-_. ]?(decoder|encoder)", re.IGNORECASE)
+"""How the files of a small autoencoder are called whose encoder is in a file of its own."""
 
 
 def is_vae_beside(path: Path) -> bool:
@@ -33,6 +35,28 @@ def vae_beside(path: Path) -> Path | None:
         if found.is_file():
             return found
     return None
+
+
+def vae_name(path: Path) -> str:
+    """What results call an autoencoder's file or folder: `taesd_decoder.pth` is `taesd.pth`."""
+    half = None if path.is_dir() else _HALF.fullmatch(path.stem)
+    return f"{half[1]}{path.suffix}" if half else path.name
+
+
+def is_small_encoder(path: Path) -> bool:
+    """Whether a file is the encoder of a small autoencoder, by its name."""
+    half = _HALF.fullmatch(path.stem)
+    return bool(half and half[2].lower() == "encoder")
+
+
+def small_encoder_beside(path: Path) -> Path | None:
+    """The encoder of a small autoencoder beside its decoder; None: there is none."""
+    half = _HALF.fullmatch(path.stem)
+    if half is None or half[2].lower() == "encoder":
+        return None
+    cased = {"decoder": "encoder", "Decoder": "Encoder", "DECODER": "ENCODER"}.get(half[2])
+    found = path.with_name(f"{path.stem[: half.start(2)]}{cased}{path.suffix}")
+    return found if found.is_file() else None
 
 
 def is_vae_folder(path: Path) -> bool:

@@ -12,8 +12,12 @@ from stable_diffusion.networks import Networks
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
-from stable_diffusion.weights.model_files import vae_beside
+from stable_diffusion.weights.model_files import vae_beside, vae_name
 from stable_diffusion.weights.prediction import prediction_inside
+from stable_diffusion.weights.small_vae_files import (
+    is_small_autoencoder,
+    read_small_autoencoder,
+)
 from stable_diffusion.weights.state_dict_loading import load_networks
 from stable_diffusion.weights.vae_files import open_vae
 
@@ -52,14 +56,13 @@ def read_weights(
     """Read a model's weights from its file or folder; see `state_dict_loading.load_networks`.
 
     Args:
-        vae: the file or folder of another autoencoder; None: that beside the model, else its own.
+        vae: the file or folder of another autoencoder, not a small one; None: its own.
 
     Raises:
         ModelNotFound, UnreadableModel.
     """
     checkpoint = open_weights(path)
     family = detect_family(checkpoint)
-    vae = vae or vae_beside(path)
     networks = load_networks(
         checkpoint,
         family,
@@ -69,7 +72,44 @@ def read_weights(
         unet_dtype=unet_dtype,
         vae=open_vae(vae, family) if vae else None,
     )
-    return Weights(family, networks, prediction_inside(checkpoint), vae=vae.name if vae else "")
+    return Weights(family, networks, prediction_inside(checkpoint))
+
+
+@dataclass(frozen=True)
+class VaeFiles:
+    """The autoencoders that are used in place of a model's own.
+
+    Attributes:
+        full: replaces it; None: nothing does.
+        small: is used beyond that, see `SmallAutoencoder`; None: there is none.
+    """
+
+    full: Path | None
+    small: Path | None
+
+    @classmethod
+    def chosen(cls, path: Path, vae: Path | None) -> "VaeFiles":
+        """Those for the model at `path`, given the file or folder that was asked for.
+
+        Raises ModelNotFound, UnreadableModel.
+        """
+        beside = vae_beside(path)
+        wanted = vae or beside
+        if wanted is None or not is_small_autoencoder(wanted):
+            return cls(wanted, None)
+        full = beside if beside != wanted and beside and not is_small_autoencoder(beside) else None
+        return cls(full, wanted)
+
+    def add_small(self, weights: Weights, dtype: torch.dtype) -> Weights:
+        """The weights with the small autoencoder; others share them, and keep their own."""
+        vae = self.small or self.full
+        weights = replace(weights, vae=vae_name(vae) if vae else "")
+        if self.small is None:
+            return weights
+        networks = weights.networks
+        full = networks.full_vae
+        small = read_small_autoencoder(self.small, weights.family, full, full.device, dtype)
+        return replace(weights, networks=networks.with_parts(vae=small))
 
 
 def with_device_precision(weights: Weights, device: torch.device) -> Weights:

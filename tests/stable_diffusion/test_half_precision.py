@@ -19,6 +19,7 @@ from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, size_of
+from stable_diffusion.preview import colour_chart
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
@@ -65,6 +66,14 @@ def test_the_picture_is_the_same_to_the_eye(both: Model, prompt: str) -> None:
     full, fast = (drawn(both, recipe) for recipe in recipes)
     assert full != fast
     assert fidelity(full, fast) >= 35
+
+
+def test_a_decoder_in_half_precision_shows_the_same(tiny: Model, everywhere: None) -> None:
+    latents = tiny.encode(colour_chart(8))
+    full = tiny.decode(latents)
+    error = (tiny.decode(latents, precision="autocast") - full).square().mean()
+    assert 45 < 10 * math.log10(4 / float(error)) < 100
+    assert torch.equal(tiny.decode(latents), full)
 
 
 def test_full_precision_does_not_feel_it(both: Model, tiny: Model) -> None:

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import numpy
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.image import to_tensor
@@ -21,6 +23,7 @@ from stable_diffusion.networks import parts_of
 from stable_diffusion.preview import LatentPreview, colour_chart, fitted
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.shared_weights import clone_sharing_weights
+from stable_diffusion.tiny import SMALL_DECODER_PATH
 
 pytestmark = pytest.mark.heavy
 
@@ -30,7 +33,7 @@ DRAWN = Recipe(prompt=PROMPTS[0], width=128, height=96, steps=20, seed=3)
 
 def watched(model: Model, recipe: Recipe) -> tuple[Image.Image, list[Image.Image]]:
     """A picture and a preview of each of its evaluations."""
-    projection = LatentPreview().of(model)
+    projection = LatentPreview().projection(model)
     previews: list[Image.Image] = []
     (picture,) = generate(
         model, recipe, lambda evaluation: previews.append(projection(evaluation.denoised()[0]))
@@ -57,6 +60,36 @@ def test_the_last_preview_is_close_to_the_picture(tiny: Model, prompt: str) -> N
     assert peak_to_noise > 15
 
 
+def shipped(name: str) -> Path | None:
+    return {SMALL_DECODER_PATH.stem: SMALL_DECODER_PATH}.get(name)
+
+
+def test_a_small_decoder_shows_the_picture_itself(tiny: Model) -> None:
+    previews = LatentPreview(shipped)
+    last: list[Tensor] = []
+    (picture,) = generate(tiny, DRAWN, lambda each: last.append(each.denoised()[0]))
+    preview = previews.image(tiny, last[-1])
+    assert preview.size == picture.image.size
+    error = (to_tensor(preview) - to_tensor(picture.image)).square().mean()
+    assert 10 * numpy.log10(4 / float(error)) > 22
+
+    wide = torch.zeros(4, 8, 64)
+    assert previews.image(tiny, wide).size == (256, 32)
+
+
+def test_where_a_small_decoder_would_slow_the_sampling_previews_are_projected(
+    tmp_path: Path, tiny: Model
+) -> None:
+    previews = LatentPreview(shipped)
+    assert previews.image(tiny, torch.zeros(4, 40, 40)).size == (40, 40)
+    full_size = replace(tiny, family=SD1)
+    everything = LatentPreview(lambda _name: SMALL_DECODER_PATH)
+    assert everything.image(full_size, torch.zeros(4, 8, 8)).size == (8, 8)
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"nothing")
+    assert LatentPreview(lambda _name: damaged).image(tiny, torch.zeros(4, 8, 8)).size == (8, 8)
+
+
 @pytest.mark.parametrize("sampler", ["ddim", "plms", "k_euler_a", "k_dpmpp_2m_ka"])
 def test_previews_sharpen_as_steps_advance(tiny: Model, sampler: str) -> None:
     first, middle, last = 0.0, 0.0, 0.0
@@ -80,7 +113,7 @@ def test_a_picture_is_the_same_to_the_last_bit_whether_it_was_watched_or_not(
 
 
 def test_an_estimate_can_be_looked_at_later_and_elsewhere(tiny: Model) -> None:
-    projection = LatentPreview().of(tiny)
+    projection = LatentPreview().projection(tiny)
     now: list[bytes] = []
     kept: list[Callable[[], Tensor]] = []
 
@@ -136,7 +169,7 @@ def test_an_autoencoder_is_asked_once_whatever_models_and_threads_share_it(tiny:
     try:
         projections = LatentPreview()
         with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(projections.of, [tiny, with_lora] * 8))
+            found = list(threads.map(projections.projection, [tiny, with_lora] * 8))
     finally:
         hook.remove()
     assert len(asked) == 1
@@ -149,7 +182,7 @@ def test_fitting_changes_neither_the_model_nor_the_random_numbers(tiny: Model) -
         return [torch.get_rng_state(), *(weight.clone() for weight in weights)]
 
     before = state()
-    LatentPreview().of(tiny)
+    LatentPreview().projection(tiny)
     assert all(one.equal(other) for one, other in zip(before, state(), strict=True))
 
 
@@ -158,7 +191,7 @@ def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
     copied = replace(
         tiny, networks=tiny.networks.with_parts(vae=clone_sharing_weights(tiny.networks.vae))
     )
-    projections.of(copied)
+    projections.projection(copied)
     assert len(projections) == 1
     del copied
     gc.collect()
@@ -167,5 +200,5 @@ def test_a_model_that_is_gone_is_forgotten(tiny: Model) -> None:
 
 def test_a_model_whose_weights_rest_in_main_memory_is_fitted_there(tiny: Model) -> None:
     resting = replace(tiny, device=torch.device("cuda"))
-    found = LatentPreview().of(resting)
+    found = LatentPreview().projection(resting)
     torch.testing.assert_close(found.weight, fitted(tiny).weight, rtol=1e-4, atol=1e-4)

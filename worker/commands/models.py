@@ -22,7 +22,7 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
 from stable_diffusion.weights.model_files import vae_beside
 from stable_diffusion.weights.prediction import declared_prediction
-from stable_diffusion.weights.reading import open_weights
+from stable_diffusion.weights.reading import VaeFiles, open_weights
 from stable_diffusion.weights.state_dict_loading import unused_tensors
 from worker.commands import pulling
 from worker.commands.sources import source_of
@@ -110,10 +110,11 @@ def check(
         name = model_named(path.name)
         checkpoint = open_weights(path)
         vae = vae_beside(path)
+        own_vae = VaeFiles.chosen(path, None).full is None
         fingerprints = _fingerprints(settings)
         model = Loader("cpu", fingerprints).load(name, path, prediction=usual_prediction(name))
         declared = declared_prediction(path, checkpoint)
-        unused = unused_tensors(checkpoint, model.family, own_vae=vae is None)
+        unused = unused_tensors(checkpoint, model.family, own_vae=own_vae)
         fingerprint = fingerprints.of(path)
         remote = pulling.recorded(path)
         for _ in generate(model, _PROBE):

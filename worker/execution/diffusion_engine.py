@@ -84,7 +84,9 @@ class StableDiffusion:
             max_unet_bytes=unet_vram_budget,
         )
         self._embeddings = EmbeddingLoader(catalogue)
-        self._latent_preview = LatentPreview()
+        self._latent_preview = LatentPreview(
+            lambda name: catalogue.vaes().get(name) if catalogue else None
+        )
 
     def memory_bytes(self) -> int:
         if self.device == "cpu":
@@ -147,7 +149,7 @@ class StableDiffusion:
         return generate(model, recipe, on_evaluation, stopwatch)
 
     def preview(self, model: Model, evaluation: Evaluation) -> Image.Image:
-        return self._latent_preview.of(model)(evaluation.denoised()[0])
+        return self._latent_preview.image(model, evaluation.denoised()[0])
 
     def describe(self, model: Model, recipe: Recipe) -> dict[str, Any]:
         return describe(model, recipe)

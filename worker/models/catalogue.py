@@ -7,7 +7,13 @@ from pathlib import Path
 from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name, without_suffix
 from stable_diffusion import tiny
 from stable_diffusion.prompt.grammar import LoraTag
-from stable_diffusion.weights.model_files import is_model_folder, is_vae_beside, is_vae_folder
+from stable_diffusion.weights.model_files import (
+    is_model_folder,
+    is_small_encoder,
+    is_vae_beside,
+    is_vae_folder,
+    vae_name,
+)
 from worker.errors import UnknownLora, UnknownModel, UnknownVae
 from worker.models.folder_entries import entries, is_file, walk
 from worker.models.lora_folder import LoraFolder
@@ -16,7 +22,7 @@ from worker.models.model_key import LoraKey, ModelKey, file_signature
 MODEL_SUFFIXES = (".safetensors", ".ckpt")  # the safe format is preferred
 _OTHER_FOLDERS = ("vae", "upscalers")
 """Folders of the models folder whose files are no models."""
-VAE_SUFFIXES = (".safetensors", ".pt", ".ckpt", ".bin")
+VAE_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 _VAES = "vae"
 """The folder of the autoencoders, in the models folder."""
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
@@ -111,15 +117,22 @@ class Catalogue:
         return replace(key, vae=chosen, vae_signature=file_signature(chosen))
 
     def vaes(self) -> dict[str, Path]:
-        """The installed autoencoders: files, and folders in diffusers' layout."""
+        """The installed autoencoders: files, folders in diffusers' layout, and the shipped one.
+
+        The two files of a small one, `taesd_decoder` and `taesd_encoder`, are one: `taesd`.
+        """
         found: dict[str, Path] = {}
         folder = self._models_dir / _VAES
+        files = [path for path in _files(folder, VAE_SUFFIXES) if not is_small_encoder(path)]
         folders = [path for path in entries(folder) if is_vae_folder(path)]
-        for path in (*_files(folder, VAE_SUFFIXES), *folders):
-            names = (without_suffix(path.name), plain_name(path.name))
+        for path in (*files, *folders):
+            shown = vae_name(path)
+            names = (without_suffix(shown), plain_name(shown), plain_name(path.name))
             free = [name for name in names if name not in found]
             if free:
                 found[free[0]] = path
+        if tiny.SMALL_DECODER_PATH.is_file():
+            found.setdefault(tiny.SMALL_DECODER_PATH.stem, tiny.SMALL_DECODER_PATH)
         return found
 
     def loras(self) -> dict[str, Path]:

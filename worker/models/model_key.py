@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stable_diffusion.weights.model_files import vae_beside
+from stable_diffusion.weights.model_files import small_encoder_beside, vae_beside
 from worker.models.folder_entries import is_file
 
 FileSignature = tuple[int, int]
@@ -66,10 +66,12 @@ class ModelKey:
 def file_signature(path: Path) -> FileSignature:
     """The signature of a file, or of all files of a folder, with the autoencoder beside it.
 
+    With that of a small decoder counts the encoder beside it.
+
     Files that cannot be found, because they were just deleted, do not count.
     """
     files = [path] if is_file(path) else sorted(path.glob("*/*")) or sorted(path.glob("*"))
-    files += filter(None, [vae_beside(path)])
+    files += filter(None, [vae_beside(path), small_encoder_beside(path)])
     stats: list[os.stat_result] = []
     for file in filter(is_file, files):
         with suppress(OSError):

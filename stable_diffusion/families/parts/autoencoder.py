@@ -37,11 +37,11 @@ class Autoencoder(Part):
     original_prefix: str = "first_stage_model."
 
     def build(self) -> "nn.Module":
-        from diffusers.models.autoencoders.autoencoder_kl import (  # noqa: PLC0415 - imports torch
-            AutoencoderKL,
+        from stable_diffusion.autoencoder_strips import (  # noqa: PLC0415 - imports torch
+            build_autoencoder,
         )
 
-        return AutoencoderKL(**self.config)
+        return build_autoencoder(self.config)
 
     def original(self, name: str) -> StoredTensor:
         levels = len(self.config["block_out_channels"])

@@ -379,20 +379,24 @@ def test_a_request_chooses_its_autoencoder(bench: Bench, weights: Path, tmp_path
     shown = []
     engine = StableDiffusion("cpu", 1, tmp_path / "upscalers", cache=tmp_path / "cache")
     with bench.context(engine, Catalogue(bench.models, "tiny")) as context:
-        for vae in (None, "mse", "mse.safetensors", None, "gone"):
+        for vae in (None, "mse", "mse.safetensors", None, "taesd-tiny", "gone"):
             job_id = bench.submit(model="tiny", ddim_steps=1, vae=vae)
             execute_job(context, "standard")
             shown.append(job_id)
-    pictures = [pixels(bench, job_id) for job_id in shown[:4]]
+    pictures = [pixels(bench, job_id) for job_id in shown[:5]]
     assert pictures[0] == pictures[3] != pictures[1] == pictures[2]
+    assert pictures[4] not in pictures[:4]
     status = bench.status(shown[1])
     assert status.result
     assert status.result.vae == "mse .safetensors"
     picture = Image.open(io.BytesIO(bench.store.read(status.result.images[0].name)))
     assert "VAE: mse .safetensors" in picture.info["parameters"]
-    failure = bench.status(shown[4]).failure
+    failure = bench.status(shown[5]).failure
     assert failure
-    assert (failure.code, failure.message) == ("unknown_vae", "no VAE 'gone' here; installed: mse")
+    assert (failure.code, failure.message) == (
+        "unknown_vae",
+        "no VAE 'gone' here; installed: mse, taesd-tiny",
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,3 +155,21 @@ def test_an_autoencoder_beside_a_model_is_no_model(tmp_path: Path) -> None:
     for name in ("m.ckpt", "m.vae.pt", "m.vae.ckpt", "m.VAE.safetensors", "other.vae.safetensors"):
         (tmp_path / name).touch()
     assert set(Catalogue(tmp_path, "tiny").installed()) - INCLUDED == {"m"}
+
+
+def test_the_two_files_of_a_small_autoencoder_are_one(tmp_path: Path) -> None:
+    folder = tmp_path / "vae"
+    folder.mkdir()
+    for name in ("taesd_decoder.pth", "taesd_encoder.pth", "taesdxl.safetensors", "mse.pt"):
+        (folder / name).touch()
+    catalogue = Catalogue(tmp_path, "tiny")
+    assert catalogue.vaes() == {
+        "taesd": folder / "taesd_decoder.pth",
+        "taesdxl": folder / "taesdxl.safetensors",
+        "mse": folder / "mse.pt",
+        "taesd-tiny": tiny.SMALL_DECODER_PATH,
+    }
+    key = catalogue.model_key("tiny", vae="taesd.pth")
+    assert key.vae == folder / "taesd_decoder.pth"
+    (folder / "taesd_encoder.pth").write_bytes(b"changed")
+    assert catalogue.model_key("tiny", vae="taesd").is_older(key)
