@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Spacing = Literal["ddim", "model", "karras", "unipc"]
+Spacing = Literal["ddim", "model", "karras", "unipc", "lcm"]
 Noise = Literal["none", "step", "brownian"]
 SkipPenultimate = Literal["never", "own", "always"]
 
@@ -48,11 +48,12 @@ class SamplerRow:
 
     Attributes:
         key: its canonical name in requests.
-        label: its name for people, as AUTOMATIC1111 spells it.
+        label: its name for people, as AUTOMATIC1111 spells it if it has it.
         function: the solver: k-diffusion's `sample_<function>`, or one of our own.
         aliases: further keys.
         spacing: which noise levels it visits without a scheduler: see
-            `NoiseSchedule.ddim_timesteps`, `model_sigmas`, `karras_sigmas` and `unipc_sigmas`.
+            `NoiseSchedule.ddim_timesteps`, `model_sigmas`, `karras_sigmas`, `unipc_sigmas` and
+            `lcm_sigmas`.
         skip_penultimate: leave the last level before 0 out: never, always, or only with its own
             spacing.
         noise: what it draws on the way: nothing, fresh noise at every step, or the increments of
@@ -140,6 +141,8 @@ SAMPLERS: tuple[SamplerRow, ...] = (
         evaluations=_restart,
         takes=_LEVELS | {"s_noise"},
     ),
+    SamplerRow("lcm", "LCM", "lcm", spacing="lcm", noise="step", takes=_LEVELS | {"s_noise"}),
+    SamplerRow("tcd", "TCD", "tcd", spacing="lcm", noise="step", takes=_LEVELS | _NOISE),
     SamplerRow("k_lms_ka", "LMS Karras", "lms", spacing="karras"),
     SamplerRow(
         "k_dpm_2_ka",

@@ -14,7 +14,7 @@ class SchedulerRow:
 
     Attributes:
         key: its canonical name in requests.
-        label: its name for people, as AUTOMATIC1111 spells it.
+        label: its name for people, as AUTOMATIC1111 spells it if it has it.
         aliases: further keys.
         to_zero: whether its last level is 0; else it is the model's smallest, and a sampler with
             two evaluations a step has both in the last step as well.
@@ -32,6 +32,7 @@ SCHEDULERS: tuple[SchedulerRow, ...] = (
     SchedulerRow("exponential", "Exponential"),
     SchedulerRow("polyexponential", "Polyexponential"),
     SchedulerRow("sgm_uniform", "SGM Uniform", ("SGMUniform",)),
+    SchedulerRow("trailing", "Trailing"),
     SchedulerRow("kl_optimal", "KL Optimal", to_zero=False),
     SchedulerRow("align_your_steps", "Align Your Steps"),
     SchedulerRow("simple", "Simple"),

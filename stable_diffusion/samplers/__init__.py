@@ -7,7 +7,7 @@ from types import MappingProxyType
 from stable_diffusion import sampler_table, scheduler_table
 from stable_diffusion.errors import UnknownSampler
 from stable_diffusion.sampler_table import SamplerRow, sampler_named
-from stable_diffusion.samplers import ddim, k_samplers, plms, restart, unipc
+from stable_diffusion.samplers import consistency, ddim, k_samplers, plms, restart, unipc
 from stable_diffusion.samplers.sampler import Sampler, SamplerFunction, Start
 from stable_diffusion.samplers.schedule import NoiseSchedule, Spacing, without_penultimate
 from stable_diffusion.samplers.schedulers import SCHEDULERS
@@ -18,6 +18,7 @@ _SPACINGS: Mapping[sampler_table.Spacing, Spacing] = {
     "model": NoiseSchedule.model_sigmas,
     "karras": NoiseSchedule.karras_sigmas,
     "unipc": NoiseSchedule.unipc_sigmas,
+    "lcm": NoiseSchedule.lcm_sigmas,
 }
 _OUR_FUNCTIONS: Mapping[str, SamplerFunction] = {
     "ddim": ddim.ddim,
@@ -25,10 +26,16 @@ _OUR_FUNCTIONS: Mapping[str, SamplerFunction] = {
     "plms": plms.plms,
     "restart": restart.restart,
     "unipc": unipc.unipc,
+    "lcm": consistency.lcm,
+    "tcd": consistency.tcd,
     "dpm_fast": k_samplers.fast,
     "dpm_adaptive": k_samplers.adaptive,
 }
-_STARTS: Mapping[sampler_table.Spacing, Start] = {"ddim": ddim.start, "unipc": unipc.start}
+_STARTS: Mapping[sampler_table.Spacing, Start] = {
+    "ddim": ddim.start,
+    "unipc": unipc.start,
+    "lcm": unipc.start,
+}
 _K_DIFFUSION: Mapping[sampler_table.Noise, Callable[[SamplerRow], SamplerFunction]] = {
     "none": k_samplers.deterministic,
     "step": k_samplers.ancestral,

@@ -91,14 +91,17 @@ class Denoiser:
         Returns:
             (n, C, h, w) float32.
         """
+        return self.estimate(x, self.level(sigma)).denoised()
+
+    def level(self, sigma: Tensor) -> NoiseLevel:
+        """The level of latents + σ·noise; σ as of `__call__`."""
         noise = sigma[:, None, None, None]
-        level = NoiseLevel(
+        return NoiseLevel(
             timestep=self.schedule.timestep(sigma),
             image=1.0,
             noise=noise,
             to_network=(noise**2 + 1).rsqrt(),
         )
-        return self.estimate(x, level).denoised()
 
     def epsilon(self, x_t: Tensor, timestep: int) -> Tensor:
         """ε(x_t, t), the noise in latents that are scaled as in training.

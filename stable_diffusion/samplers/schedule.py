@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 KARRAS_RHO = 7.0
+DISTILLATION_STEPS = 50
+"""Into how many the trained levels were divided to distil an LCM (its paper, section 4.3)."""
 
 
 def scaled_linear_alphas_cumprod(
@@ -68,6 +70,17 @@ class NoiseSchedule:
     def unipc_sigmas(self, steps: int) -> Tensor:
         """σ from `sigma_max` to `sigma_min` at timesteps evenly apart: (steps + 1,)."""
         return self.sigma(torch.linspace(len(self.sigmas) - 1, 0, steps + 1))
+
+    def lcm_sigmas(self, steps: int) -> Tensor:
+        """σ at timesteps evenly apart among those of the distillation, then 0: (steps + 1,).
+
+        These are 999, 979 … 19, as diffusers' `LCMScheduler` and `TCDScheduler` have them; with
+        more steps than that, all trained ones.
+        """
+        count = len(self.alphas_cumprod)
+        divided = DISTILLATION_STEPS if steps <= DISTILLATION_STEPS else count
+        passed = torch.arange(steps) * divided // steps
+        return append_zero(self.sigmas[count - 1 - passed * (count // divided)])
 
     def ddim_timesteps(self, steps: int) -> Tensor:
         """Timesteps 1, 1 + c, 1 + 2c … with c = ⌊1000/steps⌋, from the last to the first, then 0.

@@ -28,8 +28,23 @@ def exponential(schedule: NoiseSchedule, steps: int) -> Tensor:
 
 
 def sgm_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
-    """From the largest σ at timesteps evenly apart, without the smallest (Stability AI's SGM)."""
+    """From the largest σ at timesteps evenly apart, without the smallest (Stability AI's SGM).
+
+    With Euler it is what AUTOMATIC1111 and ComfyUI sample Lightning and Turbo models with. Its
+    timesteps are 999·(1 − k/steps), with fractions: above those of `trailing` by less than 1.
+    """
     return append_zero(schedule.sigma(torch.linspace(_last(schedule), 0, steps + 1)[:-1]))
+
+
+def trailing(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """At the trained timesteps nearest to 1000·(1 − k/steps) − 1, then 0.
+
+    diffusers' `timestep_spacing="trailing"` (Lin et al. 2023, arXiv:2305.08891, section 3.3), which
+    Lightning and Hyper-SD models name. Unlike `sgm_uniform` it visits whole timesteps only.
+    """
+    count = len(schedule.sigmas)
+    ends = count - torch.arange(steps, dtype=torch.float64) * count / steps
+    return append_zero(schedule.sigmas[ends.round().long() - 1])
 
 
 def kl_optimal(schedule: NoiseSchedule, steps: int) -> Tensor:
@@ -97,6 +112,7 @@ SCHEDULERS: Mapping[str, Scheduler] = MappingProxyType(
         "exponential": exponential,
         "polyexponential": exponential,  # they differ only in ρ, which is 1 in both
         "sgm_uniform": sgm_uniform,
+        "trailing": trailing,
         "kl_optimal": kl_optimal,
         "align_your_steps": align_your_steps,
         "simple": simple,

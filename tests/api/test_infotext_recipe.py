@@ -268,7 +268,7 @@ def test_settings_of_automatic1111_are_read(settings: str, read: dict[str, Any])
         ("Size: 500x512", "Size-1", "multiple of 8"),
         ("Seed: 99999999999999999999", "Seed", "too large"),
         ("CFG scale: high", "CFG scale", "not a number"),
-        ("Sampler: LCM", "Sampler", "no such sampler"),
+        ("Sampler: DEIS", "Sampler", "no such sampler"),
         ("Sampler: Euler, Schedule type: Turbo", "Schedule type", "no such scheduler"),
         ("Sampler: UniPC, Schedule type: Karras", "Schedule type", "noise levels of its own"),
         ("Model: gone, Model hash: 0000000000", "Model", "not installed"),

@@ -41,7 +41,6 @@ SCHEDULERS: tuple[SchedulerName, ...] = (
 """In AUTOMATIC1111's order; `uniform` and `normal` visit the same noise levels here."""
 SUBSTITUTES = {
     "DPM++ 2M SDE Heun": "DPM++ 2M SDE",
-    "LCM": "Euler a",
 }
 """AUTOMATIC1111's samplers that are not in the table, each with the one that is used instead."""
 _KARRAS = " Karras"

@@ -51,7 +51,8 @@ def test_a_single_step_never_ends_in_raw_noise(key: str):
     assert draw(key, denoiser(Gaussian()), steps=1).std() < 1
 
 
-@pytest.mark.parametrize("key", [*DETERMINISTIC, *RANDOM])
+# without distillation the answers of this model are means, and LCM returns the last of them
+@pytest.mark.parametrize("key", [key for key in (*DETERMINISTIC, *RANDOM) if key != "lcm"])
 def test_25_steps_draw_the_pictures_the_model_knows(key: str):
     latents = draw(key, denoiser(Gaussian()), seeds=tuple(range(16)))
     assert distance(latents.mean(0), MEAN) < 0.35

@@ -11,13 +11,13 @@ KEYS = [
     *("k_dpm_2", "k_dpm_2_ka", "k_dpm_2_a", "k_dpm_2_a_ka", "k_dpmpp_2s_a", "dpm2s_a"),
     *("k_dpmpp_2s_a_ka", "k_dpmpp_2m", "k_dpmpp_2m_ka", "k_dpmpp_sde", "k_dpmpp_sde_ka"),
     *("k_dpm_fast", "k_dpm_ad", "k_dpmpp_2m_sde", "k_dpmpp_2m_sde_ka", "k_dpmpp_3m_sde"),
-    *("k_dpmpp_3m_sde_ka", "unipc", "restart", "ddim_cfgpp"),
+    *("k_dpmpp_3m_sde_ka", "unipc", "restart", "ddim_cfgpp", "lcm", "tcd"),
 ]
 LABELS = """DDIM, PLMS, Euler a, Euler, LMS, LMS Karras, Heun, DPM2, DPM2 Karras, DPM2 a,
 DPM2 a Karras, DPM++ 2S a, DPM++ 2S a Karras, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE,
-DPM++ SDE Karras, DPM fast, DPM adaptive, UniPC, Restart, DDIM CFG++""".replace("\n", " ").split(
-    ", "
-)
+DPM++ SDE Karras, DPM fast, DPM adaptive, UniPC, Restart, DDIM CFG++, LCM, TCD""".replace(
+    "\n", " "
+).split(", ")
 
 
 def test_every_key_of_the_reference_is_there_and_no_other():
@@ -52,8 +52,8 @@ def test_rows_are_filed_under_their_keys():
     assert all(key == sampler.row.key for key, sampler in SAMPLERS.items())
 
 
-SCHEDULER_LABELS = """Automatic, Karras, Exponential, Polyexponential, SGM Uniform, KL Optimal,
-Align Your Steps, Simple, Normal, DDIM, Beta""".replace("\n", " ").split(", ")
+SCHEDULER_LABELS = """Automatic, Karras, Exponential, Polyexponential, SGM Uniform, Trailing,
+KL Optimal, Align Your Steps, Simple, Normal, DDIM, Beta""".replace("\n", " ").split(", ")
 
 
 @pytest.mark.parametrize("label", SCHEDULER_LABELS)
