@@ -2,6 +2,7 @@
 
 import posixpath
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -10,6 +11,7 @@ from api.backends import Backends
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
 from jobs.comparisons import comparison_warnings
+from jobs.defaults_warnings import defaults_warnings
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
@@ -25,6 +27,7 @@ from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import file_warnings, prompt_warnings
 from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.sampling_warnings import sampling_warnings
+from jobs.settled_defaults import FilledBody, InstalledDefaults
 from jobs.store import PictureStore
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
@@ -74,6 +77,7 @@ class JobFactory:
         *,
         user: str = "",
         warnings: tuple[str, ...] = (),
+        usual: Mapping[str, Any] | None = None,
     ) -> NewJob:
         """The job that a body asks for.
 
@@ -81,7 +85,7 @@ class JobFactory:
             kind: of its endpoint.
             body: the request by the field names of `jobs.parameters`, without the API key.
             submitter, idempotent: as of NewJob.
-            user, warnings: as of JobService.submit.
+            user, warnings, usual: as of JobService.submit.
 
         Raises:
             InvalidRequest: with every fault of the body.
@@ -90,7 +94,8 @@ class JobFactory:
         served = self.workers.served()
         if kind != "upscale" and "seed" in body and is_random(body["seed"]):
             body = {**body, "seed": secrets.randbelow(SEEDS)}
-        request, choice = self._parse(kind, body, served)
+        request, choice, filled = self._parse(kind, body, served, usual)
+        prompt_files = self.prompt_files.with_loras(filled.loras)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
@@ -105,19 +110,21 @@ class JobFactory:
                 variation_seed = secrets.randbelow(SEEDS)
             parts = combinations
             if request.wildcards:
-                lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
+                lines = prompt_files.lines(request.from_file) if request.from_file else ()
                 parts = drawn_parts(request, lines, Wildcards(self.wildcards))
                 prompts = tuple(part.prompt for part in parts)
                 if any(part.negative_prompt != request.negative_prompt for part in parts):
                     negative_prompts = tuple(part.negative_prompt for part in parts)
             elif request.from_file:
-                read = self.prompt_files.read(request.from_file, request.prompt_grammar)
+                read = prompt_files.read(request.from_file, request.prompt_grammar)
                 prompts = tuple(prompt.text for prompt in read)
                 warnings += file_warnings(read)
-            warnings += choice.warnings
+            warnings += (*choice.warnings, *filled.warnings)
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
             warnings += tuple(dict.fromkeys(chain(*map(hires_warnings, combinations))))
+            bounded = (defaults_warnings(each, filled.sources) for each in combinations)
+            warnings += tuple(dict.fromkeys(chain(*bounded)))
             warnings += comparison_warnings(request)
             request = request.settled(
                 model=choice.name, seed=request.seed, variation_seed=variation_seed
@@ -135,9 +142,16 @@ class JobFactory:
         )
 
     def _parse(
-        self, kind: JobKind, body: dict[str, Any], served: Served
-    ) -> tuple[AnyRequest, ModelChoice]:
-        """The request and its model, if it needs one. Raises InvalidRequest with all faults."""
+        self,
+        kind: JobKind,
+        body: dict[str, Any],
+        served: Served,
+        usual: Mapping[str, Any] | None,
+    ) -> tuple[AnyRequest, ModelChoice, FilledBody]:
+        """The request, its model if it needs one, and what was filled in.
+
+        Raises InvalidRequest with all faults.
+        """
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
@@ -154,18 +168,23 @@ class JobFactory:
             lora_aliases=served.lora_aliases,
             bundled_embeddings=served.bundled_embeddings,
         )
-        faults: list[Fault] = []
+        filled = FilledBody(body)
+        if kind != "upscale":
+            model = models.name_of(body.get("ckpt"))
+            filled = InstalledDefaults.of(served).fill(body, model, usual)
+        faults = [*filled.faults]
         request = choice = None
         try:
             request = parse_request(
                 kind,
-                body,
+                filled.body,
                 limits=self.limits,
                 default_type=default_type,
-                prompt_files=self.prompt_files,
+                prompt_files=self.prompt_files.with_loras(filled.loras),
                 models=models,
                 additions=additions if served.types else None,
                 wildcards=self.wildcards,
+                sent=body,
             )
         except InvalidRequest as error:
             faults += error.faults
@@ -183,7 +202,7 @@ class JobFactory:
             faults.append(fault)
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
-        return request, choice
+        return request, choice, filled
 
     def _outdir_fault(self, outdir: str) -> Fault | None:
         """Whether the folder leaves the output root, through a symbolic link as well."""

@@ -98,6 +98,7 @@ class JobService:
         idempotency_key: str | None = None,
         user: str = "",
         warnings: Iterable[str] = (),
+        usual: Mapping[str, Any] | None = None,
     ) -> SubmittedJob:
         """Validate a request, write its job's record and wake a worker.
 
@@ -115,6 +116,8 @@ class JobService:
                 only a digest of the name is kept. Empty: no user is known.
             warnings: what the caller's dialect could not follow, a sentence each. They come before
                 those of the job itself, and a repeated request returns those of the first.
+            usual: values of `jobs.settled_defaults.FILLED` for what the body leaves out and the
+                model has no opinion on: the defaults of the caller's dialect.
 
         Returns:
             The new job, or the one that the same request has created before.
@@ -137,7 +140,13 @@ class JobService:
                 wake_worker(self._celery, known.job_id, known.type)
                 return known
         job = self._factory.new_job(
-            kind, body, submitter, idempotent, user=user, warnings=tuple(warnings)
+            kind,
+            body,
+            submitter,
+            idempotent,
+            user=user,
+            warnings=tuple(warnings),
+            usual=usual,
         )
         accepted = self._open(job)
         wake_worker(self._celery, accepted.job_id, accepted.type)
@@ -161,6 +170,7 @@ class JobService:
         idempotency_key: str | None = None,
         user: str = "",
         warnings: Iterable[str] = (),
+        usual: Mapping[str, Any] | None = None,
         address: str = "",
         abandoned: Callable[[], bool] = lambda: False,
         keep: bool = False,
@@ -170,7 +180,7 @@ class JobService:
         The wait goes on while Redis does not answer: the job goes on as well.
 
         Args:
-            kind, body, submitter, idempotency_key, user, warnings: as of `submit`.
+            kind, body, submitter, idempotency_key, user, warnings, usual: as of `submit`.
             address: of the caller; it and its key have a share of the places for waiting.
             abandoned: checked while waiting; once it returns True the wait ends.
             keep: the job runs on when the wait ends before it, for whatever reason; otherwise it
@@ -186,6 +196,7 @@ class JobService:
             idempotency_key=idempotency_key,
             user=user,
             warnings=warnings,
+            usual=usual,
         )
         holders = self._holders(submitter, address)
         if refusal := self._wait_places.take(*holders):

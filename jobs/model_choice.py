@@ -5,13 +5,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from pydantic import TypeAdapter, ValidationError
+
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import NATIVE_SIZE
 from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name
+from jobs.parameter_types import Checkpoint
 from jobs.validation_faults import safe_value
 
 _WITH_HASH = re.compile(r"(.*\S)\s*\[([0-9a-fA-F]{6,64})\]\s*", re.DOTALL)
 """How AUTOMATIC1111 writes a model: `sd15 [6ce0161689]`, the first digits of its SHA-256."""
+_CHECKPOINT = TypeAdapter[str | dict[str, str]](Checkpoint)
 _OLD_HASH_DIGITS = 8
 """Digits of the hash that its versions before 2023 wrote, which is not of the whole file."""
 
@@ -66,12 +70,22 @@ class InstalledModels:
             (f"ckpt: none of {wanted} is installed; the default model {self.default} was used",),
         )
 
+    def name_of(self, ckpt: object) -> str:
+        """The name of the model that the `ckpt` of a body means; empty: of none, or not valid.
+
+        Args:
+            ckpt: None means `default`.
+        """
+        try:
+            return self.choose(
+                _CHECKPOINT.validate_python("default" if ckpt is None else ckpt)
+            ).name
+        except (InvalidRequest, ValidationError):
+            return ""
+
     def native_size(self, ckpt: str | dict[str, str]) -> int:
         """The native size of the model that `ckpt` means; NATIVE_SIZE if it is not known."""
-        try:
-            return self.native_sizes.get(self.choose(ckpt).name, NATIVE_SIZE)
-        except InvalidRequest:
-            return NATIVE_SIZE
+        return self.native_sizes.get(self.name_of(ckpt), NATIVE_SIZE)
 
     def _installed_name(self, spelling: str) -> str | None:
         name = model_named(spelling)

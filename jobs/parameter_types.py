@@ -151,6 +151,7 @@ Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_STEP), WH
 Steps = Annotated[int, Field(ge=MIN_STEPS, le=MAX_STEPS), WHOLE]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT), WHOLE]
+Scale = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Strength = Annotated[float, Field(gt=0, le=MAX_STRENGTH)]
 Sampler = Annotated[
     str,

@@ -28,6 +28,7 @@ from jobs.parameter_types import (
     Precision,
     PromptFile,
     Sampler,
+    Scale,
     Seed,
     Side,
     Steps,
@@ -36,6 +37,7 @@ from jobs.parameter_types import (
     Vae,
 )
 from jobs.picture_formats import IN_WORDS
+from jobs.preset_parameter import PresetParameter
 from jobs.prompt_parameters import PromptParameters
 from jobs.sampling_parameters import SamplingParameters
 from jobs.upscale_parameters import OptimizedUpscale, StandardUpscale, Upscale
@@ -66,6 +68,7 @@ class GenerationRequest(
     PromptParameters,
     SamplingParameters,
     CacheParameters,
+    PresetParameter,
     ComparisonParameters,
     OutputSize,
     JobRequest,
@@ -95,10 +98,7 @@ class GenerationRequest(
     f: Annotated[Literal[8], WHOLE, Field(description="downsampling factor; every model has 8")] = 8
     n_samples: Annotated[Count, Field(description="pictures in one batch")] = 1
     n_rows: Annotated[CountOrZero, Field(description="rows of the grid; 0: n_samples")] = 0
-    scale: Annotated[
-        float,
-        Field(ge=-100, le=100, allow_inf_nan=False, description="classifier-free guidance scale"),
-    ] = 7.5
+    scale: Annotated[Scale, Field(description="classifier-free guidance scale")] = 7.5
     from_file: Annotated[
         PromptFile, Field(alias="from-file", description="take prompts from a file; or false")
     ] = None

@@ -1,11 +1,13 @@
 """Prompt files, which `from-file` names: one prompt a line, in a folder of the operator."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import Fault, InvalidRequest
+from jobs.lora_tags import with_loras
 from jobs.parameter_types import Text
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import ParsedPrompt, PromptGrammar, read_prompt
@@ -20,10 +22,16 @@ class PromptFiles:
 
     Args:
         folder: need not exist; None is an empty one.
+        loras: what every prompt names besides, as of `with_loras`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, loras: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._loras = loras
+
+    def with_loras(self, loras: Sequence[str]) -> "PromptFiles":
+        """The same files, whose prompts name these LoRAs as well."""
+        return PromptFiles(self._folder, loras)
 
     def names(self) -> tuple[str, ...]:
         """The names a request may use, in order."""
@@ -72,7 +80,9 @@ class PromptFiles:
         except UnicodeDecodeError:
             _refuse("invalid_characters", name, "is not UTF-8", "a text file in UTF-8")
         prompts = [
-            (number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()
+            (number, with_loras(line.strip(), self._loras))
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
         ]
         if not prompts:
             _refuse("missing", name, "holds no prompt", "a file with one prompt a line")

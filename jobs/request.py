@@ -3,7 +3,7 @@
 A body is read once, by `parse_request`; the request is frozen, and each field has its final type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, get_args, overload
 
@@ -60,6 +60,7 @@ def parse_request(
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
+    sent: Collection[str] | None = None,
 ) -> Request: ...
 @overload
 def parse_request(
@@ -72,6 +73,7 @@ def parse_request(
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
+    sent: Collection[str] | None = None,
 ) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
@@ -83,6 +85,7 @@ def parse_request(
     models: InstalledModels | None = None,
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
+    sent: Collection[str] | None = None,
 ) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -96,6 +99,7 @@ def parse_request(
         additions: the installed LoRAs and embeddings; None: not known, so any name is accepted.
         wildcards: what a request with `wildcards` may name; None: nothing. What it draws is checked
             with its seed, or with 0 if it has none.
+        sent: the fields that the client has sent, which faults name first; None: all of the body.
 
     Raises:
         InvalidRequest: with the faults of all fields, and of fields together.
@@ -132,7 +136,7 @@ def parse_request(
             wrong |= {"vary", *compared}
         context = RuleContext(
             request=request,
-            body_fields=frozenset(body),
+            body_fields=frozenset(body if sent is None else sent),
             limits=limits,
             models=models,
             prompt_files=prompt_files or PromptFiles(),

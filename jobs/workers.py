@@ -10,6 +10,7 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import reaching_redis
 from jobs.limits import NATIVE_SIZE
+from jobs.model_defaults import LoraFacts, ModelDefaults
 from jobs.names import JOB_TYPES, JobType
 
 _LAST_SERVED_TTL = 86_400
@@ -62,6 +63,8 @@ class ModelFacts(BaseModel):
         hash: the first ten hex digits of the weights' SHA-256; empty while it is not known.
         resident: whether the worker has it in memory.
         problem: why it cannot be used; empty if no problem is known.
+        defaults: what it wants for what a request leaves out; None: nothing is known.
+        defaults_problem: why the file with its defaults was not used; empty: nothing is wrong.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -74,6 +77,8 @@ class ModelFacts(BaseModel):
     hash: str = ""
     resident: bool = False
     problem: str = ""
+    defaults: ModelDefaults | None = None
+    defaults_problem: str = ""
 
 
 class WorkerFacts(BaseModel):
@@ -98,6 +103,7 @@ class WorkerFacts(BaseModel):
         lora_aliases: other names of the same LoRAs.
         bundled_embeddings: the names of embeddings in the files of LoRAs.
         vaes: the names that the field `vae` may have.
+        lora_facts: of those of `loras` of which more is known than the name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -122,6 +128,7 @@ class WorkerFacts(BaseModel):
     lora_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
     vaes: tuple[str, ...] = ()
+    lora_facts: tuple[LoraFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,9 @@ class Served:
     Attributes:
         models, loras, embeddings, vaes: the names that requests may use.
         lora_aliases, bundled_embeddings: see `WorkerFacts`.
-        model_facts: of each model, by name; resident if any worker has it in memory.
+        model_facts: of each model, by name; resident if any worker has it in memory. Of workers
+            that announce different defaults of a model or a LoRA, the first by its id counts.
+        lora_facts: of those of `loras` of which more is known than the name.
     """
 
     types: tuple[JobType, ...]
@@ -153,6 +162,7 @@ class Served:
     model_facts: tuple[ModelFacts, ...] = ()
     lora_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
+    lora_facts: tuple[LoraFacts, ...] = ()
 
     @property
     def native_sizes(self) -> dict[str, int]:
@@ -254,8 +264,15 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         known = facts.get(new.name, new)
         # of two workers with the same model, the one that knows its hash knows the most
         best = known if known.hash or not new.hash else new
-        resident = known.resident or new.resident
-        facts[new.name] = best.model_copy(update={"resident": resident})
+        first = known if known.defaults or known.defaults_problem else new
+        facts[new.name] = best.model_copy(
+            update={
+                "resident": known.resident or new.resident,
+                "defaults": first.defaults,
+                "defaults_problem": first.defaults_problem,
+            }
+        )
+    loras = {new.name: new for worker in reversed(workers) for new in worker.lora_facts}
     return Served(
         types=tuple(sorted({served for worker in workers for served in worker.types})),
         models=tuple(sorted({model for worker in workers for model in worker.models})),
@@ -268,6 +285,7 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         bundled_embeddings=tuple(
             sorted({name for worker in workers for name in worker.bundled_embeddings})
         ),
+        lora_facts=tuple(loras[name] for name in sorted(loras)),
     )
 
 

@@ -8,6 +8,9 @@ const LEFT_OUT = [
   "prompts", "negative_prompts", "from-file", "synchronous_request", "return_base64", "device",
 ];
 
+// left out they would be filled in by the defaults of a model or of a LoRA
+const SAID = ["ddim_steps", "scale", "sampler", "scheduler"];
+
 /** The command that generates a picture again. `defaults` are those of /capabilities. */
 export function curlCommand(status, picture, defaults, origin) {
   const request = requestOf(status, picture);
@@ -17,7 +20,7 @@ export function curlCommand(status, picture, defaults, origin) {
   const body = kind === "upscale" ? {} : { prompt: request.prompt };
   for (const [name, value] of Object.entries(request)) {
     const same = JSON.stringify(value) === JSON.stringify(defaultsOfKind[name]);
-    if (!LEFT_OUT.includes(name) && !same) body[name] = value;
+    if (!LEFT_OUT.includes(name) && (!same || SAID.includes(name))) body[name] = value;
   }
   body.synchronous_request = true;
   const json = quoted(JSON.stringify(body, null, 2));

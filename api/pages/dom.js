@@ -19,3 +19,10 @@ export function setText(element, text) {
   element.textContent = text;
   element.hidden = !text;
 }
+
+/** Offer other choices, pairs of value and text, in a select; the chosen one stays if it is there. */
+export function fillSelect(select, choices) {
+  const chosen = select.value;
+  select.replaceChildren(...choices.map(([value, text]) => make("option", { value }, text)));
+  if (choices.some(([value]) => value === chosen)) select.value = chosen;
+}

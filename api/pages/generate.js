@@ -7,6 +7,7 @@ import { clearErrors, showError } from "./field_errors.js";
 import { base64, InitPicture, fittedSize, ownSize } from "./init_picture.js";
 import { isUnfinished, Jobs } from "./jobs.js";
 import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
+import { defaultsOf, fillWanted, noteWanted, offerPresets } from "./presets.js";
 import { fromPicture, hadMask, kindOf, picturesOf, requestOf } from "./recipe.js";
 import { bodyOf, draftOf, fillForm } from "./request.js";
 import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
@@ -111,7 +112,9 @@ async function fetched(source) {
 
 function fill(request, { masked, note } = {}) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
-  fillForm(form, request, options.defaults[request.type]?.[kind], note ? MASK_NOT_KEPT : "");
+  offerPresets(form, options, request.ckpt ?? form.ckpt.value);
+  fillForm(form, request, defaultsOf({ ...request, kind }, options), note ? MASK_NOT_KEPT : "");
+  noteWanted(form, options);
   strength();
   limitSize(form, options);
   editor.fill(request, { masked });
@@ -159,6 +162,12 @@ function listen() {
     editor.layout();
     keepDraft();
   });
+  for (const select of [form.ckpt, form.preset]) {
+    select.addEventListener("change", () => {
+      if (options) fillWanted(form, options, { all: select === form.preset });
+      keepDraft();
+    });
+  }
   find("#cancel").addEventListener("click", cancel);
   find("#reset").addEventListener("click", () => {
     const { prompt, negative_prompt } = draftOf(form, { fromPicture: false });

@@ -1,7 +1,8 @@
 /* The form's choices, from /capabilities and /models. */
 
 import { get } from "./api.js";
-import { find, make } from "./dom.js";
+import { find, fillSelect } from "./dom.js";
+import { wantedBy } from "./presets.js";
 
 /** The capabilities of the server; `facts` describes each of its models. */
 export async function loadOptions() {
@@ -11,13 +12,13 @@ export async function loadOptions() {
 
 /** Fill the lists of the form. */
 export function fillChoices(form, options) {
-  fill(form.ckpt, options.models.map((name) => [name, modelLabel(name, options)]));
+  fillSelect(form.ckpt, options.models.map((name) => [name, modelLabel(name, options)]));
   find('[data-field="vae"]').hidden = !options.vaes.length;
-  fill(form.vae, [["", "the model's own"], ...options.vaes.map((name) => [name, name])]);
-  fill(form.sampler, options.samplers.map(({ key, label }) => [key, label]));
+  fillSelect(form.vae, [["", "the model's own"], ...options.vaes.map((name) => [name, name])]);
+  fillSelect(form.sampler, options.samplers.map(({ key, label }) => [key, label]));
   find('[data-field="type"]').hidden = options.types.length < 2;
-  fill(form.type, options.types.map((type) => [type, type]));
-  fill(form.format, options.formats.map((format) => [format, format]));
+  fillSelect(form.type, options.types.map((type) => [type, type]));
+  fillSelect(form.format, options.formats.map((format) => [format, format]));
   form.n_iter.max = options.limits.max_images;
 }
 
@@ -27,7 +28,7 @@ export function defaultRequest(options) {
   const defaults = options.defaults[type].txt2img;
   const ckpt = options.default_model;
   const side = nativeSide(ckpt, options) ?? defaults.W;
-  return { ...defaults, type, ckpt, seed: null, W: side, H: side };
+  return { ...defaults, ...wantedBy(ckpt, "", options), type, ckpt, seed: null, W: side, H: side };
 }
 
 /** The model's native size, within the limit of a request; undefined if it is unknown. */
@@ -45,10 +46,4 @@ export function limitSize(form, options) {
 function modelLabel(name, options) {
   const kind = options.facts.find((model) => model.name === name)?.kind;
   return kind && kind !== name ? `${name} (${kind})` : name;
-}
-
-function fill(select, choices) {
-  const chosen = select.value;
-  select.replaceChildren(...choices.map(([value, text]) => make("option", { value }, text)));
-  if (choices.some(([value]) => value === chosen)) select.value = chosen;
 }

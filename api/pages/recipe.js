@@ -75,6 +75,7 @@ export function recipeList(status, picture) {
     ["Not in it", request.negative_prompt, "long"],
     ["Seed", picture.seed],
     ["Model", facts.model && `${facts.model} ${facts.model_hash}`],
+    ["Preset", request.preset ?? undefined],
     ["VAE", facts.vae],
     ["Sampler", facts.sampler],
     ["Steps", facts.steps && steps],

@@ -3,7 +3,7 @@
 import { find, setText } from "./dom.js";
 
 const WORDS = ["prompt", "negative_prompt"];
-const CHOICES = ["ckpt", "vae", "sampler", "type", "format"];
+const CHOICES = ["ckpt", "preset", "vae", "sampler", "type", "format"];
 const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
 const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them

@@ -20,6 +20,9 @@ class Model:
         problem: why the model is unusable; otherwise empty.
         native_size: side of the pictures that it was trained on, in pixels; None while unknown, and
             from older services.
+        defaults: what it wants for parameters that a request leaves out.
+        presets: the same with each value of `preset`.
+        defaults_problem: why its own file of defaults is not used; otherwise empty.
     """
 
     name: str
@@ -29,6 +32,9 @@ class Model:
     resident: bool
     problem: str
     native_size: int | None = None
+    defaults: Json = field(default_factory=dict)
+    presets: Mapping[str, Json] = field(default_factory=dict)
+    defaults_problem: str = ""
 
     @classmethod
     def read(cls, answer: Json) -> Self:
@@ -38,7 +44,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The installed models, LoRAs, embeddings and VAEs."""
+    """The installed models, LoRAs, embeddings and VAEs.
+
+    Attributes:
+        lora_defaults: by LoRA, what models want with it for parameters that are left out.
+        lora_problems: by LoRA, why its own file of defaults is not used.
+        raw: the whole answer.
+    """
 
     models: tuple[Model, ...]
     default_model: str
@@ -46,6 +58,8 @@ class Models:
     embeddings: tuple[str, ...]
     raw: Json = field(repr=False, compare=False)
     vaes: tuple[str, ...] = ()
+    lora_defaults: Mapping[str, Json] = field(default_factory=dict)
+    lora_problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, answer: Json) -> Self:
@@ -54,7 +68,10 @@ class Models:
             default_model=answer["default_model"],
             loras=tuple(answer["loras"]),
             embeddings=tuple(answer["embeddings"]),
-            vaes=tuple(answer.get("vaes", ())),  # older services do not list them
+            # older services do not list these
+            vaes=tuple(answer.get("vaes", ())),
+            lora_defaults=answer.get("lora_defaults", {}),
+            lora_problems=answer.get("lora_problems", {}),
             raw=answer,
         )
 

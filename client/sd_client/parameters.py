@@ -53,6 +53,7 @@ class CommonParameters(TypedDict, total=False):
     config: str | None
     ckpt: str | dict[str, str]
     vae: str | None
+    preset: Literal["fast", "quality"] | None
     seed: int | Literal[False] | None
     unet_bs: int
     turbo: bool

@@ -10,6 +10,8 @@ PATH_V2 = FOLDER / "tiny-v2.safetensors"
 PATH_INPAINT = FOLDER / "tiny-inpaint.safetensors"
 """tiny, with a mask and what surrounds it as further inputs."""
 PATHS = (PATH, PATH_V2, PATH_INPAINT)
+LORA_PATHS = (FOLDER / "tiny-fast.safetensors",)
+"""tiny in four steps without guidance; `tiny.toml` makes a preset of it."""
 UPSCALER_PATH = FOLDER / "upscaler-x2.safetensors"
 """A small RRDBNet with scale 2, in Real-ESRGAN's layout."""
 SMALL_DECODER_PATH = FOLDER / "taesd-tiny.safetensors"

@@ -100,6 +100,7 @@ NOT_WRITTEN = {
     "C": "has one value",
     "f": "has one value",
     "plms": "written as the sampler",
+    "preset": "what it chose is written",
     "laion400m": "without effect",
     "type": "how it is run",
     "device": "how it is run",

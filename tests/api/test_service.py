@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from api.auth import DUMMY_KEY
+from jobs.lora_tags import with_loras
 
 pytestmark = pytest.mark.service
 
@@ -134,3 +135,22 @@ def test_curl_sends_a_large_body_and_hears_why_it_was_refused(service: str, tmp_
 
     assert said.endswith("413")
     assert "larger than 16 MiB" in said
+
+
+def test_a_preset_makes_the_picture_of_the_values_that_it_says(client: httpx.Client) -> None:
+    models = client.get("/models").raise_for_status().json()["models"]
+    presets = next(model["presets"] for model in models if model["name"] == "tiny")
+    assert presets["quality"] == {"ddim_steps": 40}
+    body = {"prompt": "a red cat", "H": 64, "W": 64, "seed": 7, "synchronous_request": True}
+    for preset, wanted in presets.items():
+        prompt = with_loras(body["prompt"], wanted.pop("loras", ()))
+        pictures = [
+            client.post("/generate", json={**body, **own}).raise_for_status()
+            for own in ({"preset": preset}, {**wanted, "prompt": prompt})
+        ]
+        opened = [Image.open(io.BytesIO(picture.content)) for picture in pictures]
+        assert opened[0].tobytes() == opened[1].tobytes()
+        assert opened[0].info["parameters"] == opened[1].info["parameters"]
+        status = followed(client, pictures[0].headers["Location"])[-1]
+        request = status["metadata"]["request"]
+        assert (request["preset"], request["ddim_steps"]) == (preset, wanted["ddim_steps"])

@@ -57,6 +57,26 @@ def test_a_prompt_becomes_a_picture_with_its_recipe(tab: BrowserTab) -> None:
     tab.screenshot("work-finished", whole=True)
 
 
+def test_a_preset_fills_the_form_and_is_told_with_the_picture(tab: BrowserTab) -> None:
+    page = tab.open()
+    for name, value in (("prompt", "a red circle"), ("W", "64"), ("H", "64"), ("scale", "3")):
+        page.fill(f"#{name}", value)
+
+    page.select_option("#preset", "quality")
+    assert [page.input_value(f"#{name}") for name in ("ddim_steps", "scale")] == ["40", "7.5"]
+    page.select_option("#ckpt", "tiny-v2")
+    assert page.is_hidden("#preset")
+    assert page.input_value("#ddim_steps") == "20"
+    page.select_option("#ckpt", "tiny")
+    page.select_option("#preset", "quality")
+    with tab.next_job():
+        page.click("#draw")
+    tab.finished()
+
+    recipe = page.inner_text("#result .recipe")
+    assert "quality" in recipe and "40" in recipe
+
+
 def test_a_finished_picture_is_enlarged(tab: BrowserTab) -> None:
     page = tab.open()
     tab.draw("a red circle", seed=7)

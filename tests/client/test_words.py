@@ -11,6 +11,7 @@ from api.dialects.native.response_models import Capabilities as ApiCapabilities
 from api.dialects.native.response_models import InstalledModel
 from api.dialects.native.response_models import Models as ApiModels
 from api.dialects.native.response_models import Status as ApiStatus
+from jobs.model_defaults import Preset
 from jobs.names import JOB_TYPES
 from jobs.parameter_types import PictureFormat, Precision
 from jobs.parameters import SCHEMAS
@@ -130,6 +131,7 @@ def test_the_states_and_choices_are_the_same() -> None:
     }
     assert {choice.value for choice in options.Type} == set(JOB_TYPES)
     assert {choice.value for choice in options.Format} == set(get_args(PictureFormat))
+    assert {choice.value for choice in options.Preset} == set(get_args(Preset))
     assert {choice.value for choice in options.Precision} == set(get_args(Precision))
     assert CLIENTS_DUMMY_KEY == DUMMY_KEY
 

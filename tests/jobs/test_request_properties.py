@@ -86,6 +86,7 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "from-file": st.sampled_from([False, "", None]),
     "ckpt": MODELS | OBJECT,
     "vae": st.sampled_from([None, "mse", "kl-f8 (anime).vae.pt"]),
+    "preset": st.sampled_from([None, "fast", "quality"]),
     "seed": st.none() | st.sampled_from([False, -1]) | st.integers(0, 2**52),
     "unet_bs": st.integers(1, 128) | st.integers(1, 128).map(float),
     "turbo": SWITCH,

@@ -42,6 +42,7 @@ class WorkerStatus:
         """What the worker serves, and what it is doing now. Never blocks."""
         running = self.leases.running()
         loaded = self.model_cache.loaded()
+        known_loras = self.inventory.loras()
         return WorkerFacts(
             worker_id=self.worker_id,
             types=self.types,
@@ -55,8 +56,9 @@ class WorkerStatus:
             memory_bytes=resident_bytes(),
             gpu_memory_bytes=self._gpu_bytes(),
             loaded=loaded,
-            model_facts=self.inventory.facts(loaded),
+            model_facts=self.inventory.facts(loaded, known_loras),
             loras=tuple(sorted(self.catalogue.loras())),
+            lora_facts=tuple(lora.facts for lora in known_loras),
             embeddings=tuple(sorted(self.catalogue.embeddings())),
             vaes=tuple(sorted(self.catalogue.vaes())),
             problem=self.store_probe.problem,

@@ -78,8 +78,8 @@ def list_models(
 
 
 @app.command()
-def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
-    """Download a model from the hub into the models folder; resumes an interrupted download."""
+def pull(name: Annotated[str, typer.Argument(help="such as sd15, or lcm-lora-sdv1-5")]) -> None:
+    """Download a model, a LoRA or a VAE from the hub into its folder; resumes a download."""
     settings = read_settings(WorkerSettings)
     try:
         canonical, source = source_of(name, settings.models_dir)
@@ -88,7 +88,7 @@ def pull(name: Annotated[str, typer.Argument(help="such as sd15")]) -> None:
         path = pulling.pull(
             canonical,
             remote,
-            settings.models_dir,
+            source.folder_in(settings.models_dir, settings.loras_dir),
             _fingerprints(settings),
             prediction=source.prediction,
         )

@@ -1,4 +1,4 @@
-"""Downloads a model from the hub: resumable, checked, and complete or not at all."""
+"""Downloads a file from the hub: resumable, checked, and complete or not at all."""
 
 import json
 import shutil
@@ -69,13 +69,13 @@ def find(source: Source, endpoint: str | None = None) -> RemoteFile:
 def pull(
     name: str,
     remote: RemoteFile,
-    models_dir: Path,
+    folder: Path,
     fingerprints: Fingerprints,
     *,
     prediction: Prediction | None = None,
     endpoint: str | None = None,
 ) -> Path:
-    """Download a model into the models folder under its name, with a note of its source.
+    """Download a file into a folder under its name, with a note of its source.
 
     An interrupted download is kept, and the next call resumes it.
 
@@ -90,17 +90,17 @@ def pull(
         PullFailed: the disk is too full, the hub does not answer or refuses, or the file differs
             from the hub's checksum or size.
     """
-    partial = models_dir / ".pull" / f"{name}-{remote.sha256 or 'unknown'}"
+    partial = folder / ".pull" / f"{name}-{remote.sha256 or 'unknown'}"
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.touch()
     if partial.stat().st_size > remote.bytes:
         partial.write_bytes(b"")
     needed = remote.bytes - partial.stat().st_size + SPARE_BYTES
-    free = shutil.disk_usage(models_dir).free
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise PullFailed(
             f"{name} needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free in "
-            f"{models_dir}"
+            f"{folder}"
         )
     _download(remote, partial, endpoint)
     checksum = Fingerprints().of(partial)
@@ -110,7 +110,7 @@ def pull(
             f"{name}: the file is not what {remote.repository} says it has (SHA-256 {checksum}, "
             f"not {remote.sha256 or 'known'}); it was deleted: pull again"
         )
-    path = models_dir / f"{name}{Path(remote.file).suffix}"
+    path = folder / f"{name}{Path(remote.file).suffix}"
     note = asdict(remote) | {"sha256": checksum}
     path.with_name(path.name + NOTE_SUFFIX).write_text(json.dumps(note, indent=1))
     if prediction == "v":

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -22,7 +23,13 @@ class Source(BaseModel):
     repositories: tuple[str, ...] = Field(min_length=1)
     file: str = Field(pattern=r"^[\w./-]+\.(safetensors|ckpt)$")
     revision: str = "main"
+    folder: Literal["models", "loras", "vae"] = "models"
     prediction: Prediction | None = None
+
+    def folder_in(self, models_dir: Path, loras_dir: Path) -> Path:
+        """Where its file belongs."""
+        folders = {"models": models_dir, "loras": loras_dir, "vae": models_dir / "vae"}
+        return folders[self.folder]
 
 
 _SOURCES = TypeAdapter(dict[str, Source])

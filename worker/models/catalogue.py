@@ -47,9 +47,19 @@ class Catalogue:
     ) -> None:
         self._models_dir = models_dir
         self._loras_dir = loras_dir
-        self.lora_folder = LoraFolder(loras_dir)
+        self.lora_folder = LoraFolder(loras_dir, tiny.LORA_PATHS)
         self._embeddings_dir = embeddings_dir
         self.default = model_named(default_model)
+
+    @property
+    def models_dir(self) -> Path:
+        """The folder of the models, which need not exist."""
+        return self._models_dir
+
+    @property
+    def loras_dir(self) -> Path | None:
+        """The folder of the LoRAs, which need not exist; None: there is none."""
+        return self._loras_dir
 
     def installed(self) -> dict[str, Path]:
         """The path of every installed model by name. A user's file hides the shipped one.

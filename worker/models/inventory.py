@@ -1,10 +1,11 @@
 """What is known of each installed model, found out in a thread of its own."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import structlog
 
+from jobs.model_defaults import ModelDefaults
 from jobs.names import published_native_size
 from jobs.workers import ModelFacts
 from stable_diffusion.errors import ModelError
@@ -12,6 +13,7 @@ from stable_diffusion.weights.model_files import files_of
 from worker.background.periodic_thread import PeriodicThread
 from worker.execution.engine import Engine
 from worker.models.catalogue import Catalogue
+from worker.models.defaults_reader import DefaultsReader, KnownLora
 from worker.models.model_key import FileSignature, file_signature
 
 log = structlog.get_logger(__name__)
@@ -32,17 +34,30 @@ class Inventory(PeriodicThread):
         self._catalogue = catalogue
         self._engine = engine
         self._known: dict[Path, tuple[FileSignature, ModelFacts]] = {}
+        self._defaults = DefaultsReader(catalogue)
 
-    def facts(self, resident: Collection[str]) -> tuple[ModelFacts, ...]:
+    def loras(self) -> tuple[KnownLora, ...]:
+        """The installed LoRAs of which more is known than the name. Never blocks."""
+        return self._defaults.loras()
+
+    def facts(
+        self, resident: Collection[str], loras: Sequence[KnownLora] = ()
+    ) -> tuple[ModelFacts, ...]:
         """What is known now of every installed model, by name. Never blocks.
 
         Args:
             resident: the names of the models in memory.
+            loras: as of `loras()`; a few-step LoRA gives the models of its family a preset.
         """
-        return tuple(
-            self._facts(name, path).model_copy(update={"resident": name in resident})
-            for name, path in sorted(self._catalogue.installed().items())
-        )
+        found: list[ModelFacts] = []
+        for name, path in sorted(self._catalogue.installed().items()):
+            facts = self._facts(name, path)
+            defaults, problem = self._defaults.of_model(name, path, facts.family, loras)
+            update = {"resident": name in resident, "defaults_problem": problem}
+            if defaults != ModelDefaults():
+                update["defaults"] = defaults
+            found.append(facts.model_copy(update=update))
+        return tuple(found)
 
     def tick(self) -> None:
         """Describe the models that are new, or whose files have changed."""

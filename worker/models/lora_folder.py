@@ -1,21 +1,19 @@
 """The LoRAs in a worker's folder and the folders below it, by all names that a prompt may use."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.names import plain_name
 from stable_diffusion.bundled_embeddings import BUNDLED_PREFIX, bundled_embedding
-from worker.models.folder_entries import walk
-from worker.models.model_key import FileSignature, file_signature
+from worker.models.file_readings import FileReadings
+from worker.models.folder_entries import is_file, walk
+from worker.models.safetensors_header import read_header
 
 _SUFFIX = ".safetensors"
 # PEFT gives this name to each of its files, so the folder's name is the LoRA's
 _PEFT_STEM = "adapter_model"
-_LONGEST_HEADER = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -39,24 +37,26 @@ class LoraFolder:
 
     Args:
         folder: need not exist; None: there is none.
+        shipped: further LoRAs; a user's file hides the one of its name.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, shipped: Sequence[Path] = ()) -> None:
         self._folder = folder
-        self._headers: dict[Path, tuple[FileSignature, LoraHeader]] = {}
+        self._shipped = shipped
+        self._headers = FileReadings[LoraHeader](_read_header)
 
     def installed(self) -> dict[str, Path]:
         """The path of every LoRA, by name."""
         found: dict[str, Path] = {}
-        if self._folder is None:
-            return found
-        for path in walk(self._folder):
-            if path.suffix.lower() != _SUFFIX:
+        for path in walk(self._folder) if self._folder else ():
+            if self._folder is None or path.suffix.lower() != _SUFFIX:
                 continue
             relative = path.relative_to(self._folder).with_suffix("")
             peft = relative.name == _PEFT_STEM and len(relative.parts) > 1
             name = (relative.parent if peft else relative).as_posix()
             found.setdefault(plain_name(name), path)
+        for path in filter(is_file, self._shipped):
+            found.setdefault(path.stem, path)
         return found
 
     def aliases(self) -> dict[str, Path]:
@@ -85,31 +85,13 @@ class LoraFolder:
 
     def _header(self, path: Path) -> LoraHeader:
         """The header of a file; an empty one if it cannot be read."""
-        try:
-            signature = file_signature(path)
-            cached = self._headers.get(path)
-            if cached is None or cached[0] != signature:
-                cached = self._headers[path] = signature, _read_header(path)
-        except OSError:
-            return LoraHeader()
-        return cached[1]
+        return self._headers.of(path) or LoraHeader()
 
 
 def _read_header(path: Path) -> LoraHeader:
-    """Its format: https://huggingface.co/docs/safetensors."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if length <= _LONGEST_HEADER else b""
-    try:
-        header: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return LoraHeader()
-    if not isinstance(header, Mapping):
-        return LoraHeader()
-    metadata = header.get("__metadata__")
-    alias = metadata.get("ss_output_name") if isinstance(metadata, Mapping) else None
-    bundled = (bundled_embedding(name) for name in header if name.startswith(BUNDLED_PREFIX))
+    header = read_header(path)
+    bundled = (bundled_embedding(name) for name in header.shapes if name.startswith(BUNDLED_PREFIX))
     return LoraHeader(
-        plain_name(alias) if isinstance(alias, str) else "",
+        plain_name(header.metadata.get("ss_output_name", "")),
         frozenset(found[0] for found in bundled if found),
     )

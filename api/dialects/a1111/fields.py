@@ -82,10 +82,15 @@ def schema_of(name: str, fields: Collection[Field]) -> type[BaseModel]:
 
 @dataclass(frozen=True)
 class Values:
-    """The values of a body: of every field of its table, and the names of unknown ones."""
+    """The values of a body: of every field of its table, and the names of unknown ones.
+
+    Attributes:
+        sent: the fields whose values are the client's, and not their defaults.
+    """
 
     of: Mapping[str, Any]
     unknown: tuple[str, ...]
+    sent: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
         return self.of[name]
@@ -104,7 +109,8 @@ def read_values(
         field.name: field.default if values[field.name] is None else values[field.name]
         for field in fields
     }
-    return Values(settled, tuple(read.model_extra or {}))
+    sent = frozenset(name for name in read.model_fields_set if values.get(name) is not None)
+    return Values(settled, tuple(read.model_extra or {}), sent)
 
 
 @dataclass(frozen=True)

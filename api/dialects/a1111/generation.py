@@ -13,12 +13,13 @@ from api.dialect import Services
 from api.dialects.a1111 import fields
 from api.dialects.a1111.hires import drawn_size, hires_fix
 from api.dialects.a1111.info import answered_pictures, info_json
-from api.dialects.a1111.sampler_names import sampling_of
+from api.dialects.a1111.sampler_names import AUTOMATIC, sampling_of
 from api.dialects.a1111.settings import RequestSettings
 from api.dialects.a1111.waiting import Submission, finished
 from api.drawing_size import drawing_size
-from jobs.names import JobKind
+from jobs.names import JobKind, sampler_named
 from jobs.parameters import SCHEMAS, fields_of
+from jobs.status import JobStatus
 
 GRAMMAR = "a1111"
 INSTALLED_UPSCALER = "Upscaler"
@@ -76,6 +77,7 @@ def submission_of(
     if sampling.scheduler:
         body["scheduler"] = sampling.scheduler
     warnings += sampling.warnings
+    usual = {field: body.pop(field) for field in _not_sent(values) if field in body}
     if body.get("eta") == USUAL_ETA and not sampling.sampler.startswith("ddim"):
         del body["eta"]
 
@@ -98,6 +100,7 @@ def submission_of(
             services.jobs.limits,
             INSTALLED_UPSCALER,
             choices_of(kind, "scheduler"),
+            steps=settings.defaults.fill(body, settings.model, usual).body["ddim_steps"],
         )
         body |= hires.body
         warnings += hires.warnings
@@ -106,6 +109,7 @@ def submission_of(
     return Submission(
         kind=kind,
         body=body,
+        usual=usual,
         warnings=warnings,
         written=_WRITTEN | dict(fields_.written),
         task_id=values["force_task_id"],
@@ -125,6 +129,19 @@ _WRITTEN = {
     "format": "override_settings.samples_format",
 }
 """Native fields and how their values were written, besides those of the table."""
+
+
+def _not_sent(values: fields.Values) -> tuple[str, ...]:
+    """The native fields that have this dialect's defaults, which those of a model precede."""
+    sampler = values.sent.isdisjoint({"sampler_name", "sampler_index"})
+    left_out = {
+        "ddim_steps": "steps" not in values.sent,
+        "scale": "cfg_scale" not in values.sent,
+        "sampler": sampler,
+        # the one that belongs to the sampler, unless the client has named another
+        "scheduler": sampler and values["scheduler"] == AUTOMATIC,
+    }
+    return tuple(field for field, is_left_out in left_out.items() if is_left_out)
 
 
 def _answer(values: fields.Values) -> dict[str, Any]:
@@ -158,6 +175,15 @@ def _asks_for_something(arguments: Any) -> bool:
     return args[0] is not False and not all(off)
 
 
+def _of_model(status: JobStatus, values: fields.Values) -> dict[str, Any]:
+    """What a model's defaults, or the service's, have made of the fields that were left out."""
+    settled = {"steps": status.request["ddim_steps"], "cfg_scale": status.request["scale"]}
+    if values.sent.isdisjoint({"sampler_name", "sampler_index"}):
+        row = sampler_named(status.request["sampler"])
+        settled["sampler_index"] = row.label if row else status.request["sampler"]
+    return {name: value for name, value in settled.items() if name not in values.sent}
+
+
 def answer(
     submission: Submission,
     values: fields.Values,
@@ -170,7 +196,7 @@ def answer(
     pictures = answered_pictures(services.jobs, status)
     return GeneratedImages(
         images=list(pictures.encoded) if values["send_images"] else [],
-        parameters=parameters,
+        parameters=parameters | _of_model(status, values),
         info=info_json(status, values, pictures),
         warnings=list(status.warnings),
     ).model_dump()

@@ -57,6 +57,8 @@ def hires_fix(
     limits: Limits,
     installed: str,
     schedulers: Collection[str] | None,
+    *,
+    steps: int,
 ) -> HiresFix:
     """The second pass of a request with `enable_hr`.
 
@@ -66,13 +68,14 @@ def hires_fix(
         limits: the caps on one request.
         installed: the name under which the workers' upscaler is listed.
         schedulers: the values of the native field `scheduler`.
+        steps: of the first pass.
 
     Raises:
         NotFound: there is no such sampler.
     """
     warnings: list[str] = []
     body: dict[str, Any] = {
-        "hires_steps": _steps(values),
+        "hires_steps": _steps(values, steps),
         "hires_upscaler": _upscaler(values["hr_upscaler"] or "Latent", installed, warnings),
     }
     if values["denoising_strength"] == 0:
@@ -117,9 +120,9 @@ def _has_first_phase(values: Values) -> bool:
     return bool(values["firstphase_width"] or values["firstphase_height"])
 
 
-def _steps(values: Values) -> int:
+def _steps(values: Values, first: int) -> int:
     """Native steps of which as many are executed as AUTOMATIC1111 executes."""
-    executed = values["hr_second_pass_steps"] or values["steps"]
+    executed = values["hr_second_pass_steps"] or first
     strength = values["denoising_strength"]
     if not (0 <= strength <= 1 and 0 < executed <= MAX_STEPS):
         return executed  # a fault of its field

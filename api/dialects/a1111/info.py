@@ -73,7 +73,7 @@ def info_json(status: JobStatus, values: Values, pictures: AnsweredPictures) -> 
         "width": values["width"],
         "height": values["height"],
         "sampler_name": label,
-        "cfg_scale": values["cfg_scale"],
+        "cfg_scale": status.request["scale"],
         "steps": result.steps,
         "batch_size": values["batch_size"],
         "restore_faces": False,

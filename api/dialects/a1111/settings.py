@@ -16,6 +16,7 @@ from api.dialects.a1111.checkpoints import checkpoint_named
 from api.dialects.a1111.fields import Values
 from jobs.errors import InvalidRequest
 from jobs.limits import NATIVE_SIZE
+from jobs.settled_defaults import InstalledDefaults
 from jobs.workers import Served
 
 _PREFIX = "override_settings."
@@ -30,12 +31,14 @@ class RequestSettings:
         model: the name of the model.
         native_size: its own, in pixels.
         warnings: of settings that change nothing.
+        defaults: what the installed models want.
     """
 
     options: CallerOptions
     model: str
     native_size: int
     warnings: tuple[str, ...]
+    defaults: InstalledDefaults
 
     def body(self, known: Collection[str]) -> dict[str, Any]:
         """The native fields of these options, of those that there are."""
@@ -78,7 +81,8 @@ def request_settings(services: Services, caller: Caller, values: Values) -> Requ
         chosen = ""
     model = checkpoint_named(chosen, services.jobs, served, field=_CHECKPOINT)
     native_size = served.native_sizes.get(model, NATIVE_SIZE)
-    return RequestSettings(options, model, native_size, (*warnings, *inert))
+    defaults = InstalledDefaults.of(served)
+    return RequestSettings(options, model, native_size, (*warnings, *inert), defaults)
 
 
 def _installed(spelling: str, services: Services, served: Served) -> bool:

@@ -23,6 +23,7 @@ class Submission:
 
     Attributes:
         kind, body: of the native request.
+        usual: what the dialect fills in for what neither the body nor the model says.
         warnings: what could not be followed.
         written: for native fields, the names under which the client sent them.
         task_id: the same one with the same body is the same job; empty: a new job.
@@ -30,6 +31,7 @@ class Submission:
 
     kind: JobKind
     body: dict[str, Any]
+    usual: Mapping[str, Any] | None = None
     warnings: Collection[str] = ()
     written: Mapping[str, str] | None = None
     task_id: str = ""
@@ -53,6 +55,7 @@ def finished(services: Services, submission: Submission, caller: Caller) -> JobS
             submitter=caller.submitter,
             idempotency_key=submission.task_id or None,
             warnings=_first(list(submission.warnings)),
+            usual=submission.usual,
             address=request.remote_addr or "",
             abandoned=client_gone(request.environ),
             keep=bool(again),

@@ -6,13 +6,19 @@ from typing import Any, get_args
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.dialects.native.response_models import Capabilities, RequestLimits, SamplerChoice
+from api.dialects.native.response_models import (
+    Capabilities,
+    ModelChoices,
+    RequestLimits,
+    SamplerChoice,
+)
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS, SCHEDULERS
 from jobs.parameter_types import PictureFormat, Precision
 from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.picture_formats import FORMATS
+from jobs.settled_defaults import InstalledDefaults
 from jobs.upscalers import UpscalerName
 
 
@@ -28,6 +34,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
     def capabilities() -> ResponseReturnValue:
         """Types, models, samplers, limits and defaults."""
         served = jobs.served()
+        wanted = InstalledDefaults.of(served)
         return Capabilities(
             types=list(served.types),
             models=list(served.models),
@@ -57,6 +64,11 @@ def capability_routes(jobs: JobService) -> Blueprint:
                     kind: _defaults(of_types[job_type]) for kind, of_types in SCHEMAS.items()
                 }
                 for job_type in SCHEMAS["txt2img"]
+            },
+            model_defaults={
+                name: ModelChoices(defaults=defaults, presets=presets)
+                for name in served.models
+                if (defaults := wanted.wanted(name)) | (presets := wanted.wanted_by_preset(name))
             },
         ).model_dump()
 

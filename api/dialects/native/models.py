@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from api.dialects.native.response_models import InstalledModel, Models
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
+from jobs.settled_defaults import InstalledDefaults, named
 
 
 def model_routes(jobs: JobService) -> Blueprint:
@@ -23,6 +24,7 @@ def model_routes(jobs: JobService) -> Blueprint:
         While no worker is alive, those of the last ones.
         """
         served = jobs.served()
+        wanted = InstalledDefaults.of(served)
         return Models(
             models=[
                 InstalledModel(
@@ -33,11 +35,16 @@ def model_routes(jobs: JobService) -> Blueprint:
                     hash=facts.hash,
                     resident=facts.resident,
                     problem=facts.problem,
+                    defaults=wanted.wanted(facts.name),
+                    presets=wanted.wanted_by_preset(facts.name),
+                    defaults_problem=facts.defaults_problem,
                 )
                 for facts in served.model_facts
             ],
             default_model=jobs.default_model,
             loras=list(served.loras),
+            lora_defaults={each.name: named(each.defaults) for each in served.lora_facts},
+            lora_problems={each.name: each.problem for each in served.lora_facts if each.problem},
             embeddings=list(served.embeddings),
             vaes=list(served.vaes),
         ).model_dump()

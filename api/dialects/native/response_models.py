@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.json_schema import SkipJsonSchema
 
+from jobs.model_defaults import Preset
 from jobs.names import JobKind, JobType
 from jobs.status import JobState
 
@@ -271,6 +272,12 @@ class InstalledModel(BaseModel):
     hash: str = Field(description="as in results; empty while unknown")
     resident: bool = Field(description="a worker holds it in memory")
     problem: str = Field(description="why it cannot be used; else empty")
+    defaults: dict[str, Any] = Field(
+        description="what it wants for fields that a request leaves out, by their names; `loras` "
+        "are added to the prompt"
+    )
+    presets: dict[Preset, dict[str, Any]] = Field(description="the same with each `preset`")
+    defaults_problem: str = Field(description="why its own file of defaults is not used; or empty")
 
 
 class Models(BaseModel):
@@ -279,6 +286,12 @@ class Models(BaseModel):
     models: list[InstalledModel]
     default_model: str = Field(description="the model of the ckpt `default")
     loras: list[str] = Field(description="`<lora:name:0.8>` in a prompt")
+    lora_defaults: dict[str, dict[str, Any]] = Field(
+        description="by LoRA: what models want with it for fields that a request leaves out"
+    )
+    lora_problems: dict[str, str] = Field(
+        description="by LoRA: why its own file of defaults is not used"
+    )
     embeddings: list[str] = Field(description="by name in a prompt")
     vaes: list[str] = Field(description="autoencoders for the request's `vae`")
 
@@ -289,6 +302,13 @@ class WebhookSecret(BaseModel):
     secrets: list[str] = Field(
         description="by Standard Webhooks; during a rotation several, the newest first"
     )
+
+
+class ModelChoices(BaseModel):
+    """What a model wants for fields that a body leaves out."""
+
+    defaults: dict[str, Any]
+    presets: dict[Preset, dict[str, Any]] = Field(description="with each `preset` of a request")
 
 
 class Capabilities(BaseModel):
@@ -317,4 +337,7 @@ class Capabilities(BaseModel):
     limits: RequestLimits
     defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(
         description="the values of fields that a body leaves out, by type and kind"
+    )
+    model_defaults: dict[str, ModelChoices] = Field(
+        description="by model: what precedes those defaults; models without any are left out"
     )

@@ -115,6 +115,7 @@ def _answer(
         "idempotency_key": key,
         "user": translated.user or request.headers.get(USER_HEADER, ""),
         "warnings": translated.warnings,
+        "usual": translated.usual,
     }
     try:
         if translated.options.stream:

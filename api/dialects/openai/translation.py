@@ -52,6 +52,7 @@ class Translated:
         options: the same in this dialect's own fields.
         warnings: what could not be followed.
         names: field of `body` → the field in which the client sent it.
+        usual: what the dialect fills in for what neither the body nor the model says.
     """
 
     kind: JobKind
@@ -59,6 +60,7 @@ class Translated:
     options: ImageOptions
     warnings: tuple[str, ...]
     names: Mapping[str, str]
+    usual: Mapping[str, Any]
 
     @property
     def user(self) -> str:
@@ -105,11 +107,18 @@ class Translator:
         body |= {
             "seed": sent.get("seed"),  # a new one each time, unlike in the service's own API
             "n_iter": options.n,
-            "ddim_steps": options.steps or STEPS_OF_QUALITY[options.quality],
-            "scale": options.guidance_scale,
             "format": _FORMATS[options.output_format],
         }
         body |= {name: sent[name] for name in ("prompt", "type") if name in sent}
+        steps = options.steps or STEPS_OF_QUALITY[options.quality]
+        values = {"ddim_steps": steps, "scale": options.guidance_scale}
+        # `auto` leaves the steps to the model, where it has an opinion
+        chosen = {
+            "ddim_steps": options.steps is not None or options.quality != "auto",
+            "scale": "guidance_scale" in sent,
+        }
+        body |= {name: value for name, value in values.items() if chosen[name]}
+        usual = {name: value for name, value in values.items() if not chosen[name]}
         if options.output_compression is not None and options.output_format == "jpeg":
             body["jpeg_quality"] = max(1, options.output_compression)
         try:
@@ -133,7 +142,7 @@ class Translator:
                 body |= mask_fields(edited.mask, sent)
             except InvalidRequest as error:
                 faults += error.faults
-        translated = Translated(kind, body, options, tuple(warnings), names)
+        translated = Translated(kind, body, options, tuple(warnings), names, usual)
         if faults:
             raise InvalidRequest((*faults, *self._further(translated, faults)))
         return translated

@@ -12,7 +12,7 @@ def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
     terminal = Terminal(as_json=as_json)
     with terminal.reporting(), opt.connected(address, key) as client:
         found = client.models()
-        table = Table("name", "kind", "size", "hash", "in memory", "", box=None)
+        table = Table("name", "kind", "size", "hash", "in memory", "presets", "", box=None)
         for model in found.models:
             default = "default" if model.name == found.default_model else ""
             table.add_row(
@@ -21,6 +21,7 @@ def models(as_json: opt.Json = False, address: opt.Address = None, key: opt.Key 
                 f"{model.size / 1e9:.2f} GB",
                 model.hash,
                 "yes" if model.resident else "",
+                ", ".join(model.presets),
                 Text(model.problem or default),
             )
         terminal.answer(dict(found.raw), table if found.models else "none: no worker is running")

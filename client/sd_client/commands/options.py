@@ -36,6 +36,13 @@ class Format(StrEnum):
     jpg = "jpg"
 
 
+class Preset(StrEnum):
+    """The presets that models may have."""
+
+    fast = "fast"
+    quality = "quality"
+
+
 class Precision(StrEnum):
     """The precisions."""
 
@@ -104,6 +111,9 @@ Model = Annotated[
 Vae = Annotated[
     str | None,
     typer.Option(help="Another autoencoder; see `sd models`.", autocompletion=vae_names),
+]
+PresetOption = Annotated[
+    Preset | None, typer.Option("--preset", help="A preset of the model; see `sd models`.")
 ]
 TypeOption = Annotated[Type | None, typer.Option("--type", help="Job type.")]
 Eta = Annotated[float | None, typer.Option("--eta", "--ddim-eta", help="DDIM's eta, 0 to 1.")]

@@ -124,6 +124,15 @@ def test_the_table_lists_the_documented_models_and_can_be_extended(tmp_path: Pat
         read_sources(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("sdxl", "models"), ("lcm-lora-sdv1-5", "loras"), ("taesd", "models/vae")],
+)
+def test_a_lora_and_a_vae_have_folders_of_their_own(name: str, folder: str) -> None:
+    source = source_of(name, Path("nowhere"))[1]
+    assert source.folder_in(Path("models"), Path("loras")) == Path(folder)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of the commands, in this process and for another."""

@@ -1,0 +1,182 @@
+"""What a model wants is filled in, in every dialect, for what a request leaves out."""
+
+import json
+from threading import Thread
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.auth import DUMMY_KEY
+from jobs.hires_rules import second_pass_steps
+from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
+from jobs.request import TextToImage, read_stored
+from jobs.workers import ModelFacts, WorkerFacts
+from tests.api.a1111.conftest import basic
+from tests.api.conftest import HandWorker
+
+KEY = {"X-API-Key": DUMMY_KEY}
+LCM = Defaults(steps=4, scale=1, sampler="lcm", max_steps=12, max_scale=2, samplers=("lcm",))
+WANTS = ModelDefaults(
+    steps=30,
+    scale=5.5,
+    sampler="k_dpmpp_2m",
+    scheduler="karras",
+    presets={"fast": Defaults(loras=("lcm:0.9",), vae="taesd")},
+)
+
+
+@pytest.fixture
+def worker(worker: HandWorker) -> HandWorker:
+    """One whose default model has an opinion, with a LoRA that has another."""
+    worker.workers.announce(
+        WorkerFacts(
+            worker_id="by-hand",
+            types=("optimized",),
+            models=("tiny", "plain"),
+            default_model="tiny",
+            device="cpu",
+            slots=1,
+            model_facts=(
+                ModelFacts(name="tiny", native_size=256, hash="0123456789", defaults=WANTS),
+                ModelFacts(name="plain", defaults_problem="plain.toml: steps is too small"),
+            ),
+            loras=("lcm",),
+            vaes=("taesd",),
+            lora_facts=(LoraFacts(name="lcm", defaults=LCM),),
+        ),
+        ttl_seconds=600,
+    )
+    return worker
+
+
+def settled(request: Any) -> tuple[object, ...]:
+    return request.ddim_steps, request.scale, request.sampler, request.scheduler, request.vae
+
+
+def test_the_record_has_what_was_filled_in(client: FlaskClient, worker: HandWorker) -> None:
+    accepted: Any = client.post("/generate", json={"prompt": "a cat"}, headers=KEY).json
+    claim, request = worker.claim()
+    assert settled(request) == (30, 5.5, "k_dpmpp_2m", "karras", None)
+    assert accepted["Warnings"] == []
+    worker.finish(claim, request)
+
+    body = {"prompt": "a cat", "preset": "fast", "ddim_steps": 50}
+    accepted = client.post("/generate", json=body, headers=KEY).json
+    claim, request = worker.claim()
+    assert settled(request) == (50, 1, "lcm", "automatic", "taesd")
+    assert (request.prompt, request.preset) == ("a cat <lora:lcm:0.9>", "fast")
+    assert accepted["Warnings"] == [
+        "ddim_steps: 50 is too much for lcm, which is made for at most 12, best 4"
+    ]
+    worker.finish(claim, request)
+
+
+def test_a_prompt_file_gets_the_loras_of_a_preset(
+    client: FlaskClient, worker: HandWorker, settings: Any
+) -> None:
+    settings.prompts_dir.mkdir(parents=True, exist_ok=True)
+    (settings.prompts_dir / "animals").write_text("a cat\na dog\n")
+    body = {"from-file": "animals", "preset": "fast", "skip_grid": True}
+    assert client.post("/generate", json=body, headers=KEY).status_code == 202
+    claim, request = worker.claim()
+    stored = json.loads(claim.stored_request)
+    assert stored["prompts"] == ["a cat <lora:lcm:0.9>", "a dog <lora:lcm:0.9>"]
+    assert settled(request)[:3] == (4, 1, "lcm")
+
+
+def test_a_preset_that_the_model_lacks_is_a_400_that_says_what_there_is(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    for ckpt, words in (("tiny", "one of: fast"), ("plain", "[preset.quality] in plain.toml")):
+        body = {"prompt": "a cat", "ckpt": ckpt, "preset": "quality"}
+        answer: Any = client.post("/generate", json=body, headers=KEY)
+        (detail,) = answer.json["details"]
+        assert (answer.status_code, detail["code"]) == (400, "unknown_preset")
+        assert words in detail["expected"]
+
+
+def test_a_faulty_file_of_defaults_is_told(client: FlaskClient, worker: HandWorker) -> None:
+    body = {"prompt": "a cat", "ckpt": "plain"}
+    accepted: Any = client.post("/generate", json=body, headers=KEY).json
+    assert accepted["Warnings"] == ["plain.toml: steps is too small"]
+    told: Any = client.get("/models").json
+    assert [model["defaults_problem"] for model in told["models"]] == [
+        "plain.toml: steps is too small",
+        "",
+    ]
+
+
+def test_models_and_capabilities_list_what_is_filled_in(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    wanted = {"ddim_steps": 30, "scale": 5.5, "sampler": "k_dpmpp_2m", "scheduler": "karras"}
+    fast = {"ddim_steps": 4, "scale": 1, "sampler": "lcm", "vae": "taesd", "loras": ["lcm:0.9"]}
+    told: Any = client.get("/models").json
+    of_tiny = next(model for model in told["models"] if model["name"] == "tiny")
+    assert (of_tiny["defaults"], of_tiny["presets"]) == (wanted, {"fast": fast})
+    assert told["lora_defaults"] == {"lcm": {"ddim_steps": 4, "scale": 1, "sampler": "lcm"}}
+    capable: Any = client.get("/capabilities").json
+    assert capable["model_defaults"] == {"tiny": {"defaults": wanted, "presets": {"fast": fast}}}
+
+
+OWN = (30, 5.5, "k_dpmpp_2m", "karras", None)
+A1111, OPENAI = "/sdapi/v1/txt2img", "/v1/images/generations"
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "expected"),
+    [
+        (A1111, {}, OWN),
+        (A1111, {"steps": 20, "cfg_scale": 7}, (20, 7, *OWN[2:])),
+        (A1111, {"sampler_name": "Euler a"}, (30, 5.5, "k_euler_a", "automatic", None)),
+        (A1111, {"prompt": "a <lora:lcm:1>", "steps": None}, (4, 1, "lcm", "automatic", None)),
+        (
+            A1111,
+            {"override_settings": {"sd_model_checkpoint": "plain"}},
+            (50, 7, "k_euler", "automatic", None),
+        ),
+        (OPENAI, {}, OWN),
+        (OPENAI, {"quality": "high", "guidance_scale": 7}, (40, 7, *OWN[2:])),
+        (OPENAI, {"steps": 9, "sampler": "ddim"}, (9, 5.5, "ddim", "automatic", None)),
+        (OPENAI, {"preset": "fast"}, (4, 1, "lcm", "automatic", "taesd")),
+        (OPENAI, {"model": "plain"}, (20, 7.5, "ddim", "automatic", None)),
+    ],
+)
+def test_the_model_precedes_the_defaults_of_a_dialect_and_not_what_the_client_sent(
+    client: FlaskClient,
+    worker: HandWorker,
+    path: str,
+    sent: dict[str, Any],
+    expected: tuple[object, ...],
+) -> None:
+    seen: list[Any] = []
+
+    def draw() -> None:
+        claim, request = worker.claim()
+        seen.append(request)
+        worker.finish(claim, request)
+
+    drawing = Thread(target=draw)
+    drawing.start()
+    headers = basic(DUMMY_KEY) if path == A1111 else {"Authorization": f"Bearer {DUMMY_KEY}"}
+    answer: Any = client.post(path, json={"prompt": "a cat", **sent}, headers=headers)
+    drawing.join()
+    assert answer.status_code == 200, answer.text
+    assert settled(seen[0]) == expected
+    if path == A1111:
+        for told in (json.loads(answer.json["info"]), answer.json["parameters"]):
+            assert (told["steps"], told["cfg_scale"]) == expected[:2]
+
+
+def test_a_second_pass_of_a1111_executes_the_steps_that_the_model_wants(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    drawing = Thread(target=worker.draw)
+    drawing.start()
+    body = {"prompt": "a <lora:lcm:1>", "width": 128, "height": 128, "enable_hr": True}
+    answer: Any = client.post(A1111, json=body, headers=basic(DUMMY_KEY))
+    drawing.join()
+    assert answer.status_code == 200, answer.text
+    (job,) = client.get("/recent?facts=true", headers=KEY).json["Finished"]  # type: ignore[index]
+    assert second_pass_steps(cast("TextToImage", read_stored("txt2img", job["request"]))) == 4

@@ -1,0 +1,181 @@
+"""Which value a request gets for what it leaves out, and what is said of values that fail."""
+
+from typing import Any
+
+import pytest
+
+from jobs.connection import connect
+from jobs.defaults_warnings import defaults_warnings
+from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
+from jobs.request import parse_request
+from jobs.settled_defaults import InstalledDefaults
+from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
+
+LCM = LoraFacts(
+    name="speed/lcm",
+    aliases=("lcm",),
+    defaults=Defaults(
+        steps=4, scale=1, sampler="lcm", max_steps=12, max_scale=2, samplers=("lcm",)
+    ),
+)
+PLAIN = ModelDefaults(
+    steps=30,
+    sampler="k_dpmpp_2m",
+    scheduler="karras",
+    presets={"fast": Defaults(loras=("lcm:0.8",), vae="taesd"), "quality": Defaults(steps=60)},
+)
+LIGHTNING = ModelDefaults(
+    steps=4, scale=1, sampler="k_euler", scheduler="trailing", max_steps=8, max_scale=2
+)
+INSTALLED = InstalledDefaults.of(
+    Served(
+        types=("optimized",),
+        models=("plain", "lightning", "unknown"),
+        alive=True,
+        model_facts=(
+            ModelFacts(name="plain", defaults=PLAIN),
+            ModelFacts(name="lightning", defaults=LIGHTNING),
+            ModelFacts(name="unknown"),
+        ),
+        lora_facts=(LCM,),
+    )
+)
+A1111 = {"ddim_steps": 50, "scale": 7.0, "sampler": "k_euler"}
+"""What a dialect fills in."""
+OF_LCM = {"ddim_steps": 4, "scale": 1.0, "sampler": "lcm"}
+OF_PLAIN = {"ddim_steps": 30, "sampler": "k_dpmpp_2m", "scheduler": "karras"}
+
+
+def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str, Any]:
+    """What was filled in, or changed."""
+    found = INSTALLED.fill(body, model, usual)
+    assert not found.faults
+    return {name: value for name, value in found.body.items() if body.get(name) != value}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, OF_PLAIN),
+        ({"ddim_steps": None}, OF_PLAIN),
+        ({"ddim_steps": 7}, {**OF_PLAIN, "ddim_steps": 7}),
+        ({"preset": "quality"}, {**OF_PLAIN, "ddim_steps": 60}),
+        ({"preset": "quality", "ddim_steps": 7}, {**OF_PLAIN, "ddim_steps": 7}),
+        ({"prompt": "a <lora:lcm:1> cat"}, OF_LCM),
+        ({"prompt": "a <lora:speed/lcm:1> cat", "scale": 2}, {**OF_LCM, "scale": 2}),
+        (
+            {"prompt": "a cat", "preset": "fast"},
+            {**OF_LCM, "vae": "taesd", "prompt": "a cat <lora:lcm:0.8>"},
+        ),
+        # a request that already has what the preset adds is left as it is
+        (
+            {"prompt": "a cat <lora:speed/lcm:0.5>", "preset": "fast"},
+            {**OF_LCM, "vae": "taesd"},
+        ),
+        # a scheduler belongs to its sampler
+        ({"sampler": "ddim"}, {"ddim_steps": 30}),
+        ({"plms": True}, {"ddim_steps": 30}),
+        ({"vary": {"sampler": ["ddim", "lcm"]}}, {"ddim_steps": 30}),
+        ({"sampler": "DPM++ 2M"}, {"ddim_steps": 30, "scheduler": "karras"}),
+    ],
+)
+def test_the_body_precedes_the_preset_the_loras_and_the_model(
+    body: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    changed = {name: value for name, value in expected.items() if body.get(name) != value}
+    assert filled(body) == changed
+
+
+def test_a_dialects_defaults_come_last() -> None:
+    assert filled({}, "plain", **A1111) == {**OF_PLAIN, "scale": 7.0}
+    assert INSTALLED.fill({"scale": 3}, "unknown", A1111).body == {**A1111, "scale": 3}
+    assert INSTALLED.fill({}, "", A1111).body == A1111
+
+
+def test_every_text_that_is_compared_gets_the_loras_of_the_preset() -> None:
+    body = {"preset": "fast", "vary": {"prompt": ["a cat", "a dog <lora:other:1>"]}}
+    assert INSTALLED.fill(body, "plain").body["vary"] == {
+        "prompt": ["a cat <lora:lcm:0.8>", "a dog <lora:other:1> <lora:lcm:0.8>"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("lightning", "no presets"),
+        ("", "no presets"),
+    ],
+)
+def test_a_preset_that_the_model_does_not_have_is_a_fault_that_says_what_to_do(
+    model: str, words: str
+) -> None:
+    (fault,) = INSTALLED.fill({"preset": "fast"}, model).faults
+    assert (fault.field, fault.code, fault.value) == ("preset", "unknown_preset", "fast")
+    assert words in fault.problem
+    assert "[preset.fast]" in fault.expected and "LoRA" in fault.expected
+
+
+@pytest.mark.parametrize("body", [{"preset": 3}, {"preset": ["fast"]}, {"prompt": 5, "vary": []}])
+def test_a_faulty_body_is_filled_all_the_same(body: dict[str, Any]) -> None:
+    assert INSTALLED.fill(body, "plain").body["ddim_steps"] == 30
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "said"),
+    [
+        ("plain", {"prompt": "a cat", "preset": "fast"}, ()),
+        ("lightning", {"prompt": "a cat"}, ()),
+        (
+            "lightning",
+            {"prompt": "a cat", "ddim_steps": 50, "scale": 7.5, "sampler": "ddim"},
+            (
+                "ddim_steps: 50 is too much for lightning, which is made for at most 8, best 4",
+                "scale: 7.5 is too much for lightning, which is made for at most 2, best 1",
+            ),
+        ),
+        (
+            "plain",
+            {"prompt": "a cat <lora:lcm:1>", "scale": 7.5, "sampler": "k_euler"},
+            (
+                "scale: 7.5 is too much for speed/lcm, which is made for at most 2, best 1",
+                "sampler: speed/lcm is made for LCM, not for Euler",
+            ),
+        ),
+    ],
+)
+def test_what_cannot_work_is_done_and_said(
+    model: str, body: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    found = INSTALLED.fill(body, model)
+    request = parse_request("txt2img", {"seed": 1, **found.body})
+    assert defaults_warnings(request, found.sources) == said
+
+
+def test_values_of_another_version_are_left_out() -> None:
+    facts = ModelFacts(name="new", defaults=ModelDefaults(sampler="later", scheduler="later"))
+    later = InstalledDefaults.of(Served(types=(), models=(), alive=True, model_facts=(facts,)))
+    assert later.fill({"prompt": "a cat"}, "new").body == {"prompt": "a cat"}
+
+
+def test_of_workers_that_disagree_the_first_counts(redis_url: str) -> None:
+    workers = Workers(connect(redis_url))
+    for worker_id, steps in (("b", 9), ("a", 5), ("c", None)):
+        known = None if steps is None else ModelDefaults(steps=steps)
+        loras = () if steps is None else (LoraFacts(name="l", defaults=Defaults(steps=steps)),)
+        workers.announce(
+            WorkerFacts(
+                worker_id=worker_id,
+                types=("optimized",),
+                models=("m",),
+                default_model="m",
+                device="cpu",
+                slots=1,
+                model_facts=(ModelFacts(name="m", defaults=known, hash="" if steps else "abc"),),
+                lora_facts=loras,
+            ),
+            ttl_seconds=60,
+        )
+    served = workers.served()
+    (model,), (lora,) = served.model_facts, served.lora_facts
+    assert model.defaults and (model.defaults.steps, model.hash) == (5, "abc")
+    assert lora.defaults.steps == 5
