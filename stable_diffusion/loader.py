@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import ON_GPU
@@ -75,7 +76,7 @@ class Loader:
         graphs: bool = True,
         max_unet_bytes: int = 0,
     ) -> None:
-        self._device = torch.device(device)
+        self._device = with_index(device)
         self._fingerprints = fingerprints
         self._cache = cache
         self._dtype = dtype
@@ -136,6 +137,7 @@ class Loader:
         return replace(
             model,
             device=self._device,
+            device_thread=thread_of(self._device),
             nbytes=self._device_bytes(weights.networks, offloaded),
             graphs=Graphs() if self._graphs and not offloaded else None,
             offload_cache=self._offload_cache if offloaded else None,

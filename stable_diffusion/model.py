@@ -15,6 +15,13 @@ from stable_diffusion.conditioning_schedule import (
     ConditioningSchedule,
     encode_schedules,
 )
+from stable_diffusion.device_thread import (
+    DeviceThread,
+    on_device,
+    on_device_in_tf32,
+    thread_of,
+    with_index,
+)
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
@@ -45,6 +52,8 @@ class Model:
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
         nbytes: bytes of its weights, without those that it shares with the model it derives from.
         mapped: whether its weights are in a mapped file of the weight cache.
+        device_thread: in which its networks compute; None: in the thread that calls them.
+        tf32: whether its autoencoder computes in TF32 on a GPU; `precision: full` forbids it.
         graphs: recorded evaluations of its UNet (CUDA graphs); None: none are recorded.
         offload_cache: packs its UNet to be loaded in parts; None: it is loaded as a whole.
         step_batcher: combines evaluations of concurrent jobs; None: each job is evaluated alone.
@@ -66,6 +75,8 @@ class Model:
     vae: str = ""
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
+    device_thread: DeviceThread | None = None
+    tf32: bool = True
     graphs: Graphs | None = None
     offload_cache: OffloadCache | None = None
     step_batcher: StepBatcher | None = None
@@ -115,6 +126,7 @@ class Model:
         encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
         return encode_schedules(encode, prompt, negative_prompt, steps, steps_before)
 
+    @on_device
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:
         """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
@@ -126,6 +138,7 @@ class Model:
 
         return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
 
+    @on_device
     @torch.inference_mode()
     def predict(
         self,
@@ -168,6 +181,7 @@ class Model:
             torch.cuda.current_stream(self.device).synchronize()
         return answer
 
+    @on_device_in_tf32
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
@@ -182,6 +196,7 @@ class Model:
             raise NumericalError("the autoencoder returned NaN or infinity")
         return image
 
+    @on_device_in_tf32
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
@@ -208,7 +223,7 @@ def load_model(
     Raises:
         ModelNotFound, UnreadableModel: see `weights`.
     """
-    target = torch.device(device)
+    target = with_index(device)
     weights = with_device_precision(read_weights(path, target, dtype), target)
     fingerprint = Fingerprints().of(path)
     return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
@@ -243,6 +258,7 @@ def build_model(
         networks=weights.networks,
         tokenizer=family.tokenizer(),
         device=weights.networks.unet.device,
+        device_thread=thread_of(weights.networks.unet.device),
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,
         vae=weights.vae,
