@@ -26,7 +26,7 @@ from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
-from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -55,7 +55,8 @@ class Model:
         device_thread: in which its networks compute; None: in the thread that calls them.
         tf32: whether its autoencoder computes in TF32 on a GPU; `precision: full` forbids it.
         graphs: recorded evaluations of its UNet (CUDA graphs); None: none are recorded.
-        offload_cache: packs its UNet to be loaded in parts; None: it is loaded as a whole.
+        offload_cache: packs its UNet to be loaded to a GPU; None: its UNet is resident.
+        streamed: whether parts of its UNet are copied to the device during each evaluation.
         step_batcher: combines evaluations of concurrent jobs; None: each job is evaluated alone.
         text_encodings: a cache of its text encoders' outputs.
         warnings: sentences about what of its LoRAs could not be used.
@@ -79,6 +80,7 @@ class Model:
     tf32: bool = True
     graphs: Graphs | None = None
     offload_cache: OffloadCache | None = None
+    streamed: bool = False
     step_batcher: StepBatcher | None = None
     warnings: tuple[str, ...] = ()
     embeddings: Mapping[str, Tensor] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of
-from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
 from tests.stable_diffusion.test_graphs import FakeRecorder
