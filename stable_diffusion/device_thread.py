@@ -1,4 +1,4 @@
-"""One thread that computes on a GPU, whoever asks for it.
+"""One thread that computes on a GPU for all threads of the process.
 
 cuDNN's plans for convolutions and attention, and the handles and workspaces of cuBLAS, belong to
 the thread that made them. A job in a thread of its own would make all of them again.

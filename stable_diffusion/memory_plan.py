@@ -36,6 +36,8 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
 
     It shares all weights with the given model, which other jobs may use at the same time.
     """
+    if recipe.precision == "full" and model.device.type != "cpu":
+        model = replace(model, tf32=False)
     resident = model.networks.unet.device == model.device
     if recipe.memory_plan == "standard" and resident:
         return model
@@ -101,7 +103,6 @@ def _offloaded(model: Model, planned: Model, recipe: Recipe) -> Model:
         sampling=partial(_loaded, streamer, graphs, keep=keep),
         graphs=graphs,
         streamed=streamed,
-        tf32=recipe.precision != "full",
     )
 
 

@@ -47,7 +47,7 @@ def evaluating_threads(networks: Networks) -> set[int]:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_jobs_compute_in_one_thread_whoever_leads(
+def test_jobs_compute_in_one_thread_whichever_leads(
     tiny: Model, thread: DeviceThread, shared: bool
 ) -> None:
     networks = tiny.networks.map(clone_sharing_weights)
@@ -93,7 +93,7 @@ def test_a_function_may_run_another(thread: DeviceThread) -> None:
 def test_an_interrupted_caller_waits_for_what_it_began(
     thread: DeviceThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by Ctrl-C: whoever goes on frees the weights that the function still uses."""
+    """As by Ctrl-C: the caller goes on to free the weights that the function still uses."""
     began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def function() -> None:
