@@ -20,7 +20,7 @@ DEV_STAMP := $(VENV)/.dev-$(shell cat requirements/dev.lock | cksum | cut -d' ' 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check types fast slow storm bench containers eval train pictures page docs lock sbom env clean
+.PHONY: help demo up test check types fast slow storm bench gpu containers eval train pictures page docs lock sbom env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ storm: $(DEV_STAMP) ## jobs while everything breaks, and the count (N=300 SEED=1
 
 bench: $(DEV_STAMP) ## the benchmarks beside their peers, as ratios (ROUNDS=5); appends to bench.json
 	@$(RUN) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
+
+# Both run, whatever becomes of the first. REHEARSE=1 runs what it can on a CPU, to find errors.
+gpu: $(DEV_STAMP) ## on a machine with an NVIDIA GPU: its tests, a service on it, its benchmarks (ROUNDS=3)
+	@$(if $(REHEARSE),REHEARSE_GPU=1) $(RUN) -m pytest -m gpu tests/gpu tests/stable_diffusion; passed=$$?; \
+	$(RUN) -m benchmarks gpu --rounds $(or $(ROUNDS),3) $(if $(REHEARSE),--rehearse) && exit $$passed
 
 containers: $(DEV_STAMP) ## build the images; run, scale and break the CPU stack (needs Docker)
 	@$(RUN) -m tests.containers

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks import batching, cache, gpu, growth, loading, memory, progress, service, step
-from benchmarks.harness import BenchmarkOptions, machine, record
+from benchmarks.harness import BenchmarkOptions, Figure, machine, markdown, record
 
 BENCHMARKS = {
     "batching": batching.measure,
@@ -33,22 +33,29 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="for large files; default: the system's own")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="run `gpu` on the CPU in small, to find errors"
+    )
     chosen = parser.parse_args()
     print(machine(), flush=True)
-    failed = [
-        name for name in chosen.names or BENCHMARKS if not _run(name, chosen.folder, chosen.rounds)
-    ]
+    measured: list[Figure] = []
+    failed = [name for name in chosen.names or BENCHMARKS if not _run(name, chosen, measured)]
+    if measured:
+        print(f"\n{machine()}\n\n{markdown(measured)}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def _run(name: str, folder: Path | None, rounds: int) -> bool:
-    """Whether a benchmark came to its end."""
+def _run(name: str, chosen: argparse.Namespace, measured: list[Figure]) -> bool:
+    """Whether a benchmark came to its end. The figures of a rehearsal are not recorded."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as its_own:
-            for one in BENCHMARKS[name](BenchmarkOptions(Path(its_own), rounds)):
+        with tempfile.TemporaryDirectory(dir=chosen.folder) as its_own:
+            options = BenchmarkOptions(Path(its_own), chosen.rounds, chosen.rehearse)
+            for one in BENCHMARKS[name](options):
                 print(one, flush=True)
-                record([one], FILE)
+                measured.append(one)
+                if not chosen.rehearse:
+                    record([one], FILE)
     except Exception:  # noqa: BLE001 - whatever it is, it says nothing of the other benchmarks
         traceback.print_exc()
         return False

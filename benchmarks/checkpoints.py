@@ -1,5 +1,6 @@
 """A full-size checkpoint of random weights, and loading it with diffusers, offline."""
 
+import math
 import mmap
 from pathlib import Path
 from typing import Any
@@ -9,29 +10,51 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from stable_diffusion.families.family import Family
 from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.state_dict_loading import empty_networks
 
+_LAST = (
+    "conv2.weight", "to_out.0.weight", "net.2.weight", "proj_out.weight", "fc2.weight",
+    "out_proj.weight",
+)  # fmt: skip
+"""The last layers of residual branches, whose outputs add up."""
 
-def random_checkpoint(path: Path, seed: int) -> Path:
-    """Write an SD 1.5 in half precision, without a full-precision copy in memory."""
+
+def random_checkpoint(path: Path, seed: int, family: Family = SD1) -> Path:
+    """Write a model in half precision, without a full-precision copy in memory.
+
+    Its activations have the size of a trained model's: in float16 they neither overflow nor vanish.
+    """
     torch.manual_seed(seed)
-    networks = empty_networks(SD1)
-    tensors = {
-        part.original(name).key: torch.empty(weight.shape, dtype=torch.float16).uniform_(
-            -0.02, 0.02
-        )
-        for part in SD1.parts
-        for name, weight in networks.parts[part.name].named_parameters()
-    }
+    networks = empty_networks(family)
+    tensors: dict[str, Tensor] = {}
+    for part in family.parts:
+        for name, weight in networks.parts[part.name].named_parameters():
+            key, third = part.original(name)
+            piece = _random(name, weight.shape)
+            # OpenCLIP's query, key and value are thirds of one tensor, in this order
+            tensors[key] = torch.cat([tensors[key], piece]) if third else piece
     save_file(tensors, path)
     return path
+
+
+def _random(name: str, shape: torch.Size) -> Tensor:
+    """Norms that change nothing, and layers that keep the variance of what they get."""
+    if len(shape) == 1:
+        return torch.full(shape, float(name.endswith("weight")), dtype=torch.float16)
+    if "embedding" in name and len(shape) == 2:
+        bound = 0.03
+    else:
+        bound = math.sqrt(3 / math.prod(shape[1:])) * (0.3 if name.endswith(_LAST) else 1.0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.empty(shape, dtype=torch.float16, device=device).uniform_(-bound, bound).cpu()
 
 
 def touch(*modules: nn.Module) -> None:

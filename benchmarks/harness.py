@@ -8,8 +8,9 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,10 +45,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """A temporary folder, and the number of rounds."""
+    """A temporary folder, the number of rounds, and whether only errors are to be found.
+
+    A rehearsal runs what measures a GPU on a CPU, in small.
+    """
 
     folder: Path
     rounds: int = 5
+    rehearsal: bool = False
 
 
 def seconds(arm: Arm) -> float:
@@ -91,12 +96,24 @@ def record(figures: list[Figure], file: Path) -> None:
     new.replace(file)
 
 
+def markdown(figures: Sequence[Figure]) -> str:
+    """The figures as a table for a page."""
+    rows = ["| measure | ours | baseline | ratio |", "|---|---|---|---|"]
+    for one in figures:
+        baseline = "" if one.peer is None else f"{one.peer:g} {one.unit}".rstrip()
+        ratio = "" if one.peer is None or one.ratio is None else f"{one.ratio:.2f}"
+        rows.append(f"| {one.name} | {one.ours:g} {one.unit} | {baseline} | {ratio} |")
+    return "\n".join(rows)
+
+
 def machine() -> str:
-    """The processor's name and the number of cores that this process may use."""
+    """The processor's name, the number of cores that this process may use, and the GPU's name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{next(names, platform.machine())}, {len(os.sched_getaffinity(0))} cores"
+    torch = sys.modules.get("torch")  # importing it takes seconds
+    gpu = f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_available() else ""
+    return f"{next(names, platform.machine())}, {len(os.sched_getaffinity(0))} cores{gpu}"
 
 
 def _ratio(ours: float, peer: float | None) -> float | None:

@@ -24,7 +24,7 @@ class LauncherSettings(BaseSettings):
     port: int = Field(default=5001, ge=1, le=65535, description="port that the API listens on")
     data_dir: Path = Field(default=Path("data"), description="folder of queue, pictures and models")
     workers: int = Field(
-        default=1, ge=1, le=64, description="worker processes; they share the cores"
+        default=1, ge=1, le=64, description="worker processes; they share cores and memory"
     )
     celery_broker_url: str = Field(
         default="",

@@ -81,6 +81,7 @@ class Stack:
             "DATA_DIR": str(self._folder),
             "CELERY_BROKER_URL": broker,
             "CELERY_RESULT_BACKEND": self._settings.celery_result_backend or broker,
+            "WORKERS": str(self._settings.workers),
         }
         for number, cores in enumerate(shares_of_cores(self._settings.workers), start=1):
             start = partial(self._worker, f"worker-{number}", environment, cores)

@@ -10,13 +10,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable
-from functools import cached_property
-from typing import Any
+from typing import Protocol, Self
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
+from stable_diffusion.cuda_recorder import RECORDING, CudaRecorder
 
 log = logging.getLogger(__name__)
 
@@ -24,59 +25,38 @@ Tensors = tuple[Tensor, ...]
 """The inputs of an evaluation: latents, timesteps, then `Conditioning.tensors`."""
 Function = Callable[..., Tensor]
 """Of `Tensors` as positional arguments, all on one device."""
-Recorder = Callable[[Function, Tensors], Function]
-"""Turns a function and its inputs into one that accepts further inputs of the same shapes."""
 
 RECORD_AFTER = 4
 """Evaluations of a shape that run layer by layer, so that a rare shape is not recorded."""
 MAX_RECORDINGS = 16
 """Recordings of one model. Step batching produces batches of many sizes."""
-MAX_LATENT_VALUES = 4 * 4 * 64 * 64
-"""Numbers in the latents: four of 512 x 512. In a larger evaluation computing outlasts the calls
-of the layers, and a recording keeps its working memory allocated.
+MAX_RECORDED_BYTES = 2 * 2**30
+"""The device's memory for the recordings of one model; the last one may exceed it."""
+MAX_LATENT_VALUES = 8 * 4 * 64 * 64
+"""Numbers in the latents: eight of 512 x 512, or a guided one of 1024 x 1024. In a larger
+evaluation computing outlasts the calls of the layers, and a recording keeps its working memory.
 """
-_CAPTURE = threading.Lock()
-"""CUDA captures one graph at a time in a process."""
 _TOLERANCE = 0.01
 """Relative. Half precision differs by less from itself when other kernels compute it."""
+_ALL: "WeakSet[Graphs]" = WeakSet()
+_ALL_LOCK = threading.Lock()
 
 
-class CudaRecorder:
-    """Records on a GPU. All its recordings share one memory pool, so they must not overlap.
+class Recorder(Protocol):
+    """Records functions. All its recordings share one memory pool, so they must not overlap."""
 
-    Other threads may use the device while it records.
-    """
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the device that its recordings take."""
+        ...
 
     def __call__(self, function: Function, inputs: Tensors) -> Function:
-        """A CUDA graph that reads its own copies of the inputs and writes its own output."""
-        graph = torch.cuda.CUDAGraph()
-        with _CAPTURE, torch.cuda.device(inputs[0].device):
-            own = tuple(tensor.clone() for tensor in inputs)
-            self._stream.wait_stream(torch.cuda.current_stream())
-            # torch.cuda.graph does not restore the stream when a capture fails; this block does
-            with torch.cuda.stream(self._stream):
-                function(*own)  # the first call on a stream initialises libraries: not captured
-                with torch.cuda.graph(
-                    graph, self._memory, self._stream, capture_error_mode="thread_local"
-                ):
-                    output = function(*own)
-            torch.cuda.current_stream().wait_stream(self._stream)
+        """A function that computes the same of further inputs of the same shapes."""
+        ...
 
-        def replay(*given: Tensor) -> Tensor:
-            for mine, new in zip(own, given, strict=True):
-                mine.copy_(new)
-            graph.replay()
-            return output.clone()
-
-        return replay
-
-    @cached_property
-    def _stream(self) -> torch.cuda.Stream:
-        return torch.cuda.Stream()
-
-    @cached_property
-    def _memory(self) -> Any:
-        return torch.cuda.graph_pool_handle()
+    def renewed(self) -> Self:
+        """One with memory of its own."""
+        ...
 
 
 class Graphs:
@@ -90,14 +70,27 @@ class Graphs:
     """
 
     def __init__(self, record: Recorder | None = None) -> None:
-        self._record = record or CudaRecorder()
+        self._record: Recorder = record or CudaRecorder()
         self._lock = threading.Lock()
         self._seen: Counter[Hashable] = Counter()
         self._recordings: dict[Hashable, Function | None] = {}
+        with _ALL_LOCK:
+            _ALL.add(self)
 
     def empty(self) -> "Graphs":
         """Without recordings, for another UNet."""
-        return Graphs(None if isinstance(self._record, CudaRecorder) else self._record)
+        return Graphs(self._record.renewed())
+
+    def clear(self) -> None:
+        """Drop the recordings, which gives their memory back to the allocator.
+
+        What could not be recorded is not tried again.
+        """
+        with self._lock:
+            failed = [shapes for shapes, replay in self._recordings.items() if replay is None]
+            self._recordings = dict.fromkeys(failed)
+            self._seen.clear()
+            self._record = self._record.renewed()
 
     def evaluate(
         self, network: Network, x: Tensor, timesteps: Tensor, conditioning: Conditioning
@@ -123,9 +116,13 @@ class Graphs:
         output = function(*inputs)
         with self._lock:
             self._seen[shapes] += 1
-            if self._seen[shapes] == RECORD_AFTER and len(self._recordings) < MAX_RECORDINGS:
+            seen_often = self._seen[shapes] == RECORD_AFTER
+            if seen_often and shapes not in self._recordings and self._has_room():
                 self._recordings[shapes] = self._recording(function, inputs, output)
         return output
+
+    def _has_room(self) -> bool:
+        return len(self._recordings) < MAX_RECORDINGS and self._record.nbytes < MAX_RECORDED_BYTES
 
     def _recording(self, function: Function, inputs: Tensors, output: Tensor) -> Function | None:
         """A recording that reproduces `output`, else None."""
@@ -139,3 +136,16 @@ class Graphs:
             reason = str(failure)
         log.warning("cannot record a UNet as a CUDA graph, it runs layer by layer: %s", reason)
         return None
+
+
+def free_memory() -> None:
+    """Drop all recordings of the process, and give unused memory of its GPU back.
+
+    Waits for a recording in progress: PyTorch's allocator must not free memory during one.
+    """
+    with _ALL_LOCK:
+        every = list(_ALL)
+    for graphs in every:
+        graphs.clear()
+    with RECORDING:
+        torch.cuda.empty_cache()

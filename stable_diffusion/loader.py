@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 
+from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import ON_GPU
 from stable_diffusion.model import Model, build_model
 from stable_diffusion.networks import Networks, parts_of
-from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.offload.offload_cache import MAX_PINNED_BYTES, OffloadCache
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints
@@ -60,8 +61,9 @@ class Loader:
         cache: the weight cache; None: none is used.
         dtype: type of the weights.
         max_concurrent: of each model's step batcher; 0: jobs share no evaluations.
-        graphs: record evaluations of models that are resident on a GPU as CUDA graphs.
+        graphs: record evaluations of models on a GPU as CUDA graphs.
         max_unet_bytes: bytes of an offloaded model's UNet that may be on a GPU at once; 0: all.
+        max_pinned_bytes: see `OffloadCache`.
     """
 
     def __init__(
@@ -74,17 +76,19 @@ class Loader:
         *,
         graphs: bool = True,
         max_unet_bytes: int = 0,
+        max_pinned_bytes: int = MAX_PINNED_BYTES,
     ) -> None:
-        self._device = torch.device(device)
+        self._device = with_index(device)
         self._fingerprints = fingerprints
         self._cache = cache
         self._dtype = dtype
         self._max_concurrent = max_concurrent
         self._graphs = graphs and self._device.type == "cuda"
         self._max_unet_bytes = max_unet_bytes
-        on_gpu = self._device.type == "cuda"
         self._offload_cache = (
-            OffloadCache(max_unet_bytes, self._device) if on_gpu and max_unet_bytes else None
+            OffloadCache(max_unet_bytes or None, self._device, max_pinned_bytes)
+            if self._device.type == "cuda"
+            else None
         )
         self._writing: list[threading.Thread] = []
 
@@ -136,8 +140,9 @@ class Loader:
         return replace(
             model,
             device=self._device,
+            device_thread=thread_of(self._device),
             nbytes=self._device_bytes(weights.networks, offloaded),
-            graphs=Graphs() if self._graphs and not offloaded else None,
+            graphs=Graphs() if self._graphs else None,
             offload_cache=self._offload_cache if offloaded else None,
             step_batcher=StepBatcher(self._max_concurrent) if self._max_concurrent else None,
         )
@@ -172,7 +177,7 @@ class Loader:
             * types.get(part, self._dtype).itemsize
             for part, module in parts_of(networks)
         }
-        if offloaded and self._offload_cache:
+        if offloaded and self._max_unet_bytes:
             sizes["unet"] = min(sizes["unet"], self._max_unet_bytes)
             return sum(sizes.values())  # with `turbo` the other networks stay on the device too
         return max(sizes.values()) if offloaded else sum(sizes.values())

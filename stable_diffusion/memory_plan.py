@@ -2,7 +2,8 @@
 
 On a CPU the weights are mapped from a file of the weight cache, and the pages of a layer are
 released once it has computed. On a GPU they are in main memory: a network is loaded to the device
-when it is called, and a UNet above its memory limit is streamed part by part, see `offload`.
+when it is called. The UNet is packed once in pinned memory, in the type it computes in, and above
+its memory limit it is streamed part by part, see `offload`.
 `turbo` keeps weights resident longer: on a CPU until a whole network has computed, on a GPU until
 the job ends. A GPU has a resident UNet in half precision only, so it offloads that of a job in full
 precision as well.
@@ -18,9 +19,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream
+from stable_diffusion.offload.offload_cache import OffloadCache
+from stable_diffusion.offload.row_splitting import split_rows
 from stable_diffusion.offload.weight_streamer import WeightStreamer
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.shared_weights import clone_sharing_weights, fill_slots, tensor_slots
@@ -32,6 +36,8 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
 
     It shares all weights with the given model, which other jobs may use at the same time.
     """
+    if recipe.precision == "full" and model.device.type != "cpu":
+        model = replace(model, tf32=False)
     resident = model.networks.unet.device == model.device
     if recipe.memory_plan == "standard" and resident:
         return model
@@ -78,29 +84,40 @@ def _offloaded(model: Model, planned: Model, recipe: Recipe) -> Model:
     # only the UNet: the autoencoder's activations exceed the range of float16
     half = None if recipe.precision == "full" else torch.float16
     unet = planned.networks.unet
-    offloaded: OffloadedModule | WeightStreamer
-    if model.offload_cache:
-        plan = model.offload_cache.plan(model.networks.unet, half)
-        offloaded = WeightStreamer(unet, plan, CudaCopyStream(model.device))
-    else:
-        offloaded = OffloadedModule(unet, model.device, half)
+    offload_cache = model.offload_cache or OffloadCache(None, model.device)
+    plan = offload_cache.plan(model.networks.unet, half)
+    streamed = bool(plan.streamed)
+    if streamed and recipe.unet_batch:
+        split_rows(unet, recipe.unet_batch)
+    streamer = WeightStreamer(unet, plan, CudaCopyStream(model.device))
+    # a recording has the addresses of weights, which streamed ones share
+    graphs = model.graphs.empty() if model.graphs and not streamed else None
     for module in _modules(planned.networks):
         if module is not unet:
             other = OffloadedModule(module, model.device)
             module.register_forward_pre_hook(lambda *_, other=other: other.load())
             if not keep:
                 _after(module, other.unload)
-    return replace(planned, sampling=partial(_loaded, offloaded, keep=keep))
+    return replace(
+        planned,
+        sampling=partial(_loaded, streamer, graphs, keep=keep),
+        graphs=graphs,
+        streamed=streamed,
+    )
 
 
 @contextmanager
-def _loaded(module: "OffloadedModule | WeightStreamer", *, keep: bool) -> Iterator[None]:
-    module.load()
+def _loaded(streamer: WeightStreamer, graphs: Graphs | None, *, keep: bool) -> Iterator[None]:
+    streamer.load()
     try:
         yield
     finally:
-        if not keep:
-            module.unload()
+        if keep:
+            streamer.settle()
+        else:
+            if graphs:
+                graphs.clear()  # the weights are at other addresses next time
+            streamer.unload()
 
 
 def _modules(networks: Networks) -> tuple[nn.Module, ...]:

@@ -17,12 +17,19 @@ from stable_diffusion.conditioning_schedule import (
     encode_schedules,
 )
 from stable_diffusion.deep_cache import DeepCache
+from stable_diffusion.device_thread import (
+    DeviceThread,
+    on_device,
+    on_device_in_tf32,
+    thread_of,
+    with_index,
+)
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import half_decoder, half_type
 from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
-from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
@@ -55,8 +62,11 @@ class Model:
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
         nbytes: bytes of its weights, without those that it shares with the model it derives from.
         mapped: whether its weights are in a mapped file of the weight cache.
+        device_thread: in which its networks compute; None: in the thread that calls them.
+        tf32: whether its autoencoder computes in TF32 on a GPU; `precision: full` forbids it.
         graphs: recorded evaluations of its UNet (CUDA graphs); None: none are recorded.
-        offload_cache: packs its UNet to be loaded in parts; None: it is loaded as a whole.
+        offload_cache: packs its UNet to be loaded to a GPU; None: its UNet is resident.
+        streamed: whether parts of its UNet are copied to the device during each evaluation.
         step_batcher: combines evaluations of concurrent jobs; None: each job is evaluated alone.
         text_encodings: a cache of its text encoders' outputs.
         warnings: sentences about what of its LoRAs could not be used.
@@ -76,8 +86,11 @@ class Model:
     vae: str = ""
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
+    device_thread: DeviceThread | None = None
+    tf32: bool = True
     graphs: Graphs | None = None
     offload_cache: OffloadCache | None = None
+    streamed: bool = False
     step_batcher: StepBatcher | None = None
     warnings: tuple[str, ...] = ()
     embeddings: Mapping[str, Tensor] = field(default_factory=dict)
@@ -125,6 +138,7 @@ class Model:
         encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
         return encode_schedules(encode, prompt, negative_prompt, steps, steps_before)
 
+    @on_device
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:
         """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
@@ -136,6 +150,7 @@ class Model:
 
         return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
 
+    @on_device
     @torch.inference_mode()
     def predict(
         self,
@@ -182,6 +197,7 @@ class Model:
             torch.cuda.current_stream(self.device).synchronize()
         return answer
 
+    @on_device_in_tf32
     @torch.inference_mode()
     def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
         """Latents (C, h, w) → image (3, H, W) float32 on the CPU, about -1..1, not clipped.
@@ -204,6 +220,7 @@ class Model:
             raise NumericalError("the autoencoder returned NaN or infinity")
         return image
 
+    @on_device_in_tf32
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Image (3, H, W) in -1..1 → the mean of its latents (C, h, w); see `Latents.shape`."""
@@ -238,7 +255,7 @@ def load_model(
     Raises:
         ModelNotFound, UnreadableModel: see `weights`.
     """
-    target = torch.device(device)
+    target = with_index(device)
     vaes = VaeFiles.chosen(path, None)
     weights = with_device_precision(read_weights(path, target, dtype, vae=vaes.full), target)
     weights = vaes.add_small(weights, dtype)
@@ -275,6 +292,7 @@ def build_model(
         networks=weights.networks,
         tokenizer=family.tokenizer(),
         device=weights.networks.unet.device,
+        device_thread=thread_of(weights.networks.unet.device),
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,
         vae=weights.vae,

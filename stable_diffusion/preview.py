@@ -22,6 +22,7 @@ from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from stable_diffusion.device_thread import thread_of
 from stable_diffusion.errors import ModelError
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
@@ -138,7 +139,8 @@ class LatentPreview:
             found = self._fitted.get(vae)
             if found is None:
                 # on the device that holds the weights, which may be another than the model's
-                found = self._fitted[vae] = fitted(replace(model, device=vae.device))
+                resting = replace(model, device=vae.device, device_thread=thread_of(vae.device))
+                found = self._fitted[vae] = fitted(resting)
                 files = MappedFiles()
                 for weight in vae.encoder.parameters():
                     files.release(weight)

@@ -1,5 +1,6 @@
 """One pass of a job: from prompts and noise, or an image, to finished latents."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -148,6 +149,8 @@ def _at_once(model: Model, recipe: Recipe, prompts: Composition) -> int | None:
     A small UNet on a CPU takes all rows of a guided picture, since calling its layers costs more
     than computing them. The picture remains the same alone and in a batch.
     """
+    if model.streamed:
+        return sys.maxsize  # its parts split the latents, see `offload.row_splitting`
     weights = [weight for weight, _ in prompts.prompts]
     if model.family.unet_inputs.image_guided and recipe.image_scale != 1:
         rows = len(weights) + 2

@@ -9,6 +9,7 @@ The network is recognised by its tensors, never by the file's name.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.errors import NumericalError, UnreadableModel
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.networks import moved
@@ -69,6 +71,7 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
         ModelNotFound: there is no such file.
         UnreadableModel: it is damaged, unsafe, or another network; the message says what was found.
     """
+    device = with_index(device)
     checkpoint = open_checkpoint(path)
     names = current_names(checkpoint.names)
     tensors = {name: checkpoint.read(stored) for name, stored in names.items()}
@@ -91,7 +94,7 @@ def load_upscaler(path: Path, *, device: torch.device | str = "cpu") -> Upscaler
     floats = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
     network.load_state_dict(floats, assign=True)
     network.eval().requires_grad_(False)
-    return Upscaler(path.stem, moved(network, channels_last=True), torch.device(device))
+    return Upscaler(path.stem, moved(network, channels_last=True), device)
 
 
 def upscale(
@@ -115,7 +118,7 @@ def upscale(
         fold = upscaler.network.shape.unshuffle
         width, height = (side + -side % fold for side in (right - left, bottom - top))
         window = padded[:, top : top + height + 2 * margin, left : left + width + 2 * margin]
-        output = _enlarged(upscaler, window)[:, scale * margin :, scale * margin :]
+        output = _on_device(upscaler, window)[:, scale * margin :, scale * margin :]
         inner = output[:, : scale * (bottom - top), : scale * (right - left)]
         large.paste(to_image(inner), (scale * left, scale * top))
     return large
@@ -129,6 +132,12 @@ def doubled(
     if upscaler.scale == 2:
         return large
     return large.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
+
+
+def _on_device(upscaler: Upscaler, window: Tensor) -> Tensor:
+    thread = thread_of(upscaler.device)
+    enlarge = partial(_enlarged, upscaler, window)
+    return thread.run(enlarge) if thread else enlarge()
 
 
 @torch.inference_mode()

@@ -36,6 +36,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none; `REHEARSE_GPU=1` runs some of it on the CPU."""
+    needs = item.get_closest_marker("gpu")
+    if needs is None or (needs.kwargs.get("rehearsable") and "REHEARSE_GPU" in os.environ):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest groups first, so that none of them runs alone at the end."""
     if side_by_side():

@@ -26,6 +26,7 @@ def build_engine() -> Engine:
         max_concurrent=max_concurrent(settings.device, threads) if settings.step_batching else 0,
         graphs=settings.cuda_graphs,
         unet_vram_budget=settings.unet_vram_budget,
+        workers=settings.workers,
     )
 
 

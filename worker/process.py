@@ -78,7 +78,7 @@ class WorkerProcess:
         )
         store = PictureStore(settings.outputs, room=settings.store_room)
         self._store_probe = StoreProbe(store, seconds=settings.store_probe_seconds)
-        engine = EngineProvider(build_engine, settings.models_memory)
+        engine = EngineProvider(build_engine, settings.models_memory, settings.workers)
         leases = LeaseKeeper(claims, renew_seconds=settings.renew_seconds)
         metrics = WorkerMetrics()
         self._catalogue = settings.catalogue

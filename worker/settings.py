@@ -47,7 +47,14 @@ class WorkerSettings(JobSettings):
     )
     models_memory: ByteSize = Field(
         default=ByteSize(0),
-        description="memory for loaded models, such as 12GB; 0: half of the device's memory",
+        description="memory for the loaded models of one worker, such as 12GB; 0: half of the "
+        "device's memory, divided by WORKERS",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="workers of this machine, which share the memory of one device; `make up` "
+        "starts as many",
     )
     loras_dir: Path = Field(default=Path(), description="folder of LoRAs; default DATA_DIR/loras")
     embeddings_dir: Path = Field(

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.errors import LoraMismatch
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.lora_file import Lora
 from stable_diffusion.lora.names import without_index
@@ -151,7 +150,7 @@ def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor]) -> Model
         networks=networks,
         nbytes=own_bytes,
         text_encodings=TextEncodingCache(),
-        graphs=model.graphs and Graphs(),
+        graphs=model.graphs and model.graphs.empty(),
         step_batcher=model.step_batcher and StepBatcher(model.step_batcher.max_concurrent),
     )
 

@@ -49,7 +49,11 @@ class CudaCopyStream:
         self._copies = torch.cuda.Stream(device, priority=-1)
 
     def allocate(self, nbytes: int) -> Tensor:
-        return torch.empty(nbytes, dtype=torch.uint8, device=self._device)
+        memory = torch.empty(nbytes, dtype=torch.uint8, device=self._device)
+        # a job that stops drops its buffers while they are copied to; they are not to be reused
+        # by the device's other work before that
+        memory.record_stream(self._copies)
+        return memory
 
     def record_event(self) -> Event:
         return torch.cuda.current_stream(self._device).record_event()

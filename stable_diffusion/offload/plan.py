@@ -1,8 +1,6 @@
 """Which parts of a UNet are resident on the device, and which are streamed to it."""
 
 import logging
-import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +21,7 @@ log = logging.getLogger(__name__)
 
 STREAM_BUFFERS = 2
 """While a part computes from one, the next part is copied to the other."""
-_PARTS = ResnetBlock2D, BasicTransformerBlock, Downsample2D, Upsample2D
+PARTS = ResnetBlock2D, BasicTransformerBlock, Downsample2D, Upsample2D
 """The modules that a UNet calls one after another. The rest of it is small, and resident."""
 
 
@@ -45,72 +43,33 @@ class OffloadPlan:
         return max((buffer.nbytes for buffer in self.streamed.values()), default=0)
 
     @property
+    def host_nbytes(self) -> int:
+        """Bytes of main memory."""
+        return sum(buffer.nbytes for buffer in (*self.resident, *self.streamed.values()))
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the UNet's weights take on the device."""
         return sum(buffer.nbytes for buffer in self.resident) + STREAM_BUFFERS * self.buffer_nbytes
 
 
-class OffloadCache:
-    """The plan of the UNet that was used last, kept for its next job. Thread-safe.
-
-    It keeps only one, since pinned memory is lost to the rest of the machine.
-
-    Args:
-        max_bytes: see `make_plan`.
-        device: where the UNet computes.
-    """
-
-    def __init__(self, max_bytes: int, device: torch.device) -> None:
-        self._max_bytes = max_bytes
-        self._device = device
-        self._lock = threading.Lock()
-        self._weights: list[weakref.ref[nn.Parameter]] = []
-        self._dtype: torch.dtype | None = None
-        self._plan: OffloadPlan | None = None
-
-    def plan(self, unet: UNet2DConditionModel, dtype: torch.dtype | None = None) -> OffloadPlan:
-        """The UNet's plan, made now unless its last one is cached.
-
-        Args:
-            unet: the model's own, or one that shares all weights with it.
-            dtype: as of `PinnedBuffer`.
-        """
-        with self._lock:
-            if self._plan is None or not self._planned(unet) or self._dtype != dtype:
-                self._plan = None  # free its memory before more is allocated
-                self._plan = make_plan(unet, self._max_bytes, self._device, dtype)
-                self._weights = [weakref.ref(weight) for weight in unet.parameters()]
-                self._dtype = dtype
-                streamed = sum(buffer.nbytes for buffer in self._plan.streamed.values())
-                log.info(
-                    "offloading a UNet: its weights take %d MB of the device, %d MB are streamed",
-                    self._plan.nbytes // 10**6,
-                    streamed // 10**6,
-                )
-            return self._plan
-
-    def _planned(self, unet: UNet2DConditionModel) -> bool:
-        """Whether the plan has the weights of this UNet, none of which was replaced."""
-        weights = list(unet.parameters())
-        same = (known() is weight for known, weight in zip(self._weights, weights, strict=False))
-        return len(self._weights) == len(weights) and all(same)
-
-
 def make_plan(
     unet: UNet2DConditionModel,
-    max_bytes: int,
+    max_bytes: int | None,
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> OffloadPlan:
     """Copy a UNet's weights into buffers: as many resident as fit, evenly over its parts.
 
     Args:
-        max_bytes: bytes of its weights on the device at once. The plan takes more if these are too
-            few for what is always resident and two of the largest parts.
+        max_bytes: bytes of its weights on the device at once; None: all. The plan takes more if
+            these are too few for what is always resident and two of the largest parts.
         device: for a GPU the buffers are pinned.
         dtype: as of `PinnedBuffer`.
     """
     buffer = partial(_buffer, unet, dtype=dtype, device=device)
+    if max_bytes is None:
+        return OffloadPlan((buffer([name for name, _ in unet.named_modules()]),), {})
     parts = {part: _modules(unet, part) for part in parts_in_order(unet)}
     inside = {name for modules in parts.values() for name in modules}
     always = buffer([name for name, _ in unet.named_modules() if name not in inside])
@@ -133,7 +92,7 @@ def parts_in_order(unet: UNet2DConditionModel) -> list[str]:
     )
     called: list[str] = []
     for name, module in on_meta.named_modules():
-        if isinstance(module, _PARTS):
+        if isinstance(module, PARTS):
             module.register_forward_pre_hook(lambda *_, name=name: called.append(name))
     side = 2 ** len(unet.config["block_out_channels"])
     with torch.inference_mode(), torch.device("meta"):

@@ -29,7 +29,7 @@ class _DeviceBuffer:
 
 
 class WeightStreamer:
-    """Loads the weights of one UNet for one job, in one thread and on its current stream.
+    """Loads the weights of one UNet for one job, on the device's default stream.
 
     Args:
         unet: used by nothing else; a `clone_sharing_weights` of the plan's.
@@ -69,11 +69,15 @@ class WeightStreamer:
 
     def unload(self) -> None:
         """Free the device's memory, once the copies in progress are done."""
+        self.settle()
+        self._buffers = []
+        fill_slots(self._own)
+
+    def settle(self) -> None:
+        """Have the device's further work start after the copies in progress."""
         for buffer in self._buffers:
             if buffer.part:
                 self._copies.wait(buffer.copied)
-        self._buffers = []
-        fill_slots(self._own)
 
     def _before(self, name: str) -> None:
         """Before a part computes: wait for its weights, and start to copy those of the next."""

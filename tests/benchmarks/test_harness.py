@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.harness import BenchmarkOptions, Figure, figure
+from benchmarks import gpu, gpu_service
+from benchmarks.harness import BenchmarkOptions, Figure, figure, markdown
 
 
 def test_a_figure_has_medians_and_their_ratio() -> None:
@@ -68,3 +69,19 @@ def test_every_figure_is_printed_and_written_before_the_next_is_measured(
     assert "second" in said.out
     assert "ZeroDivisionError" in said.err
     assert names() == ["of another day", "first", "second"]
+
+
+def test_figures_are_a_table_for_a_page() -> None:
+    rows = markdown([figure("a job", [1.0], [2.5]), figure("peak", [3.5], unit="GB")]).splitlines()
+    assert rows[2:] == ["| a job | 1 s | 2.5 s | 2.50 |", "| peak | 3.5 GB |  |  |"]
+
+
+@pytest.mark.heavy
+def test_the_benchmarks_of_a_gpu_run_without_errors_in_small(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All but those of a service, which `make gpu REHEARSE=1` starts."""
+    monkeypatch.setattr(gpu_service, "measure", lambda _: iter(()))
+    made = list(gpu.measure(BenchmarkOptions(tmp_path, rounds=1, rehearsal=True)))
+    assert sum("aim" in one.name for one in made) >= 6
+    assert all(one.ours > 0 or "peak memory" in one.name for one in made)

@@ -1,10 +1,12 @@
 """A recording reproduces what the network computes, or is not used."""
 
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 import torch
@@ -13,7 +15,14 @@ from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import MAX_RECORDINGS, RECORD_AFTER, Function, Graphs, Tensors
+from stable_diffusion.graphs import (
+    MAX_RECORDED_BYTES,
+    MAX_RECORDINGS,
+    RECORD_AFTER,
+    Function,
+    Graphs,
+    Tensors,
+)
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.memory_plan import apply_memory_plan
@@ -33,15 +42,22 @@ LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
 class FakeRecorder:
     """Records as on a GPU: its recordings read their own copies of the inputs.
 
-    `spoil` changes an output as a faulty recording would.
+    `spoil` changes an output as a faulty recording would; each recording takes `size` bytes.
     """
 
     spoil: Callable[[Tensor], Tensor] = lambda output: output
+    size: int = 0
     recorded: int = 0
     replayed: int = 0
+    nbytes: int = 0
+
+    def renewed(self) -> Self:
+        self.nbytes = 0
+        return self
 
     def __call__(self, function: Function, inputs: Tensors) -> Function:
         self.recorded += 1
+        self.nbytes += self.size
         own = tuple(tensor.clone() for tensor in inputs)
 
         def replay(*given: Tensor) -> Tensor:
@@ -116,10 +132,45 @@ def test_a_pooled_embedding_is_not_replayed_as_time_ids() -> None:
 def test_a_large_evaluation_is_not_recorded() -> None:
     recorder = FakeRecorder()
     graphs = Graphs(recorder)
-    for x in (torch.ones(4, 4, 64, 64), torch.ones(1, 4, 136, 128)):
+    for rows, side, recorded in ((8, 64, 1), (2, 96, 2), (2, 128, 3), (9, 64, 3), (3, 128, 3)):
+        x = torch.ones(rows, 4, side, side)
         for _ in range(RECORD_AFTER + 1):
             assert graphs.evaluate(_sum, x, torch.ones(1), TEXT).equal(x + 2)
-    assert recorder.recorded == 1, "four latents of 512 x 512 are recorded, more are not"
+        assert recorder.recorded == recorded, f"{rows} latents of {8 * side} x {8 * side}"
+
+
+def evaluate_often(graphs: Graphs, widths: Iterable[int]) -> None:
+    for width in widths:
+        for _ in range(RECORD_AFTER + 1):
+            graphs.evaluate(_sum, torch.ones(1, 4, 1, width), torch.ones(1), TEXT)
+
+
+def test_no_more_is_recorded_than_the_memory_for_recordings() -> None:
+    recorder = FakeRecorder(size=MAX_RECORDED_BYTES // 3)
+    graphs = Graphs(recorder)
+    evaluate_often(graphs, range(1, 8))
+    assert recorder.recorded == 4, "the last one may exceed it"
+    graphs.clear()
+    evaluate_often(graphs, range(1, 8))
+    assert recorder.recorded == 8, "cleared recordings leave their memory to others"
+
+
+def test_what_could_not_be_recorded_is_not_tried_again() -> None:
+    recorder = FakeRecorder(spoil=lambda output: output + 1)
+    graphs = Graphs(recorder)
+    for _ in range(2):
+        evaluate_often(graphs, [1, 2])
+        graphs.clear()
+    assert recorder.recorded == 2
+
+
+def test_recordings_are_freed_with_their_graphs() -> None:
+    graphs = Graphs(FakeRecorder())
+    evaluate_often(graphs, [1])
+    (replay,) = map(weakref.ref, filter(None, graphs._recordings.values()))
+    assert replay()
+    del graphs
+    assert replay() is None
 
 
 @pytest.mark.parametrize("wrong", [lambda x: x + 1, lambda x: x * float("nan")])
@@ -135,10 +186,11 @@ def test_a_recording_with_another_output_is_not_used(
 
 
 def test_a_recording_that_fails_fails_no_job(tiny: Model, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(_function: Function, _inputs: Tensors) -> Function:
-        raise torch.OutOfMemoryError("no room for a recording")
+    class Failing(FakeRecorder):
+        def __call__(self, function: Function, inputs: Tensors) -> Function:
+            raise torch.OutOfMemoryError("no room for a recording")
 
-    assert generated(replace(tiny, graphs=Graphs(fail))) == generated(tiny)
+    assert generated(replace(tiny, graphs=Graphs(Failing()))) == generated(tiny)
     assert "no room for a recording" in caplog.text
 
 
@@ -177,7 +229,7 @@ def test_a_model_with_a_lora_has_its_own_recordings(tiny: Model, tmp_path: Path)
     assert with_loras(tiny, [(read_lora(path), 1.0)]).graphs is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_gpu_replays_what_it_computes(tmp_path: Path, at_once: int) -> None:
     fingerprints = Fingerprints(tmp_path / "fingerprints.json")

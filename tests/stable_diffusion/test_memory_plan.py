@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stable_diffusion import memory_plan
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
@@ -23,6 +24,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.reading import read_weights
 from stable_diffusion.weights.state_dict_loading import empty_networks
 from stable_diffusion.weights.weight_cache import WeightCache
+from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 
 pytestmark = pytest.mark.heavy
 
@@ -150,7 +152,10 @@ def test_an_offloaded_module_is_loaded_in_its_type_and_unloaded(tiny: Model) -> 
     assert all(back[name] is tensor for name, tensor in in_main_memory.items())
 
 
-def test_full_precision_on_a_gpu_is_loaded_for_one_job(tiny: Model) -> None:
+def test_full_precision_on_a_gpu_is_loaded_for_one_job(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_plan, "CudaCopyStream", lambda _: LateCopyStream())
     # tensors of the device `meta` have no values, and none are needed here
     gpu = torch.device("meta")
     in_main_memory = replace(tiny, device=gpu)
@@ -158,6 +163,7 @@ def test_full_precision_on_a_gpu_is_loaded_for_one_job(tiny: Model) -> None:
     text_states(planned.networks.text, torch.zeros(1, 77, dtype=torch.long, device=gpu))
     weights = list(planned.networks.text.parameters())
     assert {(weight.device, weight.dtype) for weight in weights} == {(gpu, torch.float32)}
+    assert not planned.tf32, "full precision is float32"
     assert {weight.device.type for weight in tiny.networks.text.parameters()} == {"cpu"}
     loaded = weakref.ref(weights[0])
     del planned, weights
@@ -182,7 +188,7 @@ def size_of_weights(module: torch.nn.Module) -> int:
     return sum(weight.nbytes for weight in module.parameters())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("turbo", [False, True])
 def test_on_a_gpu_networks_are_loaded_when_they_are_called(tmp_path: Path, turbo: bool) -> None:
     loader = Loader("cuda:0", Fingerprints(tmp_path / "fingerprints.json"))

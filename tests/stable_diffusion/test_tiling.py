@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.cpu.convolution import QuickConvolution
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import Function, Graphs, Tensors
+from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of
-from stable_diffusion.offload.plan import OffloadCache
+from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
+from tests.stable_diffusion.test_graphs import FakeRecorder
 
 RECIPE = Recipe(prompt="a forest of green leaves", width=64, height=128, steps=3, seed=9)
 TILED = replace(RECIPE, tiling=True)
@@ -128,19 +129,14 @@ def test_all_memory_plans_and_step_batching_give_the_same_seamless_picture(tiny:
 
 
 def test_recordings_of_plain_and_seamless_evaluations_are_apart(tiny: Model) -> None:
-    recorded: list[Tensors] = []
-
-    def record(function: Function, inputs: Tensors) -> Function:
-        recorded.append(inputs)
-        return function
-
-    model = replace(tiny, graphs=Graphs(record))
+    recorder = FakeRecorder()
+    model = replace(tiny, graphs=Graphs(recorder))
     x, t = random(1, 4, 16, 16), torch.tensor([500.0])
     for _ in range(5):
         for ours, plain in ((model, tiny), (model.tiled, tiny.tiled)):
             expected = plain.predict(x, t, context(tiny))
             assert ours.predict(x, t, context(tiny)).equal(expected)
-    assert len(recorded) == 2
+    assert recorder.recorded == 2
 
 
 def test_a_seamless_job_uses_the_offload_plan_of_its_model(tiny: Model) -> None:

@@ -10,7 +10,9 @@ from PIL import Image
 
 from jobs.inputs import InputRole
 from jobs.names import usual_prediction
+from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
+from stable_diffusion.graphs import free_memory
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import HASH_DIGITS, Model
@@ -48,6 +50,7 @@ class StableDiffusion:
         max_concurrent: how many batched evaluations of a model run at once; 0: no step batching.
         graphs: whether a GPU records evaluations of the network and replays them.
         unet_vram_budget: bytes of an offloaded UNet that may be on the GPU at once; 0: all of it.
+        workers: processes that share this machine's memory.
     """
 
     def __init__(
@@ -63,11 +66,12 @@ class StableDiffusion:
         max_concurrent: int = 0,
         graphs: bool = True,
         unet_vram_budget: int = 0,
+        workers: int = 1,
     ) -> None:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = "cuda:0" if device == "cuda" else device
+        self.device = str(with_index(device))
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
         weight_cache = (
@@ -82,6 +86,7 @@ class StableDiffusion:
             max_concurrent=max_concurrent,
             graphs=graphs,
             max_unet_bytes=unet_vram_budget,
+            max_pinned_bytes=available_memory() // (4 * workers),
         )
         self._embeddings = EmbeddingLoader(catalogue)
         self._latent_preview = LatentPreview(
@@ -164,8 +169,10 @@ class StableDiffusion:
 
     def free_and_probe(self) -> None:
         gc.collect()
-        if self.device != "cpu":
-            torch.cuda.empty_cache()
-        probe = torch.ones(_PROBE_VALUES, device=self.device)
+        device = torch.device(self.device)
+        if thread := thread_of(device):
+            # between evaluations: none replays the recordings that are dropped
+            thread.run(free_memory)
+        probe = torch.ones(_PROBE_VALUES, device=device)
         if float((2 * probe)[-1]) != 2:
             raise MemoryError(f"{self.device} does not compute correctly any more")

@@ -138,10 +138,14 @@ class EngineProvider:
     Args:
         build: builds the engine; may take seconds. If it raises, the next use tries again.
         models_memory: bytes for the models; 0: half of the memory of the engine's device.
+        workers: processes that share the device's memory.
     """
 
-    def __init__(self, build: Callable[[], Engine], models_memory: int = 0) -> None:
+    def __init__(
+        self, build: Callable[[], Engine], models_memory: int = 0, workers: int = 1
+    ) -> None:
         self._build = build
+        self._workers = workers
         self._models_memory = models_memory
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -163,7 +167,7 @@ class EngineProvider:
 
     def budget(self) -> int:
         """How many bytes the models may take."""
-        return self._models_memory or self.get().memory_bytes() // 2
+        return self._models_memory or self.get().memory_bytes() // (2 * self._workers)
 
     def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
         """About how many bytes a model will need."""

@@ -1,5 +1,6 @@
 """A plan covers the whole UNet, keeps to its memory, and keeps layouts."""
 
+import gc
 import weakref
 
 import pytest
@@ -8,10 +9,10 @@ from torch import nn
 
 from stable_diffusion.model import Model
 from stable_diffusion.networks import moved
+from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.offload.pinned_buffer import PinnedBuffer
 from stable_diffusion.offload.plan import (
     STREAM_BUFFERS,
-    OffloadCache,
     OffloadPlan,
     make_plan,
     parts_in_order,
@@ -63,19 +64,43 @@ def test_a_plan_covers_the_whole_unet(tiny: Model, streamed_plan: OffloadPlan) -
     assert len(streamed_plan.streamed) == len(parts_in_order(tiny.networks.unet)) > 10
 
 
-def test_the_cache_keeps_the_last_plan_only(tiny: Model) -> None:
-    offload_cache = OffloadCache(0, CPU)
+def test_without_a_limit_the_whole_unet_is_one_buffer(tiny: Model) -> None:
+    plan = make_plan(tiny.networks.unet, None, CPU)
+    assert not plan.streamed
+    (whole,) = plan.resident
+    weights = sum(weight.nbytes for weight in tiny.networks.unet.parameters())
+    assert weights <= whole.nbytes < 1.1 * weights
+
+
+def test_a_model_is_packed_once(tiny: Model) -> None:
+    offload_cache = OffloadCache(None, CPU)
     unet = tiny.networks.unet
     other = clone_sharing_weights(unet, {"conv_in.weight": unet.conv_in.weight.detach().clone()})
-    plan = offload_cache.plan(unet)
+    plan, of_other = offload_cache.plan(unet), offload_cache.plan(other)
+    assert of_other is not plan
     assert offload_cache.plan(unet) is plan
     assert offload_cache.plan(clone_sharing_weights(unet)) is plan
+    assert offload_cache.plan(other) is of_other
     in_half = offload_cache.plan(unet, torch.float16)
     assert size_of(in_half) < 0.6 * size_of(plan)
-    gone = weakref.ref(plan)
-    del plan
-    assert gone() is None
-    assert offload_cache.plan(other, torch.float16) is not in_half
+
+
+def test_the_plan_of_a_freed_model_is_freed(tiny: Model) -> None:
+    offload_cache = OffloadCache(None, CPU)
+    unet = clone_sharing_weights(tiny.networks.unet)
+    plan = weakref.ref(offload_cache.plan(unet))
+    del unet
+    gc.collect()
+    assert plan() is None
+
+
+def test_plans_beyond_the_limit_are_freed_the_least_recently_used_first(tiny: Model) -> None:
+    unet = tiny.networks.unet
+    size = sum(weight.nbytes for weight in unet.parameters())
+    offload_cache = OffloadCache(None, CPU, max_pinned_bytes=2 * size)
+    types = torch.float32, torch.float16, torch.bfloat16
+    plans = {dtype: weakref.ref(offload_cache.plan(unet, dtype)) for dtype in types}
+    assert [dtype for dtype in types if plans[dtype]()] == [torch.float16, torch.bfloat16]
 
 
 def test_weights_keep_their_layout_and_take_the_given_type() -> None:

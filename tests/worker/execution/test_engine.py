@@ -24,6 +24,7 @@ from tests.stable_diffusion.layouts import diffusers, random_networks
 from tests.worker.conftest import Bench
 from tests.worker.processes import worker
 from worker.execution.diffusion_engine import StableDiffusion
+from worker.execution.engine import EngineProvider
 from worker.execution.execute_job import execute_job
 from worker.execution.prompt_jobs import prompt_jobs_of
 from worker.models.catalogue import Catalogue
@@ -78,6 +79,12 @@ def test_a_gpu_offloads_models_for_optimized_and_full_precision(
         engine = StableDiffusion(device, 1, tmp_path)
         assert engine.offloaded(engine.recipe(prompt_job, {}, lambda image: image)) is expected
     torch.set_num_threads(threads)
+
+
+def test_the_workers_of_a_device_share_its_memory(engine: StableDiffusion) -> None:
+    alone, shared = (EngineProvider(lambda: engine, workers=count) for count in (1, 3))
+    assert 3 * shared.budget() <= alone.budget() <= engine.memory_bytes() // 2
+    assert EngineProvider(lambda: engine, 10**9, workers=3).budget() == 10**9
 
 
 def test_a_prompt_becomes_an_image(bench: Bench, engine: StableDiffusion) -> None:
