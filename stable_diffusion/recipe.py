@@ -61,6 +61,8 @@ class Recipe:
             gets both in one call); None: the default of the device.
         clip_skip: the layer of the text encoders whose output is used, 1 (the last one) to 12; see
             `Family.clip_skip`.
+        zero_negative: whether an empty negative prompt is zeros in place of its encoding; None: as
+            the model's family has it.
         deterministic: neither share evaluations with other jobs nor replay recorded ones; see
             `step_batching` and `graphs`.
         second_pass: a second sampling of each image, larger; see `hires`.
@@ -105,6 +107,7 @@ class Recipe:
     unet_batch: int | None = None
     deterministic: bool = False
     clip_skip: int = 1
+    zero_negative: bool | None = None
     second_pass: "SecondPass | None" = None
     steps_before: int = 0
 

@@ -70,7 +70,11 @@ class TextEncoding(Protocol):
     def encode_text(
         self, token_ids: "Tensor", encoder: str = "text", clip_skip: int = 1
     ) -> "Tensor":
-        """Token ids (n, 77) → what the part named `encoder` returns for each row, (n, ...)."""
+        """Token ids (n, 77) → the states of the part named `encoder`, (n, 77, width)."""
+        ...
+
+    def pool_text(self, token_ids: "Tensor", encoder: str = "text") -> "Tensor":
+        """Token ids (n, 77) → the pooled texts by the part named `encoder`, (n, width)."""
         ...
 
 
@@ -89,6 +93,7 @@ class Family(ABC):
         unet_inputs: what its UNet takes beside the noisy latents.
         configuration: which of the reference's inference configurations describe it: `v1` or `v2`;
             empty: none of them.
+        zero_negative: whether an empty negative prompt is zeros, where a job does not say it.
     """
 
     id: str
@@ -99,6 +104,7 @@ class Family(ABC):
     prediction: Prediction = "epsilon"
     unet_inputs: UNetInputs = LATENTS_ONLY
     configuration: str = ""
+    zero_negative: bool = False
 
     @abstractmethod
     def detect(self, names: Collection[str], shape: Shape) -> bool:
@@ -132,6 +138,10 @@ class Family(ABC):
             PromptError: a prompt cannot be read.
         """
 
+    def negative(self, row: "Conditioning") -> "Conditioning":
+        """What `encode` made of a negative prompt, with what a negative one has of its own."""
+        return row
+
     def clip_skip(self, wanted: int) -> int:
         """The `clip_skip` in effect: at most as many layers as its text encoders can skip."""
         return min(wanted, max(part.largest_clip_skip for part in self.text_encoders.values()))
@@ -145,6 +155,16 @@ class Family(ABC):
         )
 
         return NoiseSchedule(scaled_linear_alphas_cumprod())
+
+    @cached_property
+    def zero_snr_schedule(self) -> "NoiseSchedule":
+        """Those of its checkpoints that were trained up to pure noise."""
+        from stable_diffusion.samplers.schedule import (  # noqa: PLC0415 - as above
+            NoiseSchedule,
+            zero_terminal_snr,
+        )
+
+        return NoiseSchedule(zero_terminal_snr(self.schedule.alphas_cumprod))
 
     def tokenizer(self) -> "ClipTokenizer":
         """A tokenizer with its padding."""

@@ -13,7 +13,7 @@ from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
 from stable_diffusion.weights.model_files import vae_beside
-from stable_diffusion.weights.prediction import prediction_inside
+from stable_diffusion.weights.prediction import prediction_inside, zero_snr_inside
 from stable_diffusion.weights.state_dict_loading import load_networks
 from stable_diffusion.weights.vae_files import open_vae
 
@@ -24,6 +24,7 @@ class Weights:
 
     Attributes:
         declared_prediction: what their own file says that they predict; None: nothing.
+        zero_snr: whether their own file says that the noise levels end at pure noise.
         vae: the file name of the autoencoder that is used in place of their own; empty: none.
         mapped: whether they are in a mapped file, whose pages the kernel can take back.
     """
@@ -33,6 +34,7 @@ class Weights:
     declared_prediction: Prediction | None
     mapped: bool = False
     vae: str = ""
+    zero_snr: bool = False
 
 
 def open_weights(path: Path) -> Checkpoint:
@@ -69,7 +71,13 @@ def read_weights(
         unet_dtype=unet_dtype,
         vae=open_vae(vae, family) if vae else None,
     )
-    return Weights(family, networks, prediction_inside(checkpoint), vae=vae.name if vae else "")
+    return Weights(
+        family,
+        networks,
+        prediction_inside(checkpoint),
+        vae=vae.name if vae else "",
+        zero_snr=zero_snr_inside(checkpoint),
+    )
 
 
 def with_device_precision(weights: Weights, device: torch.device) -> Weights:
