@@ -138,13 +138,7 @@ class Model:
         self, token_ids: Tensor, encoder: str, clip_skip: int = 1
     ) -> tuple[Tensor, ...]:
         part, network = self.family.text_encoders[encoder], self.networks.parts[encoder]
-        layer = min(clip_skip, part.largest_clip_skip)
-
-        def encode(row: Tensor) -> tuple[Tensor, ...]:
-            outputs = part.outputs(network, row.to(self.device), layer)
-            return tuple(output.float().cpu() for output in outputs)
-
-        return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
+        return self.text_encodings.outputs(part, network, token_ids, self.device, clip_skip)
 
     @torch.inference_mode()
     def predict(

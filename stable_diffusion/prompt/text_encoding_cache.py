@@ -5,7 +5,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from stable_diffusion.families.parts.part import TextEncoderPart
 
 MAX_CHUNKS = 256
 """One of the widest encoder takes 400 kB."""
@@ -23,6 +25,23 @@ class TextEncodingCache:
         self._max_chunks = max_chunks
         self._lock = threading.Lock()
         self._encodings: OrderedDict[bytes, tuple[Tensor, ...]] = OrderedDict()
+
+    def outputs(
+        self,
+        part: TextEncoderPart,
+        network: nn.Module,
+        token_ids: Tensor,
+        device: torch.device,
+        clip_skip: int = 1,
+    ) -> tuple[Tensor, ...]:
+        """What a text encoder on `device` returns for token ids (n, 77), float32 on the CPU."""
+        layer = min(clip_skip, part.largest_clip_skip)
+
+        def encode(row: Tensor) -> tuple[Tensor, ...]:
+            outputs = part.outputs(network, row.to(device), layer)
+            return tuple(output.float().cpu() for output in outputs)
+
+        return self.of(token_ids, encode, f"{part.name} {layer}")
 
     def of(self, token_ids: Tensor, encode: Encode, encoder: str = "text") -> tuple[Tensor, ...]:
         """Token ids (n, 77) → outputs (n, ...), by `encode` where they are not cached.

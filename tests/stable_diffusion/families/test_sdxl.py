@@ -10,8 +10,9 @@ from diffusers.pipelines.stable_diffusion_xl import (
     pipeline_stable_diffusion_xl_img2img,
     pipeline_stable_diffusion_xl_inpaint,
 )
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stable_diffusion import families
@@ -198,3 +199,26 @@ def test_masks_are_those_of_diffusers(
     )
     inputs = {"init": picture(), "mask": mask()}
     assert difference(our_latents(model, inputs=inputs, strength=strength), theirs) < 1e-3
+
+
+@pytest.mark.parametrize("layout", ["original", "diffusers"])
+def test_levels_up_to_pure_noise_are_those_of_diffusers(
+    networks: dict[str, Networks], layout: str, tmp_path: Path
+) -> None:
+    own = networks[SMALL.id]
+    parts = small_xl.components(own, SMALL, "v", zero_snr=True)
+    if layout == "original":
+        path = write_file(own, SMALL, tmp_path, "v")
+        save_file(load_file(path) | {"ztsnr": torch.zeros(0)}, path)
+    else:
+        path = small_xl.write_folder(own, SMALL, tmp_path, "v")
+        parts["scheduler"].save_pretrained(path / "scheduler")
+    model = load_model(path, name="model")
+    assert (model.prediction, model.zero_snr) == ("v", True)
+    config = dict(parts["scheduler"].config)
+    scheduler = EulerDiscreteScheduler.from_config(config, timestep_spacing="linspace")
+    made = small_xl.text_to_image({**parts, "scheduler": scheduler})
+    theirs = their_latents(made, latents=NOISE, height=HEIGHT, width=WIDTH)
+    assert difference(our_latents(model, sampler="k_euler"), theirs) < 1e-3
+    plain = our_latents(replace(model, zero_snr=False), sampler="k_euler")
+    assert difference(plain, theirs) > 0.01
