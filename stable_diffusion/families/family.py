@@ -93,6 +93,7 @@ class Family(ABC):
         unet_inputs: what its UNet takes beside the noisy latents.
         configuration: which of the reference's inference configurations describe it: `v1` or `v2`;
             empty: none of them.
+        cost: the work of a pixel and a step, that of Stable Diffusion 1 at its native size being 1.
         zero_negative: whether an empty negative prompt is zeros, where a job does not say it.
     """
 
@@ -104,6 +105,7 @@ class Family(ABC):
     prediction: Prediction = "epsilon"
     unet_inputs: UNetInputs = LATENTS_ONLY
     configuration: str = ""
+    cost: float = 1.0
     zero_negative: bool = False
 
     @abstractmethod
