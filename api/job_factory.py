@@ -159,6 +159,7 @@ class JobFactory:
             default=self.default_model,
             names=served.models,
             native_sizes=served.native_sizes,
+            costs=served.costs,
             hashes=served.hashes,
         )
         additions = InstalledAdditions(

@@ -11,7 +11,9 @@ from jobs.prompt_checks import most_joined
 if TYPE_CHECKING:
     from jobs.rule_context import RuleContext
 
-COST_FIELDS = frozenset({"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file", "vary"})
+COST_FIELDS = frozenset(
+    {"n_iter", "n_samples", "H", "W", "ddim_steps", "from-file", "vary", "ckpt"}
+)
 """The fields that must be valid by themselves."""
 
 
@@ -42,6 +44,8 @@ def cost_faults(contexts: "Sequence[RuleContext]", combinations: int) -> Iterato
         return  # a fault of the prompts
     if max(joined) > 1:
         product += "·(prompts joined by AND + 1)/2"
+    if (cost := context.models.cost(request.ckpt)) != 1:
+        product += f"·{cost:g} for the model"
     work = sum(map(_work, contexts, joined))
     if work > limits.max_work:
         factors = ["ddim_steps", *counts, "H", "W"]
@@ -52,7 +56,8 @@ def _work(context: "RuleContext", joined: int) -> int:
     """Of one combination; guidance makes an evaluation of each prompt, and one of the negative."""
     request = context.request
     images = context.image_count or 0
-    return images * prod(request.sampled_size) * request.ddim_steps * (joined + 1) // 2
+    pixel_steps = images * prod(request.sampled_size) * request.ddim_steps * (joined + 1) // 2
+    return round(pixel_steps * context.models.cost(request.ckpt))
 
 
 def _too_expensive(

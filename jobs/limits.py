@@ -21,9 +21,12 @@ class Limits:
     Attributes:
         max_side: pixels of H and W for a model trained below 768 pixels.
         max_side_768: pixels of H and W for a model trained at 768 pixels or more.
+        max_side_1024: pixels of H and W for a model trained at 1024 pixels or more. The default
+            allows the sizes of 1024·1024 pixels that such models were trained on, such as 1536·640.
         max_images: n_iter · n_samples.
-        max_work: n_iter · n_samples · H · W · ddim_steps, so that no request can occupy a worker
-            for hours unnoticed. The default is 64 pictures of 512×512 at 50 steps.
+        max_work: n_iter · n_samples · H · W · ddim_steps, times the cost of the model, so that no
+            request can occupy a worker for hours unnoticed. The default is 64 pictures of 512×512
+            at 50 steps.
         max_init_pixels: width · height of an init image, checked before it is decoded.
         max_output_pixels: n_iter · n_samples · output_width · output_height, which bounds the room
             in the store, the time for upscaling and the memory for a grid; or the pixels of the
@@ -35,6 +38,7 @@ class Limits:
 
     max_side: int = 512
     max_side_768: int = 768
+    max_side_1024: int = 1536
     max_images: int = 64
     max_work: int = 64 * 50 * 512 * 512
     max_init_pixels: int = 4096 * 4096
@@ -43,6 +47,8 @@ class Limits:
 
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""
+        if native_size >= 1024:
+            return min(MAX_SIDE, self.max_side_1024)
         return min(MAX_SIDE, self.max_side_768 if native_size >= 768 else self.max_side)
 
 

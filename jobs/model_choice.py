@@ -37,12 +37,14 @@ class InstalledModels:
         names: those of the installed models. Empty when no worker has announced any; then any name
             that is no path is accepted, and the worker decides.
         native_sizes: for a name, the side in pixels of the pictures that the model was trained on.
+        costs: for a name, the work of a pixel and a step, that of Stable Diffusion 1 being 1.
         hashes: for a name, the first digits of the model's SHA-256; empty while it is not known.
     """
 
     default: str = DEFAULT_MODEL
     names: Collection[str] = ()
     native_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    costs: Mapping[str, float] = field(default_factory=dict[str, float])
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def choose(self, ckpt: str | dict[str, str]) -> ModelChoice:
@@ -86,6 +88,13 @@ class InstalledModels:
     def native_size(self, ckpt: str | dict[str, str]) -> int:
         """The native size of the model that `ckpt` means; NATIVE_SIZE if it is not known."""
         return self.native_sizes.get(self.name_of(ckpt), NATIVE_SIZE)
+
+    def cost(self, ckpt: str | dict[str, str]) -> float:
+        """The cost of the model that `ckpt` means; 1 if it is not known."""
+        try:
+            return self.costs.get(self.choose(ckpt).name, 1.0)
+        except InvalidRequest:
+            return 1.0
 
     def _installed_name(self, spelling: str) -> str | None:
         name = model_named(spelling)

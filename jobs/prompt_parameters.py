@@ -29,6 +29,13 @@ class PromptParameters(BaseModel, frozen=True):
         ),
         WHOLE,
     ] = 1
+    zero_negative: Annotated[
+        bool | None,
+        Field(
+            description="an empty negative prompt is zeros in place of its encoding; null: as the "
+            "model's family has it, which is true for Stable Diffusion XL"
+        ),
+    ] = None
     wildcards: Annotated[
         bool,
         Field(

@@ -83,6 +83,11 @@ class JobSettings(BaseSettings):
     max_side_768: int = Field(
         default=Limits.max_side_768, ge=64, description="largest H and W of a model trained at 768"
     )
+    max_side_1024: int = Field(
+        default=Limits.max_side_1024,
+        ge=64,
+        description="largest H and W of a model trained at 1024",
+    )
     max_images: int = Field(default=Limits.max_images, ge=1, description="largest n_iter·n_samples")
     max_work: int = Field(
         default=Limits.max_work, ge=1, description="largest n_iter·n_samples·H·W·ddim_steps"
@@ -160,6 +165,7 @@ class JobSettings(BaseSettings):
         return Limits(
             max_side=self.max_side,
             max_side_768=self.max_side_768,
+            max_side_1024=self.max_side_1024,
             max_images=self.max_images,
             max_work=self.max_work,
             max_init_pixels=self.max_init_pixels,

@@ -59,6 +59,7 @@ class ModelFacts(BaseModel):
         kind: family and prediction, such as `sd1` or `sd2-v`; empty while it is not known.
         family: the id of its family, such as `sd1` or `sd2`; empty while it is not known.
         native_size: the side in pixels of the pictures it was trained on.
+        cost: the work of a pixel and a step, that of Stable Diffusion 1 being 1.
         bytes: the size of its weights' files.
         hash: the first ten hex digits of the weights' SHA-256; empty while it is not known.
         resident: whether the worker has it in memory.
@@ -73,6 +74,7 @@ class ModelFacts(BaseModel):
     kind: str = ""
     family: str = ""
     native_size: int = NATIVE_SIZE
+    cost: float = 1.0
     bytes: int = 0
     hash: str = ""
     resident: bool = False
@@ -168,6 +170,11 @@ class Served:
     def native_sizes(self) -> dict[str, int]:
         """For each model's name, the side in pixels of the pictures that it was trained on."""
         return {facts.name: facts.native_size for facts in self.model_facts}
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """For each model's name, the work of a pixel and a step, relative to others."""
+        return {facts.name: facts.cost for facts in self.model_facts}
 
     @property
     def hashes(self) -> dict[str, str]:

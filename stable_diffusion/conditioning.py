@@ -5,7 +5,7 @@ only the call of a network reads its fields.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -81,6 +81,11 @@ class Conditioning:
             None if self.concat is None else self.concat.to(device, dtype),
             None if self.guidance is None else self.guidance.to(device, dtype),
         )
+
+    def without_text(self) -> "Conditioning":
+        """The same with zeros for the embeddings of the text, as some networks know no text."""
+        zeros = None if self.pooled is None else torch.zeros_like(self.pooled)
+        return replace(self, context=torch.zeros_like(self.context), pooled=zeros)
 
     def expand(self, n: int) -> "Conditioning":
         """The single row n times, without a copy."""

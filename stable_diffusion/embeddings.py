@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.errors import ForeignEmbedding, ModelNotFound, UnreadableModel
+from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.prompt.embeddings import ExtendedEmbedding, ExtendedTokenizer
@@ -22,19 +22,19 @@ def read_embedding(path: Path) -> Tensor:
     """The vectors of an embedding's file, (n, width) float32.
 
     Reads AUTOMATIC1111's .pt and .safetensors and diffusers' files of a single token. Pickles are
-    read without running code.
+    read without running code. Of a file for two text encoders the vectors are joined, those for
+    CLIP ViT-L first.
 
     Raises:
         ModelNotFound: there is no such file.
-        ForeignEmbedding: it was made for Stable Diffusion XL.
         UnreadableModel: it is damaged, or contains something else; the message says what.
     """
     if not path.is_file():
         raise ModelNotFound(f"embedding {path.name!r} does not exist")
     content = _content(path)
-    if {"clip_l", "clip_g"} <= content.keys():
-        raise ForeignEmbedding(f"embedding {path.name!r} was made for Stable Diffusion XL")
-    vectors = _vectors(content)
+    vectors = _of_two_encoders(content)
+    if vectors is None:
+        vectors = _vectors(content)
     if vectors is None or vectors.dim() not in (1, 2) or not vectors.is_floating_point():
         raise UnreadableModel(f"embedding {path.name!r} is not a textual inversion of one token")
     count = len(vectors) if vectors.dim() == 2 else 1
@@ -46,8 +46,8 @@ def read_embedding(path: Path) -> Tensor:
 
 
 def embedding_width(model: Model) -> int:
-    """The width of the vectors that a model's text encoder takes in place of tokens."""
-    return int(model.networks.text.config.hidden_size)
+    """The width of the vectors that a model's text encoders take in place of tokens, together."""
+    return sum(int(text.config.hidden_size) for text in model.networks.text_encoders.values())
 
 
 def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
@@ -55,19 +55,23 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
 
     Args:
         model: is not changed.
-        embeddings: (n, `embedding_width(model)`) by name, for the first text encoder.
+        embeddings: (n, `embedding_width(model)`) by name, for each text encoder its columns.
     """
     if not embeddings:
         return model
-    name, encoder = next(iter(model.networks.text_encoders.items()))
-    text = clone_sharing_weights(encoder)
-    own = text.embeddings.token_embedding
-    further = torch.cat(list(embeddings.values()))
-    text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
+    encoders = model.networks.text_encoders
+    widths = [int(text.config.hidden_size) for text in encoders.values()]
+    columns = torch.cat(list(embeddings.values())).split(widths, dim=1)
+    extended: dict[str, nn.Module] = {}
+    for (name, encoder), further in zip(encoders.items(), columns, strict=True):
+        text = clone_sharing_weights(encoder)
+        own = text.embeddings.token_embedding
+        text.embeddings.token_embedding = ExtendedEmbedding(own.weight, further)  # type: ignore[assignment]
+        extended[name] = text
     counts = {name: len(vectors) for name, vectors in embeddings.items()}
     return replace(
         model,
-        networks=model.networks.with_parts(**{name: text}),
+        networks=model.networks.with_parts(**extended),
         tokenizer=ExtendedTokenizer(counts, pad=model.tokenizer.pad),
         text_encodings=TextEncodingCache(),
     )
@@ -80,6 +84,15 @@ def _content(path: Path) -> dict[str, Any]:
     # the container of older files, which is a dictionary with safe contents
     content = read_pickle(path, {"torch.nn.modules.container.ParameterDict": nn.ParameterDict})
     return content if isinstance(content, dict) else {}
+
+
+def _of_two_encoders(content: dict[str, Any]) -> Tensor | None:
+    """The vectors of a file for two text encoders, side by side; None: it is no such file."""
+    found = [content.get(name) for name in ("clip_l", "clip_g")]
+    tensors = [vectors for vectors in found if isinstance(vectors, Tensor) and vectors.dim() == 2]
+    if len(tensors) < 2 or len(tensors[0]) != len(tensors[1]):
+        return None
+    return torch.cat([vectors.float() for vectors in tensors], dim=1)
 
 
 def _vectors(content: dict[str, Any]) -> Tensor | None:

@@ -13,7 +13,6 @@ class EngineError(Exception):
     └── ModelError
         ├── ModelNotFound   there is no such model file or folder
         └── UnreadableModel the file or folder is not one that the engine can open
-            └── ForeignEmbedding it is an embedding for a family that is not supported
 
     A PromptError and a RecipeError are faults of the request, a ModelError is one of an installed
     file: the same request fails again.
@@ -59,7 +58,3 @@ class ModelNotFound(ModelError):
 
 class UnreadableModel(ModelError):
     """The file or folder is not one that the engine can open."""
-
-
-class ForeignEmbedding(UnreadableModel):
-    """An embedding for another kind of model than any that is supported."""

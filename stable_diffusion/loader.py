@@ -45,11 +45,13 @@ class ModelDescription:
         family: its family's id.
         kind: the id, with a prediction that is not the family's usual one appended: `sd2-v`.
         native_size: side in pixels of the images it was trained on.
+        cost: see `Family`.
     """
 
     family: str
     kind: str
     native_size: int
+    cost: float = 1.0
 
 
 class Loader:
@@ -195,7 +197,9 @@ class Loader:
         checkpoint = open_weights(path)
         family = detect_family(checkpoint)
         predicts = declared_prediction(path, checkpoint) or prediction or family.prediction
-        return ModelDescription(family.id, family.kind(predicts), family.native_size_for(predicts))
+        return ModelDescription(
+            family.id, family.kind(predicts), family.native_size_for(predicts), family.cost
+        )
 
     def finish(self) -> None:
         """Wait for cache entries that are being written."""

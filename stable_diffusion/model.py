@@ -39,7 +39,7 @@ from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiling import without_edges
 from stable_diffusion.weights.fingerprint import Fingerprints
-from stable_diffusion.weights.prediction import prediction_beside
+from stable_diffusion.weights.prediction import prediction_beside, zero_snr_beside
 from stable_diffusion.weights.reading import (
     VaeFiles,
     Weights,
@@ -57,6 +57,7 @@ class Model:
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
+        zero_snr: whether its noise levels end at pure noise.
         hash: the first ten hex digits of the SHA-256 of the weights' file.
         vae: the file name of the autoencoder that is used in place of its own; empty: none.
         device: where it computes; its weights may be kept elsewhere, see `memory_plan`.
@@ -84,6 +85,7 @@ class Model:
     nbytes: int = 0
     mapped: bool = False
     vae: str = ""
+    zero_snr: bool = False
     sampling: Callable[[], AbstractContextManager[object]] = nullcontext
     text_encodings: TextEncodingCache = field(default_factory=TextEncodingCache)
     device_thread: DeviceThread | None = None
@@ -112,7 +114,7 @@ class Model:
     @property
     def schedule(self) -> NoiseSchedule:
         """The noise levels it was trained on."""
-        return self.family.schedule
+        return self.family.zero_snr_schedule if self.zero_snr else self.family.schedule
 
     def encode_prompts(
         self,
@@ -123,11 +125,12 @@ class Model:
         steps: int = 1,
         steps_before: int = 0,
         clip_skip: int = 1,
+        zero_negative: bool | None = None,
     ) -> tuple[Composition, ConditioningSchedule]:
         """The conditioning of a prompt and its negative, for images of (width, height) pixels.
 
         Args:
-            steps, steps_before, clip_skip: see `Recipe`.
+            steps, steps_before, clip_skip, zero_negative: see `Recipe`.
 
         Returns:
             Rows of one `batch_key`, on the CPU.
@@ -136,19 +139,31 @@ class Model:
             PromptError: one of them cannot be read.
         """
         encode = partial(self.family.encode, self, size=size, clip_skip=clip_skip)
-        return encode_schedules(encode, prompt, negative_prompt, steps, steps_before)
+        positive, negative = encode_schedules(encode, prompt, negative_prompt, steps, steps_before)
+        negative = negative.map(self.family.negative)
+        text = negative_prompt if isinstance(negative_prompt, str) else negative_prompt.text
+        zero = self.family.zero_negative if zero_negative is None else zero_negative
+        if zero and not text.strip():
+            negative = negative.map(Conditioning.without_text)
+        return positive, negative
 
     @on_device
     @torch.inference_mode()
     def encode_text(self, token_ids: Tensor, encoder: str = "text", clip_skip: int = 1) -> Tensor:
-        """Token ids (n, 77) → the output of a text encoder, (n, 77, width), float32 on the CPU."""
+        """Token ids (n, 77) → the states of a text encoder, (n, 77, width), float32 on the CPU."""
+        return self._text_outputs(token_ids, encoder, clip_skip)[0]
+
+    @on_device
+    @torch.inference_mode()
+    def pool_text(self, token_ids: Tensor, encoder: str = "text") -> Tensor:
+        """Token ids (n, 77) → the pooled texts of a text encoder that has them, (n, width)."""
+        return self._text_outputs(token_ids, encoder)[1]
+
+    def _text_outputs(
+        self, token_ids: Tensor, encoder: str, clip_skip: int = 1
+    ) -> tuple[Tensor, ...]:
         part, network = self.family.text_encoders[encoder], self.networks.parts[encoder]
-        layer = min(clip_skip, part.largest_clip_skip)
-
-        def encode(row: Tensor) -> Tensor:
-            return part.states(network, row.to(self.device), layer).float().cpu()
-
-        return self.text_encodings.of(token_ids, encode, f"{encoder} {layer}")
+        return self.text_encodings.outputs(part, network, token_ids, self.device, clip_skip)
 
     @on_device
     @torch.inference_mode()
@@ -296,4 +311,5 @@ def build_model(
         nbytes=size_of(weights.networks),
         mapped=weights.mapped,
         vae=weights.vae,
+        zero_snr=weights.zero_snr or zero_snr_beside(path),
     )

@@ -67,6 +67,8 @@ class Recipe:
             gets both in one call); None: the default of the device.
         clip_skip: the layer of the text encoders whose output is used, 1 (the last one) to 12; see
             `Family.clip_skip`.
+        zero_negative: whether an empty negative prompt is zeros in place of its encoding; None: as
+            the model's family has it.
         deterministic: neither share evaluations with other jobs nor replay recorded ones; see
             `step_batching` and `graphs`.
         cache_interval: all layers of the UNet are computed at every n-th evaluation, 1 to 10; in
@@ -114,6 +116,7 @@ class Recipe:
     deterministic: bool = False
     cache_interval: int = 1
     clip_skip: int = 1
+    zero_negative: bool | None = None
     second_pass: "SecondPass | None" = None
     steps_before: int = 0
 

@@ -71,6 +71,7 @@ def sampled(
             steps=executed if recipe.steps_before else recipe.steps,
             steps_before=recipe.steps_before,
             clip_skip=recipe.clip_skip,
+            zero_negative=recipe.zero_negative,
         )
 
         width = model.family.guidance_width

@@ -9,7 +9,7 @@ const STRENGTH = "denoising_strength";
 // parameters without a field that change the picture; a recipe may set them
 const EXTRAS = [
   "ddim_eta", "fixed_code", "precision", "config", "prompt_grammar", "clip_skip",
-  "wildcards", "vary", "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
+  "zero_negative", "wildcards", "vary", "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
   "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
   "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
   "seed_resize_from_w", "tiling", "cache", "jpeg_quality",

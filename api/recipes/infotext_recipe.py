@@ -21,6 +21,7 @@ FIELDS = {
     "Size-1": "W",
     "Size-2": "H",
     "Clip skip": "clip_skip",
+    "Zero negative": "zero_negative",
     "Noise multiplier": "noise_multiplier",
     "Variation seed": "variation_seed",
     "Variation seed strength": "variation_strength",

@@ -64,6 +64,7 @@ class CommonParameters(TypedDict, total=False):
     precision: Literal["mixed", "full", "autocast"]
     prompt_grammar: Literal["native", "a1111"]
     clip_skip: int
+    zero_negative: bool | None
     wildcards: bool
     vary: dict[str, list[str | int | float | bool | None]] | None
     priority: int

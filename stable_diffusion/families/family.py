@@ -72,7 +72,11 @@ class TextEncoding(Protocol):
     def encode_text(
         self, token_ids: "Tensor", encoder: str = "text", clip_skip: int = 1
     ) -> "Tensor":
-        """Token ids (n, 77) → what the part named `encoder` returns for each row, (n, ...)."""
+        """Token ids (n, 77) → the states of the part named `encoder`, (n, 77, width)."""
+        ...
+
+    def pool_text(self, token_ids: "Tensor", encoder: str = "text") -> "Tensor":
+        """Token ids (n, 77) → the pooled texts by the part named `encoder`, (n, width)."""
         ...
 
 
@@ -91,6 +95,8 @@ class Family(ABC):
         unet_inputs: what its UNet takes beside the noisy latents.
         configuration: which of the reference's inference configurations describe it: `v1` or `v2`;
             empty: none of them.
+        cost: the work of a pixel and a step, that of Stable Diffusion 1 at its native size being 1.
+        zero_negative: whether an empty negative prompt is zeros, where a job does not say it.
     """
 
     id: str
@@ -101,6 +107,8 @@ class Family(ABC):
     prediction: Prediction = "epsilon"
     unet_inputs: UNetInputs = LATENTS_ONLY
     configuration: str = ""
+    cost: float = 1.0
+    zero_negative: bool = False
 
     @abstractmethod
     def detect(self, names: Collection[str], shape: Shape) -> bool:
@@ -134,6 +142,10 @@ class Family(ABC):
             PromptError: a prompt cannot be read.
         """
 
+    def negative(self, row: "Conditioning") -> "Conditioning":
+        """What `encode` made of a negative prompt, with what a negative one has of its own."""
+        return row
+
     def clip_skip(self, wanted: int) -> int:
         """The `clip_skip` in effect: at most as many layers as its text encoders can skip."""
         return min(wanted, max(part.largest_clip_skip for part in self.text_encoders.values()))
@@ -147,6 +159,16 @@ class Family(ABC):
         )
 
         return NoiseSchedule(scaled_linear_alphas_cumprod())
+
+    @cached_property
+    def zero_snr_schedule(self) -> "NoiseSchedule":
+        """Those of its checkpoints that were trained up to pure noise."""
+        from stable_diffusion.samplers.schedule import (  # noqa: PLC0415 - as above
+            NoiseSchedule,
+            zero_terminal_snr,
+        )
+
+        return NoiseSchedule(zero_terminal_snr(self.schedule.alphas_cumprod))
 
     def tokenizer(self) -> "ClipTokenizer":
         """A tokenizer with its padding."""

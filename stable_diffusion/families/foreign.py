@@ -17,15 +17,10 @@ _MARKS = (
     ("emb_params", "a textual inversion: put it into the embeddings folder"),
     ("control_model.", "a ControlNet"),
     ("controlnet_", "a ControlNet"),
-    ("conditioner.embedders.1.", "a Stable Diffusion XL checkpoint"),
     ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
     ("double_blocks.", "a Flux checkpoint"),
 )
 _LEAST_SHARE = 20
-_CONTEXT_WIDTHS = {
-    2048: "a Stable Diffusion XL checkpoint",
-    1280: "the refiner of Stable Diffusion XL",
-}
 _INPUT_CHANNELS = {
     5: "a depth-to-image model (depth maps are not supported)",
 }
@@ -64,7 +59,5 @@ def explain(names: Collection[str], shape: Shape, known: Mapping[int, str]) -> s
     if width is None:
         found = ", ".join(sorted(names)[:3]) or "no tensors"
         return f"it has no cross-attention to a text; found: {found}"
-    if width in _CONTEXT_WIDTHS:
-        return f"it is {_CONTEXT_WIDTHS[width]}, with a text width of {width}"
     widths = ", ".join(f"{width} ({family})" for width, family in known.items())
     return f"it has a text width of {width}; known are {widths}"

@@ -21,10 +21,15 @@ from stable_diffusion.prompt.tokenizer import ClipTokenizer
 
 TextEncoder = Callable[[Tensor], Tensor]
 """(n, 77) int64 token ids to (n, 77, width) hidden states, on any device."""
+Pool = Callable[[Tensor], Tensor]
+"""(n, 77) int64 token ids to (n, width) embeddings of the whole texts."""
 
 
 def encode_prompts(
-    prompts: Sequence[str | ParsedPrompt], tokenizer: ClipTokenizer, encoder: TextEncoder
+    prompts: Sequence[str | ParsedPrompt],
+    tokenizer: ClipTokenizer,
+    *encoders: TextEncoder,
+    pool: Pool | None = None,
 ) -> tuple[Conditioning, ...]:
     """The conditionings of prompts that a network gets side by side: one row each, equally long.
 
@@ -32,17 +37,27 @@ def encode_prompts(
 
     Args:
         prompts: not composed, see `ParsedPrompt`.
+        encoders: at least one. Each encodes and weights the same chunks; their states are joined
+            along the width.
+        pool: embeds whole texts; None: there is no such embedding.
 
     Returns:
         Contexts (1, 77·n, width), n being the chunks of the longest prompt, in the type of the
-        encoder and on its device.
+        encoders and on their device. Pooled (1, width), where asked for: that of the first chunk,
+        which emphasis does not change, as in AUTOMATIC1111; of a blend, the blended ones.
 
     Raises:
         PromptError: one of them cannot be parsed.
     """
     chunked = [_chunked(prompt, tokenizer) for prompt in prompts]
     length = max(map(_length, chunked))
-    return tuple(Conditioning(_encode(parts, length, tokenizer, encoder)) for parts in chunked)
+    return tuple(
+        Conditioning(
+            torch.cat([_encode(parts, length, tokenizer, encoder) for encoder in encoders], -1),
+            None if pool is None else _pooled(parts, pool),
+        )
+        for parts in chunked
+    )
 
 
 def apply_weights(hidden: Tensor, weights: Tensor) -> Tensor:
@@ -158,12 +173,21 @@ def _encode(
     chunks = [chunk for part in parts for chunk in _padded(part.chunks, length, empty)]
     hidden = encoder(torch.tensor([chunk.token_ids for chunk in chunks]))
     weighted = apply_weights(hidden, torch.tensor([chunk.weights for chunk in chunks]))
-    sequences = weighted.reshape(len(parts), length * weighted.shape[1], weighted.shape[2])
+    return _blended(parts, weighted.reshape(len(parts), length * weighted.shape[1], -1))
+
+
+def _pooled(parts: tuple[_ChunkedPart, ...], pool: Pool) -> Tensor:
+    """Σ share·pool(the first chunk of a part), (1, width)."""
+    return _blended(parts, pool(torch.tensor([part.chunks[0].token_ids for part in parts])))
+
+
+def _blended(parts: tuple[_ChunkedPart, ...], encodings: Tensor) -> Tensor:
+    """Σ share·encoding, of the parts' encodings (parts, ...) → (1, ...)."""
     if len(parts) == 1:
-        return sequences
-    shares = torch.tensor([part.part.share for part in parts], device=sequences.device)
-    blended = (sequences.float() * shares[:, None, None]).sum(dim=0, keepdim=True)
-    return blended.to(sequences.dtype)
+        return encodings
+    shares = torch.tensor([part.part.share for part in parts], device=encodings.device)
+    shares = shares.reshape(-1, *(1,) * (encodings.dim() - 1))
+    return (encodings.float() * shares).sum(dim=0, keepdim=True).to(encodings.dtype)
 
 
 def _padded(chunks: tuple[Chunk, ...], length: int, empty: tuple[Chunk, ...]) -> tuple[Chunk, ...]:

@@ -2,14 +2,17 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stable_diffusion.prompt.conditioning import TextEncoder
+from stable_diffusion.families.parts.part import TextEncoderPart
 
 MAX_CHUNKS = 256
-"""One of the widest encoder takes 315 kB."""
+"""One of the widest encoder takes 400 kB."""
+Encode = Callable[[Tensor], tuple[Tensor, ...]]
+"""Token ids (1, 77) to what a text encoder returns for them, each (1, ...)."""
 
 
 class TextEncodingCache:
@@ -21,17 +24,35 @@ class TextEncodingCache:
     def __init__(self, max_chunks: int = MAX_CHUNKS) -> None:
         self._max_chunks = max_chunks
         self._lock = threading.Lock()
-        self._encodings: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._encodings: OrderedDict[bytes, tuple[Tensor, ...]] = OrderedDict()
 
-    def of(self, token_ids: Tensor, encode: TextEncoder, encoder: str = "text") -> Tensor:
-        """Token ids (n, 77) → encoding (n, 77, width), by `encode` where it is not cached.
+    def outputs(
+        self,
+        part: TextEncoderPart,
+        network: nn.Module,
+        token_ids: Tensor,
+        device: torch.device,
+        clip_skip: int = 1,
+    ) -> tuple[Tensor, ...]:
+        """What a text encoder on `device` returns for token ids (n, 77), float32 on the CPU."""
+        layer = min(clip_skip, part.largest_clip_skip)
+
+        def encode(row: Tensor) -> tuple[Tensor, ...]:
+            outputs = part.outputs(network, row.to(device), layer)
+            return tuple(output.float().cpu() for output in outputs)
+
+        return self.of(token_ids, encode, f"{part.name} {layer}")
+
+    def of(self, token_ids: Tensor, encode: Encode, encoder: str = "text") -> tuple[Tensor, ...]:
+        """Token ids (n, 77) → outputs (n, ...), by `encode` where they are not cached.
 
         `encoder` names the text encoder that `encode` calls, and the layer. Callers must not write
         to the result.
         """
-        return torch.cat([self._row(row, encode, encoder) for row in token_ids.split(1)])
+        rows = [self._row(row, encode, encoder) for row in token_ids.split(1)]
+        return tuple(torch.cat(column) for column in zip(*rows, strict=True))
 
-    def _row(self, row: Tensor, encode: TextEncoder, encoder: str) -> Tensor:
+    def _row(self, row: Tensor, encode: Encode, encoder: str) -> tuple[Tensor, ...]:
         key = encoder.encode() + row.cpu().numpy().tobytes()
         with self._lock:
             known = self._encodings.get(key)

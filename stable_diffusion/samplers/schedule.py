@@ -15,6 +15,8 @@ from torch import Tensor
 KARRAS_RHO = 7.0
 DISTILLATION_STEPS = 50
 """Into how many the trained levels were divided to distil an LCM (its paper, section 4.3)."""
+LAST_ALPHA = 4.8973451890853435e-08
+"""ᾱ in place of 0, at which σ would be infinite; AUTOMATIC1111 and ComfyUI have the same."""
 
 
 def scaled_linear_alphas_cumprod(
@@ -23,6 +25,18 @@ def scaled_linear_alphas_cumprod(
     """ᾱ of Stable Diffusion, (count,) float64: √β grows linearly from start to end."""
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, dim=0)
+
+
+def zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+    """ᾱ rescaled so that the last level is pure noise, but for `LAST_ALPHA`.
+
+    Source: Lin et al. 2023 (arXiv:2305.08891), algorithm 1.
+    """
+    roots = alphas_cumprod.sqrt()
+    first, last = roots[0], roots[-1]
+    rescaled = ((roots - last) * first / (first - last)) ** 2
+    rescaled[-1] = LAST_ALPHA
+    return rescaled
 
 
 class NoiseSchedule:

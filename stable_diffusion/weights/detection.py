@@ -19,7 +19,7 @@ def detect_family(checkpoint: Checkpoint) -> Family:
     family = detect(checkpoint.names, shape)
     if family is None:
         raise UnreadableModel(
-            f"model {checkpoint.path.name!r} is not a Stable Diffusion 1.x or 2.x checkpoint: "
+            f"model {checkpoint.path.name!r} is not a Stable Diffusion 1.x, 2.x or XL checkpoint: "
             f"{explain_refusal(checkpoint.names, shape)}"
         )
     return family

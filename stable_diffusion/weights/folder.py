@@ -6,6 +6,7 @@ Each network's weights are one file or several with an index, in full or in half
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -42,7 +43,14 @@ def open_folder(path: Path) -> Checkpoint:
 
 def prediction_of(path: Path) -> str | None:
     """What the UNet estimates by the folder's scheduler configuration: `epsilon` or `v`."""
+    return _PREDICTIONS.get(str(_scheduler(path).get("prediction_type")))
+
+
+def rescales_to_zero_snr(path: Path) -> bool:
+    """Whether the noise levels end at pure noise by the folder's scheduler configuration."""
+    return _scheduler(path).get("rescale_betas_zero_snr") is True
+
+
+def _scheduler(path: Path) -> dict[str, Any]:
     file = path / _SCHEDULER
-    if not file.is_file():
-        return None
-    return _PREDICTIONS.get(str(read_json(path, file).get("prediction_type")))
+    return read_json(path, file) if file.is_file() else {}

@@ -1,6 +1,6 @@
 """What a checkpoint's UNet estimates, ε or v, by its metadata or the configuration beside it.
 
-Its tensors do not show it.
+And whether its noise levels end at pure noise. Its weights do not show it.
 """
 
 import re
@@ -12,13 +12,13 @@ from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.weights import small_files
 from stable_diffusion.weights.checkpoint import PREDICTION_KEY, Checkpoint
-from stable_diffusion.weights.folder import prediction_of
+from stable_diffusion.weights.folder import prediction_of, rescales_to_zero_snr
 
 _CONFIG_SUFFIXES = (".yaml", ".yml")
 # the key of ours and of diffusers' folders, then that of the Stability "modelspec" standard
 _METADATA_KEYS = (PREDICTION_KEY, "modelspec.prediction_type")
-# an empty tensor that some trainers add
-_MARKER = "v_pred"
+# empty tensors that some trainers add
+_MARKER, _ZERO_SNR_MARKER = "v_pred", "ztsnr"
 
 
 def declared_prediction(path: Path, checkpoint: Checkpoint) -> Prediction | None:
@@ -54,6 +54,16 @@ def prediction_inside(checkpoint: Checkpoint) -> Prediction | None:
         if key in checkpoint.metadata:
             return _prediction(checkpoint.metadata[key])
     return "v" if _MARKER in checkpoint.names else None
+
+
+def zero_snr_inside(checkpoint: Checkpoint) -> bool:
+    """Whether the file of the weights says that its noise levels end at pure noise."""
+    return _ZERO_SNR_MARKER in checkpoint.names
+
+
+def zero_snr_beside(path: Path) -> bool:
+    """Whether a folder's scheduler says so. Raises UnreadableModel."""
+    return path.is_dir() and rescales_to_zero_snr(path)
 
 
 def _prediction(word: object) -> Prediction | None:

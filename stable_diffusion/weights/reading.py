@@ -13,7 +13,7 @@ from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.folder import open_folder
 from stable_diffusion.weights.model_files import vae_beside, vae_name
-from stable_diffusion.weights.prediction import prediction_inside
+from stable_diffusion.weights.prediction import prediction_inside, zero_snr_inside
 from stable_diffusion.weights.small_vae_files import (
     is_small_autoencoder,
     read_small_autoencoder,
@@ -28,6 +28,7 @@ class Weights:
 
     Attributes:
         declared_prediction: what their own file says that they predict; None: nothing.
+        zero_snr: whether their own file says that the noise levels end at pure noise.
         vae: the file name of the autoencoder that is used in place of their own; empty: none.
         mapped: whether they are in a mapped file, whose pages the kernel can take back.
     """
@@ -37,6 +38,7 @@ class Weights:
     declared_prediction: Prediction | None
     mapped: bool = False
     vae: str = ""
+    zero_snr: bool = False
 
 
 def open_weights(path: Path) -> Checkpoint:
@@ -72,7 +74,9 @@ def read_weights(
         unet_dtype=unet_dtype,
         vae=open_vae(vae, family) if vae else None,
     )
-    return Weights(family, networks, prediction_inside(checkpoint))
+    return Weights(
+        family, networks, prediction_inside(checkpoint), zero_snr=zero_snr_inside(checkpoint)
+    )
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ def original_tensors(
     tensors: dict[str, Tensor] = {}
     for part in family.parts:
         for name, parameter in networks.parts[part.name].named_parameters():
-            key, third = part.original(name)
-            tensor = parameter.detach().to("cpu", dtype).contiguous()
+            key, third, transposed = part.original(name)
+            tensor = parameter.detach().to("cpu", dtype)
+            tensor = (tensor.T if transposed else tensor).contiguous()
             if third is None:
                 tensors[key] = tensor
             else:

@@ -172,9 +172,9 @@ class _Loading:
         tensor, fault = true_values(self.checkpoint, key)
         if fault:
             self.faults.append(f"{key} {fault}")
-        if stored.third is None:
-            return tensor
-        return tensor.chunk(3)[stored.third] if tensor.dim() else tensor
+        if stored.third is not None and tensor.dim():
+            return tensor.chunk(3)[stored.third]
+        return tensor.T if stored.transposed and tensor.dim() == 2 else tensor
 
     def _converted(
         self, found: Tensor, shape: torch.Size, dtype: torch.dtype, *, channels_last: bool

@@ -28,7 +28,7 @@ from stable_diffusion.networks import Networks, parts_of, size_of
 from stable_diffusion.weights.reading import Weights
 from stable_diffusion.weights.state_dict_loading import assign, empty_networks
 
-_FORMAT = "2"
+_FORMAT = "3"
 _CHANNELS_LAST = ":channels_last"
 _PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
 _SUFFIX = ".safetensors"
@@ -164,7 +164,8 @@ def _read(path: Path, fingerprint: str) -> Weights:
         assign(module, states[part], torch.device("cpu"))
     with path.open("rb") as mapped, suppress(OSError, AttributeError):
         os.posix_fadvise(mapped.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-    return Weights(family, networks, _PREDICTIONS[metadata["prediction"]], mapped=True)
+    prediction, zero_snr = _PREDICTIONS[metadata["prediction"]], bool(metadata["zero_snr"])
+    return Weights(family, networks, prediction, mapped=True, zero_snr=zero_snr)
 
 
 def _write(path: Path, weights: Weights, fingerprint: str) -> str:
@@ -194,6 +195,7 @@ def _header(weights: Weights, fingerprint: str) -> bytes:
             "fingerprint": fingerprint,
             "family": weights.family.id,
             "prediction": weights.declared_prediction or "",
+            "zero_snr": "yes" if weights.zero_snr else "",
         }
     }
     end = 0

@@ -46,6 +46,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "output_height": {"output_width": 300, "output_height": 201},
     "prompt_grammar": {"prompt_grammar": "a1111"},
     "clip_skip": {"clip_skip": 2},
+    "zero_negative": {"zero_negative": False},
     "scheduler": {"scheduler": "beta", "sampler": "k_euler"},
     "eta": {"eta": 0.3, "sampler": "k_euler_a"},
     "s_churn": {"s_churn": 3.5, "sampler": "k_euler"},

@@ -48,15 +48,6 @@ def without(prefix: str) -> Callable[[Path], Path]:
     )
 
 
-def with_width(width: int) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        tensors = weights()
-        keys = [name for name in tensors if name.endswith("attn2.to_k.weight")]
-        return saved(folder, tensors | {name: torch.zeros(8, width) for name in keys})
-
-    return write
-
-
 def plus(**tensors: Tensor) -> Callable[[Path], Path]:
     return lambda folder: saved(folder, weights() | tensors)
 
@@ -154,7 +145,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "an autoencoder alone": lambda folder: saved(
         folder, {n: t for n, t in weights().items() if n.startswith(VAE)}
     ),
-    "Stable Diffusion XL": with_width(2048),
+    "Stable Diffusion 3": lambda folder: saved(folder, {"joint_blocks.0.x": torch.zeros(1)}),
     "a depth model": plus(**{CONV_IN: torch.zeros(32, 5, 3, 3)}),
     "an HTML page": text("<!doctype html><title>Sign in</title>"),
     "a Git LFS pointer": text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),

@@ -280,8 +280,9 @@ def test_bounds_can_be_set() -> None:
 
 
 def installed(default: str = "tiny") -> InstalledModels:
-    sizes = {"tiny": 64, "sd15": 512, "sd21v": 768, "mine-v": 768}
-    return InstalledModels(default=default, names=tuple(sizes), native_sizes=sizes)
+    sizes = {"tiny": 64, "sd15": 512, "sd21v": 768, "mine-v": 768, "large": 1024}
+    costs = {"large": 2.5}
+    return InstalledModels(default=default, names=tuple(sizes), native_sizes=sizes, costs=costs)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +309,25 @@ def test_a_wrong_side_is_answered_with_the_limit_of_the_model(
     found = faults({"prompt": "a", "W": side, "ckpt": ckpt}, models=installed())
     (fault,) = (fault for fault in found if fault.field == "W")
     assert fault.expected == f"a multiple of 8 from 64 up to {largest}"
+
+
+def test_a_model_trained_at_1024_draws_the_sizes_it_was_trained_on() -> None:
+    body = {"prompt": "a", "H": 640, "W": 1536, "ckpt": "large"}
+    assert parse_request("txt2img", body, models=installed()).W == 1536
+    (fault,) = faults({**body, "W": 1544}, models=installed())
+    assert fault.expected == "a multiple of 8 from 64 up to 1536"
+
+
+def test_the_work_of_a_model_counts_its_cost() -> None:
+    body = {"prompt": "a", "H": 512, "W": 512, "ddim_steps": 10, "ckpt": "large"}
+    limits = Limits(max_work=25 * 512 * 512)
+    assert parse_request("txt2img", body, models=installed(), limits=limits).ddim_steps == 10
+    (fault,) = faults({**body, "ddim_steps": 11}, models=installed(), limits=limits)
+    assert (fault.field, fault.code) == ("ddim_steps", "too_expensive")
+    assert "n_iter·n_samples·H·W·ddim_steps·2.5 for the model is 7208960" in fault.problem
+    assert "ddim_steps up to 10" in fault.expected
+    cheaper = {**body, "ddim_steps": 25, "ckpt": "sd15"}
+    assert parse_request("txt2img", cheaper, models=installed(), limits=limits).ddim_steps == 25
 
 
 def test_no_setting_raises_the_largest_side_of_the_schema() -> None:

@@ -73,7 +73,7 @@ WRONG: dict[str, Wrong] = {
     **dict.fromkeys(("s_churn", "s_tmin", "s_tmax"), outside(0, 1000)),
     "s_noise": outside(0, 10),
     "scheduler": NO_STRING | st.sampled_from(["", "karat", "karras\0", "none"]),
-    "tiling": NO_SWITCH,
+    **dict.fromkeys(("tiling", "zero_negative"), NO_SWITCH),
     **dict.fromkeys(("seed_resize_from_h", "seed_resize_from_w"), not_whole(8, 2048)),
     "scale": outside(-100, 100),
     "denoising_strength": outside(0, 1) | st.just(0),

@@ -1,6 +1,7 @@
 """Models of random weights, written in every layout that users have."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,17 @@ from torch import Tensor
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.saving import original_tensors
+from stable_diffusion.weights.state_dict_loading import empty_networks
 from tests.stable_diffusion.conftest import transformers_tokenizer
 
 _PADS = {0: "!", 49407: "<|endoftext|>"}
 Write = Callable[[Networks, Family, Path, torch.dtype], Path]
+
+
+@cache
+def empty(family: Family) -> Networks:
+    """Networks without weights, made once: a full-size one takes a second."""
+    return empty_networks(family)
 
 
 def random_networks(family: Family, seed: int = 0) -> Networks:

@@ -70,6 +70,8 @@ def infotext(
         settings["Prompt grammar"] = request.prompt_grammar
     if request.clip_skip > 1:
         settings["Clip skip"] = request.clip_skip
+    if request.zero_negative is not None:
+        settings["Zero negative"] = request.zero_negative
     settings |= {"RNG": "CPU", "Version": f"stable-diffusion-service {__version__}"}
     lines = [request.prompt]
     if request.negative_prompt:

@@ -116,6 +116,7 @@ def _fields(
         "deterministic": request.deterministic,
         "cache_interval": request.cache_interval,
         "clip_skip": request.clip_skip,
+        "zero_negative": request.zero_negative,
         # only the reference's optimized scripts split the batches of the UNet
         "unet_batch": request.unet_bs if request.type == "optimized" else None,
     }

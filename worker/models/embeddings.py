@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
-from stable_diffusion.errors import ForeignEmbedding, ModelError
+from stable_diffusion.errors import ModelError
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import found_name, pattern_of
 from stable_diffusion.prompt.grammar import ParsedPrompt
@@ -58,8 +58,6 @@ class EmbeddingLoader:
         for name in sorted(named):
             try:
                 rows = self._vectors(installed[name])
-            except ForeignEmbedding:
-                reason = "it was made for another kind of model (Stable Diffusion XL)"
             except ModelError as error:
                 if name in explicit:
                     raise UnusableEmbedding(str(error)) from error

@@ -80,7 +80,7 @@ class Inventory(PeriodicThread):
         return ModelFacts(name=name, bytes=_size(path), native_size=native_size)
 
 
-def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:
+def _description(engine: Engine, name: str, path: Path) -> dict[str, str | float]:
     try:
         description = engine.describe_model(name, path)
     except ModelError as error:
@@ -92,6 +92,7 @@ def _description(engine: Engine, name: str, path: Path) -> dict[str, str | int]:
         "family": description.family,
         "kind": description.kind,
         "native_size": description.native_size,
+        "cost": description.cost,
     }
 
 

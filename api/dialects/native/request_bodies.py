@@ -18,7 +18,7 @@ def body_schemas(limits: Limits) -> dict[str, Any]:
 
     OpenAPI cannot express limits of several fields together (`max_work`, the sides of a model).
     """
-    side = max(limits.max_side, limits.max_side_768)
+    side = max(limits.max_side, limits.max_side_768, limits.max_side_1024)
     caps = {"H": side, "W": side, "n_iter": limits.max_images, "n_samples": limits.max_images}
     found: dict[str, Any] = {}
     for of_types in SCHEMAS.values():

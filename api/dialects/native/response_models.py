@@ -255,8 +255,11 @@ class RequestLimits(BaseModel):
 
     max_side: int = Field(description="pixels of H and W")
     max_side_768: int = Field(description="the same for a model whose native_size is 768")
+    max_side_1024: int = Field(description="the same for a model whose native_size is 1024")
     max_images: int = Field(description="n_iter · n_samples")
-    max_work: int = Field(description="n_iter · n_samples · H · W · ddim_steps")
+    max_work: int = Field(
+        description="n_iter · n_samples · H · W · ddim_steps · the cost of the model"
+    )
     max_init_pixels: int = Field(description="width · height of an init image")
     max_output_pixels: int = Field(description="n_iter · n_samples · output_width · output_height")
     max_hires_pixels: int = Field(description="width · height of a second pass")

@@ -23,10 +23,12 @@ class StoredTensor(NamedTuple):
         key: name of the tensor in the checkpoint.
         third: which third of it, along the first dimension, where OpenCLIP stacks query, key and
             value in one tensor; None: all of it.
+        transposed: whether it is a matrix with rows for columns, as OpenCLIP's projection.
     """
 
     key: str
     third: int | None = None
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ class TextEncoderPart(Part):
         Args:
             clip_skip: whose states, the last layer's being 1, up to `largest_clip_skip`.
         """
+
+    def outputs(
+        self, network: "nn.Module", token_ids: "Tensor", clip_skip: int = 1
+    ) -> "tuple[Tensor, ...]":
+        """The states, and behind them the pooled text (n, width) of an encoder that has one."""
+        return (self.states(network, token_ids, clip_skip),)
 
 
 def replace_prefix(name: str, table: Mapping[str, str]) -> str:

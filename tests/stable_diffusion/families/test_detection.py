@@ -15,12 +15,12 @@ from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.model import load_model
 from stable_diffusion.tiny import PATH, PATH_V2
-from stable_diffusion.weights.state_dict_loading import empty_networks
+from tests.stable_diffusion.layouts import empty
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
 def test_every_family_recognises_its_own_checkpoints_and_no_other_does(family: Family) -> None:
-    networks = empty_networks(family)
+    networks = empty(family)
     for layout in ("original", "diffusers"):
         shapes = {
             part.stored(name, layout).key: tuple(weight.shape)
@@ -43,8 +43,24 @@ def test_every_family_recognises_its_own_checkpoints_and_no_other_does(family: F
             {"control_model.x": (1, 1), "model.diffusion_model.attn2.to_k.weight": (320, 768)},
             "a ControlNet",
         ),
-        ({"unet.down_blocks.0.attn2.to_k.weight": (320, 2048)}, "Stable Diffusion XL"),
-        ({"unet.down_blocks.0.attn2.to_k.weight": (384, 1280)}, "the refiner of Stable Diffusion"),
+        (
+            {"unet.down_blocks.0.attn2.to_k.weight": (320, 2048), "edm_mean": (1, 4)},
+            "a Playground 2.5 checkpoint, whose noise levels are not supported",
+        ),
+        (
+            {
+                "model.diffusion_model.input_blocks.4.1.attn2.to_k.weight": (640, 2048),
+                "edm_vpred.sigma_max": (),
+            },
+            "a CosXL checkpoint, whose noise levels are not supported",
+        ),
+        (
+            {
+                "unet.down_blocks.0.attn2.to_k.weight": (384, 1280),
+                "unet.conv_in.weight": (384, 7, 3, 3),
+            },
+            "a model of another purpose: its UNet takes 7 channels, not 4",
+        ),
         ({"joint_blocks.0.x": (1, 1)}, "a Stable Diffusion 3 checkpoint"),
         ({"double_blocks.0.x": (1, 1)}, "a Flux checkpoint"),
         (
@@ -109,6 +125,7 @@ def test_a_model_is_described_without_being_loaded(
         ("sd1", "v", "sd1-v", 512),
         ("sd2", "epsilon", "sd2", 512),
         ("sd2", "v", "sd2-v", 768),
+        ("sdxl", "v", "sdxl-v", 1024),
         ("tiny-v2", "v", "tiny-v2", 256),
         ("tiny-v2", "epsilon", "tiny-v2-epsilon", 256),
     ],

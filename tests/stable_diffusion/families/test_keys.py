@@ -22,20 +22,20 @@ from stable_diffusion.model import load_model
 from stable_diffusion.networks import build_networks, parts_of
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint
-from stable_diffusion.weights.state_dict_loading import empty_networks, load_networks
-from tests.stable_diffusion.layouts import random_networks, safetensors
+from stable_diffusion.weights.state_dict_loading import load_networks
+from tests.stable_diffusion.layouts import empty, random_networks, safetensors
 
 CPU = torch.device("cpu")
 
 
 def keys(family: Family, part: str) -> set[str]:
-    module = empty_networks(family).parts[part]
+    module = empty(family).parts[part]
     return {family.part(part).original(name).key for name, _ in module.named_parameters()}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
 def test_every_parameter_has_a_key_of_its_own(family: Family) -> None:
-    networks = empty_networks(family)
+    networks = empty(family)
     for layout in ("original", "diffusers"):
         stored: list[StoredTensor] = [
             part.stored(name, layout)

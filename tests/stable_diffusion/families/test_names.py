@@ -23,8 +23,8 @@ SOURCES = [
 SHIPPED = {path.stem for path in PATHS}
 IDS = {family.id for family in FAMILIES} - SHIPPED
 KINDS = {family.kind(prediction) for family in FAMILIES for prediction in ("epsilon", "v")}
-# smaller ones are numbers of other things, too
-WIDTHS = {family.context_width for family in FAMILIES if family.context_width >= 512}
+# others are numbers of other things, too
+WIDTHS = {family.context_width for family in FAMILIES if 512 <= family.context_width < 2048}
 MODULES = {
     f"stable_diffusion.families.{path.stem}"
     for path in (ENGINE / "families").glob("[!_]*.py")

@@ -87,18 +87,19 @@ def test_another_text_encoder_is_asked_anew(fresh: Model, tmp_path: Path) -> Non
 def test_the_oldest_is_forgotten_first() -> None:
     asked: list[int] = []
 
-    def encode(row: Tensor) -> Tensor:
+    def encode(row: Tensor) -> tuple[Tensor, ...]:
         asked.append(int(row[0, 0]))
-        return row[..., None].float()
+        return (row[..., None].float(),)
 
     text_encodings = TextEncodingCache(max_chunks=2)
     for number in (1, 2, 1, 3, 1, 2):
-        found = text_encodings.of(torch.full((1, 77), number), encode)
+        (found,) = text_encodings.of(torch.full((1, 77), number), encode)
         assert torch.equal(found, torch.full((1, 77, 1), float(number)))
     assert asked == [1, 2, 3, 2]
 
 
 def test_many_rows_come_in_their_order() -> None:
     ids = torch.arange(3)[:, None].expand(3, 77)
-    found = TextEncodingCache().of(ids, lambda row: row[..., None].float())
-    assert torch.equal(found[..., 0], ids.float())
+    states, pooled = TextEncodingCache().of(ids, lambda row: (row[..., None], row[:, 0]))
+    assert torch.equal(states[..., 0], ids)
+    assert torch.equal(pooled, ids[:, 0])

@@ -2,9 +2,15 @@ import pytest
 import torch
 
 from stable_diffusion.samplers import k_diffusion
-from stable_diffusion.samplers.schedule import NoiseSchedule, without_penultimate
+from stable_diffusion.samplers.schedule import (
+    NoiseSchedule,
+    without_penultimate,
+    zero_terminal_snr,
+)
+from tests.stable_diffusion.samplers import toys
 
 SCHEDULE = NoiseSchedule()
+ZERO_SNR = NoiseSchedule(zero_terminal_snr(SCHEDULE.alphas_cumprod))
 
 
 def test_the_levels_are_those_of_stable_diffusion():
@@ -68,3 +74,24 @@ def test_ddim_timesteps_cover_the_schedule_whatever_the_steps(steps: int):
     assert 980 < timesteps[0] <= 999
     assert timesteps[-1] == 0
     assert (timesteps.diff() <= 0).all()
+
+
+def test_levels_up_to_pure_noise_are_those_of_diffusers():
+    from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+
+    products = SCHEDULE.alphas_cumprod
+    betas = 1 - products / torch.cat([torch.ones(1, dtype=torch.float64), products[:-1]])
+    theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), 0)
+    torch.testing.assert_close(ZERO_SNR.alphas_cumprod[:-1], theirs[:-1], rtol=1e-8, atol=0)
+    assert theirs[-1] == 0
+    # in place of infinity, as in AUTOMATIC1111
+    assert ZERO_SNR.sigma_max == pytest.approx(4518.77, abs=0.01)
+
+
+@pytest.mark.parametrize("key", toys.PLAIN)
+def test_every_sampler_can_begin_at_pure_noise(key: str):
+    network = toys.Gaussian("v", ZERO_SNR)
+    denoiser = toys.denoiser(network, prediction="v", schedule=ZERO_SNR)
+    deviations = toys.draw(key, denoiser, steps=30) - toys.MEAN
+    assert abs(deviations.mean().item()) < 0.1
+    assert deviations.std().item() == pytest.approx(toys.DEVIATION, abs=0.2)

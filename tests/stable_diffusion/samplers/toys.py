@@ -43,11 +43,14 @@ DEVIATION = 0.5
 class Gaussian:
     """The perfect model of pictures that are independent Gaussians, N(conditioning·MEAN, 0.5²)."""
 
-    def __init__(self, prediction: Prediction = "epsilon") -> None:
+    def __init__(
+        self, prediction: Prediction = "epsilon", schedule: NoiseSchedule = SCHEDULE
+    ) -> None:
         self.prediction = prediction
+        self.schedule = schedule
 
     def __call__(self, x_t: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        sigma = SCHEDULE.sigma(timesteps)[:, None, None, None]
+        sigma = self.schedule.sigma(timesteps)[:, None, None, None]
         x = x_t * (sigma**2 + 1).sqrt()
         mean = MEAN * conditioning.context.float().mean(dim=(1, 2))[:, None, None, None]
         denoised = (DEVIATION**2 * x + sigma**2 * mean) / (DEVIATION**2 + sigma**2)
@@ -96,11 +99,12 @@ def denoiser(
     on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     changes: tuple[EstimateChange, ...] = (),
     dtype: torch.dtype = torch.float32,
+    schedule: NoiseSchedule = SCHEDULE,
     **guidance: float,
 ) -> Denoiser:
     return Denoiser(
         network,
-        SCHEDULE,
+        schedule,
         prediction=prediction,
         positive=Composition.constant(POSITIVE.to(CPU, dtype)),
         negative=ConditioningSchedule.constant(NEGATIVE.to(CPU, dtype)),

@@ -53,6 +53,7 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
             precision="full",
             turbo=False,
             clip_skip=2,
+            zero_negative=True,
         )
     )
     assert (recipe.prompt, recipe.negative_prompt) == (read_prompt("a"), read_prompt("b"))
@@ -60,7 +61,7 @@ def test_every_parameter_of_the_request_reaches_the_recipe() -> None:
     assert (recipe.sampler, recipe.guidance_scale) == ("k_dpmpp_2m_ka", 3)
     assert (recipe.seed, recipe.iterations, recipe.batch_size) == (11, 2, 3)
     assert (recipe.fixed_code, recipe.precision, recipe.turbo) == (True, "full", False)
-    assert recipe.clip_skip == 2
+    assert (recipe.clip_skip, recipe.zero_negative) == (2, True)
     assert (recipe.memory_plan, recipe.init_image) == ("standard", None)
 
 

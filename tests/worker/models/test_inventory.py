@@ -25,7 +25,7 @@ class DescribingEngine(SmallEngine):
     def describe_model(self, name: str, path: Path) -> Any:
         if name != "mine":
             raise UnreadableModel(f"{path.name} is damaged")
-        return SimpleNamespace(family="sd2", kind="sd2-v", native_size=768)
+        return SimpleNamespace(family="sd2", kind="sd2-v", native_size=768, cost=1.5)
 
 
 def test_family_kind_and_native_size_are_announced_once_the_engine_is_built(
@@ -43,7 +43,11 @@ def test_family_kind_and_native_size_are_announced_once_the_engine_is_built(
 
     assert (before.family, before.kind, before.bytes) == ("", "", 5)
     assert (after["mine"].family, after["mine"].kind) == ("sd2", "sd2-v")
-    assert (after["mine"].native_size, after["mine"].resident) == (768, True)
+    assert (after["mine"].native_size, after["mine"].cost, after["mine"].resident) == (
+        768,
+        1.5,
+        True,
+    )
     assert (after["mine"].hash, after["mine"].problem) == ("0123456789", "")
     assert (after["page"].problem, after["page"].kind) == ("page.safetensors is damaged", "")
 

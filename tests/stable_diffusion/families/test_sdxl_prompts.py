@@ -1,0 +1,85 @@
+"""Stable Diffusion XL: what prompts, blends, sizes and embeddings become."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
+from stable_diffusion.model import Model, build_model
+from stable_diffusion.prompt.conditioning import encode_prompts
+from stable_diffusion.weights.reading import Weights
+from tests.stable_diffusion.layouts import random_networks
+from tests.stable_diffusion.small_xl import SMALL
+
+WIDTH, HEIGHT = 64, 96
+
+
+@pytest.fixture(scope="module")
+def base() -> Model:
+    weights = Weights(SMALL, random_networks(SMALL), "epsilon")
+    return build_model(weights, Path("base"), name="base", fingerprint="0")
+
+
+def test_a_prompt_means_the_same_to_both_encoders(base: Model) -> None:
+    """Weights act on each by itself; the pooled text is of the first chunk, without weights."""
+    text = "a (red:1.4) circle"
+    ((_, row),) = base.encode_prompts(f"{text} BREAK on sand", "", (WIDTH, HEIGHT))[0].at(0)
+    assert row.pooled is not None
+    assert row.context.shape == (1, 2 * 77, 56)
+    parts = [
+        encode_prompts((text,), base.tokenizer, partial(base.encode_text, encoder=name))[0].context
+        for name in ("text", "text_2")
+    ]
+    assert torch.equal(row.context[:, :77], torch.cat(parts, -1))
+    ((_, plain),) = base.encode_prompts("a red circle", "", (WIDTH, HEIGHT))[0].at(0)
+    assert plain.pooled is not None
+    assert torch.equal(row.pooled, plain.pooled)
+    assert not torch.equal(row.context[:, :77], plain.context)
+
+
+def test_a_blend_blends_the_pooled_texts_too(base: Model) -> None:
+    def pooled(prompt: str) -> Tensor:
+        ((_, row),) = base.encode_prompts(prompt, "", (WIDTH, HEIGHT))[0].at(0)
+        assert row.pooled is not None
+        return row.pooled
+
+    mixed = 0.25 * pooled("a cat") + 0.75 * pooled("a dog")
+    torch.testing.assert_close(pooled("a cat:0.25 a dog:0.75"), mixed)
+
+
+def test_the_sizes_are_those_of_the_picture(base: Model) -> None:
+    positive, negative = base.encode_prompts("a", "b", (WIDTH, HEIGHT))
+    for row in (positive.at(0)[0][1], negative.at(0)):
+        assert row.time_ids is not None
+        assert row.time_ids.tolist() == [[HEIGHT, WIDTH, 0, 0, HEIGHT, WIDTH]]
+
+
+def test_an_embedding_has_columns_for_each_encoder(base: Model, tmp_path: Path) -> None:
+    def encoded(first: Tensor, second: Tensor) -> tuple[Tensor, ...]:
+        path = tmp_path / "mark.safetensors"
+        save_file({"clip_l": first, "clip_g": second}, path)
+        vectors = read_embedding(path)
+        assert vectors.shape == (2, embedding_width(base)) == (2, 56)
+        model = with_embeddings(base, {"mark": vectors})
+        ((_, row),) = model.encode_prompts("a mark", "", (WIDTH, HEIGHT))[0].at(0)
+        assert row.pooled is not None
+        return row.context[..., :32], row.context[..., 32:], row.pooled
+
+    first, second = torch.ones(2, 32), torch.ones(2, 24)
+    both, only_first, only_second = (
+        encoded(*vectors) for vectors in ((first, second), (-first, second), (first, -second))
+    )
+    assert [torch.equal(*pair) for pair in zip(both, only_first, strict=True)] == [
+        False,
+        True,
+        True,
+    ]
+    assert [torch.equal(*pair) for pair in zip(both, only_second, strict=True)] == [
+        True,
+        False,
+        False,
+    ]
