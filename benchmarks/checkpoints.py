@@ -37,8 +37,9 @@ def random_checkpoint(path: Path, seed: int, family: Family = SD1) -> Path:
     tensors: dict[str, Tensor] = {}
     for part in family.parts:
         for name, weight in networks.parts[part.name].named_parameters():
-            key, third = part.original(name)
+            key, third, transposed = part.original(name)
             piece = _random(name, weight.shape)
+            piece = piece.t().contiguous() if transposed else piece
             # OpenCLIP's query, key and value are thirds of one tensor, in this order
             tensors[key] = torch.cat([tensors[key], piece]) if third else piece
     save_file(tensors, path)

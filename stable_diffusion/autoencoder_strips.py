@@ -6,7 +6,7 @@ strips first. So the result is that of the whole image, up to rounding, and noth
 twice but the rows beside a strip.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -60,7 +60,7 @@ class StripDecoder(Decoder):
         return by_strips(self.conv_out, x, before=normalized, wrap=wrap)
 
 
-def build_autoencoder(config: dict[str, Any]) -> AutoencoderKL:
+def build_autoencoder(config: Mapping[str, Any]) -> AutoencoderKL:
     """An `AutoencoderKL` of this configuration that computes large images in strips."""
     vae = AutoencoderKL(**config)
     # without parameters or state of their own

@@ -4,6 +4,8 @@ Sources: Podell et al. 2023 (SDXL, arXiv:2307.01952), section 2.1; Stability AI'
 `FrozenCLIPEmbedder` (layer `hidden`) and `FrozenOpenCLIPEmbedder2`.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -18,11 +20,13 @@ class ProjectedTextEncoder(CLIPTextModel):
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__(config)
-        self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
+        self.text_projection = nn.Linear(
+            config.hidden_size, config.projection_dim or config.hidden_size, bias=False
+        )
 
     def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Token ids (n, 77) → penultimate states (n, 77, width), pooled texts (n, projected)."""
-        ends = (input_ids == self.config.eos_token_id).int().argmax(dim=-1)
+        ends = torch.eq(input_ids, cast(int, self.config.eos_token_id)).int().argmax(dim=-1)
         places = torch.arange(input_ids.shape[-1], device=input_ids.device)
         pad = input_ids.new_tensor(self.config.pad_token_id)
         ids = torch.where(places > ends[:, None], pad, input_ids)
