@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LATENTS = Latents(channels=4, factor=8, scale=0.13025, small_decoder="taesdxl")
 HIGH_AESTHETIC_SCORE, LOW_AESTHETIC_SCORE = 6.0, 2.5
-"""What the refiner is told of the picture that is wanted, and of what the negative prompt says."""
+"""The refiner's scores for the picture that is wanted, and for what the negative prompt says."""
 _OTHER_NOISE = {
     "edm_mean": "Playground 2.5",
     "edm_vpred.sigma_max": "CosXL",

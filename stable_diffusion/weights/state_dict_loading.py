@@ -174,7 +174,7 @@ class _Loading:
             self.faults.append(f"{key} {fault}")
         if stored.third is not None and tensor.dim():
             return tensor.chunk(3)[stored.third]
-        return tensor.T if stored.transposed and tensor.dim() == 2 else tensor
+        return tensor.T.contiguous() if stored.transposed and tensor.dim() == 2 else tensor
 
     def _converted(
         self, found: Tensor, shape: torch.Size, dtype: torch.dtype, *, channels_last: bool

@@ -68,7 +68,7 @@ def test_the_warning_says_why(wanted: tuple[int, int], why: str) -> None:
 def test_every_size_can_be_drawn_and_keeps_its_aspect(
     width: int, height: int, native_size: int, max_side: int
 ) -> None:
-    limits = Limits(max_side=max_side, max_side_768=max_side)
+    limits = Limits(max_side=max_side, max_side_768=max_side, max_side_1024=max_side)
     size = drawing_size(width, height, native_size=native_size, limits=limits)
     sides = size.width, size.height
     assert all(side % 8 == 0 and 64 <= side <= max_side for side in sides)

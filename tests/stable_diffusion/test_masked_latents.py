@@ -58,9 +58,9 @@ RECIPE = Recipe(
 class Recording(Model):
     """A model that keeps the latents that it decodes."""
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
         decoded.append(latents.cpu())
-        return super().decode(latents)
+        return super().decode(latents, precision=precision)
 
 
 decoded: list[Tensor] = []
