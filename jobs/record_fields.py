@@ -42,7 +42,7 @@ from jobs.errors import UnreadableRecord
 from jobs.failures import FailureCode
 from jobs.status import Failure, JobState, JobStatus, Postponement, Progress, Result
 
-RECORD_VERSION = 3
+RECORD_VERSION = 4
 DAMAGED = Failure(
     code=FailureCode.INTERNAL_ERROR, message="the record of the job is damaged: fields are missing"
 )
