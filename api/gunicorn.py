@@ -10,15 +10,16 @@ from gunicorn.glogging import Logger
 
 from api import JOB_SERVICE
 from api.connections import ConnectionWorker, connections_for
-from api.malloc_options import keep_freed_memory
 from api.places import Places
 from api.settings import ApiSettings
 from jobs.environment import read_settings
 from jobs.logs import configure_logging
+from jobs.malloc_options import keep_freed_memory
 
 _settings = read_settings(ApiSettings)
 configure_logging(_settings.log_level, _settings.log_format)
-keep_freed_memory()
+# a body with a picture of 1 MB passes through half a dozen buffers
+keep_freed_memory(mib=32)
 
 
 class Worker(ConnectionWorker):

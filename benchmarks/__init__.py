@@ -3,6 +3,9 @@
 One idea a file, each with a `measure(options)` that yields `Figure`s; `__main__` lists them.
 """
 
-from worker.cores import limit_openmp_spinning
+from jobs.malloc_options import keep_freed_memory
+from worker.cores import KEPT_MIB, limit_openmp_spinning
 
-limit_openmp_spinning()  # like a worker, before torch is imported
+# like a worker, before torch is imported
+limit_openmp_spinning()
+keep_freed_memory(KEPT_MIB)

@@ -1,8 +1,9 @@
 """Composition root of a worker: `celery -A worker.app worker`, or `python -m worker`."""
 
 from jobs.environment import read_settings
+from jobs.malloc_options import keep_freed_memory
 from worker.celery_app import worker_app
-from worker.cores import limit_openmp_spinning, max_concurrent, threads_per_slot
+from worker.cores import KEPT_MIB, limit_openmp_spinning, max_concurrent, threads_per_slot
 from worker.execution.engine import Engine
 from worker.settings import WorkerSettings
 
@@ -12,6 +13,7 @@ settings = read_settings(WorkerSettings)
 def build_engine() -> Engine:
     """The engine with real networks. Takes seconds, because it imports torch."""
     limit_openmp_spinning()
+    keep_freed_memory(KEPT_MIB)
     from worker.execution.diffusion_engine import StableDiffusion  # noqa: PLC0415 - imports torch
 
     threads = settings.torch_threads or threads_per_slot(settings.slots)

@@ -7,6 +7,8 @@ from pathlib import Path
 _BYTES_PER_JOB = 2 * 1024**3
 # Spins for a few microseconds; the default of GNU's OpenMP is milliseconds.
 _SPIN_COUNT = "1000"
+KEPT_MIB = 256
+"""Freed memory that a worker keeps: the next layer of a network needs as much again."""
 
 
 def available_cores() -> int:

@@ -1,4 +1,7 @@
-"""Convolutions as one matrix multiplication (im2col), where that is faster.
+"""Convolutions by other algorithms, where they are faster than PyTorch's.
+
+In float32, 3x3 convolutions of many channels and positions use Winograd's algorithm. Those of few
+positions are one matrix multiplication (im2col), as are 1x1 convolutions.
 
 oneDNN reorders a convolution's weights at every call, which takes longer than the multiplication in
 the deepest layers of a UNet. It uses matrices without reordering, and a convolution is the product
@@ -13,12 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stable_diffusion.cpu import linear
+from stable_diffusion.cpu import linear, winograd
 
 _MAX_POSITIONS = 600
 """Positions in a batch above which reordering the weights is a small share of the time."""
 _MIN_WEIGHTS = 2**20
 """Weights of a layer below which gathering the patches takes longer than the convolution."""
+_MIN_CHANNELS = 256
+"""Channels of input and output below which Winograd's transforms take longer than they save."""
 
 
 def as_matrices(
@@ -53,13 +58,22 @@ class QuickConvolution(nn.Conv2d):
     """A convolution by the fastest kernel; by PyTorch's where gradients are needed."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
-        if self._keeps_size and self._faster(input) and not torch.is_grad_enabled():
+        if self._keeps_size and input.device.type == "cpu" and not torch.is_grad_enabled():
             padding = "constant" if self.padding_mode == "zeros" else self.padding_mode
-            return as_matrices(input, self.weight, self.bias, padding)
+            if self._fewer_products_faster(input):
+                return winograd.convolve(input, self.weight, self.bias, padding)
+            if self._matrices_faster(input):
+                return as_matrices(input, self.weight, self.bias, padding)
         return super().forward(input)
 
-    def _faster(self, x: Tensor) -> bool:
-        if x.device.type != "cpu" or not linear.AVAILABLE:
+    def _fewer_products_faster(self, x: Tensor) -> bool:
+        if self.kernel_size != (3, 3) or not x.dtype == self.weight.dtype == torch.float32:
+            return False
+        many_channels = min(self.in_channels, self.out_channels) >= _MIN_CHANNELS
+        return many_channels and x[:, 0].numel() > _MAX_POSITIONS
+
+    def _matrices_faster(self, x: Tensor) -> bool:
+        if not linear.AVAILABLE:
             return False
         if self.kernel_size == (1, 1) and x.dtype == torch.float32:
             return True

@@ -8,9 +8,9 @@ import pytest
 
 BODIES = """
 import resource, threading
-from api.malloc_options import keep_freed_memory
+from jobs.malloc_options import keep_freed_memory
 if {kept}:
-    keep_freed_memory()
+    keep_freed_memory(mib=32)
 
 def body():
     return [b"x" * 1_400_000 for _ in range(6)]  # as many buffers as one passes through
