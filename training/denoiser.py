@@ -16,7 +16,7 @@ from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, save_state
 from training.tokens import CaptionTokens
 
 Size = tuple[int, int]  # width, height in pixels
-_EVAL_INTERVAL = 180.0
+EVAL_INTERVAL = 180.0
 """Seconds of computing between two evaluations."""
 
 
@@ -67,7 +67,7 @@ def train_stage(
     main = max(sizes, key=lambda size: stage.sizes[size][0])
     save_timer, eval_timer = (
         IntervalTimer(budget, SAVE_INTERVAL),
-        IntervalTimer(budget, _EVAL_INTERVAL),
+        IntervalTimer(budget, EVAL_INTERVAL),
     )
     for step in budget.steps():
         trainer.set_rate(budget.learning_rate(stage.learning_rate))

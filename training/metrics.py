@@ -1,7 +1,7 @@
 """Metrics of one model at one picture size."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -44,29 +44,33 @@ class Metric:
         if self.target is not None:
             sign = "≤" if self.at_most else "≥"
             target = f"  {sign} {self.target:.2f} {'ok' if self.reached else 'MISSED'}"
-        return f"{self.model:8} {self.size:4} px  {self.name:52} {self.value:6.3f}{target}"
+        return f"{self.model:9} {self.size:4} px  {self.name:52} {self.value:6.3f}{target}"
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Generates pictures with one model at one size, with DDIM and 25 steps."""
+    """Generates pictures with one model at one size, with DDIM and 25 steps.
+
+    Attributes:
+        options: fields of the recipe that differ for this model.
+    """
 
     model: Model
     size: int
     classifier: IconClassifier
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def picture(
         self, prompt: str, seed: int, *, scale: float = SCALE, **options: object
     ) -> Image.Image:
         """Generate the picture of a prompt; `options` are further fields of the recipe."""
+        fields = {"steps": STEPS, "guidance_scale": scale, **self.options, **options}
         recipe = Recipe(
             prompt=prompt,
             seed=seed,
             width=self.size,
             height=self.size,
-            steps=STEPS,
-            guidance_scale=scale,
-            **options,  # type: ignore[arg-type]
+            **fields,
         )
         return next(iter(generate(self.model, recipe))).image
 

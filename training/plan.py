@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from training.consistency import Distillation, PathShare
 from training.denoiser import Stage
 
 SEED = 12
@@ -65,7 +66,16 @@ STAGES_INPAINT = (
         simple_share=0.1,
     ),
 )
-V2_SHARE, INPAINT_SHARE = 0.18, 0.08  # of the time for all models
+FAST_SHARE, V2_SHARE, INPAINT_SHARE = 0.03, 0.18, 0.08  # of the time for all models
+# tiny-fast is a LoRA for tiny, and tiny is its teacher.
+DISTILLATION = Distillation(
+    3e-3,
+    {
+        (256, 256): PathShare(0.8, 8, 480, seed=31),
+        (512, 512): PathShare(0.12, 2, 48, seed=33),
+        (128, 128): PathShare(0.08, 16, 96, seed=32),
+    },
+)
 # Picture size → number of scenes, and their seed.
 SCENES = {
     (128, 128): (4000, 11),

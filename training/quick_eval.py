@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,10 +21,15 @@ PROMPTS = 6
 STEPS = 10
 
 
-def quick_eval(networks: Networks, family: Family, width: int, height: int, seed: int) -> float:
+def quick_eval(
+    networks: Networks, family: Family, width: int, height: int, seed: int, **options: Any
+) -> float:
     """Share, 0..1, of pictures whose object and background have the colours of the prompt.
 
     A random picture is right with probability 0.01. Restores the networks' training modes.
+
+    Args:
+        options: further fields of the recipe.
     """
     device = next(networks.unet.parameters()).device
     tokenizer = ClipTokenizer(pad=family.pad_token)
@@ -34,7 +40,8 @@ def quick_eval(networks: Networks, family: Family, width: int, height: int, seed
         for number in range(PROMPTS):
             colour, background = rng.sample(list(COLOURS), 2)
             prompt = f"a {colour} {ICONS[number % 3]} on a {background} background"
-            recipe = Recipe(prompt=prompt, seed=number, width=width, height=height, steps=STEPS)
+            size = {"width": width, "height": height}
+            recipe = Recipe(prompt=prompt, seed=number, **{"steps": STEPS, **size, **options})
             (picture,) = generate(model, recipe)
             right += pixel_checks.background_right(picture.image, background) and (
                 pixel_checks.main_colour(picture.image, background) == colour

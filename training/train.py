@@ -6,11 +6,9 @@ Every phase saves its state in the work folder, so the same command resumes a ki
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -19,70 +17,37 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from stable_diffusion import tiny
-from stable_diffusion.families.family import Family
 from stable_diffusion.families.tiny import TINY, TINY_INPAINT, TINY_V2
-from stable_diffusion.families.unet_inputs import INPAINTING
 from stable_diffusion.networks import Networks, moved
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
-from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint
-from stable_diffusion.weights.state_dict_loading import load_networks
 from training.autoencoder import build_autoencoder, train_autoencoder, whiten
-from training.denoiser import Size, Stage, build_unet, train_stage
+from training.denoiser import build_unet, train_stage
 from training.denoiser_trainer import DenoiserTrainer
+from training.few_steps import make_few_step_lora
 from training.inpainting import masked_scenes
 from training.latents import cached_scenes
 from training.plan import (
     AUTOENCODER_SHARE,
+    DISTILLATION,
+    FAST_SHARE,
     INPAINT_SHARE,
-    SCENES,
     SCENES_MASKED,
     SEED,
     STAGES,
     STAGES_CONTINUED,
     STAGES_INPAINT,
     STAGES_V2,
-    TEXT_SHARE,
     TEXT_SHARE_V2,
     V2_SHARE,
 )
-from training.progress import Budget, compute_clock, save_state
+from training.progress import save_state
 from training.quick_eval import quick_eval
+from training.setup import TrainingSetup, load_trainable
 from training.teacher import Teacher
 from training.text_distillation import copy_weights, distill_text_encoder
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
-
-
-@dataclass
-class TrainingSetup:
-    """Folder, device, time and plan of the training of one model."""
-
-    folder: Path
-    device: torch.device
-    minutes: float
-    family: Family
-    stages: Sequence[Stage] = STAGES
-    text_share: float = TEXT_SHARE
-    base: Networks | None = None  # a trained model to start from
-    latents: Path | None = None  # folder of the encoded scenes, if not `folder`
-    scenes: Mapping[Size, tuple[int, int]] = field(default_factory=lambda: SCENES)
-    drawings: int = 1600  # number of pictures for the autoencoder
-
-    @property
-    def masked(self) -> bool:
-        """Whether the model takes a mask."""
-        return self.family.unet_inputs is INPAINTING
-
-    def phase(self, name: str, share: float) -> tuple[Budget, Path, dict[str, Any]]:
-        """The phase's budget, its state file, and its saved state, which is empty at the start."""
-        path = self.folder / f"{name.replace(' ', '-')}.pt"
-        state: dict[str, Any] = {}
-        if path.exists():
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        spent, clock = float(state.get("spent", 0.0)), compute_clock(self.device)
-        budget = Budget(name, self.minutes * share, spent=spent, clock=clock)
-        return budget, path, state
 
 
 def make_autoencoder(setup: TrainingSetup) -> AutoencoderKL:
@@ -182,16 +147,6 @@ def make_model(setup: TrainingSetup) -> Iterator[Networks]:
         yield networks
 
 
-def load_trainable(path: Path, family: Family, device: torch.device) -> Networks:
-    """The networks of a checkpoint in float32, with gradients."""
-    networks = load_networks(open_checkpoint(path), family, device, torch.float32)
-    for module in (networks.text, networks.unet, networks.vae):
-        module.requires_grad_(True)
-    moved(networks.unet, channels_last=True)
-    moved(networks.vae, channels_last=True)
-    return networks
-
-
 def make_and_save(setup: TrainingSetup, out: Path) -> None:
     """Train one model; writes its checkpoint after every stage."""
     for networks in make_model(setup):
@@ -221,13 +176,21 @@ def main() -> None:
     first = TrainingSetup(
         work / "tiny",
         device,
-        minutes * (1 - V2_SHARE - INPAINT_SHARE),
+        minutes * (1 - FAST_SHARE - V2_SHARE - INPAINT_SHARE),
         TINY,
         STAGES_CONTINUED if base else STAGES,
         base=base,
     )
     tiny_file = arguments.out / "tiny.safetensors"
     make_and_save(first, tiny_file)
+    fast = TrainingSetup(
+        work / "tiny-fast",
+        device,
+        minutes * FAST_SHARE,
+        TINY,
+        base=load_trainable(tiny_file, TINY, device),
+    )
+    make_few_step_lora(fast, DISTILLATION, arguments.out / "tiny-fast.safetensors")
     second = TrainingSetup(
         work / "tiny-v2",
         device,

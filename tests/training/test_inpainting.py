@@ -22,7 +22,8 @@ from training.masks import masked_caption, random_mask
 from training.metrics import Evaluator
 from training.pixel_checks import main_colour
 from training.scenes import Scene, Thing, random_scene
-from training.train import TrainingSetup, load_trainable, make_model, make_unet
+from training.setup import TrainingSetup, load_trainable
+from training.train import make_model, make_unet
 
 CPU = torch.device("cpu")
 PAIR = Scene((Thing("cat", "red", "left"), Thing("star", "blue", "right")), "white")

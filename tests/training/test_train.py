@@ -21,10 +21,11 @@ from training.denoiser import Stage
 from training.latents import cached_scenes
 from training.progress import Budget, IntervalTimer
 from training.quick_eval import quick_eval
+from training.setup import TrainingSetup, load_trainable
 from training.text_distillation import distill_text_encoder
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
-from training.train import TrainingSetup, load_trainable, make_model, make_unet
+from training.train import make_model, make_unet
 
 pytestmark = pytest.mark.heavy
 
