@@ -1,6 +1,7 @@
 """`make demo`: one picture, and no process left."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def test_the_demo_saves_the_picture_of_the_readme_and_leaves_nothing_behind(
         assert image.size == (512, 512)
         assert image.info["parameters"].startswith("a photo of a red scaley ((dragon))")
     assert f"Saved {picture}" in demo.said.replace("\n", "")
+    assert re.search(r"20 steps \d+\.\d s, 4 steps \d+\.\d s", demo.said)
     assert not marked(mark)
 
 
