@@ -61,6 +61,7 @@ def test_networks_have_the_published_sizes() -> None:
         "sdxl",
         "sdxl-inpaint",
         "sdxl-instruct",
+        "sdxl-lcm",
         "sdxl-refiner",
     ]
 
