@@ -32,7 +32,7 @@ def read_embedding(path: Path) -> Tensor:
     if not path.is_file():
         raise ModelNotFound(f"embedding {path.name!r} does not exist")
     content = _content(path)
-    vectors = _of_two_encoders(content)
+    vectors = of_two_encoders(content)
     if vectors is None:
         vectors = _vectors(content)
     if vectors is None or vectors.dim() not in (1, 2) or not vectors.is_floating_point():
@@ -86,8 +86,8 @@ def _content(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _of_two_encoders(content: dict[str, Any]) -> Tensor | None:
-    """The vectors of a file for two text encoders, side by side; None: it is no such file."""
+def of_two_encoders(content: Mapping[str, Any]) -> Tensor | None:
+    """Vectors for two text encoders side by side, (n, width) float32; None: it has no such ones."""
     found = [content.get(name) for name in ("clip_l", "clip_g")]
     tensors = [vectors for vectors in found if isinstance(vectors, Tensor) and vectors.dim() == 2]
     if len(tensors) < 2 or len(tensors[0]) != len(tensors[1]):

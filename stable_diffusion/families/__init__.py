@@ -40,10 +40,15 @@ def detect(names: Collection[str], shape: Shape) -> Family | None:
     return next((family for family in FAMILIES if family.detect(names, shape)), None)
 
 
-def explain_refusal(names: Collection[str], shape: Shape) -> str:
-    """What a checkpoint of no family is, as a clause: "it is a ControlNet"."""
-    reasons = (family.refusal(names, shape) for family in FAMILIES)
+def by_context_width() -> dict[int, str]:
+    """The ids of the families by the width of their text embeddings, the first of each width."""
     known: dict[int, str] = {}
     for family in FAMILIES:  # of those with one width, the first takes latents alone
         known.setdefault(family.context_width, family.id)
-    return next(filter(None, reasons), None) or foreign.explain(names, shape, known)
+    return known
+
+
+def explain_refusal(names: Collection[str], shape: Shape) -> str:
+    """What a checkpoint of no family is, as a clause: "it is a ControlNet"."""
+    reasons = (family.refusal(names, shape) for family in FAMILIES)
+    return next(filter(None, reasons), None) or foreign.explain(names, shape, by_context_width())

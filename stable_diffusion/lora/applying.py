@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.errors import LoraMismatch
+from stable_diffusion.families import by_context_width
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.lora_file import Lora
+from stable_diffusion.lora.methods import WrongShape
 from stable_diffusion.lora.names import without_index
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
@@ -62,7 +64,8 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, Strength]]) -> Model:
                 except ValueError as error:
                     misfits.append(f"layer {layer} has {error}")
                     if _READS_TEXT.search(layer):
-                        raise _mismatch(lora, model, misfits[-1]) from error
+                        reason = misfits[-1] + _made_for(error)
+                        raise _mismatch(lora, model, reason) from error
                     continue
                 used |= use.names
                 share = unet if use.parameter[0] == "unet" else text
@@ -115,6 +118,13 @@ def _mismatch(lora: Lora, model: Model, reason: str) -> LoraMismatch:
     return LoraMismatch(
         f"LoRA {lora.name!r} does not fit the model {model.name!r} ({model.family.id}): {reason}"
     )
+
+
+def _made_for(misfit: ValueError) -> str:
+    """For which family, as the shape of a layer that reads the text says; empty: for none."""
+    shape = misfit.shape if isinstance(misfit, WrongShape) else ()
+    family = by_context_width().get(shape[1]) if len(shape) == 2 else None
+    return f", so it was made for {family}" if family else ""
 
 
 def _unused(lora: Lora, used: set[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stable_diffusion.lora.methods import METHODS, Method
+from stable_diffusion.lora.methods import METHODS, Method, WrongShape
 
 _BIASES = ("diff_b", "b_norm", "up_bias")
 _LATENT_CHANNELS = 4
@@ -74,7 +74,7 @@ class LayerChange:
             product, rank = self.method.product(factors, base)
             product = _for_further_inputs(product, weight)
             if product.numel() != weight.numel() or product.shape[0] != weight.shape[0]:
-                raise ValueError(f"shape {tuple(product.shape)}, not {tuple(weight.shape)}")
+                raise WrongShape(product.shape, weight.shape)
             added = self._scale(rank) * product.reshape(weight.shape)
             norms = factors.get("dora_scale", factors.get("magnitude"))
             if norms is None:
@@ -96,7 +96,7 @@ class LayerChange:
         for role in self.bias_roles:
             added = self.tensors[role].to(bias.device).float().flatten()
             if added.shape != bias.shape:
-                raise ValueError(f"shape {tuple(added.shape)}, not {tuple(bias.shape)}")
+                raise WrongShape(added.shape, bias.shape)
             if role == "up_bias":
                 added = added * self._scale_of_low_rank()
             total += added

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stable_diffusion.bundled_embeddings import bundled_embedding
+from stable_diffusion.embeddings import of_two_encoders
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.names import PEFT_PREFIX, TensorName, tensor_name
@@ -52,18 +53,22 @@ def read_lora(path: Path) -> Lora:
     checkpoint = open_checkpoint(path)
     unknown: list[str] = []
     found: dict[str, list[tuple[TensorName, str]]] = {}
-    embeddings: dict[str, Tensor] = {}
+    bundled: dict[str, dict[str, str]] = {}
     for name in sorted(checkpoint.names):
-        if bundled := bundled_embedding(name):
-            vectors = checkpoint.read(name)
-            if bundled[1] == "*" and vectors.dim() == 2 and 0 < len(vectors) <= CAPACITY:
-                embeddings[bundled[0]] = vectors.float()
-            else:
-                unknown.append(name)
+        if embedding := bundled_embedding(name):
+            bundled.setdefault(embedding[0], {})[embedding[1]] = name
         elif parts := tensor_name(name):
             found.setdefault(parts.layer, []).append((parts, name))
         else:
             unknown.append(name)
+    embeddings: dict[str, Tensor] = {}
+    for embedding, names in bundled.items():
+        content = {key: checkpoint.read(name) for key, name in names.items()}
+        vectors = content.get("*", of_two_encoders(content))
+        if vectors is not None and vectors.dim() == 2 and 0 < len(vectors) <= CAPACITY:
+            embeddings[embedding] = vectors.float()
+        else:
+            unknown += names.values()
     by_peft = any(PEFT_PREFIX in name for name in checkpoint.names)
     config = peft_config(
         path, checkpoint.metadata, named_by_peft=by_peft or path.stem == "adapter_model"

@@ -20,6 +20,18 @@ Product = tuple[Tensor, int | None]
 """
 
 
+class WrongShape(ValueError):
+    """A change has another shape than what it is for.
+
+    Attributes:
+        shape: that of the change.
+    """
+
+    def __init__(self, shape: tuple[int, ...], own: tuple[int, ...]) -> None:
+        super().__init__(f"shape {tuple(shape)}, not {tuple(own)}")
+        self.shape = tuple(shape)
+
+
 class Method(NamedTuple):
     """One method.
 
@@ -54,7 +66,7 @@ def _tucker(core: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor
 def _check_size(shape: tuple[int, ...], weight: Tensor) -> None:
     """Raise ValueError before a product of another size than W's is computed."""
     if math.prod(shape) != weight.numel():
-        raise ValueError(f"shape {shape}, not {tuple(weight.shape)}")
+        raise WrongShape(shape, weight.shape)
 
 
 def _low_rank(factors: Factors, weight: Tensor) -> Product:

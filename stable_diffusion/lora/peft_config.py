@@ -1,7 +1,8 @@
 """The configuration that PEFT keeps apart from the tensors: how strongly each layer counts.
 
-diffusers writes it into the file's metadata (`lora_adapter_metadata`), with `unet.` or
-`text_encoder.` before each entry; PEFT writes `adapter_config.json` beside the file.
+diffusers writes it into the file's metadata (`lora_adapter_metadata`), with `unet.`,
+`text_encoder.` or `text_encoder_2.` before each entry; PEFT writes `adapter_config.json` beside the
+file.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 METADATA_KEY = "lora_adapter_metadata"
 FILE_NAME = "adapter_config.json"
 _LARGEST_FILE = 1 << 20
-_PARTS = ("unet", "text_encoder")
+_PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
 class PeftConfig:

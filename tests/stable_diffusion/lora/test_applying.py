@@ -174,14 +174,14 @@ def test_embeddings_in_the_file_come_with_it(tiny: Model, tmp_path: Path) -> Non
     vectors = torch.randn(2, 48)
     bundled = {
         "bundle_emb.shiny.v2.string_to_param.*": vectors,
-        "bundle_emb.wide.clip_g": torch.zeros(2, 1280),
-        "bundle_emb.wide.clip_l": torch.zeros(2, 768),
+        "bundle_emb.half.clip_g": torch.zeros(2, 1280),
+        "bundle_emb.half.v2.clip_l": torch.zeros(2, 768),
     }
     made = applied(tiny, plain(tiny) | bundled, tmp_path / "ink.safetensors")
     assert set(made.embeddings) == {"shiny.v2"}
     assert torch.equal(made.embeddings["shiny.v2"], vectors)
     assert made.warnings == (
-        "LoRA ink: 2 of 5 tensors were not used: bundle_emb.wide.clip_g, bundle_emb.wide.clip_l",
+        "LoRA ink: 2 of 5 tensors were not used: bundle_emb.half.clip_g, bundle_emb.half.v2.clip_l",
     )
     with pytest.raises(UnreadableModel, match="no layers"):
         applied(tiny, bundled, tmp_path / "ink.safetensors")
