@@ -22,7 +22,7 @@ UNET = {
     "up_blocks.0.attentions.1.proj_in": "output_blocks.1.1",
 }
 """Layers, and what sgm calls their blocks where a level has one residual layer."""
-TEXT = "encoder.layers.1.self_attn.k_proj"
+TEXT = "encoder.layers.1.self_attn.out_proj"
 METADATA = {"unet.lora_alpha": 2, "text_encoder.lora_alpha": 6, "text_encoder_2.lora_alpha": 3}
 
 
@@ -65,9 +65,11 @@ def write(model: Model, spelling: str, path: Path) -> None:
         out, read = model.networks.parts[part].get_parameter(f"{layer}.weight").shape
         tensors[down] = torch.randn(4, read, generator=draw) / 2
         tensors[up] = torch.randn(out, 4, generator=draw) / 2
+        if spelling != "peft":
+            tensors[up.replace("lora_up.weight", "alpha")] = torch.tensor(2.0)
     config = {f"{part}.r": 4 for part in ("unet", "text_encoder", "text_encoder_2")}
-    target = {"unet.target_modules": ["to_k", "net.2", "proj_in"]}
-    target |= {f"text_encoder{end}.target_modules": ["k_proj"] for end in ("", "_2")}
+    target = {"unet.target_modules": [*UNET]}
+    target |= {f"text_encoder{end}.target_modules": ["out_proj"] for end in ("", "_2")}
     metadata = {"lora_adapter_metadata": json.dumps({**config, **METADATA, **target})}
     save_file(tensors, path, metadata if spelling == "peft" else None)
 
@@ -114,7 +116,7 @@ def test_embeddings_in_its_file_have_vectors_for_both_encoders(base: Model, tmp_
     write(base, "sgm", path)
     first, second = torch.randn(2, 32), torch.randn(2, 24)
     bundled = {"bundle_emb.mark.clip_l": first, "bundle_emb.mark.clip_g": second}
-    lone = {"bundle_emb.half.clip_l": first}
+    lone = {"bundle_emb.half.clip_l": torch.zeros(2, 32)}
     save_file(load_file(path) | bundled | lone, path)
     lora = read_lora(path)
     assert list(lora.embeddings) == ["mark"]
