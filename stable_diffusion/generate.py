@@ -1,7 +1,7 @@
 """From a recipe to pictures, top to bottom: encode, sample, decode."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from PIL.Image import Image
@@ -54,7 +54,7 @@ def generate(
         NumericalError: the latents contain NaN or infinity.
     """
     watch = stopwatch or Stopwatch()
-    model = apply_memory_plan(model.tiled if recipe.tiling else model, recipe)
+    model = _planned(model, recipe)
     progress = JobProgress(recipe, on_evaluation)
 
     def first_pass(iteration: int, estimate: Estimate) -> None:
@@ -71,6 +71,14 @@ def generate(
         with watch.timing("decode"):
             image = to_image(model.decode(latents, precision=recipe.precision))
         yield Picture(image, one.index, one.seed, one.variation_seed)
+
+
+def _planned(model: Model, recipe: Recipe) -> Model:
+    """The model as the recipe uses it, and its refiner."""
+    planned = apply_memory_plan(model.tiled if recipe.tiling else model, recipe)
+    if model.refiner is None:
+        return planned
+    return replace(planned, refiner=_planned(model.refiner, recipe))
 
 
 def describe(model: Model, recipe: Recipe) -> dict[str, object]:

@@ -72,6 +72,8 @@ class Model:
         text_encodings: a cache of its text encoders' outputs.
         warnings: sentences about what of its LoRAs could not be used.
         embeddings: vectors that came with its LoRAs, (n, width), by name.
+        refiner: a model of the same latents that goes on with the sampling where the recipe says
+            so; see `guided_network.refinement`. None: there is none.
         sampling: returns the context manager in which all evaluations of a batch run.
     """
 
@@ -96,6 +98,7 @@ class Model:
     step_batcher: StepBatcher | None = None
     warnings: tuple[str, ...] = ()
     embeddings: Mapping[str, Tensor] = field(default_factory=dict)
+    refiner: "Model | None" = None
 
     @property
     def kind(self) -> str:

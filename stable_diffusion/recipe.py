@@ -73,6 +73,8 @@ class Recipe:
             `step_batching` and `graphs`.
         cache_interval: all layers of the UNet are computed at every n-th evaluation, 1 to 10; in
             between only the shallowest, see `deep_cache`. 1: at each.
+        refiner_switch_at: the share of the noise levels, 0 to 1, after which the refiner of the
+            model goes on; None: it has no part in the sampling.
         second_pass: a second sampling of each image, larger; see `hires`.
         steps_before: of a second pass: the steps of the first. A prompt that AUTOMATIC1111's
             grammar edits counts them on, and `strength` holds without an input, too.
@@ -117,6 +119,7 @@ class Recipe:
     cache_interval: int = 1
     clip_skip: int = 1
     zero_negative: bool | None = None
+    refiner_switch_at: float | None = None
     second_pass: "SecondPass | None" = None
     steps_before: int = 0
 
@@ -133,6 +136,10 @@ class Recipe:
         if not 1 <= self.cache_interval <= MAX_CACHE_INTERVAL:
             raise RecipeError(
                 f"cache_interval is {self.cache_interval}; it must be 1 to {MAX_CACHE_INTERVAL}"
+            )
+        if self.refiner_switch_at is not None and not 0 <= self.refiner_switch_at < 1:
+            raise RecipeError(
+                f"refiner_switch_at is {self.refiner_switch_at}; it must be 0 up to but without 1"
             )
         check_steps(self.steps)
         check_strength(self.strength)

@@ -7,15 +7,15 @@ arXiv:2206.00364, equation 7), DDIM and PLMS ask it for ε(x_t, t); both are for
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning, Network
-from stable_diffusion.conditioning_schedule import Composition, ConditioningSchedule
 from stable_diffusion.guidance import guided_prediction
-from stable_diffusion.samplers.estimate import Estimate, EstimateOptions, NoiseLevel, Prediction
+from stable_diffusion.samplers.estimate import Estimate, NoiseLevel
+from stable_diffusion.samplers.guided import GuidedNetwork, Refinement
 from stable_diffusion.samplers.position import Position, SamplingPlan
-from stable_diffusion.samplers.schedule import NoiseSchedule
 
 
 class Denoiser:
@@ -33,40 +33,25 @@ class Denoiser:
 
     def __init__(
         self,
-        network: Network,
-        schedule: NoiseSchedule,
+        guided: GuidedNetwork,
         *,
-        prediction: Prediction,
-        positive: Composition,
-        negative: ConditioningSchedule,
-        options: EstimateOptions,
-        imageless: ConditioningSchedule | None = None,
+        refinement: Refinement | None = None,
         on_evaluation: Callable[[Estimate], object] = lambda _estimate: None,
     ) -> None:
         """Bind a network to its conditioning.
 
         Args:
-            network: see `stable_diffusion.conditioning.Network`.
-            schedule: its noise levels.
-            prediction: what it predicts, see `Estimate`.
-            positive: of the prompt.
-            negative: of the negative prompt.
-            options: guidance, and changes of the estimate.
-            imageless: of the negative prompt, without the image that the network is guided by;
-                None: there is none.
+            guided: the network; its noise levels are those of the sampling.
+            refinement: what goes on with the sampling below a noise level; None: nothing does. The
+                sampler does not notice: what it remembers of earlier steps stays.
             on_evaluation: called with every estimate; an exception it raises ends the sampling.
         """
-        self.schedule = schedule
-        self.device = positive.device
+        self.schedule = guided.schedule
+        self.device = guided.positive.device
         self.evaluations = 0
         self.position = Position()
         self._plan = SamplingPlan()
-        self._network = network
-        self._prediction: Prediction = prediction
-        self._positive, self._negative = positive, negative
-        # at scale 1 it cancels out
-        self._imageless = imageless if options.image_scale != 1 else None
-        self._options = options
+        self._guided, self._refinement = guided, refinement
         self._on_evaluation = on_evaluation
 
     def begin(self, levels: Tensor, evaluations: int, *, exact: bool) -> None:
@@ -137,34 +122,38 @@ class Denoiser:
             both: have what the negative prompt alone says in the estimate, wherever guidance is
                 applied.
         """
-        options = self._options
-        self.position = self._plan.position(self.evaluations, level.timestep[0].item())
-        guided = options.guided_at(self.position.share)
-        step = self.position.step
+        timestep = level.timestep[0].item()
+        self.position = self._plan.position(self.evaluations, timestep)
+        guided = self._guided
+        if self._refinement and timestep < self._refinement.begins:
+            guided = self._refinement.guided
+        options, step = guided.options, self.position.step
+        with_guidance = options.guided_at(self.position.share)
+        imageless = guided.imageless.at(step) if guided.imageless and with_guidance else None
         predictions = guided_prediction(
-            self._in_float32,
+            partial(_in_float32, guided.network),
             level.to_network * x,
-            level.timestep.float(),
-            positive=self._positive.at(step),
-            negative=self._negative.at(step),
-            imageless=self._imageless.at(step) if self._imageless and guided else None,
-            scale=options.guidance_scale * scaled if guided else 1.0,
+            guided.timestep(level, self.schedule),
+            positive=guided.positive.at(step),
+            negative=guided.negative.at(step),
+            # at scale 1 it cancels out
+            imageless=None if options.image_scale == 1 else imageless,
+            scale=options.guidance_scale * scaled if with_guidance else 1.0,
             image_scale=options.image_scale,
             rescaled=options.guidance_rescale,
-            both=both and guided,
+            both=both and with_guidance,
         )
-        estimate = self._changed(Estimate(x, level, predictions.values, self._prediction))
+        said = Estimate(x, level, predictions.values, guided.prediction)
+        estimate = options.changed(said)
         if both:
-            other = self._changed(Estimate(x, level, predictions.negative, self._prediction))
+            other = options.changed(replace(said, values=predictions.negative))
             estimate = replace(estimate, negative=other.values)
         self.evaluations += 1
         self._on_evaluation(estimate)
         return estimate
 
-    def _changed(self, estimate: Estimate) -> Estimate:
-        for change in self._options.changes:
-            estimate = change(estimate)
-        return estimate
 
-    def _in_float32(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        return self._network(x.to(conditioning.dtype), timesteps, conditioning).float()
+def _in_float32(
+    network: Network, x: Tensor, timesteps: Tensor, conditioning: Conditioning
+) -> Tensor:
+    return network(x.to(conditioning.dtype), timesteps, conditioning).float()

@@ -109,3 +109,9 @@ class EstimateOptions:
     def guided_at(self, share: float) -> bool:
         """Whether guidance is applied at this share of the sampling, 0 up to but without 1."""
         return self.guidance_start <= share < self.guidance_end
+
+    def changed(self, estimate: Estimate) -> Estimate:
+        """The estimate after all changes."""
+        for change in self.changes:
+            estimate = change(estimate)
+        return estimate

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-from stable_diffusion import sampling_pass
+from stable_diffusion import guided_network
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import RecipeError
@@ -38,7 +38,7 @@ class Counted(DeepCache):
 @pytest.fixture
 def caches(monkeypatch: pytest.MonkeyPatch) -> list[DeepCache]:
     Counted.made = []
-    monkeypatch.setattr(sampling_pass, "DeepCache", Counted)
+    monkeypatch.setattr(guided_network, "DeepCache", Counted)
     return Counted.made
 
 

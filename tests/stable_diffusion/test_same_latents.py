@@ -24,6 +24,7 @@ from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import EstimateOptions
+from stable_diffusion.samplers.guided import GuidedNetwork
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from stable_diffusion.samplers.schedule import NoiseSchedule
@@ -95,14 +96,15 @@ def noise() -> Tensor:
 
 def our_latents(model: Model) -> Tensor:
     positive, negative = model.encode_prompts(PROMPT, NEGATIVE, (SIDE, SIDE))
-    denoiser = Denoiser(
-        partial(model.predict, precision="full"),
-        NoiseSchedule(),
+    guided = GuidedNetwork(
+        network=partial(model.predict, precision="full"),
+        schedule=NoiseSchedule(),
         prediction=model.prediction,
         positive=positive,
         negative=negative,
         options=EstimateOptions(guidance_scale=SCALE),
     )
+    denoiser = Denoiser(guided)
     source = NoiseSource([9], (4, SIDE // 8, SIDE // 8))
     return sample(resolve("ddim"), denoiser, source, steps=STEPS)
 

@@ -10,6 +10,7 @@ from stable_diffusion.guidance import guided_prediction, negative_cancels_out
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.estimate import EstimateOptions
+from stable_diffusion.samplers.guided import GuidedNetwork
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampling import sample
 from tests.stable_diffusion.samplers.toys import SCHEDULE, SHAPE
@@ -118,14 +119,15 @@ def asked_for(sampler: str, strength: float, network: Asked | None = None) -> li
     """Which of two prompts was evaluated, the second from step 3 of 4 on."""
     network = network or Asked()
     stages = ConditioningSchedule(((2, row(1.0)), (4, row(2.0))))
-    denoiser = Denoiser(
-        network,
-        SCHEDULE,
+    guided = GuidedNetwork(
+        network=network,
+        schedule=SCHEDULE,
         prediction="epsilon",
         positive=Composition(((1.0, stages),)),
         negative=ConditioningSchedule.constant(row(0.0)),
         options=EstimateOptions(guidance_scale=1.0),
     )
+    denoiser = Denoiser(guided)
     image = torch.zeros(1, *SHAPE) if strength < 1 else None
     sample(
         SAMPLERS[sampler],

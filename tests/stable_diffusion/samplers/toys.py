@@ -16,6 +16,7 @@ from stable_diffusion.samplers.estimate import (
     EstimateOptions,
     Prediction,
 )
+from stable_diffusion.samplers.guided import GuidedNetwork
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import SamplerOptions
 from stable_diffusion.samplers.sampling import sample
@@ -102,15 +103,15 @@ def denoiser(
     schedule: NoiseSchedule = SCHEDULE,
     **guidance: float,
 ) -> Denoiser:
-    return Denoiser(
-        network,
-        schedule,
+    guided = GuidedNetwork(
+        network=network,
+        schedule=schedule,
         prediction=prediction,
         positive=Composition.constant(POSITIVE.to(CPU, dtype)),
         negative=ConditioningSchedule.constant(NEGATIVE.to(CPU, dtype)),
         options=EstimateOptions(guidance_scale=scale, changes=changes, **guidance),
-        on_evaluation=on_evaluation,
     )
+    return Denoiser(guided, on_evaluation=on_evaluation)
 
 
 def draw(
