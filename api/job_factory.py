@@ -127,7 +127,10 @@ class JobFactory:
             warnings += tuple(dict.fromkeys(chain(*bounded)))
             warnings += comparison_warnings(request)
             request = request.settled(
-                model=choice.name, seed=request.seed, variation_seed=variation_seed
+                model=choice.name,
+                seed=request.seed,
+                variation_seed=variation_seed,
+                refiner=self._models(served).name_of(request.refiner_ckpt),
             )
         return NewJob(
             job_id=new_job_id(),
@@ -155,13 +158,7 @@ class JobFactory:
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
-        models = InstalledModels(
-            default=self.default_model,
-            names=served.models,
-            native_sizes=served.native_sizes,
-            costs=served.costs,
-            hashes=served.hashes,
-        )
+        models = self._models(served)
         additions = InstalledAdditions(
             loras=served.loras,
             embeddings=served.embeddings,
@@ -204,6 +201,15 @@ class JobFactory:
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice, filled
+
+    def _models(self, served: Served) -> InstalledModels:
+        return InstalledModels(
+            default=self.default_model,
+            names=served.models,
+            native_sizes=served.native_sizes,
+            costs=served.costs,
+            hashes=served.hashes,
+        )
 
     def _outdir_fault(self, outdir: str) -> Fault | None:
         """Whether the folder leaves the output root, through a symbolic link as well."""

@@ -5,7 +5,7 @@ Here come those of both kinds that a model executes, then those of one kind, the
 the schemas at the end combine them.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -39,6 +39,7 @@ from jobs.parameter_types import (
 from jobs.picture_formats import IN_WORDS
 from jobs.preset_parameter import PresetParameter
 from jobs.prompt_parameters import PromptParameters
+from jobs.refiner_parameters import RefinerParameters
 from jobs.sampling_parameters import SamplingParameters
 from jobs.upscale_parameters import OptimizedUpscale, StandardUpscale, Upscale
 
@@ -68,6 +69,7 @@ class GenerationRequest(
     PromptParameters,
     SamplingParameters,
     CacheParameters,
+    RefinerParameters,
     PresetParameter,
     ComparisonParameters,
     OutputSize,
@@ -155,9 +157,11 @@ class GenerationRequest(
         """
         return self.generated_size
 
-    def settled(self, *, model: str, seed: int, variation_seed: int | None = None) -> Self:
-        """The same request with the model that was chosen and the seeds that were picked."""
-        update: dict[str, str | int] = {"ckpt": model, "seed": seed}
+    def settled(
+        self, *, model: str, seed: int, variation_seed: int | None = None, refiner: str = ""
+    ) -> Self:
+        """The same request with the models that were chosen and the seeds that were picked."""
+        update: dict[str, Any] = {"ckpt": model, "seed": seed, **self.with_refiner(refiner)}
         if variation_seed is not None:
             update["variation_seed"] = variation_seed
         return self.model_copy(update=update)

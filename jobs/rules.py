@@ -139,6 +139,15 @@ def _vae_installed(context: RuleContext) -> Iterator[Fault]:
         yield from context.additions.vae_faults(context.request.vae)
 
 
+def _refiner_installed(context: RuleContext) -> Iterator[Fault]:
+    if (name := context.request.refiner_ckpt) is None:
+        return
+    try:
+        context.models.choose(name)
+    except InvalidRequest as error:
+        yield from (replace(fault, field="refiner") for fault in error.faults)
+
+
 _READING = frozenset({"prompt_grammar", "ddim_steps", "wildcards"})
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file", "vary"}), _prompt_given),
@@ -156,6 +165,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
+    Rule(frozenset({"refiner"}), _refiner_installed),
     *(Rule(fields, check) for fields, check in (*SAMPLING_CHECKS, *HIRES_CHECKS, *MASK_CHECKS)),
 )
 

@@ -52,6 +52,8 @@ _FIELD_EXPECTED = {
     "multiple of 8 from 0 up to 2048",
     "vary": EXPECTED,
     "cache": 'an object such as {"interval": 3}, with an integer from 2 up to 10',
+    "refiner": 'an object such as {"ckpt": "sdxl-refiner", "switch_at": 0.8}, with a number from 0 '
+    "up to but without 1",
 }
 
 

@@ -12,7 +12,7 @@ const EXTRAS = [
   "zero_negative", "wildcards", "vary", "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
   "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
   "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
-  "seed_resize_from_w", "tiling", "cache", "jpeg_quality",
+  "seed_resize_from_w", "tiling", "cache", "refiner", "jpeg_quality",
   "image_scale", "hires_scale", "hires_width", "hires_height", "hires_steps", "hires_strength",
   "hires_upscaler", "hires_prompt", "hires_negative_prompt", "hires_sampler", "hires_scheduler",
 ];

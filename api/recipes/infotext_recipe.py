@@ -9,7 +9,7 @@ from api.recipes.infotext_fields import sizes_split, split_infotext, value_of
 from api.recipes.infotext_hires import STRENGTH, put_hires
 from api.recipes.infotext_mask import put_mask
 from api.recipes.infotext_sampler import put_sampler
-from api.recipes.installed import put_model, put_vae
+from api.recipes.installed import put_model, put_refiner, put_vae
 from jobs.workers import Served
 
 OURS = "stable-diffusion-service"
@@ -76,6 +76,8 @@ def infotext_recipe(text: str, served: Served) -> Recipe:
     put_mask(draft, settings)
     if (interval := settings.pop("Cache interval", None)) is not None:
         draft.put("cache", {"interval": value_of(interval)}, "Cache interval", interval)
+    if (refiner := settings.pop("Refiner", None)) is not None:
+        put_refiner(draft, refiner, settings.pop("Refiner switch at", ""), served)
     if ours:
         _put_upscaling(draft, settings)
     for name in [name for name in settings if name not in _TAKEN]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from api.recipes.draft import Draft
+from api.recipes.infotext_fields import value_of
 from jobs.names import find_name
 from jobs.workers import Served
 
@@ -34,6 +35,22 @@ def put_model(draft: Draft, name: str, digits: str, served: Served, written: str
         draft.skip(
             "Model hash", digits, f"the installed {model} is another one: its hash is {known}"
         )
+
+
+def put_refiner(draft: Draft, written: str, share: str, served: Served) -> None:
+    """Set `refiner` to the installed model of a name, with or without a hash behind it.
+
+    Args:
+        written: as AUTOMATIC1111 writes it: `sd_xl_refiner_1.0 [7440042bbd]`.
+        share: when it goes on; empty: not written.
+    """
+    name, _, digits = written.removesuffix("]").partition(" [")
+    model = _with_hash(digits, served) or find_name(name, served.models)
+    if model is None:
+        draft.skip("Refiner", written, NOT_INSTALLED)
+        return
+    # without a share AUTOMATIC1111 has it draw everything
+    draft.put("refiner", {"ckpt": model, "switch_at": value_of(share or "0")}, "Refiner", written)
 
 
 def put_vae(draft: Draft, name: str, installed: Collection[str], written: str = "VAE") -> None:

@@ -40,6 +40,7 @@ class CommonParameters(TypedDict, total=False):
     seed_resize_from_w: int | None
     tiling: bool
     cache: dict[str, int] | None
+    refiner: dict[str, str | float] | None
     n_iter: int
     H: int
     W: int

@@ -62,6 +62,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "seed_resize_from_w": {"seed_resize_from_h": 256, "seed_resize_from_w": 64},
     "tiling": {"tiling": True},
     "cache": {"cache": {"interval": 4}},
+    "refiner": {"refiner": {"ckpt": "sd15", "switch_at": 0.7}},
     "denoising_strength": {"denoising_strength": 0.3},
     "noise_multiplier": {"noise_multiplier": 1.05},
     "upscale": {"upscale": True},
@@ -147,7 +148,8 @@ def test_a_field_that_is_written_is_read_back(kind: GenerationKind, name: str) -
     seed = request.seed
     assert seed is not None
     ckpt, vae = str(request.ckpt), request.vae or ""
-    text = infotext(request, seed=seed, model=ckpt, model_hash="", vae=vae)
+    refiner = f"{request.refiner_ckpt} [6ce0161689]" if request.refiner else ""
+    text = infotext(request, seed=seed, model=ckpt, model_hash="", vae=vae, refiner=refiner)
 
     found = recipe(text)
     mask = {"mask": WRITTEN[name].get("mask")} if kind == "img2img" else {}

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from jobs.errors import InvalidRequest
 from jobs.model_choice import InstalledModels, ModelChoice
+from jobs.request import parse_request
 
 TEMPLATE = {"sd14": "model.ckpt", "sd21": "model2.ckpt", "sd15": "model15.ckpt"}
 
@@ -90,3 +93,19 @@ def test_a_wrong_hash_is_told_and_one_that_cannot_be_compared_is_said() -> None:
     assert "not known here yet" in models.choose("new [0123456789]").warnings[0]
     with pytest.raises(InvalidRequest, match="no installed model"):
         models.choose(f"sd99 [{HASH}]")
+
+
+def test_a_refiner_is_chosen_as_a_model_is() -> None:
+    models = InstalledModels(default="tiny", names=("tiny", "sdxl-refiner"))
+
+    def parsed(name: str) -> Any:
+        body = {"prompt": "a", "seed": 1, "refiner": {"ckpt": name}}
+        request = parse_request("txt2img", body, models=models)
+        return request.settled(model="tiny", seed=1, refiner=models.name_of(name)).refiner
+
+    assert parsed("sdxl-refiner.safetensors") == {"ckpt": "sdxl-refiner", "switch_at": 0.8}
+    with pytest.raises(InvalidRequest) as caught:
+        parsed("sd99")
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.code, fault.value) == ("refiner", "unknown_model", "sd99")
+    assert "sdxl-refiner" in fault.expected

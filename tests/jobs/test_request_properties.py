@@ -73,6 +73,8 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "seed_resize_from_h": st.none() | SIDE,
     "seed_resize_from_w": st.none() | SIDE,
     "tiling": SWITCH,
+    "refiner": st.none()
+    | st.builds(lambda at: {"ckpt": "tiny", "switch_at": at}, st.floats(0, 0.99)),
     "cache": st.none() | st.builds(lambda n: {"interval": n}, st.integers(2, 10)),
     "n_iter": st.integers(1, 9),
     "H": SIDE,

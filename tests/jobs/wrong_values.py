@@ -105,4 +105,8 @@ WRONG: dict[str, Wrong] = {
     "cache": NO_STRING
     | st.sampled_from([{}, {"interval": 1}, {"interval": 11}, {"interval": "3"}, {"every": 3}])
     | st.just({"interval": 3, "branch": 0}),
+    "refiner": NO_STRING
+    | st.sampled_from([{}, {"switch_at": 0.5}, {"ckpt": ""}, {"ckpt": 5}, {"ckpt": "a\0"}])
+    | st.sampled_from([{"ckpt": "a", "switch_at": share} for share in (1, -0.1, "0.5", True)])
+    | st.just({"ckpt": "a", "steps": 5}),
 }

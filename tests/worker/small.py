@@ -35,6 +35,7 @@ class SmallModel:
     nbytes: int = 2**30
     vae: str = ""
     loras: tuple[tuple[str, float], ...] = ()
+    refiner: "SmallModel | None" = None
 
 
 @dataclass(frozen=True)

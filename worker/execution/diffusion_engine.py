@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jobs.names import usual_prediction
 from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.graphs import free_memory
+from stable_diffusion.guided_network import check_refiner
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import HASH_DIGITS, Model
@@ -123,6 +125,13 @@ class StableDiffusion:
         model, config_warnings = with_config(model, prompt_job.request.config)
         model, embedding_warnings = self._embeddings.add_to(model, prompt_job.prompts)
         warnings = model.warnings + config_warnings + embedding_warnings
+        if model.refiner is not None:
+            check_refiner(model, model.refiner)
+            # those of the LoRAs, too, so that their names are known
+            refiner = replace(model.refiner, embeddings=model.embeddings)
+            refiner, told = self._embeddings.add_to(refiner, prompt_job.prompts)
+            model = replace(model, refiner=refiner)
+            warnings += tuple(f"refiner: {warning}" for warning in told)
         return model, warnings + model_warnings(model, prompt_job)
 
     def offloaded(self, recipe: Recipe) -> bool:

@@ -172,6 +172,7 @@ def _generate_and_publish(
                         on_loading,
                         offloaded=engine.offloaded(recipe),
                         vae=prompt_job.request.vae,
+                        refiner=prompt_job.request.refiner_ckpt,
                     )
                     model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
                 job.check()

@@ -63,6 +63,7 @@ class ImageGenerator:
     _model: str = field(default="", init=False)
     _model_hash: str = field(default="", init=False)
     _vae: str = field(default="", init=False)
+    _refiner: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._count = sum(part.request.image_count for part in self.parts)
@@ -83,6 +84,8 @@ class ImageGenerator:
         """
         self._model, self._model_hash = model.name, model.hash[:_HASH_DIGITS]
         self._vae = model.vae
+        if refiner := model.refiner:
+            self._refiner = f"{refiner.name} [{refiner.hash[:_HASH_DIGITS]}]"
         with self._watched(model) as on_evaluation:
             for picture in self.engine.generate(model, recipe, on_evaluation, self.stopwatch):
                 self.job.check()
@@ -176,6 +179,7 @@ class ImageGenerator:
                 model=self._model,
                 model_hash=self._model_hash,
                 vae=self._vae,
+                refiner=self._refiner,
                 upscaler=self.upscale.name,
             )
             name = self.staging.put(

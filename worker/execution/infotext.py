@@ -23,6 +23,7 @@ def infotext(
     model_hash: str,
     vae: str = "",
     upscaler: str = "",
+    refiner: str = "",
 ) -> str:
     """Prompt, negative prompt and one line of settings.
 
@@ -32,6 +33,7 @@ def infotext(
         model, model_hash: name and first 10 hex digits of the SHA-256 of the model.
         vae: the file name of the autoencoder in place of the model's own; empty: none.
         upscaler: the name of the upscaler, if the request needs one.
+        refiner: name and hash of the model that goes on with the sampling, if there is one.
     """
     named = sampler_named(request.sampler)
     label = named.label if named else request.sampler
@@ -65,6 +67,8 @@ def infotext(
     if "Postprocess upscale by" in settings or "Postprocess upscale to" in settings:
         settings["Postprocess upscaler"] = upscaler or "Lanczos"
     settings |= sampling_settings(request)
+    share = request.refiner_switch_at
+    settings |= {"Refiner": refiner, "Refiner switch at": "" if share is None else share}
     if request.prompt_grammar != "native":
         # AUTOMATIC1111 reads it so by itself; the service does if Version is another's
         settings["Prompt grammar"] = request.prompt_grammar

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+from jobs.hires_rules import second_pass_steps
 from jobs.names import sampler_named
-from jobs.request import ImageToImage, Request
+from jobs.request import ImageToImage, Request, TextToImage
+from stable_diffusion.bounds import executed_steps
+from stable_diffusion.guided_network import first_refined
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.samplers import resolve
+from stable_diffusion.samplers.sampling import step_timesteps
 from worker.execution.prompt_jobs import PromptJob
 
 _OF_GUIDANCE = ("negative_prompt", "hires_negative_prompt", "guidance_rescale")
@@ -16,7 +21,8 @@ def model_warnings(model: Model, prompt_job: PromptJob) -> tuple[str, ...]:
     """A sentence for each parameter that the model does not take, or takes otherwise."""
     request = prompt_job.request
     found = (_clip_skip(model, request), _image_scale(model, request))
-    return (*(warning for warning in found if warning), *_guidance(model, prompt_job))
+    told = (*_guidance(model, prompt_job), *_refiner(model, prompt_job))
+    return (*(warning for warning in found if warning), *told)
 
 
 def _clip_skip(model: Model, request: Request) -> str:
@@ -50,3 +56,28 @@ def _guidance(model: Model, prompt_job: PromptJob) -> Iterator[str]:
                 f"{name}: {model.name} was distilled with guidance and takes scale as an input; "
                 "it had no effect"
             )
+
+
+def _refiner(model: Model, prompt_job: PromptJob) -> Iterator[str]:
+    """Of a second model: what acts on the first one only, and whether it has a part at all."""
+    request, refiner = prompt_job.request, model.refiner
+    share = request.refiner_switch_at
+    if refiner is None or share is None:
+        return
+    if prompt_job.prompt.loras:
+        yield f"refiner: the LoRAs of the prompt change {model.name}, and not {refiner.name}"
+    sampler, scheduler, steps = request.sampler, request.scheduler, request.ddim_steps
+    executed = steps
+    if isinstance(request, ImageToImage):
+        executed = executed_steps(steps, request.denoising_strength)
+    elif isinstance(request, TextToImage) and request.has_second_pass:
+        sampler = request.hires_sampler or sampler
+        scheduler = request.hires_scheduler or scheduler
+        steps = request.hires_steps or steps
+        executed = second_pass_steps(request)
+    visited = step_timesteps(resolve(sampler, scheduler), model.schedule, steps, executed)
+    if visited[-1] >= first_refined(model, share):
+        yield (
+            f"refiner: no step begins after {share:g} of the noise levels; it had no effect with "
+            f"{steps} steps of this sampler"
+        )

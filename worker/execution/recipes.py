@@ -48,7 +48,9 @@ def recipe_of(
             "noise_multiplier": request.noise_multiplier,
         }
     elif request.has_second_pass:
+        # as AUTOMATIC1111 has it: of two passes the refiner has its part in the second
         recipe["second_pass"] = _second_pass(prompt_job, request, enlarge)
+        recipe["refiner_switch_at"] = None
     return Recipe(**recipe)
 
 
@@ -115,6 +117,7 @@ def _fields(
         "turbo": request.turbo,
         "deterministic": request.deterministic,
         "cache_interval": request.cache_interval,
+        "refiner_switch_at": request.refiner_switch_at,
         "clip_skip": request.clip_skip,
         "zero_negative": request.zero_negative,
         # only the reference's optimized scripts split the batches of the UNet

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stable_diffusion.prompt.grammar import LoraTag
@@ -54,8 +55,12 @@ class ModelCache:
         *,
         offloaded: bool = False,
         vae: str | None = None,
+        refiner: str | None = None,
     ) -> "Iterator[Model]":
         """A model for the length of a with block, loaded if necessary.
+
+        Both models are taken one after the other by one borrower. While it waits for the second
+        it does not count as one whose loans end by themselves, so no order of two can lock up.
 
         Args:
             loras: added to the model.
@@ -63,11 +68,14 @@ class ModelCache:
                 exception it raises ends a wait, but no loading: others may wait for that.
             offloaded: see `ModelKey`.
             vae: the name of another autoencoder; None: the one that the model has.
+            refiner: the name of a second model, which becomes the first one's `refiner`; None: of
+                none.
 
         Raises:
             UnknownModel, UnknownLora, UnknownVae, or what loading raised; the cache is unchanged.
         """
         key = self._catalogue.model_key(name, loras, offloaded=offloaded, vae=vae)
+        other = refiner and self._catalogue.model_key(refiner, offloaded=offloaded)
         borrower = Borrower()
         with self._changed:
             self._borrowers.add(borrower)
@@ -76,7 +84,12 @@ class ModelCache:
             base = self._take(borrower, key.base, None, on_progress) if key.loras else None
             entry = self._take(borrower, key, base, on_progress)
             assert entry.model is not None
-            yield entry.model
+            if not other:
+                yield entry.model
+                return
+            second = self._take(borrower, other, None, on_progress)
+            assert second.model is not None
+            yield replace(entry.model, refiner=second.model)
         finally:
             self._return_loans(borrower)
 

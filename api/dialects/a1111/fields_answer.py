@@ -94,6 +94,7 @@ EXTENSIONS = (
         default="",
         neutral=("None", "none"),
         means="a second model for the last steps",
+        followed=True,
     ),
     Field(
         name="refiner_switch_at",
@@ -101,7 +102,8 @@ EXTENSIONS = (
         default=None,
         neutral=(0.0,),
         needs="refiner_checkpoint",
-        means="the share of the steps after which it takes over",
+        means="the share of the noise levels after which it takes over",
+        followed=True,
     ),
     Field(
         name="disable_extra_networks",

@@ -64,6 +64,7 @@ def submission_of(
         **settings.body(known),
         **fields_.body,
         **_answer(values),
+        **(_refiner(values) if "refiner" in known else {}),
     }
     if "prompt_grammar" in known:
         body["prompt_grammar"] = GRAMMAR
@@ -116,7 +117,16 @@ def submission_of(
     )
 
 
+def _refiner(values: fields.Values) -> dict[str, Any]:
+    """The second model: without a share of the sampling it draws all, from 1 on nothing."""
+    name, share = values["refiner_checkpoint"], values["refiner_switch_at"] or 0
+    if name in ("", "None", "none") or share >= 1:
+        return {}
+    return {"refiner": {"ckpt": name, "switch_at": share}}
+
+
 _WRITTEN = {
+    "refiner": "refiner_checkpoint",
     "W": "width",
     "H": "height",
     "output_width": "width",

@@ -34,6 +34,8 @@ _FIELDS = {
     "Tiling": "tiling",
     "Mask blur": "mask_blur",
     "Masked area padding": "inpaint_full_res_padding",
+    "Refiner": "refiner_checkpoint",
+    "Refiner switch at": "refiner_switch_at",
     "Hires upscale": "hr_scale",
     "Hires steps": "hr_second_pass_steps",
     "Hires upscaler": "hr_upscaler",

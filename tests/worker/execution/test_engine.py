@@ -1,6 +1,7 @@
 """The real engine behind the worker's `Engine` protocol, with a tiny model of random weights."""
 
 import io
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -476,3 +477,25 @@ def test_a_job_in_automatic1111s_grammar_says_what_it_drew_at_which_step(
         (1, "dog"),
         (2, "bird"),
     ]
+
+
+def test_a_refiner_goes_on_with_a_job_and_is_named(bench: Bench, engine: StableDiffusion) -> None:
+    torch.manual_seed(2)
+    save_checkpoint(build_networks(TINY), TINY, bench.models / "other.safetensors")
+    body: dict[str, Any] = {"ddim_steps": 4, "sampler": "k_euler", "seed": 8}
+    alone = bench.submit(model="tiny", **body)
+    refined, never = (
+        bench.submit(model="tiny", **body, refiner={"ckpt": "other", "switch_at": share}, **more)
+        for share, more in ((0.5, {}), (0.9, {"scheduler": "sgm_uniform"}))
+    )
+    with bench.context(engine) as context:
+        for _ in range(3):
+            execute_job(context, "standard")
+    assert pixels(bench, alone) != pixels(bench, refined)
+    result = bench.status(refined).result
+    assert result
+    image = Image.open(io.BytesIO(bench.store.read(result.images[0].name)))
+    assert re.search(r"Refiner: other \[\w{10}\], Refiner switch at: 0.5", image.info["parameters"])
+    assert bench.status(refined).warnings == ()
+    (warning,) = bench.status(never).warnings
+    assert "refiner: no step begins after 0.9 of the noise levels" in warning

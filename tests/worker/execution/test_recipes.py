@@ -81,6 +81,13 @@ def test_the_options_of_the_sampling_reach_the_recipe() -> None:
         )
     )
     assert (recipe.scheduler, recipe.tiling) == ("sgm_uniform", True)
+    of_two = {"refiner": {"ckpt": "sdxl-refiner"}, "hires_scale": 2}
+    refined, twice = (
+        recipe_for(request(**body)) for body in ({**of_two, "hires_scale": None}, of_two)
+    )
+    assert (refined.refiner_switch_at, recipe.refiner_switch_at) == (0.8, None)
+    assert twice.second_pass
+    assert (twice.refiner_switch_at, twice.second_pass.recipe.refiner_switch_at) == (None, 0.8)
     assert (recipe.cache_interval, recipe_for(request()).cache_interval) == (3, 1)
     assert (recipe.s_churn, recipe.s_tmin, recipe.s_tmax, recipe.s_noise) == (3, 0.1, 9, 0.9)
     assert (recipe.guidance_rescale, recipe.guidance_start, recipe.guidance_end) == (0.7, 0.1, 0.8)

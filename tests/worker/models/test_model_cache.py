@@ -293,7 +293,7 @@ def test_an_unknown_name_is_refused_with_a_list_of_installed_ones(catalogue: Cat
 
 
 def hammered(catalogue: Catalogue, seconds: float) -> None:
-    """Eight threads use four models, with and without a LoRA, and memory for two."""
+    """Eight threads use four models, some with a LoRA or a second one, and memory for two."""
     loader = CountingLoader(budget=2, seconds=0.001)
     model_cache = ModelCache(catalogue, loader)
     deadline = time.monotonic() + seconds
@@ -303,8 +303,10 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
         rounds = 0
         while time.monotonic() < deadline:
             name, prompt = rng.choice(NAMES), rng.choice(("", "<lora:ink>"))
-            with model_cache.borrow(name, read_prompt(prompt).loras) as model:
+            other = rng.choice((None, *NAMES))
+            with model_cache.borrow(name, read_prompt(prompt).loras, refiner=other) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
+                assert (model.refiner.name if model.refiner else None) == other
                 time.sleep(rng.random() / 500)
             rounds += 1
         return rounds
