@@ -126,11 +126,15 @@ class JobFactory:
             bounded = (defaults_warnings(each, filled.sources) for each in combinations)
             warnings += tuple(dict.fromkeys(chain(*bounded)))
             warnings += comparison_warnings(request)
+            refiner = NO_MODEL
+            if request.refiner_ckpt:
+                refiner = self._models(served).choose(request.refiner_ckpt)
+                warnings += tuple(each.replace("ckpt:", "refiner:", 1) for each in refiner.warnings)
             request = request.settled(
                 model=choice.name,
                 seed=request.seed,
                 variation_seed=variation_seed,
-                refiner=self._models(served).name_of(request.refiner_ckpt),
+                refiner=refiner.name,
             )
         return NewJob(
             job_id=new_job_id(),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
 from stable_diffusion.errors import ModelError
+from stable_diffusion.families import by_context_width
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import found_name, pattern_of
 from stable_diffusion.prompt.grammar import ParsedPrompt
@@ -66,9 +67,9 @@ class EmbeddingLoader:
                 if rows.shape[1] == width:
                     fitting[name] = rows
                     continue
+                made_for = by_context_width().get(rows.shape[1], "another kind of model")
                 reason = (
-                    f"it was made for another kind of model ({rows.shape[1]} numbers a vector, not "
-                    f"{width})"
+                    f"it was made for {made_for} ({rows.shape[1]} numbers a vector, not {width})"
                 )
             warnings.append(f"embedding {name}: {reason}, so its name is only a word")
         return with_embeddings(model, fitting), tuple(warnings)

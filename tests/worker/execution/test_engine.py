@@ -329,8 +329,8 @@ def test_embeddings_that_cannot_be_used_are_warnings(
             execute_job(context, "standard")
     for job in jobs[:3]:
         assert bench.status(job).warnings == (
-            "embedding huge: it was made for another kind of model (2048 numbers a vector, "
-            "not 48), so its name is only a word",
+            "embedding huge: it was made for sdxl (2048 numbers a vector, not 48), so "
+            "its name is only a word",
         )
         assert bench.status(job).state is JobState.SUCCESS
     assert bench.status(jobs[3]).state is JobState.SUCCESS
