@@ -73,8 +73,9 @@ def pipeline(model: Model, *, refiner: bool) -> Any:
     parts = small_xl.components(model.networks, model.family, "epsilon")
     config = dict(parts["scheduler"].config)
     parts["scheduler"] = EulerDiscreteScheduler.from_config(config, timestep_spacing="linspace")
-    make = small_xl.image_to_image if refiner else small_xl.text_to_image
-    return make(parts, scored=True) if refiner else make(parts)
+    if refiner:
+        return small_xl.image_to_image(parts, scored=True)
+    return small_xl.text_to_image(parts)
 
 
 def test_it_goes_on_as_in_diffusers(models: tuple[Model, Model]) -> None:

@@ -485,8 +485,13 @@ def test_a_refiner_goes_on_with_a_job_and_is_named(bench: Bench, engine: StableD
     body: dict[str, Any] = {"ddim_steps": 4, "sampler": "k_euler", "seed": 8}
     alone = bench.submit(model="tiny", **body)
     refined, never = (
-        bench.submit(model="tiny", **body, refiner={"ckpt": "other", "switch_at": share}, **more)
-        for share, more in ((0.5, {}), (0.9, {"scheduler": "sgm_uniform"}))
+        bench.submit(
+            model="tiny",
+            **body,
+            scheduler=scheduler,
+            refiner={"ckpt": "other", "switch_at": share},
+        )
+        for scheduler, share in (("automatic", 0.5), ("sgm_uniform", 0.9))
     )
     with bench.context(engine) as context:
         for _ in range(3):
