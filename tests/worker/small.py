@@ -36,6 +36,7 @@ class SmallModel:
     vae: str = ""
     loras: tuple[tuple[str, float], ...] = ()
     refiner: "SmallModel | None" = None
+    family: str = "small"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _refiner(model: Model, prompt_job: PromptJob) -> Iterator[str]:
     share = request.refiner_switch_at
     if refiner is None or share is None:
         return
-    if prompt_job.prompt.loras:
+    if prompt_job.prompt.loras and refiner.family is not model.family:
         yield f"refiner: the LoRAs of the prompt change {model.name}, and not {refiner.name}"
     sampler, scheduler, steps = request.sampler, request.scheduler, request.ddim_steps
     executed = steps

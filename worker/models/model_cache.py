@@ -59,8 +59,8 @@ class ModelCache:
     ) -> "Iterator[Model]":
         """A model for the length of a with block, loaded if necessary.
 
-        Both models are taken one after the other by one borrower. While it waits for the second
-        it does not count as one whose loans end by themselves, so no order of two can lock up.
+        One borrower takes both models, one after the other. While it waits for the second it does
+        not count as one whose loans end by themselves, so no order of two can lock up.
 
         Args:
             loras: added to the model.
@@ -68,14 +68,14 @@ class ModelCache:
                 exception it raises ends a wait, but no loading: others may wait for that.
             offloaded: see `ModelKey`.
             vae: the name of another autoencoder; None: the one that the model has.
-            refiner: the name of a second model, which becomes the first one's `refiner`; None: of
-                none.
+            refiner: the name of a second model, which becomes the first one's `refiner`, with the
+                same LoRAs if it is of the same family; None: of none.
 
         Raises:
             UnknownModel, UnknownLora, UnknownVae, or what loading raised; the cache is unchanged.
         """
         key = self._catalogue.model_key(name, loras, offloaded=offloaded, vae=vae)
-        other = refiner and self._catalogue.model_key(refiner, offloaded=offloaded)
+        other = self._catalogue.model_key(refiner, offloaded=offloaded) if refiner else None
         borrower = Borrower()
         with self._changed:
             self._borrowers.add(borrower)
@@ -89,6 +89,10 @@ class ModelCache:
                 return
             second = self._take(borrower, other, None, on_progress)
             assert second.model is not None
+            if key.loras and second.model.family is entry.model.family:
+                inked = replace(other, loras=key.loras)
+                second = self._take(borrower, inked, second, on_progress)
+                assert second.model is not None
             yield replace(entry.model, refiner=second.model)
         finally:
             self._return_loans(borrower)

@@ -307,6 +307,7 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
             with model_cache.borrow(name, read_prompt(prompt).loras, refiner=other) as model:
                 assert (model.name, bool(loras(model))) == (name, bool(prompt))
                 assert (model.refiner.name if model.refiner else None) == other
+                assert not model.refiner or loras(model.refiner) == loras(model)
                 time.sleep(rng.random() / 500)
             rounds += 1
         return rounds
