@@ -47,7 +47,25 @@ def read_embedding(path: Path) -> Tensor:
 
 def embedding_width(model: Model) -> int:
     """The width of the vectors that a model's text encoders take in place of tokens, together."""
-    return sum(int(text.config.hidden_size) for text in model.networks.text_encoders.values())
+    return sum(_widths(model).values())
+
+
+def columns_for(model: Model, other: Model, vectors: Tensor) -> Tensor:
+    """Vectors for another model, of which a model has some of the text encoders only.
+
+    Returns:
+        The columns for these; the vectors themselves if they or the encoders are others.
+    """
+    own, widths = _widths(model), _widths(other)
+    if vectors.shape[1] != sum(widths.values()) or not own.items() <= widths.items():
+        return vectors
+    columns = dict(zip(widths, vectors.split(list(widths.values()), dim=1), strict=True))
+    return torch.cat([columns[name] for name in own], dim=1)
+
+
+def _widths(model: Model) -> dict[str, int]:
+    encoders = model.networks.text_encoders.items()
+    return {name: int(text.config.hidden_size) for name, text in encoders}
 
 
 def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
@@ -60,7 +78,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
     if not embeddings:
         return model
     encoders = model.networks.text_encoders
-    widths = [int(text.config.hidden_size) for text in encoders.values()]
+    widths = list(_widths(model).values())
     columns = torch.cat(list(embeddings.values())).split(widths, dim=1)
     extended: dict[str, nn.Module] = {}
     for (name, encoder), further in zip(encoders.items(), columns, strict=True):

@@ -129,7 +129,7 @@ class StableDiffusion:
             check_refiner(model, model.refiner)
             # those of the LoRAs, too, so that their names are known
             refiner = replace(model.refiner, embeddings=model.embeddings)
-            refiner, told = self._embeddings.add_to(refiner, prompt_job.prompts)
+            refiner, told = self._embeddings.add_to(refiner, prompt_job.prompts, model)
             model = replace(model, refiner=refiner)
             warnings += tuple(f"refiner: {warning}" for warning in told)
         return model, warnings + model_warnings(model, prompt_job)

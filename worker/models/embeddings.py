@@ -5,7 +5,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
+from stable_diffusion.embeddings import (
+    columns_for,
+    embedding_width,
+    read_embedding,
+    with_embeddings,
+)
 from stable_diffusion.errors import ModelError
 from stable_diffusion.families import by_context_width
 from stable_diffusion.model import Model
@@ -28,13 +33,17 @@ class EmbeddingLoader:
         self._cached: dict[Path, tuple[FileSignature, Tensor]] = {}
 
     def add_to(
-        self, model: Model, prompts: Sequence[ParsedPrompt]
+        self, model: Model, prompts: Sequence[ParsedPrompt], refines: Model | None = None
     ) -> tuple[Model, tuple[str, ...]]:
         """The model with the embeddings that the prompts name, and warnings.
 
         One that was made for another kind of model is left out, and so is one whose file cannot be
         read unless it is in angle brackets or after `embedding:`: its name stays a word. Those that
         came with the model's LoRAs take part; an installed one of the same name hides them.
+
+        Args:
+            refines: the model whose refiner this one is: of an embedding for that one, this one
+                gets what is for its own text encoders. None: it is no refiner.
 
         Raises:
             UnknownEmbedding: one in angle brackets is not installed.
@@ -59,6 +68,7 @@ class EmbeddingLoader:
         for name in sorted(named):
             try:
                 rows = self._vectors(installed[name])
+                rows = columns_for(model, refines, rows) if refines else rows
             except ModelError as error:
                 if name in explicit:
                     raise UnusableEmbedding(str(error)) from error

@@ -8,12 +8,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stable_diffusion.embeddings import embedding_width, read_embedding, with_embeddings
+from stable_diffusion.embeddings import (
+    columns_for,
+    embedding_width,
+    read_embedding,
+    with_embeddings,
+)
 from stable_diffusion.model import Model, build_model
 from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.weights.reading import Weights
 from tests.stable_diffusion.layouts import random_networks
-from tests.stable_diffusion.small_xl import SMALL
+from tests.stable_diffusion.small_xl import SMALL, SMALL_REFINER
 
 WIDTH, HEIGHT = 64, 96
 
@@ -83,3 +88,13 @@ def test_an_embedding_has_columns_for_each_encoder(base: Model, tmp_path: Path) 
         False,
         False,
     ]
+
+
+def test_a_refiner_gets_the_columns_of_its_own_encoder(base: Model) -> None:
+    weights = Weights(SMALL_REFINER, random_networks(SMALL_REFINER), "epsilon")
+    refiner = build_model(weights, Path("refiner"), name="refiner", fingerprint="0")
+    vectors = torch.randn(2, 56)
+    assert torch.equal(columns_for(refiner, base, vectors), vectors[:, 32:])
+    assert torch.equal(columns_for(base, base, vectors), vectors)
+    other = torch.randn(2, 48)
+    assert columns_for(refiner, base, other) is other
