@@ -6,10 +6,12 @@ does not have. Source: Ashkboos et al. 2024 (SliceGPT, arXiv:2401.15024).
 """
 
 import math
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel
+from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 SHRINK = 8.0
 """The stream is so much smaller, so that the layer in place of the norm outweighs it."""
@@ -37,8 +39,8 @@ def slice_text_encoder(student: CLIPTextModel, source: CLIPTextModel, ids: Tenso
         (student.embeddings.position_embedding, source.embeddings.position_embedding),
     ):
         own.weight.copy_(given.weight @ basis / SHRINK)
-    blocks = zip(student.encoder.layers, source.encoder.layers, strict=False)
-    for own, given in blocks:
+    layers, trained = _layers(student), _layers(source)
+    for own, given in zip(layers, trained, strict=False):
         reading = gain * given.layer_norm1.weight[:, None] * basis
         _copy_attention(own.self_attn, given.self_attn, reading, given.layer_norm1.bias, basis)
         reading = gain * given.layer_norm2.weight[:, None] * basis
@@ -49,10 +51,12 @@ def slice_text_encoder(student: CLIPTextModel, source: CLIPTextModel, ids: Tenso
     norm = source.final_layer_norm
     deviation = output.hidden_states[-1].std(-1).mean() / SHRINK
     wanted = basis.T @ (norm.weight[:, None] * basis) - deviation * torch.eye(basis.shape[1])
-    _become_linear(
-        student.encoder.layers[len(source.encoder.layers)], gain * wanted, basis.T @ norm.bias
-    )
+    _become_linear(layers[len(trained)], gain * wanted, basis.T @ norm.bias)
     return basis
+
+
+def _layers(text: CLIPTextModel) -> list[CLIPEncoderLayer]:
+    return [cast(CLIPEncoderLayer, layer) for layer in text.encoder.layers]
 
 
 def _basis(streams: Tensor, width: int) -> Tensor:
@@ -71,7 +75,7 @@ def _basis(streams: Tensor, width: int) -> Tensor:
 
 
 def _copy_attention(
-    own: nn.Module, given: nn.Module, reading: Tensor, offset: Tensor, basis: Tensor
+    own: CLIPAttention, given: CLIPAttention, reading: Tensor, offset: Tensor, basis: Tensor
 ) -> None:
     """The best attention with narrower heads: of each head, products of two matrices."""
     heads = given.num_heads
@@ -109,7 +113,7 @@ def _factors(product: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return left[:, :rank] * root, root[:, None] * right[:rank]
 
 
-def _become_linear(layer: nn.Module, matrix: Tensor, bias: Tensor) -> None:
+def _become_linear(layer: CLIPEncoderLayer, matrix: Tensor, bias: Tensor) -> None:
     """Let a layer add `matrix` times its normalised states, and `bias`.
 
     Of both GELUs, gelu(x) - gelu(-x) = x.

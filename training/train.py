@@ -205,7 +205,6 @@ def main() -> None:
         minutes * V2_SHARE,
         TINY_V2,
         STAGES_V2,
-        STAGES_XL,
         TEXT_SHARE_V2,
         base=load_trainable(tiny_file, TINY, device),
         latents=work / "tiny",

@@ -35,7 +35,7 @@ def build_two_encoders(family: Family, known: Collection[int]) -> TwoEncoders:
     return TwoEncoders(build_text_encoder(family, known), second)
 
 
-def encoders_of(text: CLIPTextModel | TwoEncoders) -> dict[str, nn.Module]:
+def encoders_of(text: nn.Module) -> dict[str, nn.Module]:
     """The encoder, or both, by the names of their parts."""
     return dict(text.named_children()) if isinstance(text, TwoEncoders) else {"text": text}
 
