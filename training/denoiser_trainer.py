@@ -26,6 +26,8 @@ from training.tokens import TokenBatch
 from training.two_encoders import mixed_conditioning
 
 TEXT_RATE = 0.3  # of the UNet's learning rate
+NEW_RATE = 15.0  # likewise, for the layer that the UNet of its base does not have
+_NEW = "add_embedding."
 EMA_DECAY = 0.998
 
 
@@ -60,15 +62,19 @@ class DenoiserTrainer:
         self.replicas = [(self.unet, self.text)] + [self._replica() for _ in range(cores - 1)]
         single = partial(torch.set_num_threads, 1) if cores > 1 else None
         self.pool = ThreadPoolExecutor(cores, initializer=single)
+        new = [p for name, p in self.unet.named_parameters() if name.startswith(_NEW)]
+        known = [p for name, p in self.unet.named_parameters() if not name.startswith(_NEW)]
         self.optimizer = torch.optim.AdamW(
-            [{"params": self.unet.parameters()}, {"params": self.text.parameters()}],
+            [{"params": known}, {"params": self.text.parameters()}, {"params": new}],
             betas=(0.9, 0.99),
             weight_decay=0.01,
             fused=True,
         )
 
     def set_rate(self, rate: float) -> None:
-        for group, share in zip(self.optimizer.param_groups, (1.0, TEXT_RATE), strict=True):
+        for group, share in zip(
+            self.optimizer.param_groups, (1.0, TEXT_RATE, NEW_RATE), strict=True
+        ):
             group["lr"] = rate * share
 
     def _loss(

@@ -14,6 +14,8 @@ from stable_diffusion.prompt.conditioning import apply_weights
 from training.teacher import mixed, mixed_text_states
 from training.text_encoder import build_text_encoder
 
+ZEROS, POOLED_ALONE = 0.5, 0.15
+
 
 class TwoEncoders(nn.Module):
     """Both encoders; their states stand side by side."""
@@ -50,8 +52,9 @@ def mixed_conditioning(
 ) -> Conditioning:
     """Conditioning of captions, each mixed with that of the previous caption in the batch.
 
-    Of two encoders, with sizes, and half of the empty captions are zeros: for either model an
-    empty negative prompt may be both.
+    Of two encoders, with sizes. `ZEROS` of the empty captions are zeros, as an empty negative
+    prompt may be; of others `POOLED_ALONE` have zeros for the states, so that the pooled text,
+    which tells nothing that they do not, is read at all.
 
     Args:
         text: a CLIP text encoder, or both.
@@ -64,11 +67,13 @@ def mixed_conditioning(
         return Conditioning(mixed_text_states(text, ids, weights, own))
     states, pooled = text(ids)
     hidden = torch.cat([apply_weights(each, weights) for each in states], -1)
-    coin = torch.rand(len(ids), 1, device=ids.device)
-    kept = ((ids[:, 1:2] != text.text.config.eos_token_id) | (coin < 0.5)).to(hidden)
+    chance = torch.rand(len(ids), 1, device=ids.device)
+    empty = ids[:, 1:2] == text.text.config.eos_token_id
+    pooled = pooled.where(~empty | (chance > ZEROS), 0)
+    hidden = hidden.where((chance > torch.where(empty, ZEROS, POOLED_ALONE))[..., None], 0)
     return Conditioning(
-        mixed(hidden * kept[..., None], own),
-        mixed(pooled * kept, own[:, 0]),
+        mixed(hidden, own),
+        mixed(pooled, own[:, 0]),
         random_sizes(latents).to(hidden.device),
     )
 
