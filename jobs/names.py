@@ -100,7 +100,13 @@ _KNOWN_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
 _MODELS_BY_ALIAS = {
     alias: name for name, (_, aliases) in _KNOWN_MODELS.items() for alias in (name, *aliases)
 }
-_PUBLISHED_NATIVE_SIZES = {"tiny": 256, "tiny-v2": 256, "tiny-inpaint": 256, "sd21v": 768}
+_PUBLISHED_NATIVE_SIZES = {
+    "tiny": 256,
+    "tiny-v2": 256,
+    "tiny-inpaint": 256,
+    "tiny-xl": 256,
+    "sd21v": 768,
+}
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
 
 

@@ -8,25 +8,26 @@ levels, which decide the content of a picture.
 import copy
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
-from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from training.noising import own_caption_share, sample_noise, sample_timesteps
-from training.teacher import Teacher, mixed_text_states
+from training.teacher import Teacher
 from training.text_encoder import freeze_unknown_words, known_words_mask
 from training.tokens import TokenBatch
+from training.two_encoders import mixed_conditioning
 
 TEXT_RATE = 0.3  # of the UNet's learning rate
+NEW_RATE = 15.0  # likewise, for the layer that the UNet of its base does not have
+_NEW = "add_embedding."
 EMA_DECAY = 0.998
 
 
@@ -36,11 +37,12 @@ class DenoiserTrainer:
 
     Attributes:
         known_words: token ids with trainable embeddings; the others stay zero.
-        teacher: gives the target, instead of the pictures; only for v-prediction (distillation).
+        text: a text encoder, or both of a model that has two.
+        teacher: gives the target, instead of the pictures (distillation).
     """
 
     unet: UNet2DConditionModel
-    text: CLIPTextModel
+    text: nn.Module
     known_words: Collection[int]
     prediction: Prediction
     device: torch.device
@@ -60,21 +62,25 @@ class DenoiserTrainer:
         self.replicas = [(self.unet, self.text)] + [self._replica() for _ in range(cores - 1)]
         single = partial(torch.set_num_threads, 1) if cores > 1 else None
         self.pool = ThreadPoolExecutor(cores, initializer=single)
+        new = [p for name, p in self.unet.named_parameters() if name.startswith(_NEW)]
+        known = [p for name, p in self.unet.named_parameters() if not name.startswith(_NEW)]
         self.optimizer = torch.optim.AdamW(
-            [{"params": self.unet.parameters()}, {"params": self.text.parameters()}],
+            [{"params": known}, {"params": self.text.parameters()}, {"params": new}],
             betas=(0.9, 0.99),
             weight_decay=0.01,
             fused=True,
         )
 
     def set_rate(self, rate: float) -> None:
-        for group, share in zip(self.optimizer.param_groups, (1.0, TEXT_RATE), strict=True):
+        for group, share in zip(
+            self.optimizer.param_groups, (1.0, TEXT_RATE, NEW_RATE), strict=True
+        ):
             group["lr"] = rate * share
 
     def _loss(
         self,
         unet: UNet2DConditionModel,
-        text: CLIPTextModel,
+        text: nn.Module,
         latents: Tensor,
         ids: Tensor,
         weights: Tensor,
@@ -88,15 +94,15 @@ class DenoiserTrainer:
         own = own_caption_share(t).view(-1, 1, 1)
         # bfloat16 is faster on a GPU only; on a CPU the backward pass of its convolutions is slower
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            hidden = mixed_text_states(text, ids, weights, own)
-            conditioning = Conditioning(hidden, concat=inputs)
+            conditioning = mixed_conditioning(text, latents, ids, weights, own)
+            conditioning = replace(conditioning, concat=inputs)
             output = unet_prediction(unet, noised, t, conditioning).float()
-        if self.prediction == "epsilon":
-            return ((output - noise).square() / alpha).mean()
         if self.teacher is None:
             target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         else:
             target = self.teacher.velocity(noised, t, alpha, ids, weights, own)
+        if self.prediction == "epsilon":
+            output = (output - (1 - alpha).sqrt() * noised) / alpha.sqrt()
         return (output - target).square().mean()
 
     def step(self, latents: Tensor, batch: TokenBatch, inputs: Tensor | None = None) -> float:
@@ -140,7 +146,7 @@ class DenoiserTrainer:
     def _parameters(unet: nn.Module, text: nn.Module) -> list[nn.Parameter]:
         return [*unet.parameters(), *text.parameters()]
 
-    def _replica(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    def _replica(self) -> tuple[UNet2DConditionModel, nn.Module]:
         """A pair of networks that share the weights, with separate gradients."""
         pair = copy.deepcopy((self.unet, self.text))
         originals = self._parameters(self.unet, self.text)

@@ -66,7 +66,7 @@ STAGES_INPAINT = (
         simple_share=0.1,
     ),
 )
-FAST_SHARE, V2_SHARE, INPAINT_SHARE = 0.03, 0.18, 0.08  # of the time for all models
+FAST_SHARE, V2_SHARE, INPAINT_SHARE, XL_SHARE = 0.03, 0.18, 0.08, 0.06  # of the time for all models
 # tiny-fast is a LoRA for tiny, and tiny is its teacher.
 DISTILLATION = Distillation(
     3e-3,
@@ -76,6 +76,18 @@ DISTILLATION = Distillation(
         (128, 128): PathShare(0.08, 16, 96, seed=32),
     },
 )
+# tiny-xl has tiny's autoencoder, starts from its UNet and from the weights of its text encoder, and
+# tiny is its teacher.
+STAGES_XL = (
+    Stage(
+        "256, 128 and 512 px",
+        0.7,
+        2e-5,
+        {(256, 256): (0.8, 12), (128, 128): (0.1, 32), (512, 512): (0.1, 4)},
+        simple_share=0.1,
+    ),
+)
+TEXT_SHARE_XL = 0.3
 # Picture size → number of scenes, and their seed.
 SCENES = {
     (128, 128): (4000, 11),

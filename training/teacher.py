@@ -29,8 +29,12 @@ def mixed_text_states(text: CLIPTextModel, ids: Tensor, weights: Tensor, own: Te
     Returns:
         (n, 77, width).
     """
-    hidden = apply_weights(text_states(text, ids), weights)
-    return own * hidden + (1 - own) * hidden.roll(1, 0)
+    return mixed(apply_weights(text_states(text, ids), weights), own)
+
+
+def mixed(rows: Tensor, own: Tensor) -> Tensor:
+    """Each row mixed with the previous one, by its own share."""
+    return own * rows + (1 - own) * rows.roll(1, 0)
 
 
 @dataclass(frozen=True)

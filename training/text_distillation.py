@@ -63,12 +63,16 @@ def copy_weights(
     """Copy the weights of a trained UNet where shapes match; project those of the cross-attention.
 
     The two may differ in what they predict: Stable Diffusion 2's v-prediction model was trained
-    from its base in the same way. Channels that only the new one takes begin with 0, so that it
-    begins with the pictures of the old one.
+    from its base in the same way. Channels and embeddings that only the new one takes begin with 0,
+    so that it begins with the pictures of the old one.
     """
     weights = dict(source.named_parameters())
     for name, parameter in unet.named_parameters():
-        weight = weights[name]
+        weight = weights.get(name)
+        if weight is None:
+            if name.startswith("add_embedding.linear_2."):
+                parameter.zero_()
+            continue
         if projection is not None and name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):
             weight = weight @ projection
         if weight.numel() == parameter.numel():

@@ -5,8 +5,8 @@ ignore it. A minute of predicting scenes from their captions prevents that.
 """
 
 import random
-from collections.abc import Callable, Collection
-from typing import cast
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -26,12 +26,16 @@ BACKGROUNDS = (*COLOURS, *SCENERY)
 ENCODING_MEAN = 0.25
 RATE = 2e-3
 
+Encoder = TypeVar("Encoder", bound=CLIPTextModel)
 
-def build_text_encoder(family: Family, known: Collection[int]) -> CLIPTextModel:
+
+def build_text_encoder(
+    family: Family, known: Collection[int], kind: type[Encoder] = CLIPTextModel, part: str = "text"
+) -> Encoder:
     """A new CLIP text encoder whose unknown words have all-zero embeddings."""
     # plain attention: at 77 tokens of 12 values it is twice as fast as the fused kernels
-    settings = {**family.part("text").config, "attn_implementation": "eager"}
-    model = CLIPTextModel(CLIPTextConfig(**settings))
+    settings = {**family.part(part).config, "attn_implementation": "eager"}
+    model = kind(CLIPTextConfig(**settings))
     with torch.no_grad():
         embedding = _embedding(model)
         rows = torch.randn(len(known), embedding.shape[1]) * 0.5
@@ -49,19 +53,25 @@ def _embedding(model: CLIPTextModel) -> Tensor:
     return cast(nn.Embedding, model.get_input_embeddings()).weight
 
 
-def known_words_mask(model: CLIPTextModel, known: Collection[int]) -> Tensor:
-    """(vocabulary, 1): 1 for known tokens, 0 for others, on the model's device."""
-    weight = _embedding(model)
+def _encoders_in(module: nn.Module) -> Iterator[CLIPTextModel]:
+    """The encoder itself, or those of a module of several."""
+    return (each for each in module.modules() if isinstance(each, CLIPTextModel))
+
+
+def known_words_mask(model: nn.Module, known: Collection[int]) -> Tensor:
+    """(vocabulary, 1): 1 for known tokens, 0 for others, on the device of its encoders."""
+    weight = _embedding(next(_encoders_in(model)))
     mask = torch.zeros(len(weight), 1, device=weight.device)
     mask[sorted(known)] = 1
     return mask
 
 
-def freeze_unknown_words(model: CLIPTextModel, known: Tensor) -> None:
+def freeze_unknown_words(model: nn.Module, known: Tensor) -> None:
     """Zero the gradients of the embeddings of unknown words, so that these stay zero."""
-    gradient = _embedding(model).grad
-    if gradient is not None:
-        gradient *= known
+    for encoder in _encoders_in(model):
+        gradient = _embedding(encoder).grad
+        if gradient is not None:
+            gradient *= known
 
 
 def _labels(scene: Scene) -> list[int]:
@@ -127,26 +137,27 @@ def warm_up_text_encoder(
 
 
 def train_text_encoder(
-    model: CLIPTextModel,
+    model: nn.Module,
     head: nn.Module,
     tokens: CaptionTokens,
     budget: Budget,
     loss: Callable[[], Tensor],
+    rate: float = RATE,
 ) -> None:
     """Minimise a loss until the budget is spent; embeddings of unknown words stay zero.
 
     Args:
-        model: is trained in place.
+        model: a text encoder, or several; is trained in place.
         head: the module on its states; is trained with it.
         loss: computes the loss of a new batch.
     """
     known = known_words_mask(model, tokens.known)
     parameters = [*model.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     model.train()
     for _ in budget.steps():
         for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(RATE)
+            group["lr"] = budget.learning_rate(rate)
         optimizer.zero_grad()
         loss().backward()
         freeze_unknown_words(model, known)

@@ -1,7 +1,7 @@
 """Token ids and weights of captions, for the text encoder and for emphasis."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,12 +36,13 @@ class CaptionTokens:
     nothing.
     """
 
-    def __init__(self, tokenizer: ClipTokenizer) -> None:
+    def __init__(self, tokenizer: ClipTokenizer, paddings: Collection[int] = ()) -> None:
+        """`paddings`: those of text encoders that pad otherwise than the tokenizer."""
         self.tokenizer = tokenizer
         self._encode = lru_cache(maxsize=None)(tokenizer.encode)
         self.known = frozenset(
             token for words in vocabulary() for token in tokenizer.encode(words)
-        ) | {tokenizer.begin, tokenizer.end, tokenizer.pad}
+        ) | {tokenizer.begin, tokenizer.end, tokenizer.pad, *paddings}
 
     def batch(self, captions: Sequence[Sequence[Piece]], rng: random.Random) -> TokenBatch:
         rows = [self._row(pieces, rng) for pieces in captions]

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from stable_diffusion import tiny
-from stable_diffusion.families.tiny import TINY, TINY_INPAINT, TINY_V2
+from stable_diffusion.families.tiny import TINY, TINY_INPAINT, TINY_V2, TINY_XL
 from stable_diffusion.networks import Networks, moved
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.weights.saving import save_checkpoint
@@ -38,8 +38,11 @@ from training.plan import (
     STAGES_CONTINUED,
     STAGES_INPAINT,
     STAGES_V2,
+    STAGES_XL,
     TEXT_SHARE_V2,
+    TEXT_SHARE_XL,
     V2_SHARE,
+    XL_SHARE,
 )
 from training.progress import save_state
 from training.quick_eval import quick_eval
@@ -48,6 +51,8 @@ from training.teacher import Teacher
 from training.text_distillation import copy_weights, distill_text_encoder
 from training.text_encoder import build_text_encoder, warm_up_text_encoder
 from training.tokens import CaptionTokens
+from training.two_encoder_distillation import make_two_encoders
+from training.two_encoders import encoders_of, padding_of
 
 
 def make_autoencoder(setup: TrainingSetup) -> AutoencoderKL:
@@ -115,8 +120,9 @@ def make_model(setup: TrainingSetup) -> Iterator[Networks]:
     setup.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     vae = make_autoencoder(setup)
-    tokens = CaptionTokens(ClipTokenizer(pad=setup.family.pad_token))
-    text, projection = make_text_encoder(setup, tokens)
+    tokens = CaptionTokens(ClipTokenizer(pad=setup.family.pad_token), padding_of(setup.family))
+    make_text = make_text_encoder if len(setup.family.text_encoders) == 1 else make_two_encoders
+    text, projection = make_text(setup, tokens)
     unet = make_unet(setup, projection)
     trainer = DenoiserTrainer(
         unet,
@@ -126,7 +132,9 @@ def make_model(setup: TrainingSetup) -> Iterator[Networks]:
         setup.device,
         teacher=make_teacher(setup) if projection is not None else None,
     )
-    networks = Networks({"text": trainer.average_text, "unet": trainer.average_unet, "vae": vae})
+    networks = Networks(
+        {**encoders_of(trainer.average_text), "unet": trainer.average_unet, "vae": vae}
+    )
     for stage in setup.stages:
         budget, path, state = setup.phase(stage.name, stage.share)
         if state:
@@ -176,7 +184,7 @@ def main() -> None:
     first = TrainingSetup(
         work / "tiny",
         device,
-        minutes * (1 - FAST_SHARE - V2_SHARE - INPAINT_SHARE),
+        minutes * (1 - FAST_SHARE - V2_SHARE - INPAINT_SHARE - XL_SHARE),
         TINY,
         STAGES_CONTINUED if base else STAGES,
         base=base,
@@ -212,6 +220,17 @@ def main() -> None:
         scenes=SCENES_MASKED,
     )
     make_and_save(third, arguments.out / "tiny-inpaint.safetensors")
+    fourth = TrainingSetup(
+        work / "tiny-xl",
+        device,
+        minutes * XL_SHARE,
+        TINY_XL,
+        STAGES_XL,
+        TEXT_SHARE_XL,
+        base=load_trainable(tiny_file, TINY, device),
+        latents=work / "tiny",
+    )
+    make_and_save(fourth, arguments.out / "tiny-xl.safetensors")
 
 
 if __name__ == "__main__":

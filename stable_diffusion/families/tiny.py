@@ -11,7 +11,9 @@ from stable_diffusion.families.latent_diffusion import (
 )
 from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder, OpenClipTextEncoder
+from stable_diffusion.families.parts.penultimate_clip import PenultimateClip, ProjectedOpenClip
 from stable_diffusion.families.parts.unet import UNetPart
+from stable_diffusion.families.sdxl import SDXL
 
 _UNET = {
     **UNET,
@@ -80,6 +82,52 @@ TINY_V2 = LatentDiffusion(
     configuration="v2",
 )
 
+# Stable Diffusion XL in small: both text encoders, the pooled text and the sizes. The layers of
+# tiny's UNet, tiny's latents, and the empty prompt as tiny encodes it.
+_POOLED, _SIZE = 36, 32
+TINY_XL = SDXL(
+    id="tiny-xl",
+    parts=(
+        PenultimateClip(
+            {
+                **CLIP_TOKENS,
+                "hidden_size": 10,
+                "intermediate_size": 64,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 2,
+                "hidden_act": "quick_gelu",
+                "pad_token_id": 49407,
+            }
+        ),
+        ProjectedOpenClip(
+            {
+                **CLIP_TOKENS,
+                "hidden_size": _POOLED,
+                "intermediate_size": 192,
+                "num_hidden_layers": 5,
+                "num_attention_heads": 4,
+                "hidden_act": "gelu",
+                "projection_dim": _POOLED,
+                "pad_token_id": 0,
+            }
+        ),
+        UNetPart(
+            {
+                **_UNET,
+                "cross_attention_dim": 10 + 36,
+                "use_linear_projection": True,
+                "addition_embed_type": "text_time",
+                "addition_time_embed_dim": _SIZE,
+                "projection_class_embeddings_input_dim": _POOLED + 6 * _SIZE,
+            }
+        ),
+        Autoencoder(_VAE),
+    ),
+    latents=LATENTS,
+    native_size=256,
+    zero_negative=False,
+)
+
 _OF_TINY = with_further_inputs(TINY)
 TINY_INPAINT = _OF_TINY[1]
-FAMILIES = (*_OF_TINY, *with_further_inputs(TINY_V2))
+FAMILIES = (*_OF_TINY, *with_further_inputs(TINY_V2), *with_further_inputs(TINY_XL))

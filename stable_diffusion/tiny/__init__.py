@@ -9,7 +9,9 @@ PATH_V2 = FOLDER / "tiny-v2.safetensors"
 """The networks of Stable Diffusion 2 in small; predicts v."""
 PATH_INPAINT = FOLDER / "tiny-inpaint.safetensors"
 """tiny, with a mask and what surrounds it as further inputs."""
-PATHS = (PATH, PATH_V2, PATH_INPAINT)
+PATH_XL = FOLDER / "tiny-xl.safetensors"
+"""The networks of Stable Diffusion XL in small: two text encoders, pooled text and sizes."""
+PATHS = (PATH, PATH_V2, PATH_INPAINT, PATH_XL)
 LORA_PATHS = (FOLDER / "tiny-fast.safetensors",)
 """tiny in four steps without guidance; `tiny.toml` makes a preset of it."""
 UPSCALER_PATH = FOLDER / "upscaler-x2.safetensors"

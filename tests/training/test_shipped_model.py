@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stable_diffusion.families.tiny import TINY, TINY_V2
+from stable_diffusion.families.family import Family, Prediction
+from stable_diffusion.families.tiny import TINY, TINY_V2, TINY_XL
 from stable_diffusion.model import Model, load_model
-from stable_diffusion.tiny import PATH, PATH_V2
+from stable_diffusion.tiny import PATH, PATH_V2, PATH_XL, PATHS
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier
 from training.eval_prompts import eval_prompts
@@ -39,21 +40,36 @@ def small_evaluator(model: Model) -> Evaluator:
     return Evaluator(model, 128, IconClassifier())
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_it_is_small_enough_for_the_repository(path: Path) -> None:
     assert path.stat().st_size <= 16_000_000
 
 
-def test_one_is_a_stable_diffusion_1_and_one_a_2() -> None:
-    kinds = {path: load_model(path, name="x") for path in (PATH, PATH_V2)}
-    assert (kinds[PATH].family, kinds[PATH].prediction) == (TINY, "epsilon")
-    assert (kinds[PATH_V2].family, kinds[PATH_V2].prediction) == (TINY_V2, "v")
-
-
-def test_its_tensors_are_half_precision_under_the_original_names(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "family", "prediction", "text"),
+    [
+        (PATH, TINY, "epsilon", "cond_stage_model"),
+        (PATH_V2, TINY_V2, "v", "cond_stage_model"),
+        (PATH_XL, TINY_XL, "epsilon", "conditioner"),
+    ],
+)
+def test_its_tensors_are_half_precision_under_the_original_names_of_its_kind(
+    path: Path, family: Family, prediction: Prediction, text: str
+) -> None:
+    model = load_model(path, name="x")
+    assert (model.family, model.prediction) == (family, prediction)
     checkpoint = open_checkpoint(path)
     assert all(checkpoint.read(name).dtype == torch.float16 for name in checkpoint.names)
     starts = {name.split(".")[0] for name in checkpoint.names}
-    assert starts == {"model", "first_stage_model", "cond_stage_model"}
+    assert starts == {"model", "first_stage_model", text}
+
+
+def test_two_text_encoders_draw_what_the_prompt_says() -> None:
+    evaluator = Evaluator(load_model(PATH_XL, name="tiny-xl"), 128, IconClassifier())
+    (colours, *_) = single_objects(evaluator, 6)
+    assert colours.value >= 0.8
+    (wins,) = blends(evaluator, 1)
+    assert wins.value >= 0.75
 
 
 def test_objects_and_backgrounds_have_the_colours_of_the_prompt(
