@@ -1,12 +1,10 @@
 """A recording reproduces what the network computes, or is not used."""
 
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
 import torch
@@ -30,44 +28,13 @@ from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
+from tests.stable_diffusion.fake_recorder import FakeRecorder
 
 pytestmark = pytest.mark.heavy
 
 RECIPE = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=8, seed=9)
 TEXT = Conditioning(torch.ones(1, 1, 1))
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
-
-
-@dataclass
-class FakeRecorder:
-    """Records as on a GPU: its recordings read their own copies of the inputs.
-
-    `spoil` changes an output as a faulty recording would; each recording takes `size` bytes.
-    """
-
-    spoil: Callable[[Tensor], Tensor] = lambda output: output
-    size: int = 0
-    recorded: int = 0
-    replayed: int = 0
-    nbytes: int = 0
-
-    def renewed(self) -> Self:
-        self.nbytes = 0
-        return self
-
-    def __call__(self, function: Function, inputs: Tensors) -> Function:
-        self.recorded += 1
-        self.nbytes += self.size
-        own = tuple(tensor.clone() for tensor in inputs)
-
-        def replay(*given: Tensor) -> Tensor:
-            self.replayed += 1
-            for mine, new in zip(own, given, strict=True):
-                mine.copy_(new)
-            time.sleep(0.001)  # long enough for another thread to overwrite the inputs
-            return self.spoil(function(*own))
-
-        return replay
 
 
 def generated(model: Model, recipe: Recipe = RECIPE) -> bytes:
