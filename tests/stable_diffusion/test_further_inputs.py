@@ -1,6 +1,5 @@
 """Networks that take more than latents: how they load and run, alone and in every mode."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.layouts import random_networks
+from tests.stable_diffusion.test_graphs import FakeRecorder
 
 SIDE = 64
 KINDS = ("tiny-inpaint", "tiny-instruct")
@@ -68,19 +68,12 @@ def pixels(model: Model, recipe: Recipe = RECIPE) -> bytes:
 
 def test_every_mode_gives_the_same_picture(loaded: Model) -> None:
     expected = pixels(loaded)
-    recorded: list[int] = []
-
-    def record(
-        function: Callable[..., torch.Tensor], inputs: object
-    ) -> Callable[..., torch.Tensor]:
-        recorded.append(len(inputs))  # type: ignore[arg-type]
-        return function
-
+    recorder = FakeRecorder()
     assert pixels(loaded, replace(RECIPE, memory_plan="optimized")) == expected
     assert pixels(loaded, replace(RECIPE, memory_plan="optimized", turbo=True)) == expected
     assert pixels(replace(loaded, step_batcher=StepBatcher(1))) == expected
-    assert pixels(replace(loaded, graphs=Graphs(record))) == expected
-    assert recorded == [4]  # latents, timesteps, text, and what the UNet takes beside
+    assert pixels(replace(loaded, graphs=Graphs(recorder))) == expected
+    assert recorder.inputs == [4]  # latents, timesteps, text, and what the UNet takes beside
     assert pixels(loaded, replace(RECIPE, inputs={"init": INIT.rotate(180), "mask": MASK})) != (
         expected
     )

@@ -4,7 +4,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +43,7 @@ class FakeRecorder:
     """Records as on a GPU: its recordings read their own copies of the inputs.
 
     `spoil` changes an output as a faulty recording would; each recording takes `size` bytes.
+    `inputs` are how many tensors each recording is given.
     """
 
     spoil: Callable[[Tensor], Tensor] = lambda output: output
@@ -50,6 +51,7 @@ class FakeRecorder:
     recorded: int = 0
     replayed: int = 0
     nbytes: int = 0
+    inputs: list[int] = field(default_factory=list[int])
 
     def renewed(self) -> Self:
         self.nbytes = 0
@@ -57,6 +59,7 @@ class FakeRecorder:
 
     def __call__(self, function: Function, inputs: Tensors) -> Function:
         self.recorded += 1
+        self.inputs.append(len(inputs))
         self.nbytes += self.size
         own = tuple(tensor.clone() for tensor in inputs)
 

@@ -1,6 +1,5 @@
 """A UNet that takes the guidance scale as an input: latent consistency models."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.layouts import diffusers, pipeline_of, random_networks
+from tests.stable_diffusion.test_graphs import FakeRecorder
 
 SIDE = 64
 FAMILY = family_by_id("tiny-lcm")
@@ -126,18 +126,11 @@ def test_no_second_row_is_evaluated(loaded: Model, monkeypatch: Any) -> None:
 
 def test_every_mode_gives_the_same_picture(loaded: Model) -> None:
     expected = pixels(loaded)
-    recorded: list[int] = []
-
-    def record(
-        function: Callable[..., torch.Tensor], inputs: object
-    ) -> Callable[..., torch.Tensor]:
-        recorded.append(len(inputs))  # type: ignore[arg-type]
-        return function
-
+    recorder = FakeRecorder()
     assert pixels(loaded, replace(RECIPE, memory_plan="optimized")) == expected
     assert pixels(replace(loaded, step_batcher=StepBatcher(1))) == expected
-    assert pixels(replace(loaded, graphs=Graphs(record))) == expected
-    assert recorded == [4]  # latents, timesteps, text and the guidance scale
+    assert pixels(replace(loaded, graphs=Graphs(recorder))) == expected
+    assert recorder.inputs == [4]  # latents, timesteps, text and the guidance scale
     plain = random_networks(family_by_id("tiny")).unet
     assert parts_in_order(loaded.networks.unet) == parts_in_order(plain)
 
