@@ -18,7 +18,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
-from stable_diffusion.weights.mapped import MappedFiles
+from stable_diffusion.weights.mapped import MappedFiles, release_freed
 from stable_diffusion.weights.unnamed_file import UnnamedFile
 
 Strength = float | tuple[float, float]
@@ -29,6 +29,8 @@ Parameter = tuple[str, str]
 _MOST_NAMED = 3
 _MIN_BYTES = 256 * 2**20
 """Bytes of changed weights below which a file on disk saves no memory worth the writing."""
+_TRIM_BYTES = 128 * 2**20
+"""Bytes after which freed memory is released: what lies between small blocks added up to 1.3 GB."""
 # its width is that of the text embeddings, by which kinds of models differ
 _READS_TEXT = re.compile(r"attn2_to_[kv]\Z")
 
@@ -108,6 +110,7 @@ class _Kept:
         self, model: Model, loras: Sequence[Lora], folder: Path | None, min_bytes: int
     ) -> None:
         self._file: UnnamedFile | None = None
+        self._untrimmed = 0
         size = sum(lora_size(model, [lora]) for lora in loras)
         if folder is None or model.device.type != "cpu" or size < min_bytes:
             return
@@ -122,6 +125,10 @@ class _Kept:
             return weight
         kept = self._file.keep(weight)
         self._mapped.release(source)
+        self._untrimmed += weight.nbytes
+        if self._untrimmed > _TRIM_BYTES:
+            self._untrimmed = 0
+            release_freed()
         return kept
 
 
