@@ -10,7 +10,18 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from benchmarks import batching, cache, gpu, growth, loading, memory, progress, service, step
+from benchmarks import (
+    batching,
+    cache,
+    gpu,
+    growth,
+    laptop,
+    loading,
+    memory,
+    progress,
+    service,
+    step,
+)
 from benchmarks.harness import BenchmarkOptions, Figure, machine, markdown, record
 
 BENCHMARKS = {
@@ -18,6 +29,7 @@ BENCHMARKS = {
     "cache": cache.measure,
     "gpu": gpu.measure,
     "growth": growth.measure,
+    "laptop": laptop.measure,
     "loading": loading.measure,
     "memory": memory.measure,
     "progress": progress.measure,
@@ -36,6 +48,10 @@ def main() -> None:
     parser.add_argument(
         "--rehearse", action="store_true", help="run `gpu` on the CPU in small, to find errors"
     )
+    parser.add_argument(
+        "--steps", type=int, default=20, choices=range(1, 21), metavar="1..20",
+        help="of the 20 guided steps of `laptop`, how many are run; the others are extrapolated",
+    )  # fmt: skip
     chosen = parser.parse_args()
     print(machine(), flush=True)
     measured: list[Figure] = []
@@ -50,7 +66,7 @@ def _run(name: str, chosen: argparse.Namespace, measured: list[Figure]) -> bool:
     """Whether a benchmark came to its end. The figures of a rehearsal are not recorded."""
     try:
         with tempfile.TemporaryDirectory(dir=chosen.folder) as its_own:
-            options = BenchmarkOptions(Path(its_own), chosen.rounds, chosen.rehearse)
+            options = BenchmarkOptions(Path(its_own), chosen.rounds, chosen.rehearse, chosen.steps)
             for one in BENCHMARKS[name](options):
                 print(one, flush=True)
                 measured.append(one)

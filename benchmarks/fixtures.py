@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from jobs.errors import RecordsUnavailable
 from launcher.interruption import Interruption
 from launcher.service import Service
 from launcher.settings import LauncherSettings
@@ -36,6 +37,13 @@ def running_valkey(folder: Path) -> Iterator[str]:
 @contextmanager
 def running_service(folder: Path, broker: str) -> Iterator[str]:
     """Start a service of one worker with one slot and the tiny model; yields its URL."""
+    with running_stack(folder, broker, {"TORCH_THREADS": "1"}) as stack:
+        yield stack.url
+
+
+@contextmanager
+def running_stack(folder: Path, broker: str, environment: Mapping[str, str]) -> Iterator[Stack]:
+    """Start a service of one worker with one slot, with further variables of the environment."""
     settings = LauncherSettings(
         api_host="127.0.0.1",
         port=free_port(),
@@ -44,20 +52,19 @@ def running_service(folder: Path, broker: str) -> Iterator[str]:
         celery_broker_url=broker,
         celery_result_backend=broker,
     )
-    environment = {
+    usual = {
         "API_KEYS": KEY,
         "DEFAULT_MODEL": "tiny",
         "CONCURRENCY": "1",
-        "TORCH_THREADS": "1",
         "RATE_LIMIT": "1000000/second",
         "MAX_WAITING_PER_KEY": "0",
         "MAX_BYTES_PER_KEY": "0",
         "MAX_WAITING": "0",
         "OUTPUTS": str(folder / "outputs"),
     }
-    with Stack(settings, folder, Interruption(), discard, environment) as stack:
+    with Stack(settings, folder, Interruption(), discard, {**usual, **environment}) as stack:
         stack.start()
-        yield stack.url
+        yield stack
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def until(condition: Callable[[], object], timeout: float = 300.0, *, pause: flo
         try:
             if condition():
                 return
-        except (OSError, RedisConnectionError):
+        except (OSError, RedisConnectionError, RecordsUnavailable):
             pass
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -45,14 +45,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """A temporary folder, the number of rounds, and whether only errors are to be found.
+    """How to measure.
 
-    A rehearsal runs what measures a GPU on a CPU, in small.
+    Attributes:
+        folder: a temporary one.
+        rounds: how often each arm is run.
+        rehearsal: only errors are to be found: what measures a GPU runs on a CPU, in small.
+        steps: of the 20 guided steps of `laptop`, how many are run; the others are added at the
+            time of these.
     """
 
     folder: Path
     rounds: int = 5
     rehearsal: bool = False
+    steps: int = 20
 
 
 def seconds(arm: Arm) -> float:

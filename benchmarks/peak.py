@@ -16,12 +16,11 @@ from stable_diffusion.networks import parts_of
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
 
-_STATUS = Path("/proc/self/status")
 
-
-def resident(line: str) -> int:
-    """Resident bytes: `VmRSS` is the current value, `VmHWM` the peak."""
-    (found,) = (row for row in _STATUS.read_text().splitlines() if row.startswith(f"{line}:"))
+def resident(line: str, process: int | None = None) -> int:
+    """Resident bytes of a process, or of this: `VmRSS` is the current value, `VmHWM` the peak."""
+    status = Path(f"/proc/{process or 'self'}/status").read_text()
+    (found,) = (row for row in status.splitlines() if row.startswith(f"{line}:"))
     return int(found.split()[1]) * 1024
 
 

@@ -90,6 +90,11 @@ class Stack:
         self._wait_for("the service", self._ready)
         self._ready_once = True
 
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process ids of the workers that run now."""
+        return tuple(worker.service.pid for worker in self._workers)
+
     def pause(self, seconds: float = POLL_SECONDS) -> None:
         """Sleep; raises ServiceEnded if a process has died, or Interrupted.
 

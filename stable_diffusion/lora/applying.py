@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,8 @@ from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
+from stable_diffusion.weights.mapped import MappedFiles, release_freed
+from stable_diffusion.weights.unnamed_file import UnnamedFile
 
 Strength = float | tuple[float, float]
 """For all networks, or for the text encoders and for the UNet."""
@@ -25,6 +29,10 @@ Parameter = tuple[str, str]
 """The name of a part, and that of a parameter in there."""
 
 _MOST_NAMED = 3
+_MIN_BYTES = 256 * 2**20
+"""Bytes of changed weights below which a file on disk saves no memory worth the writing."""
+_TRIM_BYTES = 128 * 2**20
+"""Bytes after which freed memory is released: what lies between small blocks added up to 1.3 GB."""
 # its width is that of the text embeddings, by which kinds of models differ
 _READS_TEXT = re.compile(r"attn2_to_[kv]\Z")
 
@@ -37,18 +45,29 @@ class _Use(NamedTuple):
     of: Callable[[Tensor], Tensor]
 
 
-def with_loras(model: Model, loras: Sequence[tuple[Lora, Strength]]) -> Model:
+def with_loras(
+    model: Model,
+    loras: Sequence[tuple[Lora, Strength]],
+    folder: Path | None = None,
+    *,
+    min_bytes: int = _MIN_BYTES,
+) -> Model:
     """A model with LoRAs added to its weights, each with its own strength.
 
     Each is computed from the weights of the model itself, so their order has no effect. The result
     shares with the model all weights that no LoRA changes, and both may be used concurrently. Its
     `warnings` count the tensors that were not used, and its `embeddings` are those of the files.
 
+    Args:
+        folder: on a CPU, changed weights of `min_bytes` or more are in a file on the disk of this
+            folder and mapped, so that memory plans can release their pages; None: in memory.
+
     Raises:
         LoraMismatch: a LoRA was made for another kind of model; the message says why.
     """
     targets = _targets(model)
     parameters = _parameters(model)
+    kept = _Kept(model, [lora for lora, _ in loras], folder, min_bytes)
     changed: dict[Parameter, Tensor] = {}
     warnings = list(model.warnings)
     embeddings = dict(model.embeddings)
@@ -71,17 +90,49 @@ def with_loras(model: Model, loras: Sequence[tuple[Lora, Strength]]) -> Model:
                 share = unet if use.parameter[0] == "unet" else text
                 if share:
                     before = changed.get(use.parameter, own)
-                    changed[use.parameter] = _sum(before, share * added)
+                    changed[use.parameter] = kept(_sum(before, share * added), own)
         if not used:
             reason = misfits[0] if misfits else f"the model has no layer {next(iter(lora.layers))}"
             raise _mismatch(lora, model, reason)
         warnings += [*lora.warnings, *_unused(lora, used)]
         embeddings |= lora.embeddings
     return replace(
-        _with_parameters(model, changed),
+        _with_parameters(model, changed, kept),
         warnings=tuple(dict.fromkeys(warnings)),
         embeddings=embeddings,
     )
+
+
+class _Kept:
+    """Puts changed weights where they stay: in an unnamed file, or in memory.
+
+    Args: as of `with_loras`.
+    """
+
+    def __init__(
+        self, model: Model, loras: Sequence[Lora], folder: Path | None, min_bytes: int
+    ) -> None:
+        self._file: UnnamedFile | None = None
+        self._untrimmed = 0
+        size = sum(lora_size(model, [lora]) for lora in loras)
+        if folder is None or model.device.type != "cpu" or size < min_bytes:
+            return
+        tensors = 2 * len(loras) * len(_parameters(model))
+        with suppress(OSError):  # then they stay in memory, as without a folder
+            self._file = UnnamedFile(folder, size, tensors)
+            self._mapped = MappedFiles()
+
+    def __call__(self, weight: Tensor, source: Tensor) -> Tensor:
+        """The weight where it stays; pages of its source that were read are released."""
+        if self._file is None:
+            return weight
+        kept = self._file.keep(weight)
+        self._mapped.release(source)
+        self._untrimmed += weight.nbytes
+        if self._untrimmed > _TRIM_BYTES:
+            self._untrimmed = 0
+            release_freed()
+        return kept
 
 
 def lora_size(model: Model, loras: Sequence[Lora]) -> int:
@@ -138,7 +189,7 @@ def _unused(lora: Lora, used: set[str]) -> tuple[str, ...]:
     return (f"LoRA {lora.name}: {count} were not used: {listed}",)
 
 
-def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor]) -> Model:
+def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor], kept: _Kept) -> Model:
     """The model with other tensors for some parameters."""
     by_part: dict[str, dict[str, Tensor]] = {part: {} for part, _ in _parameters(model)}
     for (part, name), weight in changed.items():
@@ -152,7 +203,10 @@ def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor]) -> Model
     own_bytes = sum(weight.nbytes for weight in changed.values())
     half_unet = model.networks.half_unet
     if half_unet:
-        halves = {name: weight.to(half_unet.dtype) for name, weight in by_part["unet"].items()}
+        halves = {
+            name: kept(weight.to(half_unet.dtype), weight)
+            for name, weight in by_part["unet"].items()
+        }
         networks = replace(networks, half_unet=clone_sharing_weights(half_unet, halves))
         own_bytes += sum(weight.nbytes for weight in halves.values())
     return replace(

@@ -50,6 +50,13 @@ def release(tensor: Tensor) -> None:
     _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONT_NEED)
 
 
+def release_freed() -> None:
+    """Release the private memory that was freed and that glibc keeps for the next use."""
+    trim = getattr(_LIBC, "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(0)
+
+
 def _pages(tensor: Tensor) -> tuple[int, int]:
     """The addresses at which the tensor's first whole page begins and its last one ends."""
     start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -23,7 +23,7 @@ class FakeRecorder:
     recorded: int = 0
     replayed: int = 0
     nbytes: int = 0
-    inputs: list[int] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list[int])
 
     def renewed(self) -> Self:
         self.nbytes = 0

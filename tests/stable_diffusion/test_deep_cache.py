@@ -19,6 +19,7 @@ from stable_diffusion.networks import unet_prediction
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe, SecondPass
 from stable_diffusion.step_batching import StepBatcher
+from tests.stable_diffusion.fake_recorder import FakeRecorder
 
 RECIPE = Recipe(
     prompt="a red circle", width=64, height=64, steps=9, sampler="k_euler", cache_interval=3, seed=5
@@ -159,15 +160,10 @@ def test_a_picture_is_the_same_alone_in_a_batch_and_beside_others(tiny: Model) -
     expected = pixels(tiny)[0]
     assert (pixels(tiny, replace(RECIPE, batch_size=2))[0] == expected).all()
     batcher = StepBatcher()
-    recorded: list[object] = []
-
-    def record(function: Any, inputs: Any) -> Any:
-        recorded.append(inputs)
-        return function
-
-    shared = replace(tiny, step_batcher=batcher, graphs=Graphs(record))
+    recorder = FakeRecorder()
+    shared = replace(tiny, step_batcher=batcher, graphs=Graphs(recorder))
     assert (pixels(shared)[0] == expected).all()
-    assert (batcher.evaluations, recorded) == (0, [])
+    assert (batcher.evaluations, recorder.recorded) == (0, 0)
 
 
 @pytest.mark.parametrize("interval", [0, 11])

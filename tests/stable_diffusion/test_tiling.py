@@ -18,7 +18,7 @@ from stable_diffusion.networks import parts_of
 from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
-from tests.stable_diffusion.test_graphs import FakeRecorder
+from tests.stable_diffusion.fake_recorder import FakeRecorder
 
 RECIPE = Recipe(prompt="a forest of green leaves", width=64, height=128, steps=3, seed=9)
 TILED = replace(RECIPE, tiling=True)

@@ -46,8 +46,10 @@ class StableDiffusion:
         threads: torch threads of one job. OMP_NUM_THREADS is an upper bound.
         upscalers: folder of the upscalers; need not exist.
         upscaler: the file to use; empty: the first of the folder, or the shipped one.
-        cache: folder for the fingerprints and the weight cache; None: neither is kept.
-        weight_cache_bytes: the most disk the weight cache may take; 0: no weight cache.
+        cache: folder for the fingerprints, the weight cache, and weights that large LoRAs have
+            changed; None: neither is kept.
+        weight_cache_bytes: the most disk the weight cache may take; 0: no weight cache, and changed
+            weights are in memory.
         catalogue: the installed embeddings; None: there are none.
         max_concurrent: how many batched evaluations of a model run at once; 0: no step batching.
         graphs: whether a GPU records evaluations of the network and replays them.
@@ -74,6 +76,8 @@ class StableDiffusion:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = str(with_index(device))
+        # a disk that may not hold converted models may not hold changed weights either
+        self._cache = cache if weight_cache_bytes else None
         self._upscalers = Upscalers(upscalers, upscaler, self.device)
         self._fingerprints = Fingerprints(cache / "fingerprints.json" if cache else None)
         weight_cache = (
@@ -119,6 +123,7 @@ class StableDiffusion:
         return with_loras(
             base,
             [(read_lora(lora.path), (lora.weight, lora.unet_weight)) for lora in key.loras],
+            self._cache,
         )
 
     def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from torch import Tensor
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.generate import generate
+from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
-from stable_diffusion.networks import text_states, unet_prediction
+from stable_diffusion.networks import parts_of, text_states, unet_prediction
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.shared_weights import clone_sharing_weights
+from stable_diffusion.weights.mapped import MappedFiles
 from tests.stable_diffusion.layouts import pipeline_of
 
 ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
@@ -97,6 +100,34 @@ def test_several_are_added_up_and_taking_away_undoes(tiny: Model, kohya: Path) -
     torch.testing.assert_close(once, twice)
     undone = weights(with_loras(with_loras(tiny, [(lora, 0.5)]), [(lora, -0.5)]), names)[0]
     torch.testing.assert_close(undone, weights(tiny, names)[0])
+
+
+@pytest.mark.parametrize("strengths", [(0.8,), (0.5, 0.3)])
+def test_weights_in_a_file_are_the_same_and_their_pages_can_be_released(
+    tiny: Model, kohya: Path, tmp_path: Path, strengths: tuple[float, ...]
+) -> None:
+    tiny = replace(tiny, networks=with_half_unet(tiny.networks, torch.bfloat16))
+    loras = [(read_lora(kohya), strength) for strength in strengths]
+    in_memory = with_loras(tiny, loras)
+    in_file = with_loras(tiny, loras, tmp_path / "cache", min_bytes=0)
+    assert not list((tmp_path / "cache").iterdir()), "it has a name"
+    files, mapped = MappedFiles(), 0
+    for (_, module), (_, filed) in zip(
+        parts_of(in_memory.networks), parts_of(in_file.networks), strict=True
+    ):
+        for own, other in zip(module.parameters(), filed.parameters(), strict=True):
+            mapped += files.holds(other)
+            files.release(other)
+            assert (own.dtype, own.stride()) == (other.dtype, other.stride())
+            assert own.equal(other)
+    assert mapped > 0
+
+
+def test_weights_stay_in_memory_where_the_folder_takes_no_file(tiny: Model, kohya: Path) -> None:
+    model = with_loras(tiny, [(read_lora(kohya), 0.8)], kohya, min_bytes=0)
+    expected = with_loras(tiny, [(read_lora(kohya), 0.8)])
+    names = (f"unet.{ATTENTION}",)
+    assert weights(model, names)[0].equal(weights(expected, names)[0])
 
 
 def test_two_jobs_at_once_do_not_see_each_others_lora(tiny: Model, kohya: Path) -> None:
