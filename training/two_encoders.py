@@ -9,6 +9,7 @@ from transformers import CLIPTextModel
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Family
 from stable_diffusion.families.latent_diffusion import LATENTS
+from stable_diffusion.families.parts.clip import CLIP_TOKENS
 from stable_diffusion.projected_text import ProjectedTextEncoder, penultimate_states
 from stable_diffusion.prompt.conditioning import apply_weights
 from training.teacher import mixed, mixed_text_states
@@ -68,7 +69,7 @@ def mixed_conditioning(
     states, pooled = text(ids)
     hidden = torch.cat([apply_weights(each, weights) for each in states], -1)
     chance = torch.rand(len(ids), 1, device=ids.device)
-    empty = ids[:, 1:2] == text.text.config.eos_token_id
+    empty = ids[:, 1:2] == CLIP_TOKENS["eos_token_id"]
     pooled = pooled.where(~empty | (chance > ZEROS), 0)
     hidden = hidden.where((chance > torch.where(empty, ZEROS, POOLED_ALONE))[..., None], 0)
     return Conditioning(
@@ -79,7 +80,7 @@ def mixed_conditioning(
 
 
 def random_sizes(latents: Tensor) -> Tensor:
-    """The sizes that Stable Diffusion XL is told of pictures (n, 4, h, w): (n, 6) float32, pixels.
+    """Sizes of pictures (n, 4, h, w) as Stable Diffusion XL takes them: (n, 6) float32, pixels.
 
     The original size, which is another one in half of the rows; the crop's corner; the size itself.
     """

@@ -65,10 +65,10 @@ def test_its_tensors_are_half_precision_under_the_original_names_of_its_kind(
 
 
 def test_two_text_encoders_draw_what_the_prompt_says() -> None:
-    evaluator = Evaluator(load_model(PATH_XL, name="tiny-xl"), 128, IconClassifier())
-    (colours, *_) = single_objects(evaluator, 6)
+    model = load_model(PATH_XL, name="tiny-xl")
+    (colours, *_) = single_objects(Evaluator(model, 128, IconClassifier()), 6)
     assert colours.value >= 0.8
-    (wins,) = blends(evaluator, 1)
+    (wins,) = blends(Evaluator(model, 256, IconClassifier()), 1)
     assert wins.value >= 0.75
 
 

@@ -50,7 +50,7 @@ def test_a_sliced_text_encoder_begins_with_the_states_of_the_trained_one(
     assert (states - wanted).square().mean() < error * wanted.var()
 
 
-def test_both_encoders_are_told_the_sizes_of_the_pictures(ids: torch.Tensor) -> None:
+def test_the_conditioning_of_both_encoders_has_the_sizes_of_the_pictures(ids: torch.Tensor) -> None:
     both = build_two_encoders(TINY_XL, padding_of(TINY_XL))
     latents = torch.zeros(3, 4, 8, 16)
     with torch.no_grad():
