@@ -9,7 +9,6 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -18,6 +17,7 @@ from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.weights.safetensors_writer import SafetensorsWriter
 from stable_diffusion.weights.state_dict_loading import empty_networks
 
 _LAST = (
@@ -28,21 +28,27 @@ _LAST = (
 
 
 def random_checkpoint(path: Path, seed: int, family: Family = SD1) -> Path:
-    """Write a model in half precision, without a full-precision copy in memory.
+    """Write a model in half precision; only one tensor at a time is in memory.
 
     Its activations have the size of a trained model's: in float16 they neither overflow nor vanish.
     """
     torch.manual_seed(seed)
     networks = empty_networks(family)
-    tensors: dict[str, Tensor] = {}
-    for part in family.parts:
-        for name, weight in networks.parts[part.name].named_parameters():
-            key, third, transposed = part.original(name)
-            piece = _random(name, weight.shape)
-            piece = piece.t().contiguous() if transposed else piece
-            # OpenCLIP's query, key and value are thirds of one tensor, in this order
-            tensors[key] = torch.cat([tensors[key], piece]) if third else piece
-    save_file(tensors, path)
+    thirds: dict[str, list[Tensor]] = {}
+    with SafetensorsWriter(path) as file:
+        for part in family.parts:
+            for name, weight in networks.parts[part.name].named_parameters():
+                key, third, transposed = part.original(name)
+                piece = _random(name, weight.shape)
+                if third is None:
+                    file.add(key, piece.t().contiguous() if transposed else piece)
+                    continue
+                # OpenCLIP's query, key and value are thirds of one tensor
+                pieces = thirds.setdefault(key, [])
+                pieces.append(piece)
+                if len(pieces) == 3:
+                    file.add(key, torch.cat(thirds.pop(key)))
+        file.finish({})
     return path
 
 

@@ -1,4 +1,4 @@
-"""Memory and time of the memory plans, full size, 512 x 512."""
+"""Memory and time of the memory plans, full size: SD 1.5 at 512 x 512, SDXL at 1024 x 1024."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.checkpoints import random_checkpoint
 from benchmarks.generation import PLANS
 from benchmarks.harness import BenchmarkOptions, Figure, figure
+from stable_diffusion.families.sdxl import BASE
 from stable_diffusion.loader import Loader
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
@@ -44,6 +45,23 @@ def measure(options: BenchmarkOptions) -> Iterator[Figure]:
     yield figure("memory of one worker at work (PSS)", alone, unit="GB")
     beside = [_memory_of(file, cache, 2) for _ in range(options.rounds)]
     yield figure("memory of two workers (PSS)", beside, unit="GB")
+    yield from _of_sdxl(options)
+
+
+def _of_sdxl(options: BenchmarkOptions) -> Iterator[Figure]:
+    """One step of the plans in turns; the first round also writes the weight cache."""
+    file = random_checkpoint(options.folder / "sdxl.safetensors", 1, BASE)
+    cache = options.folder / "cache"
+    found: dict[str, list[dict[str, float]]] = {"optimized": [], "standard": []}
+    for _ in range(options.rounds):
+        for plan, measured in found.items():
+            measured.append(_measurements(file, cache, plan, "--size", "1024", "--steps", "1"))
+    for plan, measured in found.items():
+        yield figure(
+            f"peak memory, SDXL, {plan}", [one["peak"] / GIGABYTE for one in measured], unit="GB"
+        )
+    ours, peer = ([one["sample"] + one["decode"] for one in arm] for arm in found.values())
+    yield figure("time, SDXL, optimized; standard", ours, peer)
 
 
 def _memory_of(file: Path, cache: Path, workers: int) -> float:
@@ -53,12 +71,15 @@ def _memory_of(file: Path, cache: Path, workers: int) -> float:
     return sum(_result_of(process)["memory"] for process in running) / GIGABYTE
 
 
-def _measurements(file: Path, cache: Path, plan: str) -> dict[str, float]:
-    return _result_of(_start(file, cache, plan))
+def _measurements(file: Path, cache: Path, plan: str, *options: str) -> dict[str, float]:
+    return _result_of(_start(file, cache, plan, *options))
 
 
-def _start(file: Path, cache: Path, plan: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.generation", str(file), str(cache), plan]
+def _start(
+    file: Path, cache: Path, plan: str, *options: str, **environment: str
+) -> subprocess.Popen[str]:
+    module = "benchmarks.generation"
+    command = [sys.executable, "-m", module, str(file), str(cache), plan, *options]
     return subprocess.Popen(
         command,
         env=os.environ | environment,

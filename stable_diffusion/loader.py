@@ -1,14 +1,16 @@
 """Loads models for a long-running process, with their fingerprints and the weight cache.
 
 Slow work runs in threads: an unknown fingerprint is computed while the weights are read, and the
-cache is written while the first images are generated.
+cache is written while the first images are generated. A large model is written to the cache while
+it is read, and mapped from there: memory never holds it.
 """
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +20,7 @@ from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import ON_GPU
 from stable_diffusion.model import Model, build_model
-from stable_diffusion.networks import Networks, parts_of
+from stable_diffusion.networks import parts_of, sizes_of
 from stable_diffusion.offload.offload_cache import MAX_PINNED_BYTES, OffloadCache
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.weights.detection import detect_family
@@ -31,7 +33,7 @@ from stable_diffusion.weights.reading import (
     read_weights,
     with_device_precision,
 )
-from stable_diffusion.weights.state_dict_loading import empty_networks
+from stable_diffusion.weights.state_dict_loading import empty_networks, kept_types
 from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
@@ -118,19 +120,25 @@ class Loader:
         storage = CPU if offloaded else self._device
         cache = self._cache if storage == CPU else None
         vaes = VaeFiles.chosen(path, vae)
-        known = self._fingerprints.known(path)
+        read = partial(
+            read_weights,
+            path,
+            storage,
+            self._dtype,
+            on_progress,
+            unet_dtype=self._unet_type(offloaded),
+            vae=vaes.full,
+        )
+        large = cache is not None and detect_family(open_weights(path)).large
+        known = self._fingerprints.of(path) if large else self._fingerprints.known(path)
         computing = None if known else self._compute_fingerprint(path)
         entry = self._with_vae(known, vaes.full) if cache and known else ""
         weights = cache.open(entry, self._dtype) if cache and entry else None
-        if weights is None:
-            weights = read_weights(
-                path,
-                storage,
-                self._dtype,
-                on_progress,
-                unet_dtype=self._unet_type(offloaded),
-                vae=vaes.full,
-            )
+        if weights is None and cache and large:
+            size = sum(self._sizes(path, CPU, offloaded=offloaded).values())
+            written = cache.write_while(lambda place: read(place=place), entry, self._dtype, size)
+            weights = cache.open(entry, self._dtype) if written else None
+        weights = weights or read()
         weights = self._with_device_precision(weights)
         fingerprint = known or (computing.result() if computing else "")
         if cache:
@@ -143,7 +151,7 @@ class Loader:
             model,
             device=self._device,
             device_thread=thread_of(self._device),
-            nbytes=self._device_bytes(weights.networks, offloaded),
+            nbytes=self._device_bytes(sizes_of(weights.networks), offloaded),
             graphs=Graphs() if self._graphs else None,
             offload_cache=self._offload_cache if offloaded else None,
             step_batcher=StepBatcher(self._max_concurrent) if self._max_concurrent else None,
@@ -154,9 +162,29 @@ class Loader:
 
         Raises ModelNotFound, UnreadableModel.
         """
-        family = detect_family(open_weights(path))
-        weights = self._with_device_precision(Weights(family, empty_networks(family), None))
-        return self._device_bytes(weights.networks, offloaded)
+        storage = CPU if offloaded else self._device
+        return self._device_bytes(self._sizes(path, storage, offloaded=offloaded), offloaded)
+
+    def _sizes(self, path: Path, storage: torch.device, *, offloaded: bool) -> dict[str, int]:
+        """The bytes of each network that `storage` will hold, by name."""
+        checkpoint = open_weights(path)
+        family = detect_family(checkpoint)
+        empty = Weights(family, empty_networks(family), None)
+        networks = self._with_device_precision(empty).networks
+        types = {"unet": self._unet_type(offloaded)}
+        if networks.half_unet:
+            types["half_unet"] = networks.half_unet.dtype
+        kept = {
+            part.name: kept_types(checkpoint, family, part, networks.parts[part.name], storage)
+            for part in family.parts
+        }
+        return {
+            part: sum(
+                p.numel() * kept.get(part, {}).get(name, types.get(part, self._dtype)).itemsize
+                for name, p in module.named_parameters()
+            )
+            for part, module in parts_of(networks)
+        }
 
     def _unet_type(self, offloaded: bool) -> torch.dtype:
         """Half precision on a GPU; jobs in full precision use an offloaded model there."""
@@ -169,16 +197,13 @@ class Loader:
             return replace(weights, networks=replace(weights.networks, half_unet=None))
         return with_device_precision(weights, self._device)
 
-    def _device_bytes(self, networks: Networks, offloaded: bool) -> int:
-        """All weights; for an offloaded model, its largest network or what may be on the device."""
-        types = {"unet": self._unet_type(offloaded)}
-        if networks.half_unet:
-            types["half_unet"] = networks.half_unet.dtype
-        sizes = {
-            part: sum(p.numel() for p in module.parameters())
-            * types.get(part, self._dtype).itemsize
-            for part, module in parts_of(networks)
-        }
+    def _device_bytes(self, networks: Mapping[str, int], offloaded: bool) -> int:
+        """All weights; for an offloaded model, its largest network or what may be on the device.
+
+        Args:
+            networks: the bytes of each.
+        """
+        sizes = dict(networks)
         if offloaded and self._max_unet_bytes:
             sizes["unet"] = min(sizes["unet"], self._max_unet_bytes)
             return sum(sizes.values())  # with `turbo` the other networks stay on the device too

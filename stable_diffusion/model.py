@@ -200,9 +200,12 @@ class Model:
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
         unet = (self.networks.half_unet if precision != "full" else None) or self.networks.unet
-        x = x.to(self.device, unet.dtype, memory_format=torch.channels_last)
+        dtype = unet.dtype
+        if self.family.large and precision != "full":
+            dtype = half_type(self.family, self.device) or dtype
+        x = x.to(self.device, dtype, memory_format=torch.channels_last)
         timestep = timestep.to(self.device)
-        conditioning = conditioning.to(self.device, unet.dtype)
+        conditioning = conditioning.to(self.device, dtype)
         parts = zip(x.split(size), timestep.split(size), conditioning.split(size), strict=True)
         evaluate = partial(unet_prediction, unet)
         if cache is not None:

@@ -28,8 +28,9 @@ class UNet(UNet2DConditionModel):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of its weights."""
-        return self.conv_in.weight.dtype
+        """The type of its norms; the weights of its layers may have another, see `Family.large`."""
+        assert self.conv_norm_out is not None
+        return self.conv_norm_out.weight.dtype
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,14 @@ def parts_of(networks: Networks) -> tuple[tuple[str, nn.Module], ...]:
     return (*networks.parts.items(), *half)
 
 
+def sizes_of(networks: Networks) -> dict[str, int]:
+    """The bytes of the weights of each network, by name."""
+    return {part: sum(p.nbytes for p in module.parameters()) for part, module in parts_of(networks)}
+
+
 def size_of(networks: Networks) -> int:
     """The bytes of all weights."""
-    return sum(p.nbytes for _, module in parts_of(networks) for p in module.parameters())
+    return sum(sizes_of(networks).values())
 
 
 def build_networks(family: Family) -> Networks:

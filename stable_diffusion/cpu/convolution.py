@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stable_diffusion.cpu import linear, winograd
+from stable_diffusion.cpu.conversion import in_type
 
 _MAX_POSITIONS = 600
 """Positions in a batch above which reordering the weights is a small share of the time."""
@@ -55,19 +56,24 @@ def _patches(x: Tensor, size: int, padding: str) -> Tensor:
 
 
 class QuickConvolution(nn.Conv2d):
-    """A convolution by the fastest kernel; by PyTorch's where gradients are needed."""
+    """A convolution by the fastest kernel; by PyTorch's where gradients are needed.
+
+    Its weights may have another type than its input.
+    """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
+        weight = in_type(self.weight, input.dtype)
+        bias = None if self.bias is None else in_type(self.bias, input.dtype)
         if self._keeps_size and input.device.type == "cpu" and not torch.is_grad_enabled():
             padding = "constant" if self.padding_mode == "zeros" else self.padding_mode
             if self._fewer_products_faster(input):
-                return winograd.convolve(input, self.weight, self.bias, padding)
+                return winograd.convolve(input, weight, bias, padding)
             if self._matrices_faster(input):
-                return as_matrices(input, self.weight, self.bias, padding)
-        return super().forward(input)
+                return as_matrices(input, weight, bias, padding)
+        return self._conv_forward(input, weight, bias)
 
     def _fewer_products_faster(self, x: Tensor) -> bool:
-        if self.kernel_size != (3, 3) or not x.dtype == self.weight.dtype == torch.float32:
+        if self.kernel_size != (3, 3) or x.dtype != torch.float32:
             return False
         many_channels = min(self.in_channels, self.out_channels) >= _MIN_CHANNELS
         return many_channels and x[:, 0].numel() > _MAX_POSITIONS

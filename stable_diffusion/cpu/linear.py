@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stable_diffusion.cpu.conversion import in_type
+
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this PyTorch was built with oneDNN and has its operator for linear layers."""
 _MIN_PRODUCTS = 2**20
@@ -27,7 +29,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class QuickLinear(nn.Linear):
-    """A linear layer that calls `linear`."""
+    """A linear layer that calls `linear`; its weights may have another type than its input."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
-        return linear(input, self.weight, self.bias)
+        bias = None if self.bias is None else in_type(self.bias, input.dtype)
+        return linear(input, in_type(self.weight, input.dtype), bias)

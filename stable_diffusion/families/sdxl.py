@@ -142,6 +142,7 @@ BASE = SDXL(
         Autoencoder(_VAE),
     ),
     native_size=1024,
+    large=True,
     # counted: 6.76 TFLOP for a picture of 1024 x 1024, and 0.80 for one of 512 x 512 by SD 1
     cost=2.1,
 )
@@ -168,6 +169,7 @@ REFINER = Refiner(
         Autoencoder(_VAE),
     ),
     native_size=1024,
+    large=True,
     cost=2.3,
 )
 

@@ -47,6 +47,16 @@ def true_values(checkpoint: Checkpoint, key: str) -> tuple[Tensor, str]:
     return stored.float() * scale.reshape(-1, *(1,) * (stored.dim() - 1)), ""
 
 
+def kept_type(stored: torch.dtype) -> torch.dtype | None:
+    """The 16-bit type that has all values of a type; None: there is none.
+
+    That of float8 is float16; the values with their factors are rounded to its 11 bits.
+    """
+    if stored in _FLOAT8:
+        return torch.float16
+    return stored if stored in (torch.float16, torch.bfloat16) else None
+
+
 def is_factor(name: str) -> bool:
     """Whether a tensor is a factor of another one, by its name."""
     return name.rpartition(".")[2] in (*_FACTORS, *_OF_INPUTS)

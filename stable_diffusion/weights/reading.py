@@ -18,7 +18,7 @@ from stable_diffusion.weights.small_vae_files import (
     is_small_autoencoder,
     read_small_autoencoder,
 )
-from stable_diffusion.weights.state_dict_loading import load_networks
+from stable_diffusion.weights.state_dict_loading import Place, load_networks
 from stable_diffusion.weights.vae_files import open_vae
 
 
@@ -54,6 +54,7 @@ def read_weights(
     *,
     unet_dtype: torch.dtype | None = None,
     vae: Path | None = None,
+    place: Place | None = None,
 ) -> Weights:
     """Read a model's weights from its file or folder; see `state_dict_loading.load_networks`.
 
@@ -73,6 +74,7 @@ def read_weights(
         on_progress,
         unet_dtype=unet_dtype,
         vae=open_vae(vae, family) if vae else None,
+        place=place,
     )
     return Weights(
         family, networks, prediction_inside(checkpoint), zero_snr=zero_snr_inside(checkpoint)
@@ -119,6 +121,7 @@ class VaeFiles:
 def with_device_precision(weights: Weights, device: torch.device) -> Weights:
     """The weights with a second UNet in half precision where this device gains by it."""
     networks = weights.networks
-    dtype = half_type(weights.family, device)
+    # the layers of a large one convert their weights
+    dtype = None if weights.family.large else half_type(weights.family, device)
     adapted = with_half_unet(networks, dtype) if dtype else replace(networks, half_unet=None)
     return replace(weights, networks=adapted)

@@ -2,22 +2,28 @@
 
 Each tensor is copied at most once, from the mapped file to its final device, type and memory
 layout; the pages it was read from are released at once. So loading never holds the weights twice.
+The layers of a large model keep their weights as they are stored, see `Family.large`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from stable_diffusion.cpu.convolution import QuickConvolution
 from stable_diffusion.cpu.layers import use_quick_layers
+from stable_diffusion.cpu.linear import QuickLinear
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Family
 from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.checkpoint import Checkpoint
 from stable_diffusion.weights.mapped import MappedFiles
-from stable_diffusion.weights.quantized import is_factor, true_values
+from stable_diffusion.weights.quantized import is_factor, kept_type, true_values
+
+Place = Callable[[str, Tensor], object]
+"""Takes a weight and its name, which begins with that of its part."""
 
 _MAX_FAULTS_NAMED = 4
 _MAX_NAMES_SHOWN = 3
@@ -32,6 +38,7 @@ def load_networks(
     *,
     unet_dtype: torch.dtype | None = None,
     vae: Checkpoint | None = None,
+    place: Place | None = None,
 ) -> Networks:
     """The checkpoint's networks, in evaluation mode, on `device` in `dtype`.
 
@@ -41,13 +48,14 @@ def load_networks(
         on_progress: called with the share that is loaded, 0..1, after every tensor.
         unet_dtype: the type of the UNet; None: `dtype`.
         vae: the autoencoder that is used in place of the checkpoint's own; see `vae_files`.
+        place: gets every weight as soon as it is read; the networks then have none.
 
     Raises:
         UnreadableModel: tensors are missing or have another shape; the message names them.
     """
     networks = empty_networks(family)
     total = sum(p.numel() for _, module in parts_of(networks) for p in module.parameters())
-    loading = _Loading(checkpoint, device, total, on_progress)
+    loading = _Loading(checkpoint, device, total, on_progress, place)
     sources = {part.name: checkpoint for part in family.parts}
     if vae is not None:
         sources["vae"] = vae
@@ -66,7 +74,9 @@ def load_networks(
             continue
         loading.checkpoint = sources[part.name]
         own = unet_dtype if unet_dtype and part.name == "unet" else dtype
-        loading.load(networks.parts[part.name], part, own)
+        module = networks.parts[part.name]
+        kept = kept_types(loading.checkpoint, family, part, module, device)
+        loading.load(module, part, own, kept)
     faults = loading.faults
     if faults:
         rest = len(faults) - _MAX_FAULTS_NAMED
@@ -78,6 +88,28 @@ def load_networks(
     return networks
 
 
+def kept_types(
+    checkpoint: Checkpoint, family: Family, part: Part, module: nn.Module, device: torch.device
+) -> dict[str, torch.dtype]:
+    """The types of those weights of a part that stay in less than 32 bits, by name.
+
+    Args:
+        checkpoint: has the part.
+        module: the part's network.
+        device: that the weights are loaded to.
+    """
+    if not family.large or device.type != "cpu" or part.name == "vae":
+        return {}
+    layers = [
+        f"{name}.weight"
+        for name, layer in module.named_modules()
+        if isinstance(layer, QuickLinear | QuickConvolution)
+    ]
+    keys = {name: _key(checkpoint, part.stored(name, checkpoint.layout), part) for name in layers}
+    types = {name: kept_type(checkpoint.read(key).dtype) for name, key in keys.items() if key}
+    return {name: dtype for name, dtype in types.items() if dtype}
+
+
 def unused_tensors(checkpoint: Checkpoint, family: Family, *, own_vae: bool = True) -> list[str]:
     """The names of the tensors that `load_networks` does not read, sorted.
 
@@ -85,9 +117,8 @@ def unused_tensors(checkpoint: Checkpoint, family: Family, *, own_vae: bool = Tr
         own_vae: whether the checkpoint's own autoencoder is used.
     """
     networks = empty_networks(family)
-    loading = _Loading(checkpoint, torch.device("meta"), 0, lambda _share: None)
     used = {
-        loading.key(part.stored(name, checkpoint.layout), part)
+        _key(checkpoint, part.stored(name, checkpoint.layout), part)
         for part in family.parts
         if own_vae or part.name != "vae"
         for name, _ in networks.parts[part.name].named_parameters()
@@ -118,6 +149,12 @@ def assign(module: nn.Module, state: dict[str, Tensor], device: torch.device) ->
             )
 
 
+def _key(checkpoint: Checkpoint, stored: StoredTensor, part: Part) -> str | None:
+    """The name under which a checkpoint has a tensor; None: it lacks it."""
+    keys = (stored.key, *part.alternative_keys(stored.key))
+    return next((key for key in keys if key in checkpoint.names), None)
+
+
 @dataclass
 class _Loading:
     """The state of one loading: faults so far, and how many values are loaded of how many."""
@@ -126,12 +163,19 @@ class _Loading:
     device: torch.device
     total: int
     on_progress: Callable[[float], object]
+    place: Place | None = None
     done: int = 0
     faults: list[str] = field(default_factory=list)
     mapped: MappedFiles = field(default_factory=MappedFiles)
 
-    def load(self, module: nn.Module, part: Part, dtype: torch.dtype) -> None:
-        """Load a module; after a fault continue only to find the others."""
+    def load(
+        self, module: nn.Module, part: Part, dtype: torch.dtype, kept: Mapping[str, torch.dtype]
+    ) -> None:
+        """Load a module; after a fault continue only to find the others.
+
+        Args:
+            kept: the types of weights that have another than `dtype`, by name.
+        """
         state: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters():
             stored = part.stored(name, self.checkpoint.layout)
@@ -145,8 +189,14 @@ class _Loading:
                 )
             elif not self.faults:
                 state[name] = self._converted(
-                    found, parameter.shape, dtype, channels_last=part.channels_last
+                    found,
+                    parameter.shape,
+                    kept.get(name, dtype),
+                    channels_last=part.channels_last,
                 )
+                if self.place:
+                    self.place(f"{part.name}.{name}", state[name])
+                    state[name] = state[name].to("meta")
                 self.done += parameter.numel()
                 self.on_progress(self.done / self.total)
         if not self.faults:
@@ -154,19 +204,13 @@ class _Loading:
 
     def has_any(self, module: nn.Module, part: Part, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint holds any tensor of a module."""
-        self.checkpoint = checkpoint
         return any(
-            self.key(part.stored(name, checkpoint.layout), part)
+            _key(checkpoint, part.stored(name, checkpoint.layout), part)
             for name, _ in module.named_parameters()
         )
 
-    def key(self, stored: StoredTensor, part: Part) -> str | None:
-        """The name under which the checkpoint has a tensor; None: it lacks it."""
-        keys = (stored.key, *part.alternative_keys(stored.key))
-        return next((key for key in keys if key in self.checkpoint.names), None)
-
     def _read(self, stored: StoredTensor, part: Part) -> Tensor | None:
-        key = self.key(stored, part)
+        key = _key(self.checkpoint, stored, part)
         if key is None:
             return None
         tensor, fault = true_values(self.checkpoint, key)

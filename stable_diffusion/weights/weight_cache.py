@@ -6,15 +6,13 @@ from, so changed weights get another entry. Its checksum, time and size are kept
 it; if time or size differ, the checksum is verified before the entry is used.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,15 +22,15 @@ from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families import family_by_id
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.half_precision import with_half_unet
-from stable_diffusion.networks import Networks, parts_of, size_of
+from stable_diffusion.networks import parts_of, size_of
 from stable_diffusion.weights.reading import Weights
-from stable_diffusion.weights.state_dict_loading import assign, empty_networks
+from stable_diffusion.weights.safetensors_writer import SafetensorsWriter, checksum_of
+from stable_diffusion.weights.state_dict_loading import Place, assign, empty_networks
 
-_FORMAT = "3"
+_FORMAT = "4"
 _CHANNELS_LAST = ":channels_last"
 _PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
 _SUFFIX = ".safetensors"
-_TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _MIN_BYTES = 256 * 2**20
 """Bytes of a model below which a cache entry saves no noticeable time."""
 _FREE_BYTES = 2 * 2**30
@@ -80,8 +78,29 @@ class WeightCache:
         Returns:
             Whether there is one now; there is none if the model is too small, or the disk too full.
         """
-        dtype = weights.networks.unet.dtype
+
+        def place_all(place: Place) -> Weights:
+            for part, module in parts_of(weights.networks):
+                for name, parameter in module.named_parameters():
+                    place(f"{part}.{name}", parameter.detach())
+            return weights
+
         size = size_of(weights.networks)
+        return self.write_while(place_all, fingerprint, weights.networks.unet.dtype, size)
+
+    def write_while(
+        self, read: Callable[[Place], Weights], fingerprint: str, dtype: torch.dtype, size: int
+    ) -> bool:
+        """Write an entry while the weights are read, so that they are never all in memory.
+
+        Args:
+            read: reads them, has every one placed, and returns them; the networks may be empty.
+            dtype: of the UNet.
+            size: bytes of all weights.
+
+        Returns:
+            As of `write`. Raises what `read` does.
+        """
         path = self._path(fingerprint, dtype)
         if not self._min_bytes <= size <= self._max_bytes:
             return False
@@ -94,15 +113,17 @@ class WeightCache:
                 self._make_room(size)
                 if shutil.disk_usage(self._folder).free < size + _FREE_BYTES:
                     return False
-                checksum = _write(partial, weights, fingerprint)
+                checksum = _write(partial, read, fingerprint)
                 partial.replace(path)
                 status = path.stat()
                 note = {"sha256": checksum, "touched": [status.st_mtime_ns, status.st_size]}
                 _note(path).write_text(json.dumps(note))
             except OSError:
-                self._remove(partial)
                 self._remove(path)
                 return False
+            finally:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
         return True
 
     def _intact(self, path: Path) -> bool:
@@ -110,8 +131,7 @@ class WeightCache:
         status = path.stat()
         if note["touched"] == [status.st_mtime_ns, status.st_size]:
             return True
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == note["sha256"]
+        return checksum_of(path) == note["sha256"]
 
     def _make_room(self, size: int) -> None:
         for partial in self._folder.glob("*.partial"):
@@ -168,55 +188,23 @@ def _read(path: Path, fingerprint: str) -> Weights:
     return Weights(family, networks, prediction, mapped=True, zero_snr=zero_snr)
 
 
-def _write(path: Path, weights: Weights, fingerprint: str) -> str:
-    """Write tensor by tensor, so that nothing is in memory twice; returns the file's SHA-256.
+def _write(path: Path, read: Callable[[Place], Weights], fingerprint: str) -> str:
+    """Write tensor by tensor, so that nothing is in memory twice; returns the file's checksum."""
+    with SafetensorsWriter(path) as file:
 
-    safetensors' own writer converts all tensors to bytes first.
-    """
-    checksum = hashlib.sha256()
-    header = _header(weights, fingerprint)
-    with path.open("wb") as out:
-        for block in (len(header).to_bytes(8, "little"), header):
-            out.write(block)
-            checksum.update(block)
-        for _, tensor in _tensors(weights.networks):
-            block = tensor.view(torch.uint8).reshape(-1).numpy().data
-            out.write(block)
-            checksum.update(block)
-        out.flush()
-        os.fsync(out.fileno())
-    return checksum.hexdigest()
-
-
-def _header(weights: Weights, fingerprint: str) -> bytes:
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "format": _FORMAT,
-            "fingerprint": fingerprint,
-            "family": weights.family.id,
-            "prediction": weights.declared_prediction or "",
-            "zero_snr": "yes" if weights.zero_snr else "",
-        }
-    }
-    end = 0
-    for name, tensor in _tensors(weights.networks):
-        start, end = end, end + tensor.nbytes
-        header[name] = {
-            "dtype": _TYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header).encode()
-    # vector instructions load fastest from addresses that are multiples of 64
-    return text + b" " * (-(len(text) + 8) % 64)
-
-
-def _tensors(networks: Networks) -> Iterator[tuple[str, Tensor]]:
-    """Every weight in its memory layout, with its name in the file."""
-    for part, module in parts_of(networks):
-        for name, parameter in module.named_parameters():
-            tensor = parameter.detach()
+        def place(name: str, tensor: Tensor) -> None:
             if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-                yield f"{part}.{name}{_CHANNELS_LAST}", tensor.permute(0, 2, 3, 1)
+                file.add(f"{name}{_CHANNELS_LAST}", tensor.permute(0, 2, 3, 1))
             else:
-                yield f"{part}.{name}", tensor
+                file.add(name, tensor)
+
+        weights = read(place)
+        return file.finish(
+            {
+                "format": _FORMAT,
+                "fingerprint": fingerprint,
+                "family": weights.family.id,
+                "prediction": weights.declared_prediction or "",
+                "zero_snr": "yes" if weights.zero_snr else "",
+            }
+        )

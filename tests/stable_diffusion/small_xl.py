@@ -68,6 +68,7 @@ SMALL = SDXL(
         Autoencoder(_VAE),
     ),
     native_size=64,
+    large=True,
 )
 SMALL_REFINER = Refiner(
     id="small-xl-refiner",
@@ -84,6 +85,7 @@ SMALL_REFINER = Refiner(
         Autoencoder(_VAE),
     ),
     native_size=64,
+    large=True,
 )
 FAMILIES = (*with_further_inputs(SMALL), SMALL_REFINER)
 
