@@ -11,7 +11,8 @@ from benchmarks.checkpoints import random_checkpoint
 from benchmarks.harness import BenchmarkOptions, Figure, figure, in_turns
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
 

@@ -16,8 +16,9 @@ from benchmarks.harness import BenchmarkOptions, Figure, figure, in_turns
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.generate import generate
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints

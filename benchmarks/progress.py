@@ -19,7 +19,7 @@ from jobs.record import JobRecords
 from jobs.request import parse_request
 from stable_diffusion import tiny
 from stable_diffusion.generate import Evaluation, generate
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.preview import LatentPreview
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch

@@ -24,7 +24,7 @@ from jobs.connection import connect
 from jobs.record import JobRecords
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.recipe import Recipe
 
 SMALL = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 2, "type": "standard"}

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from jobs.names import SAMPLERS
 from stable_diffusion.generate import generate
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 

@@ -19,7 +19,8 @@ from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import ON_GPU
-from stable_diffusion.model import Model, build_model
+from stable_diffusion.load_model import build_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, sizes_of
 from stable_diffusion.offload.offload_cache import MAX_PINNED_BYTES, OffloadCache
 from stable_diffusion.step_batching import StepBatcher

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -21,14 +20,12 @@ from stable_diffusion.device_thread import (
     DeviceThread,
     on_device,
     on_device_in_tf32,
-    thread_of,
-    with_index,
 )
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import half_decoder, half_type
-from stable_diffusion.networks import Networks, decoded, posterior, size_of, unet_prediction
+from stable_diffusion.networks import Networks, decoded, posterior, unet_prediction
 from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.prompt.grammar import ParsedPrompt
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
@@ -38,14 +35,6 @@ from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiling import without_edges
-from stable_diffusion.weights.fingerprint import Fingerprints
-from stable_diffusion.weights.prediction import prediction_beside, zero_snr_beside
-from stable_diffusion.weights.reading import (
-    VaeFiles,
-    Weights,
-    read_weights,
-    with_device_precision,
-)
 
 HASH_DIGITS = 10
 """Digits of the weights' SHA-256 by which image tools identify a checkpoint."""
@@ -53,7 +42,7 @@ HASH_DIGITS = 10
 
 @dataclass(frozen=True)
 class Model:
-    """What `load_model` returns. Safe to share between threads: its weights never change.
+    """A loaded model. Safe to share between threads: its weights never change.
 
     Attributes:
         prediction: what the UNet estimates, "epsilon" (the noise) or "v".
@@ -256,66 +245,3 @@ def _in_full(vae: AutoencoderKL | SmallAutoencoder) -> AutoencoderKL | SmallAuto
     """The autoencoder in float32: in half precision some exceed their type's range, as SDXL's."""
     weights = {name: weight.float() for name, weight in vae.named_parameters()}
     return clone_sharing_weights(vae, weights)
-
-
-def load_model(
-    path: Path,
-    *,
-    name: str,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    prediction: Prediction | None = None,
-) -> Model:
-    """Load a model, without network access. Long-running processes use `loader.Loader` instead.
-
-    Args:
-        path: a .safetensors or .ckpt file in the original layout, or a diffusers folder.
-        name: its name in requests and results.
-        prediction: see `build_model`.
-
-    Raises:
-        ModelNotFound, UnreadableModel: see `weights`.
-    """
-    target = with_index(device)
-    vaes = VaeFiles.chosen(path, None)
-    weights = with_device_precision(read_weights(path, target, dtype, vae=vaes.full), target)
-    weights = vaes.add_small(weights, dtype)
-    fingerprint = Fingerprints().of(path)
-    return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
-
-
-def build_model(
-    weights: Weights,
-    path: Path,
-    *,
-    name: str,
-    fingerprint: str,
-    prediction: Prediction | None = None,
-) -> Model:
-    """Build a model from its weights.
-
-    Args:
-        path: the file or folder they were read from.
-        fingerprint: their SHA-256.
-        prediction: what a model of this name predicts when neither its file nor a configuration
-            beside it says so; None: what its family usually does.
-
-    Raises:
-        UnreadableModel: the configuration beside the file cannot be read.
-    """
-    family = weights.family
-    declared = prediction_beside(path) or weights.declared_prediction
-    return Model(
-        name=name,
-        family=family,
-        prediction=declared or prediction or family.prediction,
-        hash=fingerprint[:HASH_DIGITS],
-        networks=weights.networks,
-        tokenizer=family.tokenizer(),
-        device=weights.networks.unet.device,
-        device_thread=thread_of(weights.networks.unet.device),
-        nbytes=size_of(weights.networks),
-        mapped=weights.mapped,
-        vae=weights.vae,
-        zero_snr=weights.zero_snr or zero_snr_beside(path),
-    )

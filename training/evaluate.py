@@ -13,8 +13,9 @@ import torch
 
 from stable_diffusion import tiny
 from stable_diffusion.families.unet_inputs import INPAINTING
+from stable_diffusion.load_model import load_model
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import trained_classifier
 from training.eval_inpainting import INPAINTING_TASKS

@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import moved
 from training.autoencoder import pictures, to_range
 from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, compute_clock, save_state

@@ -165,7 +165,7 @@ def test_every_field_of_the_service_has_a_name_here_or_is_refused(kind: JobKind)
 def test_a_better_quality_has_more_steps(quality: str) -> None:
     job = translated(quality=quality)
 
-    assert (job.usual | job.body)["ddim_steps"] == STEPS_OF_QUALITY[quality]
+    assert {**job.usual, **job.body}["ddim_steps"] == STEPS_OF_QUALITY[quality]
     assert ANSWERED_QUALITY.get(quality, quality) in ("low", "medium", "high", "xhigh", "max")
     assert STEPS_OF_QUALITY["low"] < STEPS_OF_QUALITY["medium"] < STEPS_OF_QUALITY["high"]
 

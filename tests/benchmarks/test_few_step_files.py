@@ -5,8 +5,8 @@ from pathlib import Path
 from benchmarks.few_step_files import random_lora
 from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY
+from stable_diffusion.load_model import load_model
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.model import load_model
 from worker.models.few_step import few_step
 
 

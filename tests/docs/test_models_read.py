@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.tiny import TINY
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.weights.saving import original_tensors
 from tests.stable_diffusion import layouts
 from tests.stable_diffusion.layouts import random_networks

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.prompt.tokenizer import vocabulary_and_merges
 from stable_diffusion.tiny import PATH
 

@@ -124,7 +124,7 @@ def pipeline_of(
 ) -> StableDiffusionPipeline:
     """diffusers' own pipeline around networks, with the scheduler of `v1-inference.yaml`."""
     return StableDiffusionPipeline(
-        vae=networks.vae,
+        vae=networks.full_vae,
         text_encoder=networks.text,
         tokenizer=transformers_tokenizer(_PADS[family.pad_token]),
         unet=_theirs(networks.unet, family),

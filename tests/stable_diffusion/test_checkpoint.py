@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
 from stable_diffusion.families.tiny import TINY
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.networks import Networks, build_networks
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint

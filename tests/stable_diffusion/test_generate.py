@@ -101,7 +101,7 @@ def test_a_job_stops_at_the_evaluation_that_is_told_to(tiny: Model) -> None:
 def test_our_pictures_are_those_of_diffusers_own_pipeline(tiny: Model) -> None:
     recipe = replace(SMALL, width=128, height=96, steps=10, precision="full")
     pipeline = StableDiffusionPipeline(
-        vae=tiny.networks.vae,
+        vae=tiny.networks.full_vae,
         text_encoder=tiny.networks.text,
         tokenizer=None,  # type: ignore[arg-type]
         unet=tiny.networks.unet,

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from stable_diffusion.families import family_by_id
 from stable_diffusion.generate import generate
 from stable_diffusion.graphs import Graphs
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.offload.plan import parts_in_order
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.noise import NoiseSource

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.families.tiny import TINY, TINY_V2
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks, parts_of
 from tests.stable_diffusion.layouts import (
     LAYOUTS,

@@ -27,7 +27,8 @@ from torch import Tensor
 from stable_diffusion.families import family_by_id
 from stable_diffusion.generate import generate
 from stable_diffusion.image import to_tensor
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.noise import NoiseSource

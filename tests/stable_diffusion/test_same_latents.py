@@ -19,7 +19,8 @@ from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.families.tiny import TINY, TINY_V2
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.samplers import resolve
 from stable_diffusion.samplers.denoiser import Denoiser

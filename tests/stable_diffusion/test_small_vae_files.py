@@ -13,9 +13,10 @@ from torch import Tensor
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.tiny import TINY
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
 from stable_diffusion.memory_plan import apply_memory_plan
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.small_vae_files import read_small_autoencoder

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.tiny import TINY
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import original_tensors

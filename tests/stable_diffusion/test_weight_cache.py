@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from stable_diffusion.families.tiny import TINY_V2
 from stable_diffusion.generate import generate
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights import reading, weight_cache

@@ -11,8 +11,9 @@ from torch import nn
 
 from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY
+from stable_diffusion.load_model import load_model
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier

@@ -10,7 +10,7 @@ import torch
 
 from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY, TINY_INPAINT
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.weights.saving import save_checkpoint
 from training.captions import SIDE_WORDS
 from training.classifier import IconClassifier
@@ -76,7 +76,7 @@ def test_a_model_that_takes_a_mask_begins_with_the_pictures_of_its_base(tmp_path
     (networks,) = make_model(setup)
     save_checkpoint(networks, TINY_INPAINT, tmp_path / "made.safetensors")
     assert load_model(tmp_path / "made.safetensors", name="made").family == TINY_INPAINT
-    again = masked_scenes(tmp_path, base.vae, 16, 1, (64, 64), CPU)
+    again = masked_scenes(tmp_path, base.full_vae, 16, 1, (64, 64), CPU)
     assert again.inputs.shape == (16, 5, 8, 8)
 
 

@@ -7,7 +7,8 @@ import torch
 
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.families.tiny import TINY, TINY_V2, TINY_XL
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.load_model import load_model
+from stable_diffusion.model import Model
 from stable_diffusion.tiny import PATH, PATH_V2, PATH_XL, PATHS
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from training.classifier import IconClassifier

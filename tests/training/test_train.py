@@ -11,7 +11,7 @@ from transformers import CLIPTextModel
 
 from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.generate import generate
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.networks import text_states
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.recipe import Recipe
@@ -110,7 +110,7 @@ def test_the_quick_evaluation_is_a_share(trained: Path) -> None:
 def test_scenes_drawn_by_other_rules_are_drawn_again(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vae = load_trainable(trained / "made.safetensors", TINY, CPU).vae
+    vae = load_trainable(trained / "made.safetensors", TINY, CPU).full_vae
     before = cached_scenes(tmp_path, vae, 4, 1, (64, 64), CPU)
     monkeypatch.setattr("training.scenes.USUAL_SHARE", 1.0)
     monkeypatch.setattr("training.scenes.SCENERY", ("beach",))

@@ -9,7 +9,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from stable_diffusion.families.tiny import TINY, TINY_XL
 from stable_diffusion.generate import generate
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.networks import Networks, text_states
 from stable_diffusion.projected_text import penultimate_states
 from stable_diffusion.prompt.tokenizer import ClipTokenizer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.rrdbnet import RRDBShape
 from stable_diffusion.tiny import PATH, UPSCALER_PATH
 from stable_diffusion.upscale import Upscaler, load_upscaler

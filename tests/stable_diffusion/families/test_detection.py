@@ -12,8 +12,8 @@ from stable_diffusion.errors import RecipeError, UnreadableModel
 from stable_diffusion.families import FAMILIES, detect, family_by_id
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader, ModelDescription
-from stable_diffusion.model import load_model
 from stable_diffusion.tiny import PATH, PATH_V2
 from tests.stable_diffusion.layouts import empty
 

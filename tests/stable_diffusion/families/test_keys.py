@@ -18,7 +18,7 @@ from stable_diffusion.families.parts.part import StoredTensor
 from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.families.tiny import TINY, TINY_V2
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.networks import build_networks, parts_of
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.saving import save_checkpoint

@@ -13,7 +13,8 @@ from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families.family import Family, Latents
 from stable_diffusion.generate import generate
-from stable_diffusion.model import Model, build_model
+from stable_diffusion.load_model import build_model
+from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.weights.reading import Weights

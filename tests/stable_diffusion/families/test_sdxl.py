@@ -18,8 +18,9 @@ from torch import Tensor
 from stable_diffusion import families
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.generate import generate
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.noise import NoiseSource

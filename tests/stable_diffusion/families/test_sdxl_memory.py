@@ -15,9 +15,10 @@ from torch import Tensor
 from stable_diffusion import families, half_precision
 from stable_diffusion.families.sdxl import LATENTS
 from stable_diffusion.generate import generate
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import decoded, size_of
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.shared_weights import clone_sharing_weights

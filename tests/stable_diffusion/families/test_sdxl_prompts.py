@@ -14,7 +14,8 @@ from stable_diffusion.embeddings import (
     read_embedding,
     with_embeddings,
 )
-from stable_diffusion.model import Model, build_model
+from stable_diffusion.load_model import build_model
+from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.weights.reading import Weights
 from tests.stable_diffusion.layouts import random_networks

@@ -22,9 +22,10 @@ from stable_diffusion.families.parts.autoencoder import Autoencoder
 from stable_diffusion.families.parts.clip import CLIP_TOKENS, ClipTextEncoder, OpenClipTextEncoder
 from stable_diffusion.families.parts.unet import UNetPart
 from stable_diffusion.generate import generate
+from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import read_lora, with_loras
-from stable_diffusion.model import Model, load_model
+from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks, parts_of
 from stable_diffusion.offload.plan import parts_in_order
 from stable_diffusion.preview import fitted

@@ -16,7 +16,7 @@ from jobs.connection import connect
 from jobs.workers import WorkerFacts, Workers
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.generate import generate
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints

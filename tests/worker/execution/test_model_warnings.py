@@ -7,7 +7,7 @@ import pytest
 
 from jobs.request import parse_request
 from stable_diffusion.families import family_by_id
-from stable_diffusion.model import load_model
+from stable_diffusion.load_model import load_model
 from stable_diffusion.tiny import PATH
 from worker.execution.model_warnings import model_warnings
 from worker.execution.prompt_jobs import prompt_jobs_of
