@@ -1,8 +1,11 @@
 """LoRAs that a prompt gets besides its own, each given as `name` or `name:weight`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobs.names import plain_name
+from jobs.prompt_checks import loras_in
+from jobs.prompt_parameters import PromptGrammar
 
 
 def lora_name(lora: str) -> str:
@@ -15,4 +18,33 @@ def with_loras(prompt: str, loras: Sequence[str]) -> str:
     if not loras:
         return prompt
     tags = [f"<lora:{lora_name(each)}:{each.partition(':')[2] or '1'}>" for each in loras]
-    return " ".join([prompt, *tags]).strip()
+    # "#" may begin a comment, which ends with its line
+    separator = "\n" if "#" in prompt.rpartition("\n")[2] else " "
+    return separator.join([prompt, " ".join(tags)]).strip()
+
+
+@dataclass(frozen=True)
+class AddedLoras:
+    """LoRAs that each prompt of a request gets, unless it names them itself.
+
+    Attributes:
+        loras: each a name or `name:weight`.
+        canonical: the names of installed LoRAs, by each of their names.
+    """
+
+    loras: tuple[str, ...] = ()
+    canonical: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def to(self, prompt: str, grammar: PromptGrammar = "native") -> str:
+        """A prompt that names them."""
+        if not self.loras:
+            return prompt
+        own = {self._canonical(plain_name(tag.name)) for tag in loras_in(prompt, grammar)}
+        added = [each for each in self.loras if self._canonical(lora_name(each)) not in own]
+        return with_loras(prompt, added)
+
+    def _canonical(self, name: str) -> str:
+        return self.canonical.get(name, name)
+
+
+NO_LORAS = AddedLoras()

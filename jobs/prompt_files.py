@@ -1,13 +1,12 @@
 """Prompt files, which `from-file` names: one prompt a line, in a folder of the operator."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.lora_tags import with_loras
+from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.parameter_types import Text
 from stable_diffusion.errors import PromptError
 from stable_diffusion.prompt.grammar import ParsedPrompt, PromptGrammar, read_prompt
@@ -22,14 +21,14 @@ class PromptFiles:
 
     Args:
         folder: need not exist; None is an empty one.
-        loras: what every prompt names besides, as of `with_loras`.
+        loras: what every prompt names besides.
     """
 
-    def __init__(self, folder: Path | None = None, loras: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path | None = None, loras: AddedLoras = NO_LORAS) -> None:
         self._folder = folder
         self._loras = loras
 
-    def with_loras(self, loras: Sequence[str]) -> "PromptFiles":
+    def with_loras(self, loras: AddedLoras) -> "PromptFiles":
         """The same files, whose prompts name these LoRAs as well."""
         return PromptFiles(self._folder, loras)
 
@@ -56,7 +55,8 @@ class PromptFiles:
         Raises:
             InvalidRequest: no such file, or its lines cannot be read as prompts.
         """
-        return tuple(_parsed(name, number, line, grammar) for number, line in self._lines(name))
+        lines = self._lines(name, grammar)
+        return tuple(_parsed(name, number, line, grammar) for number, line in lines)
 
     def lines(self, name: str) -> tuple[str, ...]:
         """The lines as they are written, at least one; blank ones are left out.
@@ -66,7 +66,7 @@ class PromptFiles:
         """
         return tuple(_text(name, number, line) for number, line in self._lines(name))
 
-    def _lines(self, name: str) -> list[tuple[int, str]]:
+    def _lines(self, name: str, grammar: PromptGrammar = "native") -> list[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
         installed = self.names()
         if self._folder is None or name not in installed:
@@ -80,7 +80,7 @@ class PromptFiles:
         except UnicodeDecodeError:
             _refuse("invalid_characters", name, "is not UTF-8", "a text file in UTF-8")
         prompts = [
-            (number, with_loras(line.strip(), self._loras))
+            (number, self._loras.to(line.strip(), grammar))
             for number, line in enumerate(lines, start=1)
             if line.strip()
         ]

@@ -3,13 +3,13 @@
 What none of them says has the default of the schema.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, get_args
 
 from jobs.errors import Fault
-from jobs.lora_tags import lora_name, with_loras
+from jobs.lora_tags import NO_LORAS, AddedLoras, lora_name
 from jobs.model_defaults import Defaults, ModelDefaults, Preset
 from jobs.names import plain_name, sampler_named, scheduler_named
 from jobs.prompt_checks import loras_in
@@ -36,13 +36,13 @@ class FilledBody:
     """A body with values for what it left out.
 
     Attributes:
-        loras: those that its prompts got, each a name or `name:weight`; see `with_loras`.
+        loras: those that its prompts get, from its preset or its model.
         sources: who has had a say: the LoRAs of its prompts, and the model.
         faults: of `preset`.
     """
 
     body: dict[str, Any]
-    loras: tuple[str, ...] = ()
+    loras: AddedLoras = NO_LORAS
     sources: tuple[Source, ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -86,7 +86,7 @@ class InstalledDefaults:
         """
         filled = self.fill({"prompt": "", "preset": preset}, model)
         values = {name: filled.body[name] for name in FILLED if name in filled.body}
-        return values | ({"loras": [*filled.loras]} if filled.loras else {})
+        return values | ({"loras": [*filled.loras.loras]} if filled.loras.loras else {})
 
     def wanted_by_preset(self, model: str) -> dict[Preset, dict[str, Any]]:
         """The same for each preset of a model."""
@@ -117,10 +117,10 @@ class InstalledDefaults:
             for tag in loras_in(text, grammar)
         }
         wanted = next((each.loras for each in of_model if each.loras is not None), ())
-        known = {self._canonical(each) for each in named}
-        added = tuple(each for each in wanted if self._canonical(lora_name(each)) not in known)
-        used = dict.fromkeys((*map(lora_name, added), *sorted(named)))
-        loras = [self.loras[each] for each in used if each in self.loras]
+        used = (*map(lora_name, wanted), *sorted(named))
+        canonical = {name: source.name for name, source in self.loras.items()}
+        loras = [self.loras[each] for each in dict.fromkeys(map(canonical.get, used)) if each]
+        added = AddedLoras(tuple(wanted), canonical)
         # a preset precedes the LoRAs, and these precede the model
         order = [*of_model[:-1], *(lora.defaults for lora in loras), *of_model[-1:]]
         filled = {field_: value for field_, value in body.items() if value is not None}
@@ -129,9 +129,6 @@ class InstalledDefaults:
         # a null that nothing replaced stays: for a seed it has a meaning
         whole = _with_loras({**body, **filled}, added)
         return FilledBody(whole, added, (*loras, *([own] if own else [])), faults)
-
-    def _canonical(self, lora: str) -> str:
-        return self.loras[lora].name if lora in self.loras else lora
 
 
 def named(defaults: Defaults) -> dict[str, Any]:
@@ -180,21 +177,25 @@ def _no_preset(name: str, model: str, presets: Mapping[Preset, Defaults]) -> Fau
 
 def _prompts(body: Mapping[str, Any]) -> Iterator[tuple[str, PromptGrammar]]:
     """The texts that a body's prompts may have, each with the grammar that it is read in."""
-    grammar: PromptGrammar = "a1111" if body.get("prompt_grammar") == "a1111" else "native"
     varied = _varied(body).get("prompt")
     texts = chain([body.get("prompt")], varied if isinstance(varied, list) else ())
-    return ((text, grammar) for text in texts if isinstance(text, str))
+    return ((text, _grammar(body)) for text in texts if isinstance(text, str))
 
 
-def _with_loras(body: dict[str, Any], loras: Sequence[str]) -> dict[str, Any]:
+def _with_loras(body: dict[str, Any], added: AddedLoras) -> dict[str, Any]:
     """A body whose prompts name these LoRAs as well. Those of a file are not in it."""
+    grammar = _grammar(body)
     if isinstance(body.get("prompt"), str):
-        body["prompt"] = with_loras(body["prompt"], loras)
+        body["prompt"] = added.to(body["prompt"], grammar)
     texts = _varied(body).get("prompt")
     if isinstance(texts, list):
-        texts = [with_loras(text, loras) if isinstance(text, str) else text for text in texts]
+        texts = [added.to(text, grammar) if isinstance(text, str) else text for text in texts]
         body["vary"] = {**_varied(body), "prompt": texts}
     return body
+
+
+def _grammar(body: Mapping[str, Any]) -> PromptGrammar:
+    return "a1111" if body.get("prompt_grammar") == "a1111" else "native"
 
 
 def _varied(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """Which value a request gets for what it leaves out, and what is said of values that fail."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from jobs.connection import connect
 from jobs.defaults_warnings import defaults_warnings
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
+from jobs.prompt_files import PromptFiles
 from jobs.request import parse_request
 from jobs.settled_defaults import InstalledDefaults
 from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
+from stable_diffusion.prompt.grammar import read_prompt
 
 LCM = LoraFacts(
     name="speed/lcm",
@@ -97,6 +100,22 @@ def test_every_text_that_is_compared_gets_the_loras_of_the_preset() -> None:
     assert INSTALLED.fill(body, "plain").body["vary"] == {
         "prompt": ["a cat <lora:lcm:0.8>", "a dog <lora:other:1> <lora:lcm:0.8>"]
     }
+
+
+def test_a_text_that_names_the_lora_of_the_preset_does_not_get_it_again(tmp_path: Path) -> None:
+    texts = ["a cat <lora:speed/lcm:0.5>", "a dog"]
+    expected = ("a cat <lora:speed/lcm:0.5>", "a dog <lora:lcm:0.8>")
+    body = {"preset": "fast", "prompt": texts[0], "vary": {"prompt": texts}}
+    found = INSTALLED.fill(body, "plain")
+    assert tuple(found.body["vary"]["prompt"]) == expected
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    assert PromptFiles(tmp_path).with_loras(found.loras).lines("a.txt") == expected
+
+
+def test_a_comment_does_not_hide_the_lora_of_the_preset() -> None:
+    body = {"preset": "fast", "prompt": "a cat # red", "prompt_grammar": "a1111"}
+    prompt = INSTALLED.fill(body, "plain").body["prompt"]
+    assert [tag.name for tag in read_prompt(prompt, "a1111").loras] == ["lcm"]
 
 
 @pytest.mark.parametrize(
