@@ -13,7 +13,7 @@ MAX_BYTES = 8 * 2**20
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8.
+    """The text of a file in UTF-8, without a byte order mark.
 
     Raises:
         OSError: it cannot be read.
@@ -23,7 +23,7 @@ def read_text(path: Path) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
-    return content.decode()
+    return content.decode("utf-8-sig")
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from jobs.validation_faults import faults_of, safe_value
 from stable_diffusion.weights.small_files import read_text
 
 PRESETS = "preset"
-_LORA = r"^[^:<>\x00]{1,200}(:-?\d{1,2}(\.\d{1,4})?)?$"
+_LORA = r"^[^:<>\x00]{1,200}(:-?(10|\d(\.\d{1,4})?))?$"
 _ABSENT: Any = None
 """TOML has no null, so no key may have it."""
 

@@ -46,6 +46,25 @@ class KnownLora:
     context_width: int | None
 
 
+@dataclass(frozen=True)
+class _Described:
+    """What is kept of the header of a file: the whole may take megabytes.
+
+    Attributes:
+        titles: see `Header`.
+        context_width: see `KnownLora`.
+    """
+
+    titles: tuple[str, ...] = ()
+    context_width: int | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "_Described":
+        """That of a file. Raises OSError."""
+        header = read_header(path)
+        return cls(header.titles, _context_width(header))
+
+
 class DefaultsReader:
     """Reads the defaults of what is installed; a file again when it has changed.
 
@@ -55,7 +74,7 @@ class DefaultsReader:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._headers = FileReadings[Header](read_header)
+        self._headers = FileReadings[_Described](_Described.read)
         self._of_models = FileReadings[Wanted](lambda path: _read(path, ModelTable))
         self._of_loras = FileReadings[Wanted](lambda path: _read(path, LoraTable))
 
@@ -66,7 +85,7 @@ class DefaultsReader:
             aliases.setdefault(path, []).append(alias)
         found: list[KnownLora] = []
         for name, path in sorted(self._catalogue.loras().items()):
-            header = self._headers.of(path) or Header()
+            header = self._headers.of(path) or _Described()
             own = path.parent.name if path.stem in _NAMELESS else path.stem
             known = few_step("lora", (own, *header.titles))
             stated, problem = self._stated(name, path, self._of_loras)
@@ -79,7 +98,7 @@ class DefaultsReader:
                 defaults=defaults,
                 problem=problem,
             )
-            found.append(KnownLora(facts, known, _context_width(header)))
+            found.append(KnownLora(facts, known, header.context_width))
         return tuple(found)
 
     def of_model(self, name: str, path: Path, family: str, loras: Sequence[KnownLora]) -> Wanted:
@@ -90,7 +109,7 @@ class DefaultsReader:
             family: the id of its family; empty while it is not known.
             loras: as of `loras()`.
         """
-        titles = () if path.is_dir() else (self._headers.of(path) or Header()).titles
+        titles = () if path.is_dir() else (self._headers.of(path) or _Described()).titles
         known = few_step("model", (path.name if path.is_dir() else path.stem, *titles))
         stated, problem = self._stated(name, path, self._of_models)
         presets = dict(stated.presets or {})

@@ -12,6 +12,8 @@ from worker.models.defaults_file import LoraTable
 TABLE = Path(__file__).with_name("few_step.toml")
 Kind = Literal["lora", "model"]
 _SEPARATORS = re.compile(r"[\s_.]+")
+_LONGEST_NAME = 256
+"""Characters in which a name is searched: metadata may have any length."""
 
 
 class FewStep(NamedTuple):
@@ -30,7 +32,7 @@ class Row(LoraTable):
 @lru_cache(maxsize=4096)
 def few_step(kind: Kind, names: tuple[str, ...]) -> FewStep | None:
     """What is known of a LoRA or a model with these names; None: nothing."""
-    written = [_SEPARATORS.sub("-", name.lower()) for name in names]
+    written = [_SEPARATORS.sub("-", name[:_LONGEST_NAME].lower()) for name in names]
     for number, row in enumerate(rows()[kind]):
         for text in written:
             if found := row.pattern.search(text):

@@ -1,5 +1,6 @@
 """What a worker announces that its models and LoRAs want."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_the_file_beside_a_model_says_what_it_wants(installed: Installed) -> Non
         ModelDefaults(steps=30, sampler="k_dpmpp_2m", presets={"quality": Defaults(steps=60)}),
         "",
     )
-    path.with_suffix(".toml").write_text("steps = 12")
+    path.with_suffix(".toml").write_text("steps = 12", "utf-8-sig")
     assert installed.wanted()[0] == ModelDefaults(steps=12)
     path.with_suffix(".toml").unlink()
     (installed.models / "sources.toml").write_text("steps = 8")
@@ -77,6 +78,7 @@ def test_the_file_beside_a_model_says_what_it_wants(installed: Installed) -> Non
             "sampler is no sampler: 'Eulr a'; expected did you mean Euler a?",
         ),
         ("loras = ['<lora:x:1>']", 'expected a list of LoRAs, each "name" or "name:0.8"'),
+        ("loras = ['ink:11']", 'expected a list of LoRAs, each "name" or "name:0.8"'),
         ("samplers = ['lmc']", "samplers is no sampler: '[\"lmc\"]'; expected a list of samplers"),
         ("steps == 4", "is no TOML file: "),
     ],
@@ -130,6 +132,9 @@ def test_defaults_that_name_what_is_not_installed_are_a_problem(installed: Insta
         ("model", "LCM_Dreamshaper_v7_4k", (4, 8, "lcm", None, 12)),
         ("lora", "turbo-charged-car", None),
         ("lora", "lightning-storm", None),
+        ("lora", "lightning-0step", None),
+        ("lora", f"lightning-{'9' * 5000}step", None),
+        ("lora", f"hyper-sd{'9' * 50_000}", None),
         ("model", "sd15", None),
     ],
 )
@@ -203,3 +208,13 @@ def test_a_users_lora_hides_the_shipped_one_of_its_name(
 def test_an_operator_can_say_what_an_included_model_wants(installed: Installed) -> None:
     (installed.models / "tiny.toml").write_text("steps = 33")
     assert installed.wanted("tiny", "tiny")[0].steps == 33
+
+
+def test_little_is_kept_of_large_headers(installed: Installed) -> None:
+    path = installed.loras / "lcm-lora.safetensors"
+    save_file({KEY: torch.zeros(4, 768)}, path, {"ss_tag_frequency": "x" * 2**23})
+    tracemalloc.start()
+    assert installed.reader.loras()[0].context_width == 768
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2**20
