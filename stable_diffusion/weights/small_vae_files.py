@@ -59,7 +59,8 @@ def read_small_autoencoder(
         )
     beside = small_encoder_beside(path)
     encoder = (_opened(path) | (_opened(beside) if beside else {})).get("encoder")
-    channels = decoder["layers.0.weight"].shape[1] if "layers.0.weight" in decoder else 0
+    first = decoder.get("layers.0.weight")
+    channels = 0 if first is None or first.ndim < 2 else first.shape[1]
     if channels != family.latents.channels:
         raise UnreadableModel(
             f"autoencoder {path.name!r} is for other models: its latents have {channels} channels, "
@@ -119,8 +120,8 @@ def _loaded(
     device: torch.device,
     dtype: torch.dtype,
 ) -> M:
-    blocks = _blocks(state)
-    width = len(state["layers.0.bias"]) if "layers.0.bias" in state else 0
+    blocks = _blocks(state) or (0,)
+    width = state["layers.0.bias"].numel() if "layers.0.bias" in state else 0
     with torch.device("meta"):
         module = build(blocks, width)
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}

@@ -162,6 +162,14 @@ def test_what_cannot_be_used_is_refused_by_its_name(
     fails(strange, plain, r"it has 4\.pool\.0\.weight")
     save_file({n: t for n, t in tensors.items() if n != "3.conv.2.weight"}, strange)
     fails(strange, plain, r"layers\.2\.conv\.2\.weight is missing")
+    save_file(tensors | {"1.weight": torch.zeros(4)}, strange)
+    fails(strange, plain, "have 0 channels")
+    save_file(tensors | {"1.bias": torch.tensor(1.0)}, strange)
+    fails(strange, plain, "of another shape")
+    save_file({n: t for n, t in tensors.items() if not n.startswith("1.")}, strange)
+    fails(strange, plain, "have 0 channels")
+    save_file({n: t for n, t in tensors.items() if n.startswith(("1.", "3."))}, strange)
+    fails(strange, plain, "is missing")
 
 
 def test_one_with_the_name_of_another_family_is_refused(
