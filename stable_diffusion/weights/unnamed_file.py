@@ -44,8 +44,10 @@ class UnnamedFile:
     def keep(self, tensor: Tensor) -> Tensor:
         """The same values in the file, in the tensor's memory layout, which has no gaps.
 
-        If the disk is full, it is the tensor itself.
+        If the disk or the file is full, it is the tensor itself.
         """
+        if not 0 < tensor.nbytes <= len(self._mapping) - self._end:
+            return tensor
         values = tensor.as_strided((tensor.numel(),), (1,))  # in the order of its memory
         start = self._end
         if not self._written(values.view(torch.uint8).numpy().data, start):
