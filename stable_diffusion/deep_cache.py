@@ -43,8 +43,8 @@ class DeepCache:
         """What computes the next evaluation: called for its rows, a part after the other.
 
         Whatever it is asked for, all layers are computed where the prompts changed, where other
-        rows are evaluated (as where guidance begins), and where the noise level rose: a sampler
-        went back, or began another picture.
+        rows are evaluated (as where guidance begins), and where the noise level is above that
+        of the last such computation: a sampler went back.
 
         Args:
             timesteps, conditioning: of all its rows; they are divided alike at every evaluation.
