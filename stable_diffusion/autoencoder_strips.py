@@ -143,8 +143,10 @@ def _normalization(norm: nn.GroupNorm, x: Tensor) -> Layer:
     means: list[Tensor] = []
     squares: list[Tensor] = []
     counts: list[int] = []
+    # the one layout that the operator takes on a GPU; a CPU's takes channels last as it is
+    layout = torch.channels_last if x.device.type == "cpu" else torch.contiguous_format
     for start, stop in _strips(x):
-        strip = x[:, :, start:stop]
+        strip = x[:, :, start:stop].contiguous(memory_format=layout)
         count = strip[0, 0].numel()
         _, mean, reciprocal = torch.native_group_norm(
             strip, None, None, len(x), x.shape[1], count, norm.num_groups, norm.eps

@@ -35,13 +35,15 @@ def random_autoencoder(dtype: torch.dtype = torch.float32) -> AutoencoderKL:
     return vae
 
 
-def both_ways(vae: AutoencoderKL, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """A picture of random latents, and the latents of that picture."""
+def both_ways(
+    vae: AutoencoderKL, width: int, height: int, count: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Pictures of random latents, and the latents of pictures."""
     generator = torch.Generator().manual_seed(4)
-    latents = torch.randn(1, 4, height // 8, width // 8, generator=generator).to(vae.dtype)
+    latents = torch.randn(count, 4, height // 8, width // 8, generator=generator).to(vae.dtype)
     with torch.inference_mode():
         picture = vae.decode(latents).sample  # type: ignore[union-attr, arg-type]
-        image = torch.rand(1, 3, height, width, generator=generator) * 2 - 1
+        image = torch.rand(count, 3, height, width, generator=generator) * 2 - 1
         mean = vae.encode(image.to(vae.dtype)).latent_dist.mean  # type: ignore[union-attr]
     return picture.float(), mean.float()
 
@@ -61,6 +63,17 @@ def test_a_picture_in_strips_is_the_whole_picture(
     whole = both_ways(vae, 72, 88)
     in_strips(monkeypatch, pixels)
     for expected, strips in zip(whole, both_ways(vae, 72, 88), strict=True):
+        torch.testing.assert_close(strips, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_strips_of_several_pictures_are_in_no_one_piece_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of one picture are on a GPU, where statistics need the other layout."""
+    vae = random_autoencoder()
+    whole = both_ways(vae, 40, 48, count=2)
+    in_strips(monkeypatch, 256)
+    for expected, strips in zip(whole, both_ways(vae, 40, 48, count=2), strict=True):
         torch.testing.assert_close(strips, expected, atol=2e-5, rtol=1e-4)
 
 
