@@ -67,6 +67,8 @@ class CudaRecorder:
                         output = function(*own)
                 except BaseException:
                     self._abandon(graph)
+                    with suppress(RuntimeError):
+                        _capture_copy(own[0])
                     raise
                 self.nbytes += max(0, torch.cuda.memory_reserved() - before)
             torch.cuda.current_stream().wait_stream(self._stream)
@@ -96,3 +98,21 @@ class CudaRecorder:
         except RuntimeError:
             return  # this PyTorch has ended the pool itself, and released it with the graph
         torch._C._cuda_releasePool(device, pool)
+
+
+def _capture_copy(tensor: Tensor) -> None:
+    """Capture something that cannot fail, which gives PyTorch's generator its state back.
+
+    A capture begins by telling the GPU's generator of random numbers, and tells it of its end only
+    if it succeeds. Until the next one does, versions before 2.13 refuse to replay any graph,
+    whether or not it draws random numbers. Source: `CUDAGeneratorState::replay_prologue`.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(
+        graph,
+        torch.cuda.graph_pool_handle(),
+        torch.cuda.Stream(),
+        capture_error_mode="thread_local",
+    ):
+        tensor.clone()
+    graph.reset()

@@ -1,6 +1,7 @@
 """A recording that fails leaves PyTorch's allocator as it was.
 
-The fake behaves as PyTorch's own source says of a GPU: `CUDAGraph.cpp`, `CUDACachingAllocator.cpp`.
+The fake behaves as PyTorch's own source says of a GPU: `CUDAGraph.cpp`, `CUDACachingAllocator.cpp`,
+`CUDAGeneratorImpl.cpp`.
 """
 
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ Pool = tuple[int, int]
 
 @dataclass
 class FakeCuda:
-    """A GPU's streams and its allocator's pools.
+    """A GPU's streams, its allocator's pools, and its generator of random numbers.
 
     `ends_pools`: as later versions of PyTorch, which clean up after a capture that failed.
+    `generator_captures`: what the generator was told last.
     """
 
     ends_pools: bool = False
+    generator_captures: bool = False
     streams: list[str] = field(default_factory=lambda: ["default"])
     made: int = 0
     capturing: list[Pool] = field(default_factory=list)
@@ -81,6 +84,7 @@ class FakeGraph:
         self.pool = pool
         with self.cuda.stream(stream):
             self.cuda.begin(pool)
+            self.cuda.generator_captures = True
             try:
                 yield
             except InterruptedError:
@@ -91,13 +95,15 @@ class FakeGraph:
             self.owns = True
             if self.broken:
                 raise RuntimeError("CUDA error: operation failed due to a previous error")
+            self.cuda.generator_captures = False
 
     def reset(self) -> None:
         if self.owns:
             self.cuda.release(0, self.pool)
         self.owns = False
 
-    def replay(self) -> None: ...
+    def replay(self) -> None:
+        assert not self.cuda.generator_captures, "Offset increment outside graph capture"
 
 
 @pytest.fixture(params=[False, True], ids=["as today", "as later versions"])
@@ -153,11 +159,12 @@ class WaitsForTheGpu:
 
 def test_a_failed_recording_leaves_the_allocator_as_it_was(cuda: FakeCuda) -> None:
     recorder = CudaRecorder()
-    recorder(good, INPUTS)
+    replay = recorder(good, INPUTS)
     before = dict(cuda.users)
     with pytest.raises(RuntimeError, match="CUDA error"):
         recorder(WaitsForTheGpu(), INPUTS)
-    assert cuda.users == before
+    assert {pool: users for pool, users in cuda.users.items() if users} == before
+    replay(*INPUTS)
     assert cuda.streams == ["default"]
     torch.cuda.empty_cache()
     assert not cuda_recorder.RECORDING.locked()
