@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -18,9 +19,10 @@ from stable_diffusion.generate import generate
 from stable_diffusion.graphs import free_memory
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
+from stable_diffusion.preview import LatentPreview
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sampler_table import SAMPLERS
-from stable_diffusion.tiny import PATH, UPSCALER_PATH
+from stable_diffusion.tiny import PATH, PATH_XL, SMALL_DECODER_PATH, UPSCALER_PATH
 from stable_diffusion.upscale import doubled, load_upscaler
 from stable_diffusion.weights.fingerprint import Fingerprints
 from worker.execution.diffusion_engine import StableDiffusion
@@ -69,6 +71,46 @@ def test_every_sampler_resembles_that_of_a_cpu(device: str, on_cpu: Model, sampl
     model = Loader(device, Fingerprints(None)).load("tiny", PATH)
     recipe = replace(RECIPE, sampler=sampler)
     assert differ(picture(model, recipe), picture(on_cpu, recipe)) < 4
+
+
+@rehearsable
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"width": 576, "height": 576, "steps": 2},
+        {"cache_interval": 2},
+        {"refiner_switch_at": 0.5},
+    ],
+    ids=["decoded in strips", "with kept layers", "refined"],
+)
+def test_other_jobs_resemble_those_of_a_cpu(
+    model: Model, on_cpu: Model, changes: dict[str, Any]
+) -> None:
+    recipe = replace(RECIPE, **changes)
+    made, expected = (picture(replace(one, refiner=one), recipe) for one in (model, on_cpu))
+    assert differ(made, expected) < 4
+
+
+@rehearsable
+@pytest.mark.parametrize("offloaded", [False, True])
+def test_a_model_with_two_text_encoders_resembles_that_of_a_cpu(
+    device: str, offloaded: bool
+) -> None:
+    made = Loader(device, Fingerprints(None)).load("tiny-xl", PATH_XL, offloaded=offloaded)
+    expected = Loader("cpu", Fingerprints(None)).load("tiny-xl", PATH_XL)
+    assert differ(picture(made), picture(expected)) < 4
+
+
+@rehearsable
+@pytest.mark.parametrize("file", [None, SMALL_DECODER_PATH], ids=["projected", "decoded"])
+def test_a_preview_resembles_that_of_a_cpu(
+    model: Model, on_cpu: Model, device: str, file: Path | None
+) -> None:
+    latents = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(5))
+    previews = LatentPreview(lambda _name: file)
+    expected = previews.image(on_cpu, latents)
+    # that of an offloaded model is always computed on the CPU
+    assert differ(previews.image(model, latents.to(device)), expected) < 4
 
 
 @rehearsable
