@@ -23,6 +23,8 @@ from stable_diffusion.offload.plan import PARTS
 
 EVALUATIONS = 20
 """Of an arm in a round; in a rehearsal one."""
+_MOST_VARIANTS = 100
+"""Kinds and shapes of a UNet's parts."""
 Inputs = tuple[Tensor, Tensor, Conditioning]
 
 
@@ -86,11 +88,15 @@ def _attention(subject: Subject, unet: UNet2DConditionModel, kernel: str) -> Cal
 
 def _compiled(subject: Subject, unet: UNet2DConditionModel) -> Callable[[], object]:
     """The parts that occur many times, compiled once a kind and recorded with the rest."""
+    from torch._dynamo import config  # noqa: PLC0415 - takes a second
+
     other = _copied(unet)
     for module in other.modules():
         if isinstance(module, PARTS) and not subject.rehearsal:
             module.compile(dynamic=False)
-    return _recorded(subject, other)
+    # all of them count as one function, of which PyTorch compiles eight variants by default
+    with config.patch(recompile_limit=_MOST_VARIANTS):
+        return _recorded(subject, other)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class QuickAttention(nn.Module):
     ) -> Tensor:
         """(n, tokens, width), perhaps a context (n, keys, its width) → (n, tokens, width)."""
         assert attention_mask is None
-        assert self.to_k and self.to_v and self.to_out
+        assert self.to_k is not None and self.to_v is not None and self.to_out is not None
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         states = (self.to_q(hidden_states), self.to_k(context), self.to_v(context))
         split = (state.unflatten(-1, (self._heads, -1)).transpose(1, 2) for state in states)

@@ -64,7 +64,8 @@ class QuickConvolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the parent calls it
         weight = in_type(self.weight, input.dtype)
         bias = None if self.bias is None else in_type(self.bias, input.dtype)
-        if self._keeps_size and input.device.type == "cpu" and not torch.is_grad_enabled():
+        # the device first: what is compiled for a GPU must not read a cached property
+        if input.device.type == "cpu" and self._keeps_size and not torch.is_grad_enabled():
             padding = "constant" if self.padding_mode == "zeros" else self.padding_mode
             if self._fewer_products_faster(input):
                 return winograd.convolve(input, weight, bias, padding)
