@@ -23,7 +23,7 @@ class FakeCuda:
     """A GPU's streams, its allocator's pools, and its generator of random numbers.
 
     `ends_pools`: as later versions of PyTorch, which clean up after a capture that failed.
-    `generator_captures`: what the generator was told last.
+    `generator_captures`: whether the generator is in capture mode.
     """
 
     ends_pools: bool = False
