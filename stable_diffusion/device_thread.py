@@ -60,7 +60,7 @@ class DeviceThread:
         self._ident = threading.get_ident()
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
-        _set_float32_precision("ieee")
+        _set_tf32(False)
 
 
 def thread_of(device: torch.device) -> DeviceThread | None:
@@ -138,15 +138,19 @@ def tf32(allowed: bool) -> Iterator[None]:
     if not allowed:
         yield
         return
-    _set_float32_precision("tf32")
+    _set_tf32(True)
     try:
         yield
     finally:
-        _set_float32_precision("ieee")
+        _set_tf32(False)
 
 
-def _set_float32_precision(precision: str) -> None:
-    # all of them, because PyTorch's older names for these settings refuse unequal ones
+def _set_tf32(allowed: bool) -> None:
+    # by PyTorch's older names as well: where those are read, as when it compiles convolutions, it
+    # raises an error if they say something else
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+    precision = "tf32" if allowed else "ieee"
     torch.backends.cuda.matmul.fp32_precision = precision
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
     torch.backends.cudnn.rnn.fp32_precision = precision  # type: ignore[attr-defined]

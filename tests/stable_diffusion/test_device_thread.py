@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from stable_diffusion.device_thread import DeviceThread, thread_of, with_index
+from stable_diffusion.device_thread import DeviceThread, tf32, thread_of, with_index
 from stable_diffusion.generate import generate
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
@@ -31,9 +31,11 @@ def thread() -> Iterator[DeviceThread]:
     cudnn: Any = torch.backends.cudnn
     settings: list[Any] = [torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn]
     before = [one.fp32_precision for one in settings]
+    older = torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32
     made = DeviceThread(CPU)
     yield made
     made._executor.shutdown()
+    torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32 = older
     for one, precision in zip(settings, before, strict=True):
         one.fp32_precision = precision
 
@@ -138,6 +140,21 @@ def test_full_precision_never_computes_in_tf32(tiny: Model, thread: DeviceThread
     for allowed, expected in ((True, "tf32"), (False, "ieee")):
         next(generate(replace(model, tf32=allowed), RECIPE))
         assert seen == {"unet": "ieee", "decoder": expected}
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_pytorch_reads_of_tf32_by_older_names_agrees(
+    thread: DeviceThread, allowed: bool
+) -> None:
+    """It raises an error where they differ."""
+
+    def read() -> list[object]:
+        with tf32(allowed):
+            older = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+            return [*older, torch.get_float32_matmul_precision()]
+
+    for _ in range(2):
+        assert thread.run(read) == [allowed, allowed, "high" if allowed else "highest"]
 
 
 def test_a_gpu_has_one_thread_and_a_cpu_none() -> None:
