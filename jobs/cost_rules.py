@@ -44,7 +44,7 @@ def cost_faults(contexts: "Sequence[RuleContext]", combinations: int) -> Iterato
         return  # a fault of the prompts
     if max(joined) > 1:
         product += "·(prompts joined by AND + 1)/2"
-    if (cost := _cost(context)) != 1:
+    if (cost := model_cost(context)) != 1:
         product += f"·{cost:g} for the model"
     work = sum(map(_work, contexts, joined))
     if work > limits.max_work:
@@ -57,10 +57,10 @@ def _work(context: "RuleContext", joined: int) -> int:
     request = context.request
     images = context.image_count or 0
     pixel_steps = images * prod(request.sampled_size) * request.ddim_steps * (joined + 1) // 2
-    return round(pixel_steps * _cost(context))
+    return round(pixel_steps * model_cost(context))
 
 
-def _cost(context: "RuleContext") -> float:
+def model_cost(context: "RuleContext") -> float:
     """That of its model, or of its refiner if that costs more."""
     named = filter(None, (context.request.ckpt, context.request.refiner_ckpt))
     return max(map(context.models.cost, named))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, cast
 
+from jobs.cost_rules import model_cost
 from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
 from jobs.limits import MAX_SIDE, MIN_SIDE
@@ -103,7 +104,7 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
     again = joined
     if request.hires_prompt:
         again = most_joined(request.model_copy(update={"prompt": request.hires_prompt}), ())
-    share = images * (context.combinations or 1) / 2
+    share = images * (context.combinations or 1) * model_cost(context) / 2
     first = int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps)
     second = int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request))
     of_its_own = first > most and not context.combinations  # a fault of the first pass
@@ -117,8 +118,8 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
         field=field,
         code="too_expensive",
         value=getattr(request, field),
-        problem=f"is too large: images·width·height·steps of both passes are {first + second}, "
-        f"{second} of them of the second",
+        problem="is too large: images·width·height·steps·cost of the model of both passes are "
+        f"{first + second}, {second} of them of the second",
         expected=f"at most {most} together: fewer hires_steps, a smaller second pass, fewer images",
     )
 
@@ -164,7 +165,9 @@ _STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
 HIRES_CHECKS = (
     (_SIZE, _one_size),
     (
-        _SIZE | _STEPS | {"n_iter", "n_samples", "from-file", "vary", "hires_prompt"},
+        _SIZE
+        | _STEPS
+        | {"n_iter", "n_samples", "from-file", "vary", "hires_prompt", "ckpt", "refiner"},
         _affordable,
     ),
     (

@@ -12,7 +12,7 @@ from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.conditioning_schedule import Composition
 from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import RecipeError
-from stable_diffusion.families.unet_inputs import LATENTS_ONLY
+from stable_diffusion.families.unet_inputs import LATENTS_ONLY, UNetInputs
 from stable_diffusion.guidance import guidance_embedding, negative_cancels_out, without_image
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
@@ -57,7 +57,7 @@ def guided_network(
     model: Model,
     recipe: Recipe,
     concat: Tensor | None,
-    changes: tuple[EstimateChange, ...],
+    changes: Callable[[UNetInputs], tuple[EstimateChange, ...]],
     networks: OpenNetwork,
 ) -> GuidedNetwork:
     """The network of a model, with what the recipe's prompts are to it.
@@ -65,7 +65,7 @@ def guided_network(
     Args:
         model: as its memory plan uses it.
         concat: (1, K, h, w) what the network takes beside the noisy latents; None: nothing.
-        changes: of its estimates.
+        changes: those of the estimates of a network with these inputs.
         networks: of the sampling.
 
     Raises:
@@ -95,7 +95,9 @@ def guided_network(
         positive=positive,
         negative=negative,
         imageless=negative.map(without_image) if guided_by_image else None,
-        options=replace(_estimate_options(model, recipe), changes=changes),
+        options=replace(
+            _estimate_options(model, recipe), changes=changes(model.family.unet_inputs)
+        ),
     )
 
 
@@ -103,7 +105,7 @@ def refinement(
     model: Model,
     recipe: Recipe,
     concat: Tensor | None,
-    changes: tuple[EstimateChange, ...],
+    changes: Callable[[UNetInputs], tuple[EstimateChange, ...]],
     networks: OpenNetwork,
 ) -> Refinement | None:
     """The network of the model's refiner, from the recipe's share of the noise levels on.

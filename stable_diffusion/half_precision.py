@@ -5,8 +5,9 @@ hundredth of the time of decoding, and no memory while it waits. Only a CPU deco
 precision, in bfloat16, which has the range of float32; the activations of autoencoders exceed that
 of float16, which a GPU would use.
 
-The weights are converted once, not by torch's autocast at every evaluation: for a full-size network
-on a CPU that conversion takes a fifth of the time, and on a GPU it fills the memory.
+The weights are converted once, not by torch's autocast at every evaluation: for Stable Diffusion 1
+on a CPU that conversion takes a fifth of the time, and on a GPU it fills the memory. A large model
+has no second UNet: its layers convert their weights, see `Family.large`.
 """
 
 from dataclasses import replace

@@ -9,6 +9,7 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from stable_diffusion.families.unet_inputs import UNetInputs
 from stable_diffusion.image import to_tensor
 from stable_diffusion.masks import filled
 from stable_diffusion.model import Model
@@ -45,16 +46,19 @@ class InitLatents:
         content = noise if self.fill == "noise" else torch.zeros_like(self.image)
         return torch.where(self.mask >= 0.5, content, self.image)
 
-    def changes(self, timesteps: Sequence[float], device: torch.device) -> tuple[Keep, ...]:
+    def changes(
+        self, timesteps: Sequence[float], device: torch.device, network: UNetInputs
+    ) -> tuple[Keep, ...]:
         """The changes of the estimates.
 
         Args:
             timesteps: see `Keep`.
+            network: what the one that estimates takes, which need not be the first one of the job.
         """
         if self.image is None or self.mask is None:
             return ()
         image, mask = self.image.to(device), self.mask.to(device)
-        return (Keep(image, mask, timesteps, self.soft_only),)
+        return (Keep(image, mask, timesteps, network.keeps_unmasked),)
 
     def finished(self, latents: Tensor) -> Tensor:
         """The sampled latents with the image where the mask keeps it to the end.

@@ -54,7 +54,7 @@ def sampled(
     sampler = resolve(recipe.sampler, recipe.scheduler)
     executed = recipe.executed_steps
     timesteps = step_timesteps(sampler, model.schedule, recipe.steps, executed)
-    changes = init.changes(timesteps, model.device)
+    changes = partial(init.changes, timesteps, model.device)
     networks = OpenNetwork()
     with watch.timing("encode"):
         guided = guided_network(model, recipe, init.concat, changes, networks)

@@ -123,7 +123,7 @@ TINY_XL = SDXL(
         ),
         Autoencoder(_VAE),
     ),
-    latents=LATENTS,
+    latents=_LATENTS,
     native_size=256,
     zero_negative=False,
 )

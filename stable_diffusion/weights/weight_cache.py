@@ -6,12 +6,14 @@ from, so changed weights get another entry. Its checksum, time and size are kept
 it; if time or size differ, the checksum is verified before the entry is used.
 """
 
+import fcntl
 import json
 import os
+import secrets
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -30,7 +32,7 @@ from stable_diffusion.weights.state_dict_loading import Place, assign, empty_net
 _FORMAT = "4"
 _CHANNELS_LAST = ":channels_last"
 _PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v": "v"}
-_SUFFIX = ".safetensors"
+_SUFFIX, _PARTIAL = ".safetensors", ".partial"
 _MIN_BYTES = 256 * 2**20
 """Bytes of a model below which a cache entry saves no noticeable time."""
 _FREE_BYTES = 2 * 2**30
@@ -104,7 +106,6 @@ class WeightCache:
         path = self._path(fingerprint, dtype)
         if not self._min_bytes <= size <= self._max_bytes:
             return False
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         with self._writing:
             if path.is_file():
                 return True
@@ -113,17 +114,16 @@ class WeightCache:
                 self._make_room(size)
                 if shutil.disk_usage(self._folder).free < size + _FREE_BYTES:
                     return False
-                checksum = _write(partial, read, fingerprint)
-                partial.replace(path)
-                status = path.stat()
-                note = {"sha256": checksum, "touched": [status.st_mtime_ns, status.st_size]}
-                _note(path).write_text(json.dumps(note))
+                with _partial(path) as entry, _partial(path) as note:
+                    checksum = _write(entry, read, fingerprint)
+                    status = entry.stat()
+                    touched = [status.st_mtime_ns, status.st_size]
+                    note.write_text(json.dumps({"sha256": checksum, "touched": touched}))
+                    # first the note: others remove an entry that has none
+                    note.replace(_note(path))
+                    entry.replace(path)
             except OSError:
-                self._remove(path)
                 return False
-            finally:
-                with suppress(OSError):
-                    partial.unlink(missing_ok=True)
         return True
 
     def _intact(self, path: Path) -> bool:
@@ -134,9 +134,10 @@ class WeightCache:
         return checksum_of(path) == note["sha256"]
 
     def _make_room(self, size: int) -> None:
-        for partial in self._folder.glob("*.partial"):
-            # left by a process that died while writing
-            if not Path(f"/proc/{partial.suffixes[-2][1:]}").exists():
+        for partial in self._folder.glob(f"*{_PARTIAL}"):
+            # left by a process that died while writing: a living one has it locked
+            with suppress(OSError), partial.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 partial.unlink(missing_ok=True)
         entries = [path for path in self._folder.glob(f"*{_SUFFIX}") if _note(path).is_file()]
         entries.sort(key=lambda path: _note(path).stat().st_mtime_ns)
@@ -160,6 +161,24 @@ class WeightCache:
 
 def _note(path: Path) -> Path:
     return path.with_suffix(".json")
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A file to write what will be `path`, which is gone at the end unless it was renamed.
+
+    Processes of other containers may share the folder and have the same ids, so its name is random
+    and a lock says that somebody writes it.
+    """
+    partial = path.with_suffix(f".{secrets.token_hex(8)}{_PARTIAL}")
+    try:
+        with partial.open("wb") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield partial
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _read(path: Path, fingerprint: str) -> Weights:

@@ -330,6 +330,17 @@ def test_the_work_of_a_model_counts_its_cost() -> None:
     assert parse_request("txt2img", cheaper, models=installed(), limits=limits).ddim_steps == 25
 
 
+def test_the_cost_of_a_model_counts_in_both_passes() -> None:
+    body = {"prompt": "a", "H": 512, "W": 512, "ddim_steps": 4, "ckpt": "large"}
+    passes = {**body, "hires_scale": 2, "hires_steps": 1, "hires_strength": 1}
+    limits = Limits(max_work=20 * 512 * 512)
+    assert parse_request("txt2img", passes, models=installed(), limits=limits).ddim_steps == 4
+    (fault,) = faults({**passes, "hires_steps": 2}, models=installed(), limits=limits)
+    assert (fault.field, fault.code) == ("hires_steps", "too_expensive")
+    cheaper = {**passes, "hires_steps": 4, "ckpt": "sd15"}
+    assert parse_request("txt2img", cheaper, models=installed(), limits=limits).hires_steps == 4
+
+
 def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
     (fault,) = faults({"prompt": "a", "H": 4096}, limits=Limits(max_side=8192))
     assert fault.expected == "a multiple of 8 from 64 up to 2048"

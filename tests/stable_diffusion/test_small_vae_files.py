@@ -18,6 +18,7 @@ from stable_diffusion.loader import Loader
 from stable_diffusion.memory_plan import apply_memory_plan
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.tiny import PATHS, SMALL_DECODER_PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.small_vae_files import read_small_autoencoder
 from stable_diffusion.weights.weight_cache import WeightCache
@@ -113,6 +114,12 @@ def test_it_decodes_and_encodes_as_that_of_diffusers(
         encoded = plain.encode(IMAGE)
     torch.testing.assert_close(model.decode(LATENTS), decoded, atol=1e-4, rtol=0)
     torch.testing.assert_close(model.encode(IMAGE), encoded, atol=1e-4, rtol=0)
+
+
+def test_the_shipped_one_fits_all_shipped_models() -> None:
+    for path in PATHS:
+        model = Loader("cpu", Fingerprints()).load(path.stem, path, vae=SMALL_DECODER_PATH)
+        assert model.vae == "taesd-tiny.safetensors"
 
 
 def test_beside_a_model_it_is_used_for_every_request(

@@ -1,5 +1,7 @@
 """Ready copies and fingerprints: quick when nothing changed, and never wrong when something did."""
 
+import errno
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights import reading, weight_cache
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.safetensors_writer import SafetensorsWriter
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.layouts import random_networks
@@ -167,6 +170,57 @@ def test_none_is_made_where_there_is_no_room_or_no_need(
     assert not list(tmp_path.rglob("copies/*"))
     (tmp_path / "copies").write_text("no folder")
     assert load(tmp_path, source).name == "model"
+
+
+def test_another_process_can_open_a_copy_as_soon_as_it_is_there(
+    tmp_path: Path, source: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = Path.replace, list[Path]()
+
+    def replaced(self: Path, target: Path) -> Path:
+        moved = real(self, target)
+        if target.suffix == ".safetensors":
+            seen.append(target)
+            if len(seen) == 1:
+                load(tmp_path, source)
+        return moved
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    load(tmp_path, source)
+    load(tmp_path, source)
+    assert len(seen) == 1
+    assert read == [source]
+
+
+def test_what_a_dead_process_left_is_removed_and_not_what_a_living_one_writes(
+    tmp_path: Path, source: Path
+) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    left, written = folder / "a-float32.7.partial", folder / "a-float32.8.partial"
+    left.write_bytes(b"x")
+    with written.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        load(tmp_path, source)
+        assert list(folder.glob("*.partial")) == [written]
+
+
+def test_a_disk_that_fills_up_while_a_copy_is_written_leaves_none(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, added = SafetensorsWriter.add, list[str]()
+
+    def add(self: SafetensorsWriter, name: str, tensor: torch.Tensor) -> None:
+        added.append(name)
+        if len(added) > 50:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, name, tensor)
+
+    monkeypatch.setattr(SafetensorsWriter, "add", add)
+    model = load(tmp_path, source)
+    assert model.name == "model"
+    assert added
+    assert not list((tmp_path / "copies").iterdir())
 
 
 def test_a_fingerprint_is_computed_once_for_as_long_as_a_file_stays(

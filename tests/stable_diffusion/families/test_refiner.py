@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from PIL import Image
 from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families.family import Family, Latents
 from stable_diffusion.generate import generate
+from stable_diffusion.image import to_tensor
 from stable_diffusion.load_model import build_model
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
@@ -22,6 +24,7 @@ from tests.stable_diffusion import small_xl
 from tests.stable_diffusion.small_xl import SMALL, SMALL_REFINER
 
 WIDTH, HEIGHT, STEPS, SEED = 64, 96, 8, 9
+INPAINT = small_xl.FAMILIES[1]
 RECIPE = Recipe(
     prompt="a red circle",
     negative_prompt="blurry",
@@ -122,6 +125,20 @@ def test_one_that_is_the_model_itself_changes_nothing(models: tuple[Model, Model
     found = [timestep for _, timestep in evaluated]
     assert found[:6] == usual[:6]
     assert found[6] != usual[6]
+
+
+def test_one_without_a_mask_of_its_own_keeps_what_an_inpainting_model_kept(
+    models: tuple[Model, Model],
+) -> None:
+    _, refiner = models
+    base = built(INPAINT)
+    drawn = Image.linear_gradient("L").resize((WIDTH, HEIGHT)).convert("RGB")
+    mask = Image.new("L", (WIDTH, HEIGHT))
+    mask.paste(255, (0, 0, WIDTH, HEIGHT // 2))
+    inputs = {"init": drawn, "mask": mask}
+    latents = latents_of(replace(base, refiner=refiner), inputs=inputs, refiner_switch_at=0.5)
+    kept = base.encode(to_tensor(drawn))[:, HEIGHT // 16 :]
+    torch.testing.assert_close(latents[0][:, HEIGHT // 16 :], kept, atol=1e-4, rtol=0)
 
 
 def test_one_with_other_latents_is_refused(models: tuple[Model, Model]) -> None:
