@@ -35,9 +35,7 @@ def random_autoencoder(dtype: torch.dtype = torch.float32) -> AutoencoderKL:
     return vae
 
 
-def both_ways(
-    vae: AutoencoderKL, width: int, height: int, count: int = 1
-) -> tuple[Tensor, Tensor]:
+def both_ways(vae: AutoencoderKL, width: int, height: int, count: int = 1) -> tuple[Tensor, Tensor]:
     """Pictures of random latents, and the latents of pictures."""
     generator = torch.Generator().manual_seed(4)
     latents = torch.randn(count, 4, height // 8, width // 8, generator=generator).to(vae.dtype)
