@@ -186,7 +186,7 @@ class JobFactory:
                 models=models,
                 additions=additions if served.types else None,
                 wildcards=self.wildcards,
-                sent=body,
+                sent=[name for name, value in body.items() if value is not None],
             )
         except InvalidRequest as error:
             faults += error.faults

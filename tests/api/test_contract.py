@@ -87,7 +87,7 @@ def test_a_body_is_described_by_type_with_its_bounds(document: dict[str, Any]) -
     assert standard["properties"].keys() >= {"api_key", "plms", "from-file"}
     assert "plms" not in schemas["OptimizedImageToImage"]["properties"]
     assert standard["properties"]["init_img"]["contentEncoding"] == "base64"
-    assert standard["properties"]["H"]["maximum"] == 768
+    assert standard["properties"]["H"]["maximum"] == 1536
 
 
 def test_all_that_a_finished_job_tells_is_described(

@@ -341,8 +341,9 @@ def test_a_real_job_sharpens_while_it_is_watched(service: str) -> None:
     assert steps == sorted(set(steps))
     sharp = numpy.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BOX), float)
     distances = []
-    for preview in (previews[0], previews[-1]):
-        data = base64.b64decode(preview["Preview"].partition(",")[2])
-        looks = numpy.asarray(Image.open(io.BytesIO(data)), float)
+    for told_preview in (previews[0], previews[-1]):
+        data = base64.b64decode(told_preview["Preview"].partition(",")[2])
+        preview = Image.open(io.BytesIO(data)).resize((32, 32), Image.Resampling.BOX)
+        looks = numpy.asarray(preview, float)
         distances.append(((looks - sharp) ** 2).mean())
     assert distances[-1] < distances[0]

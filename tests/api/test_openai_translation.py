@@ -89,7 +89,12 @@ def faults(kind: JobKind = "txt2img", **sent: Any) -> dict[str, str]:
     return {fault.field: fault.expected for fault in refused.value.faults}
 
 
-VALUES = {"vary": {"scale": [4, 8]}, "hires_strength": 0.5}
+VALUES = {
+    "vary": {"scale": [4, 8]},
+    "hires_strength": 0.5,
+    "cache": {"interval": 3},
+    "refiner": {"ckpt": "tiny"},
+}
 """Valid values of fields whose schema does not say all."""
 
 

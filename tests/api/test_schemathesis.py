@@ -47,11 +47,13 @@ BEYOND_A_SCHEMA = {
     "unknown_embedding",
     "unknown_lora",
     "unknown_model",
+    "unknown_preset",
     "unknown_prompt_file",
     "unknown_vae",
     "webhook_refused",
     "wrong_model_hash",
 }
+SIZES_AND_SEED = {"H", "W", "extend", "hires_scale", "hires_width", "hires_height", "seed"}
 # Of the native fields that those of AUTOMATIC1111 become.
 NATIVE_BOUNDS = {"range", "invalid_characters"}
 
@@ -112,8 +114,8 @@ def no_error_but_a_short_wait(ctx: CheckContext, response: Response, case: AnyCa
 
 
 def _beyond_a_schema(fault: dict[str, Any]) -> bool:
-    # H and W are bounded by the model, too, and the seed by the number of images
-    bounded = fault["field"] in ("H", "W", "seed") and fault["code"] == "range"
+    # sizes are bounded by the model, too, and by others, and the seed by the number of images
+    bounded = fault["field"] in SIZES_AND_SEED and fault["code"] == "range"
     # a side of the output size that is null counts as omitted
     half = fault["field"] in OUTPUT_FIELDS and fault["code"] == "missing"
     return bounded or half or fault["code"] in BEYOND_A_SCHEMA
