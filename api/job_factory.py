@@ -15,7 +15,7 @@ from jobs.defaults_warnings import defaults_warnings
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
 from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
-from jobs.limits import Limits
+from jobs.limits import NATIVE_SIZE, Limits
 from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
 from jobs.new_job import NewJob, new_job_id, user_digest
@@ -173,7 +173,9 @@ class JobFactory:
         filled = FilledBody(body)
         if kind != "upscale":
             model = models.name_of(body.get("ckpt"))
-            filled = InstalledDefaults.of(served).fill(body, model, usual)
+            sizes = self.limits.sizes_left_out(models.native_sizes.get(model, NATIVE_SIZE))
+            sized = body | {name: side for name, side in sizes.items() if body.get(name) is None}
+            filled = InstalledDefaults.of(served).fill(sized, model, usual)
         faults = [*filled.faults]
         request = choice = None
         try:

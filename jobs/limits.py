@@ -45,6 +45,11 @@ class Limits:
     max_output_pixels: int = 4 * 4096 * 4096
     max_hires_pixels: int = 1536 * 1536
 
+    def sizes_left_out(self, native_size: int) -> dict[str, int]:
+        """H and W of a request that has none, if the 512 of the reference do not suit the model."""
+        side = min(native_size, self.side(native_size))
+        return {"H": side, "W": side} if native_size >= 1024 else {}
+
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""
         if native_size >= 1024:

@@ -3,6 +3,7 @@
 A long-running process loads models with `loader.Loader`, which adds the weight cache.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from stable_diffusion.families.family import Prediction
 from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.networks import size_of
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.model_files import vae_name
 from stable_diffusion.weights.prediction import prediction_beside, zero_snr_beside
 from stable_diffusion.weights.reading import (
     VaeFiles,
@@ -19,6 +21,7 @@ from stable_diffusion.weights.reading import (
     read_weights,
     with_device_precision,
 )
+from stable_diffusion.weights.small_vae_files import read_small_autoencoder
 
 
 def load_model(
@@ -81,4 +84,26 @@ def build_model(
         mapped=weights.mapped,
         vae=weights.vae,
         zero_snr=weights.zero_snr or zero_snr_beside(path),
+    )
+
+
+def with_small_autoencoder(model: Model, path: Path) -> Model:
+    """The model with a small autoencoder in place of its own; they share all else.
+
+    Args:
+        model: has a full autoencoder.
+        path: the file or folder of the small one.
+
+    Raises:
+        UnreadableModel: see `read_small_autoencoder`.
+    """
+    full = model.networks.full_vae
+    small = read_small_autoencoder(path, model.family, full, full.device, full.dtype)
+    shared = {weight.data_ptr() for weight in full.parameters()}
+    own = (weight for weight in small.parameters() if weight.data_ptr() not in shared)
+    return replace(
+        model,
+        networks=model.networks.with_parts(vae=small),
+        vae=vae_name(path),
+        nbytes=sum(weight.nbytes for weight in own),
     )

@@ -81,6 +81,16 @@ def read_weights(
     )
 
 
+def replaces_full_vae(path: Path, vae: Path | None) -> bool:
+    """Whether an autoencoder is a small one, and the model at `path` has a full one without it.
+
+    Raises ModelNotFound, UnreadableModel.
+    """
+    beside = vae_beside(path)
+    small = vae is not None and is_small_autoencoder(vae)
+    return small and (beside is None or not is_small_autoencoder(beside))
+
+
 @dataclass(frozen=True)
 class VaeFiles:
     """The autoencoders that are used in place of a model's own.
@@ -103,8 +113,7 @@ class VaeFiles:
         wanted = vae or beside
         if wanted is None or not is_small_autoencoder(wanted):
             return cls(wanted, None)
-        full = beside if beside != wanted and beside and not is_small_autoencoder(beside) else None
-        return cls(full, wanted)
+        return cls(beside if replaces_full_vae(path, wanted) else None, wanted)
 
     def add_small(self, weights: Weights, dtype: torch.dtype) -> Weights:
         """The weights with the small autoencoder; others share them, and keep their own."""

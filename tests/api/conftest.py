@@ -20,13 +20,14 @@ from api.settings import ApiSettings
 from jobs.claim import Claim
 from jobs.claims import Claims
 from jobs.connection import connect
+from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
 from jobs.record import JobRecords
 from jobs.request import Request, read_stored
 from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
 from jobs.store import PictureStore
-from jobs.workers import WorkerFacts, Workers
+from jobs.workers import ModelFacts, WorkerFacts, Workers
 
 COLOURS = ("red", "green", "blue", "white")
 
@@ -84,11 +85,14 @@ class HandWorker:
             pass
         return by_hand
 
-    def announce(self, *types: JobType, ttl_seconds: float = 60) -> None:
+    def announce(
+        self, *types: JobType, ttl_seconds: float = 60, native_size: int = NATIVE_SIZE
+    ) -> None:
         facts = WorkerFacts(
             worker_id="by-hand",
             types=types,
             models=("tiny",),
+            model_facts=(ModelFacts(name="tiny", native_size=native_size),),
             default_model="tiny",
             device="cpu",
             slots=1,

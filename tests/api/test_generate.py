@@ -57,6 +57,22 @@ def test_a_body_without_a_type_goes_to_the_type_that_is_served(
     worker.claim("standard")
 
 
+@pytest.mark.parametrize(
+    ("sent", "size"),
+    [({}, (1024, 1024)), ({"W": 768, "H": None}, (768, 1024)), ({"H": 512, "W": 512}, (512, 512))],
+)
+def test_a_size_that_is_left_out_suits_a_model_trained_at_1024_pixels(
+    client: FlaskClient, worker: HandWorker, sent: dict[str, Any], size: tuple[int, int]
+) -> None:
+    worker.announce("optimized", native_size=1024)
+
+    answer = client.post("/generate", json={"prompt": "a cat", **sent}, headers=KEY)
+
+    assert answer.status_code == 202, answer.text
+    _, request = worker.claim()
+    assert size == (request.W, request.H)
+
+
 @pytest.mark.parametrize("side", [100, 520, 4096, "large"])
 def test_a_fault_of_a_side_names_the_limit_that_holds(
     client: FlaskClient, worker: HandWorker, side: object

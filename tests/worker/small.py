@@ -98,6 +98,9 @@ class SmallEngine:
     def memory_bytes(self) -> int:
         return 8 * 2**30
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        return key.base
+
     def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return SmallModel.nbytes
 
@@ -108,7 +111,7 @@ class SmallEngine:
             time.sleep(600)
         return SmallModel(key.name, vae=key.vae.name if key.vae else "")
 
-    def with_loras(self, base: Any, key: ModelKey) -> Any:
+    def derive(self, base: Any, key: ModelKey) -> Any:
         loras = tuple((lora.name, lora.weight) for lora in key.loras)
         return SmallModel(base.name, loras=loras)
 

@@ -15,6 +15,7 @@ from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
 from stable_diffusion.graphs import free_memory
 from stable_diffusion.guided_network import check_refiner
+from stable_diffusion.load_model import with_small_autoencoder
 from stable_diffusion.loader import Loader, ModelDescription
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import HASH_DIGITS, Model
@@ -23,6 +24,7 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
 from stable_diffusion.upscale import Upscaler, doubled
 from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.reading import replaces_full_vae
 from stable_diffusion.weights.weight_cache import WeightCache
 from worker.cores import available_memory
 from worker.execution.model_warnings import model_warnings
@@ -104,9 +106,14 @@ class StableDiffusion:
             return available_memory()
         return torch.cuda.mem_get_info(self.device)[1]
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        return key.with_own_vae if replaces_full_vae(key.path, key.vae) else key.base
+
     def estimate_bytes(self, key: ModelKey, base: Model | None) -> int:
         if base is None:
             return self._loader.estimate_bytes(key.path, offloaded=key.offloaded)
+        if key.vae and replaces_full_vae(key.path, key.vae):
+            return key.vae_signature[0]
         return lora_size(base, [read_lora(lora.path) for lora in key.loras])
 
     def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> Model:
@@ -119,7 +126,9 @@ class StableDiffusion:
             on_progress=on_progress,
         )
 
-    def with_loras(self, base: Model, key: ModelKey) -> Model:
+    def derive(self, base: Model, key: ModelKey) -> Model:
+        if key.vae and replaces_full_vae(key.path, key.vae):
+            return with_small_autoencoder(base, key.vae)
         return with_loras(
             base,
             [(read_lora(lora.path), (lora.weight, lora.unet_weight)) for lora in key.loras],

@@ -39,24 +39,28 @@ class Engine(Protocol):
         """The memory of its device, for models and everything else."""
         ...
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        """The model that one is made of; see `ModelLoader`. Raises the engine's ModelError."""
+        ...
+
     def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
         """About how many bytes a model will need. Raises the engine's ModelError.
 
         Args:
-            base: the loaded model without LoRAs, for a key with LoRAs.
+            base: the loaded model that it is made of; None: it is read from its file.
         """
         ...
 
     def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> "Model":
-        """Load a model without its LoRAs. Raises the engine's ModelError.
+        """Load a model that is made of no other. Raises the engine's ModelError.
 
         Args:
             on_progress: called with the share that is loaded, 0..1.
         """
         ...
 
-    def with_loras(self, base: "Model", key: ModelKey) -> "Model":
-        """The model with the LoRAs of the key; `base` stays as it is.
+    def derive(self, base: "Model", key: ModelKey) -> "Model":
+        """The model of a key that is made of `base`, which stays as it is.
 
         Raises the engine's ModelError, or LoraMismatch.
         """
@@ -169,6 +173,10 @@ class EngineProvider:
         """How many bytes the models may take."""
         return self._models_memory or self.get().memory_bytes() // (2 * self._workers)
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        """The model that one is made of; None: it is read from its file."""
+        return self.get().base_of(key)
+
     def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
         """About how many bytes a model will need."""
         return self.get().estimate_bytes(key, base)
@@ -176,9 +184,9 @@ class EngineProvider:
     def load(
         self, key: ModelKey, base: "Model | None", on_progress: Callable[[float], object]
     ) -> "Model":
-        """Load a model, or add the key's LoRAs to its base."""
+        """Load a model, or make it of its base."""
         engine = self.get()
-        return engine.load(key, on_progress) if base is None else engine.with_loras(base, key)
+        return engine.load(key, on_progress) if base is None else engine.derive(base, key)
 
     def free_and_probe(self) -> bool:
         """Free unused memory. Returns whether the device can still allocate and compute."""

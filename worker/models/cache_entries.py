@@ -17,7 +17,7 @@ class CacheEntry:
     """A model in the cache, from the start of its loading.
 
     Attributes:
-        base: the entry of the model without LoRAs, whose weights this one shares.
+        base: the entry of the model that this one is made of, whose weights it shares.
         error: what loading raised.
         nbytes: reserved, and once loaded taken.
         loans: of borrowers, and of entries that have this one as their base.

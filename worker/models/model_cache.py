@@ -81,17 +81,15 @@ class ModelCache:
             self._borrowers.add(borrower)
         try:
             self._wait_behind_queue(borrower, on_progress)
-            base = self._take(borrower, key.base, None, on_progress) if key.loras else None
-            entry = self._take(borrower, key, base, on_progress)
+            entry = self._take(borrower, key, on_progress)
             assert entry.model is not None
             if not other:
                 yield entry.model
                 return
-            second = self._take(borrower, other, None, on_progress)
+            second = self._take(borrower, other, on_progress)
             assert second.model is not None
             if key.loras and second.model.family is entry.model.family:
-                inked = replace(other, loras=key.loras)
-                second = self._take(borrower, inked, second, on_progress)
+                second = self._take(borrower, replace(other, loras=key.loras), on_progress)
                 assert second.model is not None
             yield replace(entry.model, refiner=second.model)
         finally:
@@ -113,10 +111,10 @@ class ModelCache:
         with self._changed:
             return self._entries.nbytes
 
-    def _take(
-        self, borrower: Borrower, key: ModelKey, base: CacheEntry | None, on_progress: OnProgress
-    ) -> CacheEntry:
-        """A loan of an entry whose model is loaded."""
+    def _take(self, borrower: Borrower, key: ModelKey, on_progress: OnProgress) -> CacheEntry:
+        """A loan of an entry whose model is loaded, and of those it is made of."""
+        made_of = self._loader.base_of(key)
+        base = self._take(borrower, made_of, on_progress) if made_of else None
         while True:
             with self._changed:
                 entry, is_new = self._entries.lend(key, base, borrower)

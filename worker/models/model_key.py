@@ -52,9 +52,14 @@ class ModelKey:
     vae_signature: FileSignature = (0, 0)
 
     @property
-    def base(self) -> "ModelKey":
-        """The same model without LoRAs."""
-        return replace(self, loras=())
+    def base(self) -> "ModelKey | None":
+        """The same model without LoRAs; None: it has none."""
+        return replace(self, loras=()) if self.loras else None
+
+    @property
+    def with_own_vae(self) -> "ModelKey":
+        """The same model with the autoencoder beside it, or its own."""
+        return replace(self, vae=None, vae_signature=(0, 0))
 
     def is_older(self, other: "ModelKey") -> bool:
         """Whether this is the same file as `other` before its last change."""

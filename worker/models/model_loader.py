@@ -19,10 +19,17 @@ class ModelLoader(Protocol):
         """How many bytes the models of the cache may take."""
         ...
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        """The model that one is made of, and shares weights with; None: it is read from its file.
+
+        It may itself be made of another. May raise what loading would.
+        """
+        ...
+
     def estimate_bytes(self, key: ModelKey, base: "Model | None") -> int:
         """About how many bytes a model will need; may raise what loading it would."""
         ...
 
     def load(self, key: ModelKey, base: "Model | None", on_progress: OnProgress) -> "Model":
-        """Load a model, or add LoRAs to its `base`."""
+        """Load a model, or make it of its `base`."""
         ...

@@ -41,6 +41,9 @@ class CountingLoader:
     def budget(self) -> int:
         return self._budget
 
+    def base_of(self, key: ModelKey) -> ModelKey | None:
+        return key.base
+
     def estimate_bytes(self, key: ModelKey, base: Any) -> int:
         return 1
 

@@ -1,0 +1,31 @@
+"""Models that are made of others in the cache share their weights."""
+
+from pathlib import Path
+
+from stable_diffusion.prompt.grammar import read_prompt
+from worker.execution.diffusion_engine import StableDiffusion
+from worker.execution.engine import EngineProvider
+from worker.models.catalogue import Catalogue
+from worker.models.model_cache import ModelCache
+
+
+def test_with_a_small_autoencoder_a_model_shares_all_other_weights(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path, "tiny")
+    engine = StableDiffusion("cpu", 1, tmp_path / "upscalers", catalogue=catalogue)
+    model_cache = ModelCache(catalogue, EngineProvider(lambda: engine))
+    fast = read_prompt("<lora:tiny-fast>").loras
+
+    with (
+        model_cache.borrow("tiny", fast, vae="taesd-tiny") as small,
+        model_cache.borrow("tiny", fast) as full,
+        model_cache.borrow("tiny", vae="taesd-tiny") as plain_small,
+        model_cache.borrow("tiny") as plain,
+    ):
+        assert small.vae == plain_small.vae == "taesd-tiny.safetensors"
+        assert full.vae == plain.vae == ""
+        assert small.networks.unet is full.networks.unet
+        assert plain_small.networks.unet is plain.networks.unet
+        assert small.networks.unet is not plain.networks.unet
+        assert small.networks.vae.encoder is plain.networks.vae.encoder
+        assert small.nbytes == plain_small.nbytes < full.nbytes < plain.nbytes
+        assert model_cache.nbytes() == full.nbytes + plain.nbytes + 2 * small.nbytes
