@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from training.saving import save_half
 
 LORA_PREFIX = "lora_unet_"
 """kohya's name of the UNet, with which its layers' names begin."""
@@ -73,9 +74,4 @@ class LowRankChanges(nn.Module):
             tensors[f"{name}.lora_down.weight"] = down.view(rank, *own.shape[1:])
             tensors[f"{name}.lora_up.weight"] = up.view(len(up), rank, *(1 for _ in kernel))
             tensors[f"{name}.alpha"] = torch.tensor(float(rank))
-        halves = {
-            name: each.to("cpu", torch.float16).contiguous() for name, each in tensors.items()
-        }
-        partial = path.with_suffix(".partial")
-        save_file(halves, partial, dict(metadata))
-        partial.replace(path)
+        save_half(tensors, path, metadata)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.vae import DecoderTiny
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -25,6 +24,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import moved
 from training.autoencoder import pictures, to_range
 from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, compute_clock, save_state
+from training.saving import save_half
 
 CHANNELS = 16
 BLOCKS = (3, 2, 2, 1)
@@ -178,14 +178,9 @@ def _step(
 
 
 def save_small_decoder(network: DecoderTiny, path: Path) -> None:
-    """Write it atomically, in float16, with the tensor names of diffusers."""
-    tensors = {
-        f"decoder.{name}": tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"format": "pt"})
-    partial.replace(path)
+    """Write it with the tensor names of diffusers."""
+    tensors = {f"decoder.{name}": tensor for name, tensor in network.state_dict().items()}
+    save_half(tensors, path, {"format": "pt"})
 
 
 def main() -> None:

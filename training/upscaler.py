@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -32,6 +31,7 @@ from training.degradation import degraded, halved
 from training.drawings import draw
 from training.interpolation import interpolator
 from training.progress import SAVE_INTERVAL, Budget, IntervalTimer, save_state
+from training.saving import save_half
 from training.scenes import random_scene
 from training.textures import texture
 
@@ -217,14 +217,8 @@ def _shipped_vae(device: torch.device) -> AutoencoderKL:
 
 
 def save_upscaler(network: RRDBNet, path: Path) -> None:
-    """Write it atomically, in float16, with the tensor names of published files."""
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"format": "pt"})
-    partial.replace(path)
+    """Write it with the tensor names of published files."""
+    save_half(network.state_dict(), path, {"format": "pt"})
 
 
 def main() -> None:

@@ -25,13 +25,13 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from stable_diffusion.families import family_by_id
-from stable_diffusion.generate import generate
 from stable_diffusion.image import to_tensor
 from stable_diffusion.load_model import load_model
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.noise import NoiseSource
+from tests.stable_diffusion.decoded_latents import decoded_latents
 from tests.stable_diffusion.layouts import (
     Write,
     ckpt,
@@ -56,17 +56,6 @@ RECIPE = Recipe(
 )
 
 
-class Recording(Model):
-    """A model that keeps the latents that it decodes."""
-
-    def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
-        decoded.append(latents.cpu())
-        return super().decode(latents, precision=precision)
-
-
-decoded: list[Tensor] = []
-
-
 @pytest.fixture(autouse=True)
 def same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """diffusers' pipelines start from our noise: given as `latents` it would replace the image."""
@@ -75,9 +64,7 @@ def same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def our_latents(model: Model, **changes: Any) -> Tensor:
-    decoded.clear()
-    list(generate(Recording(**vars(model)), Recipe(**{**vars(RECIPE), **changes})))
-    return torch.stack(decoded)
+    return decoded_latents(model, Recipe(**{**vars(RECIPE), **changes}))
 
 
 def picture() -> Image.Image:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from stable_diffusion import families
 from stable_diffusion.families.family import Family, Prediction
-from stable_diffusion.generate import generate
 from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
@@ -28,6 +27,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import original_tensors
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion import small_xl
+from tests.stable_diffusion.decoded_latents import decoded_latents
 from tests.stable_diffusion.small_xl import SMALL, SMALL_REFINER
 
 WIDTH, HEIGHT, STEPS, SEED = 64, 96, 4, 9
@@ -44,17 +44,6 @@ RECIPE = Recipe(
     deterministic=True,
 )
 INPAINT = small_xl.FAMILIES[1]
-
-
-class Recording(Model):
-    """A model that keeps the latents that it decodes."""
-
-    def decode(self, latents: Tensor, *, precision: str = "full") -> Tensor:
-        decoded.append(latents.cpu())
-        return super().decode(latents, precision=precision)
-
-
-decoded: list[Tensor] = []
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +86,7 @@ def load(
 
 
 def our_latents(model: Model, **changes: Any) -> Tensor:
-    decoded.clear()
-    list(generate(Recording(**vars(model)), replace(RECIPE, **changes)))
-    return torch.stack(decoded)
+    return decoded_latents(model, replace(RECIPE, **changes))
 
 
 def their_latents(made: Any, **arguments: Any) -> Tensor:
