@@ -5,10 +5,14 @@ import { find, fillSelect } from "./dom.js";
 const WANTED = ["ddim_steps", "scale", "sampler", "vae"];
 let wanted = {}; // by the form's model and preset
 
-/** The defaults of a kind and type, under those of a model with a preset (empty: without one). */
+/**
+ * The defaults of a kind and type, under those of a model with a preset (empty: without one).
+ * Those that only txt2img has are among them: a draft of a picture keeps what its text had.
+ */
 export function defaultsOf({ ckpt, preset, type, kind = "txt2img" }, options) {
   const { defaults = {}, presets = {} } = options.model_defaults[ckpt] ?? {};
-  return { ...options.defaults[type]?.[kind], ...(presets[preset] ?? defaults) };
+  const kinds = options.defaults[type];
+  return { ...kinds?.txt2img, ...kinds?.[kind], ...(presets[preset] ?? defaults) };
 }
 
 /** Those of them that have a field in the form. */

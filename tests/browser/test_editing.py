@@ -275,6 +275,6 @@ def test_a_finished_picture_is_edited_and_keeps_what_is_not_painted(tab: Browser
     job = page.url.partition("#job=")[2]
     page.goto(f"{tab.url}/recent#{job}/0")
     page.click("#large >> text=Use this recipe")
-    page.wait_for_selector("#extras:not([hidden])")
-    assert "mask is not kept" in page.inner_text("#extras")
+    page.wait_for_selector("#extras:has-text('mask is not kept')")
+    assert "hires" not in page.inner_text("#extras")
     assert page.locator("#editor").is_hidden()
