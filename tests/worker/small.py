@@ -65,6 +65,7 @@ class SmallEngine:
         tiles: in which an image is doubled.
         upscaler: raised in place of loading one.
         broken: raised by `free_and_probe`.
+        freezes: the process stops itself (SIGSTOP) once the first picture of a job is staged.
 
     The prompt `KILLER` kills the process, as the kernel does without memory. `GREEDY` runs out of
     memory except in low-memory mode, `INSATIABLE` always, and after `LEAK` every probe fails.
@@ -81,6 +82,7 @@ class SmallEngine:
         tiles: int = 1,
         upscaler: Exception | None = None,
         broken: Exception | None = None,
+        freezes: bool = False,
     ) -> None:
         self._seconds = seconds
         self._gate = gate
@@ -89,6 +91,7 @@ class SmallEngine:
         self._tiles = tiles
         self._upscaler = upscaler
         self._broken = broken
+        self._freezes = freezes
         self.upscaling = threading.Event()
         self.loads: list[str] = []
         self.exhausted = False
@@ -175,6 +178,8 @@ class SmallEngine:
                 seed = (request.seed or 0) + index
                 colour = (seed % 256, index, 99)
                 yield SmallPicture(Image.new("RGB", request.generated_size, colour), index, seed)
+                if self._freezes:
+                    os.kill(os.getpid(), signal.SIGSTOP)
 
     def upscaler(self) -> Any:
         if self._upscaler:
