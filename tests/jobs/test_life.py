@@ -32,6 +32,7 @@ from jobs.shared_lua import CLOCK
 from jobs.status import Failure, JobState, Preview, Progress, Result
 
 LEASE = 60
+RETENTION = 100 * LEASE  # longer than all steps of a life: no message of an end expires in it
 HAND_BACKS = 2
 PAUSES = (1.0, LEASE / 2)
 SUBMITTERS = st.sampled_from(["anna", "bert"])
@@ -75,12 +76,12 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.redis.flushall()
-        self.records = JobRecords(self.redis, result_ttl_seconds=600)
+        self.records = JobRecords(self.redis, result_ttl_seconds=RETENTION)
         self.claims = Claims(
             self.redis,
             lease_seconds=LEASE,
             max_attempts=3,
-            result_ttl_seconds=600,
+            result_ttl_seconds=RETENTION,
             max_hand_backs=HAND_BACKS,
             pauses=PAUSES,
             pauses_window=10 * LEASE,
@@ -355,6 +356,7 @@ def test_what_was_published_of_a_job_that_failed_is_to_be_deleted(machine: type[
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_job_is_lost_in_thousands_of_lives(machine: type[Life]) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=3000, stateful_step_count=60, deadline=None)
