@@ -215,6 +215,8 @@ class JobFactory:
             native_sizes=served.native_sizes,
             costs=served.costs,
             hashes=served.hashes,
+            unets=served.unets,
+            problems=served.problems,
         )
 
     def _outdir_fault(self, outdir: str) -> Fault | None:

@@ -12,6 +12,7 @@ from jobs.limits import NATIVE_SIZE
 from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name
 from jobs.parameter_types import Checkpoint
 from jobs.validation_faults import safe_value
+from stable_diffusion.unet_kind import UNetKind
 
 _WITH_HASH = re.compile(r"(.*\S)\s*\[([0-9a-fA-F]{6,64})\]\s*", re.DOTALL)
 """How AUTOMATIC1111 writes a model: `sd15 [6ce0161689]`, the first digits of its SHA-256."""
@@ -39,6 +40,8 @@ class InstalledModels:
         native_sizes: for a name, the side in pixels of the pictures that the model was trained on.
         costs: for a name, the work of a pixel and a step, that of Stable Diffusion 1 being 1.
         hashes: for a name, the first digits of the model's SHA-256; empty while it is not known.
+        unets: for a name, what its UNet samples; it is missing while that is not known.
+        problems: for a name, why the model cannot be used, if that is known.
     """
 
     default: str = DEFAULT_MODEL
@@ -46,6 +49,8 @@ class InstalledModels:
     native_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     costs: Mapping[str, float] = field(default_factory=dict[str, float])
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
+    unets: Mapping[str, UNetKind] = field(default_factory=dict[str, UNetKind])
+    problems: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def choose(self, ckpt: str | dict[str, str]) -> ModelChoice:
         """Resolve `ckpt` in each of its documented forms to an installed model.

@@ -15,6 +15,7 @@ from jobs.names import CONFIGS, model_named, network_kind
 from jobs.output_parameters import OUTPUT_FIELDS, output_size_faults
 from jobs.prompt_checks import file_faults, prompt_faults
 from jobs.prompt_files import FIELD
+from jobs.refiner_rules import REFINER_CHECKS
 from jobs.rule_context import Check, Rule, RuleContext
 from jobs.sampling_rules import SAMPLING_CHECKS
 
@@ -139,15 +140,6 @@ def _vae_installed(context: RuleContext) -> Iterator[Fault]:
         yield from context.additions.vae_faults(context.request.vae)
 
 
-def _refiner_installed(context: RuleContext) -> Iterator[Fault]:
-    if (name := context.request.refiner_ckpt) is None:
-        return
-    try:
-        context.models.choose(name)
-    except InvalidRequest as error:
-        yield from (replace(fault, field="refiner") for fault in error.faults)
-
-
 _READING = frozenset({"prompt_grammar", "ddim_steps", "wildcards"})
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"prompt", "from-file", "vary"}), _prompt_given),
@@ -165,8 +157,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
     Rule(frozenset({"vae"}), _vae_installed),
-    Rule(frozenset({"refiner"}), _refiner_installed),
-    *(Rule(fields, check) for fields, check in (*SAMPLING_CHECKS, *HIRES_CHECKS, *MASK_CHECKS)),
+    *(
+        Rule(fields, check)
+        for fields, check in (*REFINER_CHECKS, *SAMPLING_CHECKS, *HIRES_CHECKS, *MASK_CHECKS)
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from jobs.connection import reaching_redis
 from jobs.limits import NATIVE_SIZE
 from jobs.model_defaults import LoraFacts, ModelDefaults
 from jobs.names import JOB_TYPES, JobType
+from stable_diffusion.unet_kind import UNetKind
 
 _LAST_SERVED_TTL = 86_400
 _EXPECTED_TTL = 3600
@@ -60,6 +61,7 @@ class ModelFacts(BaseModel):
         family: the id of its family, such as `sd1` or `sd2`; empty while it is not known.
         native_size: the side in pixels of the pictures it was trained on.
         cost: the work of a pixel and a step, that of Stable Diffusion 1 being 1.
+        unet: what its UNet samples; None while it is not known.
         bytes: the size of its weights' files.
         hash: the first ten hex digits of the weights' SHA-256; empty while it is not known.
         resident: whether the worker has it in memory.
@@ -75,6 +77,7 @@ class ModelFacts(BaseModel):
     family: str = ""
     native_size: int = NATIVE_SIZE
     cost: float = 1.0
+    unet: UNetKind | None = None
     bytes: int = 0
     hash: str = ""
     resident: bool = False
@@ -180,6 +183,16 @@ class Served:
     def hashes(self) -> dict[str, str]:
         """For each model's name, the first digits of its SHA-256; empty while it is not known."""
         return {facts.name: facts.hash for facts in self.model_facts}
+
+    @property
+    def unets(self) -> dict[str, UNetKind]:
+        """For each model's name what its UNet samples, where that is known."""
+        return {facts.name: facts.unet for facts in self.model_facts if facts.unet}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """For the name of each model that cannot be used, why."""
+        return {facts.name: facts.problem for facts in self.model_facts if facts.problem}
 
 
 class Workers:

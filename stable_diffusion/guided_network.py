@@ -12,13 +12,14 @@ from stable_diffusion.conditioning import Conditioning, Network
 from stable_diffusion.conditioning_schedule import Composition
 from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import RecipeError
-from stable_diffusion.families.unet_inputs import LATENTS_ONLY, UNetInputs
+from stable_diffusion.families.unet_inputs import UNetInputs
 from stable_diffusion.guidance import guidance_embedding, negative_cancels_out, without_image
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.estimate import EstimateChange, EstimateOptions
 from stable_diffusion.samplers.guided import GuidedNetwork, Refinement
 from stable_diffusion.step_batching import MAX_ROWS
+from stable_diffusion.unet_kind import refiner_misfit
 
 
 class OpenNetwork:
@@ -132,17 +133,9 @@ def first_refined(model: Model, share: float) -> int:
 
 def check_refiner(model: Model, refiner: Model) -> None:
     """Raise RecipeError for a refiner that cannot go on with what a model has sampled."""
-    if refiner.family.latents != model.family.latents:
-        raise RecipeError(
-            f"refiner {refiner.name!r} ({refiner.family.id}) has other latents than the model "
-            f"{model.name!r} ({model.family.id}); choose one of the same family"
-        )
-    inputs = refiner.family.unet_inputs
-    if inputs not in (LATENTS_ONLY, model.family.unet_inputs):
-        raise RecipeError(
-            f"refiner {refiner.name!r} ({refiner.family.id}) takes further inputs that the model "
-            f"{model.name!r} ({model.family.id}) does not have"
-        )
+    why = refiner_misfit(model.name, model.family.unet_kind, refiner.family.unet_kind)
+    if why:
+        raise RecipeError(f"refiner {refiner.name!r} {why}; choose one of the same family")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, sizes_of
 from stable_diffusion.offload.offload_cache import MAX_PINNED_BYTES, OffloadCache
 from stable_diffusion.step_batching import StepBatcher
+from stable_diffusion.unet_kind import UNetKind
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.prediction import declared_prediction
@@ -48,12 +49,14 @@ class ModelDescription:
         family: its family's id.
         kind: the id, with a prediction that is not the family's usual one appended: `sd2-v`.
         native_size: side in pixels of the images it was trained on.
+        unet: what its UNet samples.
         cost: see `Family`.
     """
 
     family: str
     kind: str
     native_size: int
+    unet: UNetKind
     cost: float = 1.0
 
 
@@ -224,7 +227,11 @@ class Loader:
         family = detect_family(checkpoint)
         predicts = declared_prediction(path, checkpoint) or prediction or family.prediction
         return ModelDescription(
-            family.id, family.kind(predicts), family.native_size_for(predicts), family.cost
+            family.id,
+            family.kind(predicts),
+            family.native_size_for(predicts),
+            family.unet_kind,
+            family.cost,
         )
 
     def finish(self) -> None:

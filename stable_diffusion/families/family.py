@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families.parts.part import Part, TextEncoderPart
 from stable_diffusion.families.unet_inputs import LATENTS_ONLY, UNetInputs
+from stable_diffusion.unet_kind import UNetKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,11 @@ class Latents:
             if side % self.factor:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {self.factor}")
         return self.channels, height // self.factor, width // self.factor
+
+    @property
+    def id(self) -> str:
+        """Equal for equal latents."""
+        return f"{self.channels}x{self.factor}/{self.scale:g}/{self.small_decoder}"
 
 
 class TextEncoding(Protocol):
@@ -203,6 +209,12 @@ class Family(ABC):
         return (
             self.native_size if prediction == "epsilon" else self.v_native_size or self.native_size
         )
+
+    @property
+    def unet_kind(self) -> UNetKind:
+        """What its UNet samples, and what it needs for it."""
+        inputs = self.unet_inputs
+        return UNetKind(self.id, self.latents.id, inputs.suffix, inputs.needs_image)
 
     @property
     def context_width(self) -> int:

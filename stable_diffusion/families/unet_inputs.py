@@ -27,11 +27,13 @@ class UNetInputs:
         image_guided: whether the further channels have a guidance of their own, see
             `guidance.guided_prediction`.
         keeps_unmasked: whether the network itself keeps what a mask leaves.
+        needs_image: whether `concat` cannot do without an image.
     """
 
     suffix: str = ""
     image_guided: bool = False
     keeps_unmasked: bool = False
+    needs_image: bool = False
 
     def channels(self, latents: "Latents") -> int:  # noqa: ARG002
         """How many channels the UNet takes beside the latents."""
@@ -97,6 +99,7 @@ class Instruction(UNetInputs):
 
     suffix = "instruct"
     image_guided = True
+    needs_image = True
 
     def channels(self, latents: "Latents") -> int:
         return latents.channels

@@ -1,10 +1,14 @@
+import base64
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from jobs.errors import InvalidRequest
 from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.request import parse_request
+from stable_diffusion.unet_kind import UNetKind
 
 TEMPLATE = {"sd14": "model.ckpt", "sd21": "model2.ckpt", "sd15": "model15.ckpt"}
 
@@ -109,3 +113,88 @@ def test_a_refiner_is_chosen_as_a_model_is() -> None:
     (fault,) = caught.value.faults
     assert (fault.field, fault.code, fault.value) == ("refiner", "unknown_model", "sd99")
     assert "sdxl-refiner" in fault.expected
+
+
+KINDS = {
+    "sd15": UNetKind("sd1", "of sd"),
+    "sd15-fill": UNetKind("sd1-inpaint", "of sd", "inpaint"),
+    "pix2pix": UNetKind("sd1-instruct", "of sd", "instruct", needs_image=True),
+    "sdxl": UNetKind("sdxl", "of xl"),
+    "sdxl-refiner": UNetKind("sdxl-refiner", "of xl"),
+}
+NEWER = "newer"
+"""A model of which nothing is known yet."""
+_PIXELS = io.BytesIO()
+Image.new("RGB", (64, 64)).save(_PIXELS, "PNG")
+INIT_IMAGE = base64.b64encode(_PIXELS.getvalue()).decode()
+ANNOUNCED = InstalledModels(
+    default="sd15",
+    names=(*KINDS, NEWER, "torn"),
+    unets=KINDS,
+    problems={"torn": "it is an autoencoder alone"},
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ckpt", "refiner", "problem", "fitting"),
+    [
+        ("txt2img", "sdxl", "sdxl-refiner", "", ""),
+        ("txt2img", "sdxl", "sdxl", "", ""),
+        ("txt2img", "sdxl", NEWER, "", ""),
+        ("txt2img", NEWER, "sd15", "", ""),
+        ("txt2img", "sd15-fill", "sd15-fill", "", ""),
+        (
+            "txt2img",
+            "sdxl",
+            "sd15",
+            "is of the family sd1, which has other latents than the model 'sdxl' (sdxl)",
+            "one of: sdxl, sdxl-refiner; or the field left out",
+        ),
+        (
+            "txt2img",
+            "default",
+            "sdxl-refiner",
+            "is of the family sdxl-refiner, which has other latents than the model 'sd15' (sd1)",
+            "one of: sd15; or the field left out",
+        ),
+        (
+            "img2img",
+            "pix2pix",
+            "sd15-fill",
+            "is of the family sd1-inpaint, which takes further inputs that the model 'pix2pix' "
+            "(sd1-instruct) does not have",
+            "one of: pix2pix, sd15; or the field left out",
+        ),
+        (
+            "txt2img",
+            "sdxl",
+            "torn",
+            "cannot be used: it is an autoencoder alone",
+            "one of: sdxl, sdxl-refiner; or the field left out",
+        ),
+    ],
+)
+def test_a_refiner_that_cannot_go_on_is_refused_with_those_that_can(
+    kind: Any, ckpt: str, refiner: str, problem: str, fitting: str
+) -> None:
+    body: dict[str, Any] = {"prompt": "a", "ckpt": ckpt, "refiner": {"ckpt": refiner}}
+    if kind == "img2img":
+        body["init_img"] = INIT_IMAGE
+    if not problem:
+        assert parse_request(kind, body, models=ANNOUNCED).refiner_ckpt == refiner
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request(kind, body, models=ANNOUNCED)
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.code, fault.value) == ("refiner", "refiner_mismatch", refiner)
+    assert (fault.problem, fault.expected) == (problem, fitting)
+
+
+def test_a_model_that_changes_an_image_is_refused_without_one() -> None:
+    body = {"prompt": "make it snow", "ckpt": "pix2pix"}
+    assert parse_request("img2img", {**body, "init_img": INIT_IMAGE}, models=ANNOUNCED)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request("txt2img", body, models=ANNOUNCED)
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.code, fault.value) == ("ckpt", "needs_init_image", "pix2pix")
+    assert fault.expected == "img2img with an init image, or another model"

@@ -125,7 +125,7 @@ class SmallEngine:
         return False
 
     def describe_model(self, name: str, path: Path) -> Any:
-        return SimpleNamespace(family="small", kind="small", native_size=64, cost=1.0)
+        return SimpleNamespace(family="small", kind="small", native_size=64, cost=1.0, unet=None)
 
     def known_hash(self, path: Path) -> str:
         return SmallModel.hash

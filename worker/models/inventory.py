@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -80,7 +81,7 @@ class Inventory(PeriodicThread):
         return ModelFacts(name=name, bytes=_size(path), native_size=native_size)
 
 
-def _description(engine: Engine, name: str, path: Path) -> dict[str, str | float]:
+def _description(engine: Engine, name: str, path: Path) -> dict[str, Any]:
     try:
         description = engine.describe_model(name, path)
     except ModelError as error:
@@ -93,6 +94,7 @@ def _description(engine: Engine, name: str, path: Path) -> dict[str, str | float
         "kind": description.kind,
         "native_size": description.native_size,
         "cost": description.cost,
+        "unet": description.unet,
     }
 
 

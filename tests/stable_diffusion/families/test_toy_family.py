@@ -183,7 +183,7 @@ def test_every_text_encoder_and_the_sizes_count(toy: Model) -> None:
 
 
 def test_it_is_described_and_detected_without_being_loaded(file: Path) -> None:
-    assert Loader.describe(file) == ModelDescription("toy", "toy", 32)
+    assert Loader.describe(file) == ModelDescription("toy", "toy", 32, TOY.unet_kind)
 
 
 def test_its_weights_come_back_from_a_file_and_from_a_folder(

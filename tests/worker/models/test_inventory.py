@@ -13,10 +13,13 @@ from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.loader import Loader
 from stable_diffusion.tiny import PATHS
+from stable_diffusion.unet_kind import UNetKind
 from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.worker.small import SmallEngine
 from worker.models.catalogue import Catalogue
 from worker.models.inventory import Inventory
+
+UNET = UNetKind("sd2", "of sd")
 
 
 class DescribingEngine(SmallEngine):
@@ -25,7 +28,7 @@ class DescribingEngine(SmallEngine):
     def describe_model(self, name: str, path: Path) -> Any:
         if name != "mine":
             raise UnreadableModel(f"{path.name} is damaged")
-        return SimpleNamespace(family="sd2", kind="sd2-v", native_size=768, cost=1.5)
+        return SimpleNamespace(family="sd2", kind="sd2-v", native_size=768, cost=1.5, unet=UNET)
 
 
 def test_family_kind_and_native_size_are_announced_once_the_engine_is_built(
@@ -48,6 +51,7 @@ def test_family_kind_and_native_size_are_announced_once_the_engine_is_built(
         1.5,
         True,
     )
+    assert (before.unet, after["mine"].unet) == (None, UNET)
     assert (after["mine"].hash, after["mine"].problem) == ("0123456789", "")
     assert (after["page"].problem, after["page"].kind) == ("page.safetensors is damaged", "")
 
