@@ -36,6 +36,7 @@ class SmallModel:
     vae: str = ""
     loras: tuple[tuple[str, float], ...] = ()
     refiner: "SmallModel | None" = None
+    warnings: tuple[str, ...] = ()
     family: str = "small"
 
 

@@ -46,18 +46,18 @@ class Borrower:
 
     Attributes:
         waiting: for memory, or behind the queue.
-        loading: the entry that this borrower loads.
+        loading: the entries that this borrower loads, or has reserved memory to load.
         loans: the entries it borrows.
     """
 
     waiting: bool = False
-    loading: CacheEntry | None = None
+    loading: list[CacheEntry] = field(default_factory=list)
     loans: list[CacheEntry] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
         """Whether it loads or uses a model, so that its loans end without any other borrower."""
-        others = (entry for entry in self.loans if entry is not self.loading)
+        others = (entry for entry in self.loans if entry not in self.loading)
         return not self.waiting and all(entry.settled for entry in others)
 
     def return_loans(self) -> None:
@@ -83,6 +83,11 @@ class CacheEntries:
     def nbytes(self) -> int:
         """The bytes of all entries."""
         return sum(entry.nbytes for entry in self)
+
+    def holds(self, key: ModelKey) -> bool:
+        """Whether this model is loaded."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.model is not None
 
     def lend(
         self, key: ModelKey, base: CacheEntry | None, borrower: Borrower

@@ -3,30 +3,30 @@
 A borrowed model stays in the cache. When a model needs memory, models that are not borrowed are
 evicted, the least recently borrowed first. Each model is loaded once, by its first borrower; the
 others wait for it, and jobs with other models continue. A model with LoRAs shares the weights of
-its base model, and keeps the base in the cache.
+its base model, and keeps the base in the cache. A borrower of two models reserves memory for both
+before it loads either.
 
-A borrower that finds too little memory waits in a queue until a loan ends. New borrowers wait
-behind the queue, so that a model in constant use cannot keep another one out. When all borrowers
-that hold loans wait themselves, the first of the queue exceeds the budget, which avoids a deadlock.
+A borrower that finds too little memory waits, see `memory_queue`. One whose job is stopped gives up
+at once; what it was loading is completed if others wait for it, and else dropped.
 """
 
+import gc
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stable_diffusion.prompt.grammar import LoraTag
 from worker.models.cache_entries import Borrower, CacheEntries, CacheEntry
 from worker.models.catalogue import Catalogue
+from worker.models.loading_progress import LoadingProgress
+from worker.models.memory_queue import MemoryQueue
 from worker.models.model_key import ModelKey
 from worker.models.model_loader import ModelLoader, OnProgress
 
 if TYPE_CHECKING:
     from stable_diffusion.model import Model
-
-_POLL_SECONDS = 0.1
 
 
 class ModelCache:
@@ -40,11 +40,12 @@ class ModelCache:
     def __init__(self, catalogue: Catalogue, loader: ModelLoader) -> None:
         self._catalogue = catalogue
         self._loader = loader
-        # guards everything below; notified after each change that a waiting thread may need
+        # guards everything below
         self._changed = threading.Condition()
         self._entries = CacheEntries()
-        self._borrowers: set[Borrower] = set()
-        self._queue: deque[Borrower] = deque()
+        self._queue = MemoryQueue(self._changed, self._entries, loader)
+        # whether a loading was broken off, which may have left memory in reference cycles
+        self._unfinished = False
 
     @contextmanager
     def borrow(
@@ -59,13 +60,14 @@ class ModelCache:
     ) -> "Iterator[Model]":
         """A model for the length of a with block, loaded if necessary.
 
-        One borrower takes both models, one after the other. While it waits for the second it does
-        not count as one whose loans end by themselves, so no order of two can lock up.
+        One borrower takes both models. It loads what it has begun before it waits for what another
+        loads, and while it waits it does not count as one whose loans end by themselves, so no
+        order of two can lock up.
 
         Args:
             loras: added to the model.
-            on_progress: called with the share that is loaded, 0..1, while this thread waits. An
-                exception it raises ends a wait, but no loading: others may wait for that.
+            on_progress: called with the share of all that is loaded, 0..1, which never falls, while
+                this thread waits. An exception it raises ends the wait.
             offloaded: see `ModelKey`.
             vae: the name of another autoencoder; None: the one that the model has.
             refiner: the name of a second model, which becomes the first one's `refiner`, with the
@@ -76,22 +78,28 @@ class ModelCache:
         """
         key = self._catalogue.model_key(name, loras, offloaded=offloaded, vae=vae)
         other = self._catalogue.model_key(refiner, offloaded=offloaded) if refiner else None
+        roots = [self._root(each) for each in (key, other) if each]
         borrower = Borrower()
         with self._changed:
-            self._borrowers.add(borrower)
+            sizes = [0 if self._entries.holds(root) else root.signature[0] for root in roots]
+        progress = LoadingProgress(on_progress, sizes)
+        first, further = progress.of(0), progress.of(len(roots) - 1)
         try:
-            self._wait_behind_queue(borrower, on_progress)
-            entry = self._take(borrower, key, on_progress)
+            self._queue.enter(borrower, first)
+            if other:
+                self._load_together(borrower, roots, (first, further))
+            entry = self._take(borrower, key, first)
             assert entry.model is not None
             if not other:
                 yield entry.model
                 return
-            second = self._take(borrower, other, on_progress)
+            second = self._take(borrower, other, further)
             assert second.model is not None
             if key.loras and second.model.family is entry.model.family:
-                second = self._take(borrower, replace(other, loras=key.loras), on_progress)
+                second = self._take(borrower, replace(other, loras=key.loras), further)
                 assert second.model is not None
-            yield replace(entry.model, refiner=second.model)
+            told = (*entry.model.warnings, *self._memory_warnings(borrower, key, other))
+            yield replace(entry.model, refiner=second.model, warnings=told)
         finally:
             self._return_loans(borrower)
 
@@ -111,6 +119,24 @@ class ModelCache:
         with self._changed:
             return self._entries.nbytes
 
+    def _root(self, key: ModelKey) -> ModelKey:
+        """The model of which one is made, directly or not, that is read from its file."""
+        while made_of := self._loader.base_of(key):
+            key = made_of
+        return key
+
+    def _load_together(
+        self, borrower: Borrower, keys: Sequence[ModelKey], progress: Sequence[OnProgress]
+    ) -> None:
+        """Load those of two models that nobody loads, with memory for both from the start."""
+        with self._changed:
+            lent = [self._entries.lend(key, None, borrower) for key in keys]
+            borrower.loading += [entry for entry, is_new in lent if is_new]
+        self._queue.reserve(borrower, borrower.loading, progress[0])
+        for (entry, is_new), report in zip(lent, progress, strict=True):
+            if is_new:
+                self._load(borrower, entry, report)
+
     def _take(self, borrower: Borrower, key: ModelKey, on_progress: OnProgress) -> CacheEntry:
         """A loan of an entry whose model is loaded, and of those it is made of."""
         made_of = self._loader.base_of(key)
@@ -119,10 +145,11 @@ class ModelCache:
             with self._changed:
                 entry, is_new = self._entries.lend(key, base, borrower)
                 if is_new:
-                    borrower.loading = entry
+                    borrower.loading.append(entry)
             if is_new:
+                self._queue.reserve(borrower, [entry], on_progress)
                 self._load(borrower, entry, on_progress)
-            self._wait(
+            self._queue.wait(
                 lambda entry=entry: entry.settled, on_progress, lambda entry=entry: entry.share
             )
             if not entry.abandoned:
@@ -132,86 +159,59 @@ class ModelCache:
         return entry
 
     def _load(self, borrower: Borrower, entry: CacheEntry, on_progress: OnProgress) -> None:
-        base = entry.base.model if entry.base else None
+        """Load a model for which memory is reserved."""
+        stopped = False
 
         def on_loading(share: float) -> None:
+            nonlocal stopped
             entry.share = share
-            # a stopped job completes the loading, because others may wait for the model by now
-            with suppress(Exception):
+            try:
                 on_progress(share)
+            except Exception:
+                with self._changed:
+                    stopped = entry.loans == borrower.loans.count(entry)
+                if stopped:
+                    raise
 
+        on_progress(0.0)  # a job that was stopped meanwhile begins no loading
+        if self._unfinished:
+            gc.collect()  # as in `CacheEntries.evict`
+            self._unfinished = False
         try:
-            size = self._loader.estimate_bytes(entry.key, base)
-            self._reserve(borrower, entry, size, on_progress)
-            model = self._loader.load(entry.key, base, on_loading)
+            model = self._loader.load(
+                entry.key, entry.base.model if entry.base else None, on_loading
+            )
         except BaseException as error:
             with self._changed:
-                # giving up the wait for memory says nothing about the model: another may load it
-                entry.abandoned = borrower.waiting
-                entry.error = None if borrower.waiting else error
-                self._entries.remove(entry)
-                self._end_loading(borrower)
+                self._unfinished = True
+                # that a job was stopped says nothing about the model: another may load it
+                entry.error = None if stopped else error
             raise
         with self._changed:
             entry.nbytes = model.nbytes
             entry.model = model
-            self._end_loading(borrower)
+            borrower.loading.remove(entry)
+            self._changed.notify_all()
 
-    def _reserve(
-        self, borrower: Borrower, entry: CacheEntry, size: int, on_progress: OnProgress
-    ) -> None:
-        """Evict unborrowed models until `size` bytes are free, and reserve them for the entry."""
+    def _memory_warnings(self, borrower: Borrower, key: ModelKey, other: ModelKey) -> Iterator[str]:
+        """A sentence if a model and its refiner cannot both stay in memory."""
+        with self._changed:
+            needed = sum(entry.nbytes for entry in set(borrower.loans))
         budget = self._loader.budget()
-
-        def reserved() -> bool:
-            self._entries.evict(budget - size)
-            others = (other for other in self._borrowers if other is not borrower)
-            if self._entries.nbytes + size > budget and any(other.active for other in others):
-                return False
-            entry.nbytes = size
-            return True
-
-        with self._changed:
-            if not self._queue and reserved():
-                return
-            borrower.waiting = True
-            self._queue.append(borrower)
-            self._changed.notify_all()
-        self._wait(lambda: self._queue[0] is borrower and reserved(), on_progress, lambda: 0.0)
-        with self._changed:
-            borrower.waiting = False
-            self._queue.remove(borrower)
-            self._changed.notify_all()
-
-    def _end_loading(self, borrower: Borrower) -> None:
-        """Needs the lock."""
-        borrower.loading, borrower.waiting = None, False
-        with suppress(ValueError):
-            self._queue.remove(borrower)
-        self._changed.notify_all()
-
-    def _wait_behind_queue(self, borrower: Borrower, on_progress: OnProgress) -> None:
-        """Let the borrowers that already wait for memory go first."""
-        with self._changed:
-            if not self._queue:
-                return
-            borrower.waiting = True
-        self._wait(lambda: not self._queue, on_progress, lambda: 0.0)
-        with self._changed:
-            borrower.waiting = False
-
-    def _wait(
-        self, ready: Callable[[], bool], on_progress: OnProgress, share: Callable[[], float]
-    ) -> None:
-        while True:
-            with self._changed:
-                if self._changed.wait_for(ready, _POLL_SECONDS):
-                    return
-            on_progress(share())
+        if needed > budget:
+            yield (
+                f"refiner: {key.name} and {other.name} take {needed / 1e9:.1f} GB together, and "
+                f"models may take {budget / 1e9:.1f} GB here (MODELS_MEMORY); both are in memory "
+                "while this job runs, and the next one loads again what does not fit"
+            )
 
     def _return_loans(self, borrower: Borrower) -> None:
         with self._changed:
-            self._borrowers.discard(borrower)
+            self._queue.leave(borrower)
+            for entry in borrower.loading:
+                entry.abandoned = entry.error is None
+                self._entries.remove(entry)
+            borrower.loading.clear()
             borrower.return_loans()
             self._changed.notify_all()
             # models that were allowed to exceed the budget are evicted now

@@ -51,10 +51,12 @@ class CountingLoader:
         assert key not in self._loading, "loaded twice at once"
         self._loading.add(key)
         self.loads.append(key.name)
-        on_progress(0.5)
-        time.sleep(self._seconds)
-        self.gate.wait(240)
-        self._loading.remove(key)
+        try:
+            on_progress(0.5)
+            time.sleep(self._seconds)
+            self.gate.wait(240)
+        finally:
+            self._loading.remove(key)
         if key.name in self.broken:
             raise OSError(f"{key.name} is broken")
         added = tuple((lora.name, lora.weight) for lora in key.loras)
@@ -198,21 +200,139 @@ def test_a_job_stopped_while_loading_does_not_fail_waiting_borrowers(
     loader = CountingLoader()
     loader.gate.clear()
     model_cache = ModelCache(catalogue, loader)
+    waits = threading.Event()
 
-    def stopped(_share: float) -> None:
-        raise TimeoutError
+    def stopped(share: float) -> None:
+        if share == 0.5:
+            assert waits.wait(240)
+            raise TimeoutError
 
     def load_and_stop() -> Any:
         with model_cache.borrow("one", on_progress=stopped) as model:
             return model
 
+    def borrow_it_too() -> Any:
+        with model_cache.borrow("one", on_progress=lambda _share: waits.set()) as model:
+            return model
+
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(load_and_stop)
         until(lambda: loader.loads)
-        second = pool.submit(borrow, model_cache, "one")
+        second = pool.submit(borrow_it_too)
+        assert waits.wait(240)
         loader.gate.set()
         assert first.result(30) is second.result(30)
     assert loader.loads == ["one"]
+
+
+class Stopped(Exception):
+    """The job was cancelled, its lease was lost, or its worker shuts down."""
+
+
+def stop_at(limit: float) -> Callable[[float], None]:
+    def on_progress(share: float) -> None:
+        if share >= limit:
+            raise Stopped
+
+    return on_progress
+
+
+@pytest.mark.parametrize(
+    ("share", "loaded", "loads"),
+    [
+        (0.0, (), []),
+        (0.25, (), ["one"]),
+        (0.5, ("one",), ["one"]),
+        (0.75, ("one",), ["one", "two"]),
+    ],
+    ids=["before both", "loads the first", "before the second", "loads the second"],
+)
+def test_a_job_stopped_on_the_way_to_its_refiner_ends_at_once_and_lends_nothing(
+    catalogue: Catalogue, share: float, loaded: tuple[str, ...], loads: list[str]
+) -> None:
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
+    with (
+        pytest.raises(Stopped),
+        model_cache.borrow("one", on_progress=stop_at(share), refiner="two"),
+    ):
+        pass
+    assert (model_cache.loaded(), loader.loads) == (loaded, loads)
+    assert model_cache.nbytes() == len(loaded)
+    assert_nothing_is_lent(model_cache)
+    with model_cache.borrow("two", refiner="one") as model:
+        assert (model.name, model.refiner and model.refiner.name) == ("two", "one")
+    assert_nothing_is_lent(model_cache)
+
+
+def stopped_waiting(model_cache: ModelCache) -> None:
+    """Borrow `one` with the refiner `two`, and give up at the first wait."""
+    with (
+        pytest.raises(Stopped),
+        model_cache.borrow("one", on_progress=stop_at(0.0), refiner="two"),
+    ):
+        pass
+
+
+def test_a_job_stopped_while_another_loads_its_refiner_ends_at_once(catalogue: Catalogue) -> None:
+    loader = CountingLoader()
+    model_cache = ModelCache(catalogue, loader)
+    borrow(model_cache, "one")
+    loader.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(borrow, model_cache, "two")
+        until(lambda: loader.loads == ["one", "two"])
+        stopped_waiting(model_cache)
+        loader.gate.set()
+        assert other.result(30).name == "two"
+    assert loader.loads == ["one", "two"]
+    assert_nothing_is_lent(model_cache)
+
+
+def test_a_job_waits_for_memory_for_both_of_its_models_and_gives_it_up(
+    catalogue: Catalogue,
+) -> None:
+    loader = CountingLoader(budget=2)
+    model_cache = ModelCache(catalogue, loader)
+    with model_cache.borrow("three"):
+        stopped_waiting(model_cache)
+        assert (loader.loads, model_cache.nbytes()) == (["three"], 1)
+    assert_nothing_is_lent(model_cache)
+    with model_cache.borrow("one", refiner="two") as model:
+        assert model.warnings == ()
+    assert model_cache.loaded() == ("one", "two")
+
+
+def test_two_models_that_memory_cannot_keep_are_lent_with_a_warning(catalogue: Catalogue) -> None:
+    model_cache = ModelCache(catalogue, CountingLoader(budget=1))
+    with model_cache.borrow("one", refiner="two") as model:
+        (warning,) = model.warnings
+        assert model_cache.loaded() == ("one", "two")
+    assert warning.startswith("refiner: one and two take 0.0 GB together, and models may take")
+    assert model_cache.loaded() == ("two",)
+
+
+@pytest.mark.parametrize(
+    ("before", "prompt", "shares"),
+    [
+        ((), "", [0, 0.125, 0.25, 0.625, 1]),
+        (("one",), "", [0, 0.5, 1]),
+        ((), "<lora:ink>", [0, 0.125, 0.25, 0.625, 1]),
+    ],
+    ids=["both are loaded", "the refiner is loaded", "both are loaded, with a LoRA"],
+)
+def test_the_loading_of_two_models_is_one_progress_that_never_falls(
+    catalogue: Catalogue, tmp_path: Path, before: tuple[str, ...], prompt: str, shares: list[float]
+) -> None:
+    (tmp_path / "one.safetensors").write_bytes(b"1")
+    (tmp_path / "two.safetensors").write_bytes(b"333")
+    model_cache = ModelCache(catalogue, CountingLoader(budget=9))
+    for name in before:
+        borrow(model_cache, name)
+    told: list[float] = []
+    with model_cache.borrow("one", read_prompt(prompt).loras, told.append, refiner="two"):
+        assert told == sorted(told)
+        assert {*told, 1} == {*shares}
 
 
 def test_failed_loading_raises_in_all_waiting_borrowers_and_leaves_no_entry(
@@ -295,6 +415,14 @@ def test_an_unknown_name_is_refused_with_a_list_of_installed_ones(catalogue: Cat
         borrow(model_cache, "one", "<lora:oil:1>")
 
 
+def assert_nothing_is_lent(model_cache: ModelCache) -> None:
+    assert not model_cache._queue
+    assert not model_cache._queue._queue
+    assert sum(entry.loans for entry in model_cache._entries) == sum(
+        entry.base is not None for entry in model_cache._entries
+    )
+
+
 def hammered(catalogue: Catalogue, seconds: float) -> None:
     """Eight threads use four models, some with a LoRA or a second one, and memory for two."""
     loader = CountingLoader(budget=2, seconds=0.001)
@@ -319,11 +447,7 @@ def hammered(catalogue: Catalogue, seconds: float) -> None:
         rounds = list(pool.map(hammer, range(8)))
     assert min(rounds) > 0
     assert model_cache.nbytes() <= 2
-    assert not model_cache._queue
-    assert not model_cache._borrowers
-    assert sum(entry.loans for entry in model_cache._entries) == sum(
-        entry.base is not None for entry in model_cache._entries
-    )
+    assert_nothing_is_lent(model_cache)
     gc.collect()
     assert len(loader.living) == len(model_cache._entries)
 
