@@ -47,23 +47,28 @@ def read_embedding(path: Path) -> Tensor:
 
 def embedding_width(model: Model) -> int:
     """The width of the vectors that a model's text encoders take in place of tokens, together."""
-    return sum(_widths(model).values())
+    return sum(text_widths(model).values())
 
 
-def columns_for(model: Model, other: Model, vectors: Tensor) -> Tensor:
-    """Vectors for another model, of which a model has some of the text encoders only.
+def columns_for(model: Model, encoders: Mapping[str, int], vectors: Tensor) -> Tensor:
+    """Vectors for a model that has these text encoders, of which another has some only.
+
+    Args:
+        model: the other one.
+        encoders: the width of each by its name.
 
     Returns:
         The columns for these; the vectors themselves if they or the encoders are others.
     """
-    own, widths = _widths(model), _widths(other)
-    if vectors.shape[1] != sum(widths.values()) or not own.items() <= widths.items():
+    own = text_widths(model)
+    if vectors.shape[1] != sum(encoders.values()) or not own.items() <= encoders.items():
         return vectors
-    columns = dict(zip(widths, vectors.split(list(widths.values()), dim=1), strict=True))
+    columns = dict(zip(encoders, vectors.split(list(encoders.values()), dim=1), strict=True))
     return torch.cat([columns[name] for name in own], dim=1)
 
 
-def _widths(model: Model) -> dict[str, int]:
+def text_widths(model: Model) -> dict[str, int]:
+    """The width of each of a model's text encoders, by name."""
     encoders = model.networks.text_encoders.items()
     return {name: int(text.config.hidden_size) for name, text in encoders}
 
@@ -78,7 +83,7 @@ def with_embeddings(model: Model, embeddings: Mapping[str, Tensor]) -> Model:
     if not embeddings:
         return model
     encoders = model.networks.text_encoders
-    widths = list(_widths(model).values())
+    widths = list(text_widths(model).values())
     columns = torch.cat(list(embeddings.values())).split(widths, dim=1)
     extended: dict[str, nn.Module] = {}
     for (name, encoder), further in zip(encoders.items(), columns, strict=True):

@@ -5,7 +5,7 @@ new file here; `CONTRIBUTING.md` says what it must contain.
 """
 
 import pkgutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import import_module
 
 from stable_diffusion.families import foreign
@@ -46,6 +46,12 @@ def by_context_width() -> dict[int, str]:
     for family in FAMILIES:  # of those with one width, the first takes latents alone
         known.setdefault(family.context_width, family.id)
     return known
+
+
+def with_more_encoders(widths: Mapping[str, int]) -> tuple[dict[str, int], ...]:
+    """The text encoders of each family that has these, and others: the widths by name."""
+    encoders = ({e.name: e.width for e in family.text_encoders.values()} for family in FAMILIES)
+    return tuple(each for each in encoders if widths.items() < each.items())
 
 
 def explain_refusal(names: Collection[str], shape: Shape) -> str:

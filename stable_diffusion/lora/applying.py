@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from stable_diffusion.errors import LoraMismatch
-from stable_diffusion.families import by_context_width
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.lora_file import Lora
-from stable_diffusion.lora.methods import WrongShape
+from stable_diffusion.lora.made_for import by_text_encoders, by_text_width
 from stable_diffusion.lora.names import without_index
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
@@ -73,6 +72,8 @@ def with_loras(
     embeddings = dict(model.embeddings)
     for lora, strength in loras:
         text, unet = strength if isinstance(strength, tuple) else (strength, strength)
+        if reason := by_text_encoders(lora, targets):
+            raise _mismatch(lora, model, reason)
         used: set[str] = set()
         misfits: list[str] = []
         for layer, change in lora.layers.items():
@@ -83,7 +84,7 @@ def with_loras(
                 except ValueError as error:
                     misfits.append(f"layer {layer} has {error}")
                     if _READS_TEXT.search(layer):
-                        reason = misfits[-1] + _made_for(error)
+                        reason = misfits[-1] + by_text_width(error)
                         raise _mismatch(lora, model, reason) from error
                     continue
                 used |= use.names
@@ -169,13 +170,6 @@ def _mismatch(lora: Lora, model: Model, reason: str) -> LoraMismatch:
     return LoraMismatch(
         f"LoRA {lora.name!r} does not fit the model {model.name!r} ({model.family.id}): {reason}"
     )
-
-
-def _made_for(misfit: ValueError) -> str:
-    """For which family, as the shape of a layer that reads the text says; empty: for none."""
-    shape = misfit.shape if isinstance(misfit, WrongShape) else ()
-    family = by_context_width().get(shape[1]) if len(shape) == 2 else None
-    return f", so it was made for {family}" if family else ""
 
 
 def _unused(lora: Lora, used: set[str]) -> tuple[str, ...]:

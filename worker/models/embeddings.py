@@ -9,10 +9,11 @@ from stable_diffusion.embeddings import (
     columns_for,
     embedding_width,
     read_embedding,
+    text_widths,
     with_embeddings,
 )
 from stable_diffusion.errors import ModelError
-from stable_diffusion.families import by_context_width
+from stable_diffusion.families import by_context_width, with_more_encoders
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.embeddings import found_name, pattern_of
 from stable_diffusion.prompt.grammar import ParsedPrompt
@@ -42,8 +43,8 @@ class EmbeddingLoader:
         came with the model's LoRAs take part; an installed one of the same name hides them.
 
         Args:
-            refines: the model whose refiner this one is: of an embedding for that one, this one
-                gets what is for its own text encoders. None: it is no refiner.
+            refines: the model whose refiner this one is; None: it is no refiner, or used alone.
+                Of an embedding for a model with more text encoders, one gets what is for its own.
 
         Raises:
             UnknownEmbedding: one in angle brackets is not installed.
@@ -65,10 +66,12 @@ class EmbeddingLoader:
         fitting: dict[str, Tensor] = {}
         warnings: list[str] = []
         width = embedding_width(model)
+        wider = (text_widths(refines),) if refines else with_more_encoders(text_widths(model))
         for name in sorted(named):
             try:
                 rows = self._vectors(installed[name])
-                rows = columns_for(model, refines, rows) if refines else rows
+                for encoders in wider:
+                    rows = columns_for(model, encoders, rows)
             except ModelError as error:
                 if name in explicit:
                     raise UnusableEmbedding(str(error)) from error

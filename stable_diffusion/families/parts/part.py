@@ -4,6 +4,7 @@ Every stored name is derived from the network's own (diffusers', transformers') 
 serves reading and writing, and any number of layers.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_TEXT_LAYER = re.compile(r"(text_model_)?(encoder_|embeddings_|final_layer_norm|text_projection)")
+"""How the name of a text encoder's layer begins in a LoRA's file, behind a trainer's prefix."""
 Layout = Literal["original", "diffusers"]
 """How a checkpoint names its tensors: as CompVis and Stability AI do, or as diffusers does."""
 
@@ -95,6 +98,16 @@ class TextEncoderPart(Part):
     """A network that encodes prompts."""
 
     title: ClassVar[str] = "text encoder"
+
+    @property
+    def width(self) -> int:
+        """Of its states, and of the vectors that it takes in place of tokens; 0: not known."""
+        return int(self.config.get("hidden_size", 0))
+
+    def names_lora_layer(self, layer: str) -> bool:
+        """Whether a LoRA's file names a layer of this encoder so, as far as its beginning says."""
+        rests = (layer.removeprefix(p) for p in self.lora_prefixes if layer.startswith(p))
+        return any(_TEXT_LAYER.match(rest) for rest in rests)
 
     @property
     def largest_clip_skip(self) -> int:

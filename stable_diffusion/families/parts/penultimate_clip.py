@@ -20,9 +20,12 @@ _PROJECTION = "text_projection"
 
 @dataclass(frozen=True)
 class PenultimateClip(ClipTextEncoder):
-    """A text encoder in OpenAI's layout."""
+    """A text encoder in OpenAI's layout. Trainers number it, since a second one follows."""
 
     original_prefix: str = "conditioner.embedders.0.transformer.text_model."
+    lora_prefixes: tuple[str, ...] = tuple(
+        prefix for prefix in ClipTextEncoder.lora_prefixes if prefix != "lora_te_"
+    )
 
     @property
     def largest_clip_skip(self) -> int:

@@ -173,13 +173,26 @@ def test_the_refiner_is_that_of_diffusers(
     assert difference(other, theirs) > 1e-4
 
 
-@pytest.mark.parametrize(("family", "strength"), [(SMALL, 0.75), (INPAINT, 1.0)])
+@pytest.mark.parametrize(
+    ("family", "strength", "prediction"),
+    [
+        (SMALL, 0.75, "epsilon"),
+        (INPAINT, 1.0, "epsilon"),
+        (SMALL, 0.75, "v"),
+        (INPAINT, 1.0, "v"),
+    ],
+)
 def test_masks_are_those_of_diffusers(
-    networks: dict[str, Networks], family: Family, strength: float, tmp_path: Path
+    networks: dict[str, Networks],
+    family: Family,
+    strength: float,
+    prediction: Prediction,
+    tmp_path: Path,
 ) -> None:
-    own = networks[family.id]
-    model = load(own, family, tmp_path)
-    made = small_xl.inpainting(small_xl.components(own, family, "epsilon"))
+    """Those that predict v go up to pure noise, as published ones do."""
+    own, zero_snr = networks[family.id], prediction == "v"
+    model = replace(load(own, family, tmp_path, prediction), zero_snr=zero_snr)
+    made = small_xl.inpainting(small_xl.components(own, family, prediction, zero_snr=zero_snr))
     theirs = their_latents(
         made,
         image=picture(),

@@ -12,8 +12,10 @@ from stable_diffusion.embeddings import (
     columns_for,
     embedding_width,
     read_embedding,
+    text_widths,
     with_embeddings,
 )
+from stable_diffusion.families import with_more_encoders
 from stable_diffusion.load_model import build_model
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.conditioning import encode_prompts
@@ -95,7 +97,24 @@ def test_a_refiner_gets_the_columns_of_its_own_encoder(base: Model) -> None:
     weights = Weights(SMALL_REFINER, random_networks(SMALL_REFINER), "epsilon")
     refiner = build_model(weights, Path("refiner"), name="refiner", fingerprint="0")
     vectors = torch.randn(2, 56)
-    assert torch.equal(columns_for(refiner, base, vectors), vectors[:, 32:])
-    assert torch.equal(columns_for(base, base, vectors), vectors)
+    encoders = text_widths(base)
+    assert torch.equal(columns_for(refiner, encoders, vectors), vectors[:, 32:])
+    assert torch.equal(columns_for(base, encoders, vectors), vectors)
     other = torch.randn(2, 48)
-    assert columns_for(refiner, base, other) is other
+    assert columns_for(refiner, encoders, other) is other
+
+
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [
+        ({"text_2": 1280}, [{"text": 768, "text_2": 1280}]),
+        ({"text": 1024}, []),
+        ({"text": 768, "text_2": 1280}, []),
+    ],
+    ids=["sdxl-refiner", "sd2", "sdxl"],
+)
+def test_a_refiner_used_alone_finds_the_encoders_that_an_embedding_was_made_for(
+    own: dict[str, int], others: list[dict[str, int]]
+) -> None:
+    found = with_more_encoders(own)
+    assert [*map(dict, dict.fromkeys(tuple(each.items()) for each in found))] == others

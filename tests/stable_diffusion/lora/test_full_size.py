@@ -16,6 +16,7 @@ from torch import nn
 from stable_diffusion.errors import LoraMismatch
 from stable_diffusion.families.family import Family
 from stable_diffusion.families.sd1 import SD1
+from stable_diffusion.families.sd2 import SD2
 from stable_diffusion.families.sdxl import BASE
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
@@ -65,9 +66,10 @@ def kohya_unet() -> Layers:
     return layers
 
 
-def kohya_text() -> Layers:
+def kohya_text(*encoders: tuple[str, int, int]) -> Layers:
+    """Args: what the layers of each encoder begin with, its depth and its width; none: XL's."""
     layers: Layers = {}
-    for start, depth, width in (("lora_te1", 12, 768), ("lora_te2", 32, 1280)):
+    for start, depth, width in encoders or (("lora_te1", 12, 768), ("lora_te2", 32, 1280)):
         for number in range(depth):
             own = f"{start}_text_model_encoder_layers_{number}"
             for end in ("q_proj", "k_proj", "v_proj", "out_proj"):
@@ -167,3 +169,36 @@ def test_one_for_another_generation_is_refused_in_a_sentence(
     tensors = kohya(in_kohyas_names(lcm(other)))
     with pytest.raises(LoraMismatch, match=sentence):
         placed(family, tensors, tmp_path / "ink.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("family", "encoders", "sentence"),
+    [
+        (
+            BASE,
+            {"lora_te": (12, 768)},
+            r"\(sdxl\): .* no layer lora_te_.*, so it was made for sd1$",
+        ),
+        (BASE, {"lora_te": (23, 1024)}, r"\(sdxl\): .* no layer lora_te_.* was made for sd2$"),
+        (SD1, {"lora_te1": (12, 768), "lora_te2": (32, 1280)}, r"\(sd1\): .*lora_te2_.* for sdxl$"),
+        (SD1, {"text_encoder": (2, 768), "text_encoder_2": (2, 1280)}, r"\(sd1\): .* for sdxl$"),
+        (SD2, {"lora_te": (12, 768)}, r"\(sd2\): .*shape.*"),
+    ],
+)
+def test_one_for_text_encoders_alone_is_refused_by_their_names(
+    family: Family, encoders: dict[str, tuple[int, int]], sentence: str, tmp_path: Path
+) -> None:
+    layers = kohya_text(*((start, *size) for start, size in encoders.items()))
+    with pytest.raises(LoraMismatch, match=sentence):
+        placed(family, kohya(layers), tmp_path / "words.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("family", "start", "depth"),
+    [(SD1, "lora_te", 12), (BASE, "lora_te1", 12), (SD1, "text_encoder", 3)],
+)
+def test_one_for_the_text_encoder_alone_is_added(
+    family: Family, start: str, depth: int, tmp_path: Path
+) -> None:
+    tensors = kohya(kohya_text((start, depth, 768)))
+    assert placed(family, tensors, tmp_path / "words.safetensors") == (6 * depth, ())
