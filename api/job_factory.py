@@ -3,7 +3,7 @@
 import posixpath
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Self
 
@@ -128,7 +128,9 @@ class JobFactory:
             warnings += comparison_warnings(request)
             refiner = NO_MODEL
             if request.refiner_ckpt:
-                refiner = self._models(served).choose(request.refiner_ckpt)
+                refiner = InstalledModels.of(served, self.default_model).choose(
+                    request.refiner_ckpt
+                )
                 warnings += tuple(each.replace("ckpt:", "refiner:", 1) for each in refiner.warnings)
             request = request.settled(
                 model=choice.name,
@@ -162,7 +164,7 @@ class JobFactory:
         default_type = DEFAULT_TYPE
         if served.types and DEFAULT_TYPE not in served.types:
             default_type = served.types[0]
-        models = self._models(served)
+        models = InstalledModels.of(served, self.default_model)
         additions = InstalledAdditions(
             loras=served.loras,
             embeddings=served.embeddings,
@@ -173,9 +175,11 @@ class JobFactory:
         filled = FilledBody(body)
         if kind != "upscale":
             model = models.name_of(body.get("ckpt"))
-            sizes = self.limits.sizes_left_out(models.native_sizes.get(model, NATIVE_SIZE))
-            sized = body | {name: side for name, side in sizes.items() if body.get(name) is None}
-            filled = InstalledDefaults.of(served).fill(sized, model, usual)
+            native = models.native_sizes.get(model, NATIVE_SIZE)
+            usual = {**self.limits.sizes_left_out(native), **(usual or {})}
+            filled = InstalledDefaults.of(served).fill(body, model, usual)
+            sizes = self.limits.filled_sizes(filled.body, body, native)
+            filled = replace(filled, body=filled.body | sizes)
         faults = [*filled.faults]
         request = choice = None
         try:
@@ -207,17 +211,6 @@ class JobFactory:
         if faults or request is None or choice is None:
             raise InvalidRequest(tuple(faults))
         return request, choice, filled
-
-    def _models(self, served: Served) -> InstalledModels:
-        return InstalledModels(
-            default=self.default_model,
-            names=served.models,
-            native_sizes=served.native_sizes,
-            costs=served.costs,
-            hashes=served.hashes,
-            unets=served.unets,
-            problems=served.problems,
-        )
 
     def _outdir_fault(self, outdir: str) -> Fault | None:
         """Whether the folder leaves the output root, through a symbolic link as well."""

@@ -1,6 +1,8 @@
 """How much one request may ask for, and how many jobs may wait."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8
 """Pixels of H and W, whatever the model and the settings."""
@@ -49,6 +51,14 @@ class Limits:
         """H and W of a request that has none, if the 512 of the reference do not suit the model."""
         side = min(native_size, self.side(native_size))
         return {"H": side, "W": side} if native_size >= 1024 else {}
+
+    def filled_sizes(
+        self, filled: Mapping[str, Any], sent: Mapping[str, Any], native_size: int
+    ) -> dict[str, int]:
+        """H and W that a body got because it did not have them, at most as large as they may be."""
+        largest = self.side(native_size) // SIDE_STEP * SIDE_STEP
+        names = (name for name in ("H", "W") if sent.get(name) is None and name in filled)
+        return {name: min(filled[name], largest) for name in names}
 
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +13,9 @@ from jobs.names import DEFAULT_MODEL, find_name, model_named, plain_name
 from jobs.parameter_types import Checkpoint
 from jobs.validation_faults import safe_value
 from stable_diffusion.unet_kind import UNetKind
+
+if TYPE_CHECKING:
+    from jobs.workers import Served
 
 _WITH_HASH = re.compile(r"(.*\S)\s*\[([0-9a-fA-F]{6,64})\]\s*", re.DOTALL)
 """How AUTOMATIC1111 writes a model: `sd15 [6ce0161689]`, the first digits of its SHA-256."""
@@ -51,6 +54,19 @@ class InstalledModels:
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
     unets: Mapping[str, UNetKind] = field(default_factory=dict[str, UNetKind])
     problems: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, served: "Served", default: str) -> "InstalledModels":
+        """Those that workers announced, with the service's default model."""
+        return cls(
+            default=default,
+            names=served.models,
+            native_sizes=served.native_sizes,
+            costs=served.costs,
+            hashes=served.hashes,
+            unets=served.unets,
+            problems=served.problems,
+        )
 
     def choose(self, ckpt: str | dict[str, str]) -> ModelChoice:
         """Resolve `ckpt` in each of its documented forms to an installed model.

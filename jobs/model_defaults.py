@@ -16,6 +16,7 @@ class Defaults(BaseModel):
 
     Attributes:
         steps, scale, sampler, scheduler, vae: of `ddim_steps` and the fields of the same names.
+        width, height: in pixels, of `W` and `H`.
         loras: LoRAs that the prompt gets, each a name or `name:weight`.
         max_steps, max_scale: above it the pictures are bad.
         samplers: with others the pictures are bad; None: any will do.
@@ -28,6 +29,8 @@ class Defaults(BaseModel):
     sampler: str | None = None
     scheduler: str | None = None
     vae: str | None = None
+    width: int | None = None
+    height: int | None = None
     loras: tuple[str, ...] | None = None
     max_steps: int | None = None
     max_scale: float | None = None

@@ -56,7 +56,7 @@ PROMPTS_VARIED: dict[str, JsonValue] = {
     "properties": {"vary": {"type": "object", "required": ["prompt"]}},
 }
 """A request needs one of these, as JSON schema; `jobs.rules` checks it."""
-NULL_HAS_A_MEANING = frozenset({"seed"})
+NULL_HAS_A_MEANING = frozenset({"seed", "vae"})
 """For every other field null means that it is omitted."""
 
 
@@ -110,7 +110,10 @@ class GenerationRequest(
     ] = "default"
     vae: Annotated[
         Vae | None,
-        Field(description="another autoencoder, by its name; null: the one that the model has"),
+        Field(
+            description="another autoencoder, by its name; null: the one that the model has, also "
+            "where its defaults name another"
+        ),
     ] = None
     seed: Annotated[
         Seed, Field(description="seed of the first picture; null, false or -1: a random one")

@@ -12,11 +12,18 @@ from jobs.errors import Fault
 from jobs.lora_tags import NO_LORAS, AddedLoras, lora_name
 from jobs.model_defaults import Defaults, ModelDefaults, Preset
 from jobs.names import plain_name, sampler_named, scheduler_named
+from jobs.parameters import NULL_HAS_A_MEANING
 from jobs.prompt_checks import loras_in
 from jobs.prompt_parameters import PromptGrammar
 from jobs.workers import Served
 
-_FIELDS = {"steps": "ddim_steps", "scale": "scale", "vae": "vae"}
+_FIELDS = {
+    "steps": "ddim_steps",
+    "scale": "scale",
+    "vae": "vae",
+    "width": "W",
+    "height": "H",
+}
 _SAMPLER, _SCHEDULER = "sampler", "scheduler"
 FILLED = (*_FIELDS.values(), _SAMPLER, _SCHEDULER)
 """The fields of a request that can be filled, besides its prompts."""
@@ -95,7 +102,7 @@ class InstalledDefaults:
     def fill(
         self, body: Mapping[str, Any], model: str, usual: Mapping[str, Any] | None = None
     ) -> FilledBody:
-        """Fill a body, in which null counts as left out.
+        """Fill a body, in which null counts as left out, except where it has a meaning.
 
         Args:
             body: by the names of `jobs.parameters`; it may be faulty.
@@ -123,10 +130,14 @@ class InstalledDefaults:
         added = AddedLoras(tuple(wanted), canonical)
         # a preset precedes the LoRAs, and these precede the model
         order = [*of_model[:-1], *(lora.defaults for lora in loras), *of_model[-1:]]
-        filled = {field_: value for field_, value in body.items() if value is not None}
+        filled = {
+            field_: value
+            for field_, value in body.items()
+            if value is not None or field_ in NULL_HAS_A_MEANING
+        }
         for defaults in (*order, _as_defaults(usual or {})):
             _add(filled, defaults)
-        # a null that nothing replaced stays: for a seed it has a meaning
+        # a null that nothing replaced stays
         whole = _with_loras({**body, **filled}, added)
         return FilledBody(whole, added, (*loras, *([own] if own else [])), faults)
 

@@ -24,6 +24,7 @@ WANTS = ModelDefaults(
     scheduler="karras",
     presets={"fast": Defaults(loras=("lcm:0.9",), vae="taesd")},
 )
+LARGE = ModelDefaults(width=832, height=4000, vae="taesd")
 
 
 @pytest.fixture
@@ -33,12 +34,13 @@ def worker(worker: HandWorker) -> HandWorker:
         WorkerFacts(
             worker_id="by-hand",
             types=("optimized",),
-            models=("tiny", "plain"),
+            models=("tiny", "plain", "large"),
             default_model="tiny",
             device="cpu",
             slots=1,
             model_facts=(
                 ModelFacts(name="tiny", native_size=256, hash="0123456789", defaults=WANTS),
+                ModelFacts(name="large", native_size=1024, defaults=LARGE),
                 ModelFacts(name="plain", defaults_problem="plain.toml: steps is too small"),
             ),
             loras=("lcm",),
@@ -72,6 +74,21 @@ def test_the_record_has_what_was_filled_in(client: FlaskClient, worker: HandWork
     worker.finish(claim, request)
 
 
+def test_a_size_that_is_left_out_is_the_models_within_the_limits(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    for body, expected in (
+        ({"ckpt": "large"}, (832, 1536, "taesd")),
+        ({"ckpt": "large", "W": 1024, "H": None, "vae": None}, (1024, 1536, None)),
+        ({"ckpt": "tiny"}, (512, 512, None)),
+    ):
+        answer = client.post("/generate", json={"prompt": "a cat", **body}, headers=KEY)
+        assert answer.status_code == 202
+        claim, request = worker.claim()
+        assert (request.W, request.H, request.vae) == expected
+        worker.finish(claim, request)
+
+
 def test_a_prompt_file_gets_the_loras_of_a_preset(
     client: FlaskClient, worker: HandWorker, settings: Any
 ) -> None:
@@ -102,6 +119,7 @@ def test_a_faulty_file_of_defaults_is_told(client: FlaskClient, worker: HandWork
     assert accepted["Warnings"] == ["plain.toml: steps is too small"]
     told: Any = client.get("/models").json
     assert [model["defaults_problem"] for model in told["models"]] == [
+        "",
         "plain.toml: steps is too small",
         "",
     ]
@@ -117,7 +135,10 @@ def test_models_and_capabilities_list_what_is_filled_in(
     assert (of_tiny["defaults"], of_tiny["presets"]) == (wanted, {"fast": fast})
     assert told["lora_defaults"] == {"lcm": {"ddim_steps": 4, "scale": 1, "sampler": "lcm"}}
     capable: Any = client.get("/capabilities").json
-    assert capable["model_defaults"] == {"tiny": {"defaults": wanted, "presets": {"fast": fast}}}
+    assert capable["model_defaults"] == {
+        "tiny": {"defaults": wanted, "presets": {"fast": fast}},
+        "large": {"defaults": {"W": 832, "H": 4000, "vae": "taesd"}, "presets": {}},
+    }
 
 
 OWN = (30, 5.5, "k_dpmpp_2m", "karras", None)

@@ -62,6 +62,7 @@ def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str
         ({}, OF_PLAIN),
         ({"ddim_steps": None}, OF_PLAIN),
         ({"ddim_steps": 7}, {**OF_PLAIN, "ddim_steps": 7}),
+        ({"vae": None}, OF_PLAIN),
         ({"preset": "quality"}, {**OF_PLAIN, "ddim_steps": 60}),
         ({"preset": "quality", "ddim_steps": 7}, {**OF_PLAIN, "ddim_steps": 7}),
         ({"prompt": "a <lora:lcm:1> cat"}, OF_LCM),
@@ -69,6 +70,11 @@ def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str
         (
             {"prompt": "a cat", "preset": "fast"},
             {**OF_LCM, "vae": "taesd", "prompt": "a cat <lora:lcm:0.8>"},
+        ),
+        # null is the model's own
+        (
+            {"prompt": "a cat", "preset": "fast", "vae": None},
+            {**OF_LCM, "vae": None, "prompt": "a cat <lora:lcm:0.8>"},
         ),
         # a request that already has what the preset adds is left as it is
         (

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from jobs.model_defaults import Defaults, ModelDefaults, Preset
-from jobs.parameter_types import Sampler, Scale, Steps, Vae
+from jobs.parameter_types import Sampler, Scale, Side, Steps, Vae
 from jobs.sampling_parameters import Scheduler
 from jobs.validation_faults import faults_of, safe_value
 from stable_diffusion.weights.small_files import read_text
@@ -49,6 +49,8 @@ class ModelTable(LoraTable):
     """What the file of a model may say, and each of its presets."""
 
     vae: Vae = _ABSENT
+    width: Side = _ABSENT
+    height: Side = _ABSENT
     loras: Loras = _ABSENT
 
 

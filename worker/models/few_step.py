@@ -12,6 +12,7 @@ from worker.models.defaults_file import LoraTable
 TABLE = Path(__file__).with_name("few_step.toml")
 Kind = Literal["lora", "model"]
 _SEPARATORS = re.compile(r"[\s_.]+")
+_CAMEL_CASE = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 _LONGEST_NAME = 256
 """Characters in which a name is searched: metadata may have any length."""
 
@@ -32,7 +33,7 @@ class Row(LoraTable):
 @lru_cache(maxsize=4096)
 def few_step(kind: Kind, names: tuple[str, ...]) -> FewStep | None:
     """What is known of a LoRA or a model with these names; None: nothing."""
-    written = [_SEPARATORS.sub("-", name[:_LONGEST_NAME].lower()) for name in names]
+    written = [text for name in names for text in _written(name[:_LONGEST_NAME])]
     for number, row in enumerate(rows()[kind]):
         for text in written:
             if found := row.pattern.search(text):
@@ -42,6 +43,14 @@ def few_step(kind: Kind, names: tuple[str, ...]) -> FewStep | None:
                 wanted |= row.model_dump(exclude={"pattern"}, exclude_none=True)
                 return FewStep(number, Defaults(**wanted))
     return None
+
+
+def _written(name: str) -> tuple[str, str]:
+    """A name as the patterns have it, without and with its words in CamelCase apart."""
+    plain, apart = (
+        _SEPARATORS.sub("-", each).lower() for each in (name, _CAMEL_CASE.sub("-", name))
+    )
+    return plain, apart
 
 
 @cache

@@ -34,12 +34,7 @@ def checkpoint_named(spelling: str, jobs: JobService, served: Served, *, field: 
     Raises:
         InvalidRequest: no model of this name is installed, or one with another hash.
     """
-    models = InstalledModels(
-        default=jobs.default_model,
-        names=served.models,
-        native_sizes=served.native_sizes,
-        hashes=served.hashes,
-    )
+    models = InstalledModels.of(served, jobs.default_model)
     if named := _model_with_hash(spelling, served):
         return named
     try:

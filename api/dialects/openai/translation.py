@@ -157,11 +157,7 @@ class Translator:
         Args:
             own_size: the result has the size of the image to edit, unless another is named.
         """
-        models = InstalledModels(
-            default=self.default_model,
-            names=self.served.models,
-            native_sizes=self.served.native_sizes,
-        )
+        models = InstalledModels.of(self.served, self.default_model)
         native = models.native_size(ckpt) if self.served.models else NATIVE_SIZE
         wanted = size_of(options.size)
         width, height = wanted or (picture and picture.size) or (native, native)

@@ -34,7 +34,7 @@ FIRST = Recipe(
     precision="full",
 )
 SECOND = replace(FIRST, width=LARGER, height=LARGER, strength=0.75, steps_before=STEPS)
-HIRES = replace(FIRST, second_pass=SecondPass(SECOND, "latent"))
+HIRES = replace(FIRST, second_pass=SecondPass(recipe=SECOND, enlarge="latent"))
 
 
 @pytest.fixture(scope="module")
