@@ -1,7 +1,10 @@
 """A job that is cancelled, taken over or handed back while it runs."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from tests.worker.conftest import Bench, until
 from tests.worker.small import SmallEngine
 from worker.errors import StopReason
 from worker.execution.execute_job import execute_job
+from worker.models.model_key import ModelKey
 
 
 class HeldJob:
@@ -97,6 +101,41 @@ def test_a_shutdown_hands_the_job_back(bench: Bench, held_job: Callable[..., Hel
     assert bench.files() == []
     bench.run()
     assert bench.status(job.job_id).state is JobState.SUCCESS
+
+
+class LoadsUntilStopped(SmallEngine):
+    """Never completes the loading of the model `other`."""
+
+    def load(self, key: ModelKey, on_progress: Callable[[float], object]) -> Any:
+        while key.name == "other":
+            on_progress(0.5)
+            self.started.set()
+            time.sleep(0.01)
+        return super().load(key, on_progress)
+
+
+@pytest.mark.parametrize("reason", StopReason)
+def test_a_job_that_loads_its_refiner_stops_at_once_and_lends_nothing(
+    bench: Bench, reason: StopReason
+) -> None:
+    (bench.models / "other.safetensors").touch()
+    job_id = bench.submit(refiner={"ckpt": "other"})
+    engine = LoadsUntilStopped()
+    with bench.context(engine) as context, ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(execute_job, context, "standard")
+        assert engine.started.wait(240)
+        until(lambda: bench.status(job_id).loading == 0.75)
+        if reason is StopReason.CANCELLED:
+            bench.records.cancel(job_id)
+        elif reason is StopReason.LOST:
+            lapse(bench.redis, job_id)
+            bench.claims.reap()
+        else:
+            context.leases.stop_all(reason)
+        assert ended.result(60) is reason
+        assert context.model_cache.loaded() == ("small",)
+        assert not context.model_cache._queue
+        assert [entry.loans for entry in context.model_cache._entries] == [0]
 
 
 def test_pictures_that_a_frozen_worker_publishes_after_a_cancellation_are_deleted(
