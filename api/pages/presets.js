@@ -34,6 +34,9 @@ export function noteWanted(form, options) {
   wanted = wantedBy(form.ckpt.value, form.preset.value, options);
 }
 
+/** Whether the form's model or preset wants a value in this field. */
+export const isWanted = (name) => (wanted[name] ?? "") !== "";
+
 /** Fill in what another model wants, unless the user has chosen it, or all that a preset wants. */
 export function fillWanted(form, options, { all }) {
   const before = wanted;

@@ -1,6 +1,7 @@
 /* The form as the body of a request, and back. */
 
 import { find, setText } from "./dom.js";
+import { isWanted } from "./presets.js";
 
 const WORDS = ["prompt", "negative_prompt"];
 const CHOICES = ["ckpt", "preset", "vae", "sampler", "type", "format"];
@@ -32,6 +33,8 @@ export function bodyOf(form, { fromPicture }) {
   for (const name of [...WORDS, ...CHOICES]) {
     if (form[name].value !== "") body[name] = form[name].value;
   }
+  // left out, it would be that of the model's defaults
+  if (form.vae.value === "" && isWanted("vae")) body.vae = null;
   body.prompt ??= "";
   for (const name of NUMBERS) {
     const number = numberIn(form[name]);
