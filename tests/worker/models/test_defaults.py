@@ -183,14 +183,14 @@ def test_a_title_in_the_metadata_says_it_as_well_and_the_file_beside_precedes_it
 @pytest.mark.parametrize("key", [KEY, PEFT], ids=["kohya", "peft"])
 def test_a_few_step_lora_of_the_family_makes_a_fast_preset(installed: Installed, key: str) -> None:
     installed.model()
-    installed.model("turbo")
+    installed.model("sd_turbo")
     installed.lora("lcm-lora-sdv1-5", key=key)
     installed.lora("Hyper-SDXL-4steps-lora", width=2048, key=key)
     installed.lora("ink", key=key)
     assert installed.wanted()[0].presets == {"fast": Defaults(loras=("lcm-lora-sdv1-5",))}
     assert installed.wanted(family="sd2")[0].presets is None
     assert installed.wanted(family="")[0].presets is None
-    assert installed.wanted("turbo")[0].presets is None, "it needs few steps itself"
+    assert installed.wanted("sd_turbo")[0].presets is None, "it needs few steps itself"
     for steps in (2, 8, 4):
         installed.lora(f"Hyper-SD15-{steps}steps-lora", key=key)
     assert installed.wanted()[0].presets == {"fast": Defaults(loras=("Hyper-SD15-4steps-lora",))}
