@@ -10,11 +10,11 @@ from jobs.parameter_types import WHOLE, MaskImage, whole
 
 MaskFill = Literal["original", "fill", "noise", "latent_nothing"]
 MaskArea = Literal["whole", "masked"]
-_EXTENDED_SIDES = ("left", "right", "top", "bottom")
+EXTENDED_SIDES = ("left", "right", "top", "bottom")
 
 
 def _extend(value: Any) -> Any:
-    if not isinstance(value, dict) or not value or not value.keys() <= set(_EXTENDED_SIDES):
+    if not isinstance(value, dict) or not value or not value.keys() <= set(EXTENDED_SIDES):
         raise PydanticCustomError("type", "is no object with left, right, top and bottom")
     sides = {side: whole(pixels) for side, pixels in value.items()}
     for pixels in sides.values():
@@ -40,7 +40,7 @@ Extend = Annotated[
                     "maximum": MAX_SIDE,
                     "multipleOf": SIDE_STEP,
                 }
-                for side in _EXTENDED_SIDES
+                for side in EXTENDED_SIDES
             },
         }
     ),

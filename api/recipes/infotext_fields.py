@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 MAX_SETTINGS = 500
 """Settings of an infotext that are read; A1111 writes about 30."""
@@ -79,18 +78,6 @@ def sizes_split(settings: dict[str, str]) -> dict[str, str]:
         else:
             split[name] = value
     return split
-
-
-def value_of(text: str) -> Any:
-    """A setting as JSON has it: a number, a truth value, or text."""
-    if text in ("True", "False"):
-        return text == "True"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _unquoted(value: str) -> str:

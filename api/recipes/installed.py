@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from api.recipes.draft import Draft
-from api.recipes.infotext_fields import value_of
+from jobs.infotext_setting import json_of
 from jobs.names import find_name
 from jobs.workers import Served
 
@@ -50,7 +50,7 @@ def put_refiner(draft: Draft, written: str, share: str, served: Served) -> None:
         draft.skip("Refiner", written, NOT_INSTALLED)
         return
     # without a share AUTOMATIC1111 has it draw everything
-    draft.put("refiner", {"ckpt": model, "switch_at": value_of(share or "0")}, "Refiner", written)
+    draft.put("refiner", {"ckpt": model, "switch_at": json_of(share or "0")}, "Refiner", written)
 
 
 def put_vae(draft: Draft, name: str, installed: Collection[str], written: str = "VAE") -> None:

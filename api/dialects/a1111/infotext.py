@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from api.dialects.a1111.fields import Field
-from api.recipes.infotext_fields import fields_of_infotext, value_of
+from api.recipes.infotext_fields import fields_of_infotext
+from jobs.infotext_setting import json_of
 
 _FIELDS = {
     "Prompt": "prompt",
@@ -64,7 +65,7 @@ def with_infotext(body: Mapping[str, Any], table: Collection[Field]) -> Mapping[
     written = fields_of_infotext(text)
     types = {field.name: field.type for field in table}
     filled: dict[str, Any] = {
-        name: written[label] if types[name] is str else value_of(written[label])
+        name: written[label] if types[name] is str else json_of(written[label])
         for label, name in _FIELDS.items()
         if label in written and name in types
     }
@@ -73,7 +74,7 @@ def with_infotext(body: Mapping[str, Any], table: Collection[Field]) -> Mapping[
     own = body.get(_OVERRIDES) or {}
     if isinstance(own, dict):
         settings = {
-            name: value_of(written[label]) if label == "Clip skip" else written[label]
+            name: json_of(written[label]) if label == "Clip skip" else written[label]
             for label, name in _SETTINGS.items()
             if label in written
         }
