@@ -113,7 +113,11 @@ async function fetched(source) {
 function fill(request, { masked, note } = {}) {
   const kind = fromPicture(request) ? "img2img" : "txt2img";
   offerPresets(form, options, request.ckpt ?? form.ckpt.value);
-  fillForm(form, request, defaultsOf({ ...request, kind }, options), note ? MASK_NOT_KEPT : "");
+  fillForm(form, request, {
+    defaults: defaultsOf({ ...request, kind }, options),
+    pictureFields: options.picture_fields,
+    note: note && MASK_NOT_KEPT,
+  });
   noteWanted(form, options);
   strength();
   limitSize(form, options);

@@ -7,22 +7,11 @@ const WORDS = ["prompt", "negative_prompt"];
 const CHOICES = ["ckpt", "preset", "vae", "sampler", "type", "format"];
 const NUMBERS = ["W", "H", "ddim_steps", "scale", "n_iter"];
 const STRENGTH = "denoising_strength";
-// parameters without a field that change the picture; a recipe may set them
-const EXTRAS = [
-  "ddim_eta", "fixed_code", "precision", "config", "prompt_grammar", "clip_skip",
-  "zero_negative", "wildcards", "vary", "noise_multiplier", "upscale", "post_upscale", "output_width", "output_height",
-  "scheduler", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "guidance_rescale",
-  "guidance_start", "guidance_end", "variation_seed", "variation_strength", "seed_resize_from_h",
-  "seed_resize_from_w", "tiling", "cache", "refiner", "jpeg_quality",
-  "image_scale", "hires_scale", "hires_width", "hires_height", "hires_steps", "hires_strength",
-  "hires_upscaler", "hires_prompt", "hires_negative_prompt", "hires_sampler", "hires_scheduler",
-];
+const INPUTS = [...WORDS, ...CHOICES, ...NUMBERS, STRENGTH, "seed"];
+const ofEditor = (name) => name.startsWith("mask_") || name === "extend";
 
-const OF_PICTURES = ["noise_multiplier", "upscale", "post_upscale", "image_scale"];
-// a second pass is of pictures that are generated from a text
-const OF_TEXTS = (name) => name.startsWith("hires_");
-
-let extras = {};
+let extras = {}; // parameters without an input that change the picture; a recipe may set them
+let fields = {}; // those that change the picture, by kind
 
 /**
  * The request body of the form, without the init image. Invalid numbers are sent, so that the
@@ -43,9 +32,7 @@ export function bodyOf(form, { fromPicture }) {
   body.seed = numberIn(form.seed);
   if (fromPicture) body[STRENGTH] = Number(form[STRENGTH].value);
   for (const [name, value] of Object.entries(extras)) {
-    if (fromPicture ? !OF_TEXTS(name) : !OF_PICTURES.includes(name)) {
-      body[name] = value;
-    }
+    if (fields[fromPicture ? "img2img" : "txt2img"].includes(name)) body[name] = value;
   }
   return body;
 }
@@ -57,10 +44,10 @@ export function numberIn(input) {
 }
 
 /**
- * Put a request into the form; absent fields are unchanged. `defaults` are those of its kind, `note`
- * is said of what the form cannot take over.
+ * Put a request into the form; absent fields are unchanged. `defaults` are those of its kind,
+ * `pictureFields` those of /capabilities, `note` is said of what the form cannot take over.
  */
-export function fillForm(form, request, defaults = {}, note = "") {
+export function fillForm(form, request, { defaults, pictureFields, note }) {
   for (const name of WORDS) form[name].value = request[name] ?? form[name].value;
   for (const name of CHOICES) {
     if (!(name in request)) continue;
@@ -70,10 +57,12 @@ export function fillForm(form, request, defaults = {}, note = "") {
   for (const name of NUMBERS) form[name].value = request[name] ?? form[name].value;
   if ("seed" in request) form.seed.value = request.seed ?? "";
   if (request[STRENGTH] !== undefined) form[STRENGTH].value = request[STRENGTH];
-  const isDefault = (name) => JSON.stringify(request[name]) === JSON.stringify(defaults[name]);
+  fields = pictureFields;
+  const isExtra = (name) => !INPUTS.includes(name) && !ofEditor(name)
+    && (request[name] ?? null) !== null
+    && JSON.stringify(request[name]) !== JSON.stringify(defaults[name]);
   extras = Object.fromEntries(
-    EXTRAS.filter((name) => request[name] !== undefined && request[name] !== null && !isDefault(name))
-      .map((name) => [name, request[name]]),
+    [...fields.txt2img, ...fields.img2img].filter(isExtra).map((name) => [name, request[name]]),
   );
   const said = Object.entries(extras).map(([name, value]) => `${name} ${inWords(value)}`).join(", ");
   setText(find("#extras"), [said && `Also from the recipe: ${said}.`, note].filter(Boolean).join(" "));

@@ -24,7 +24,7 @@ KEY = {"X-API-Key": DUMMY_KEY}
 NAMED = {
     "txt2img": EXAMPLE.keys(),
     "img2img": IMAGE_EXAMPLE.keys(),
-    "upscale": fields_of(SCHEMAS["upscale"]["standard"]).keys() - {"jpeg_quality"},
+    "upscale": {"init_img", "upscale_by", "upscaler"},
 }
 """The fields that a template has to have."""
 
@@ -197,6 +197,11 @@ def test_what_can_be_asked_for_is_told_without_a_key(
     assert told["limits"]["max_side"] == 512
     assert told["defaults"]["optimized"]["txt2img"]["ddim_steps"] == 20
     assert told["defaults"]["standard"]["img2img"]["n_iter"] == 2
+    of_texts, of_images = (set(told["picture_fields"][kind]) for kind in ("txt2img", "img2img"))
+    assert {"scale", "tiling"} <= of_texts & of_images
+    assert "hires_scale" in of_texts - of_images
+    assert "upscale" in of_images - of_texts
+    assert not {"outdir", "from-file", "init_img"} & (of_texts | of_images)
 
 
 @pytest.mark.parametrize("kind", ["txt2img", "img2img"])

@@ -17,6 +17,7 @@ from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS, SCHEDULERS
 from jobs.parameter_types import PictureFormat, Precision
 from jobs.parameters import SCHEMAS, AnyRequest
+from jobs.picture_fields import picture_fields
 from jobs.picture_formats import FORMATS
 from jobs.settled_defaults import InstalledDefaults
 from jobs.upscalers import UpscalerName
@@ -64,6 +65,9 @@ def capability_routes(jobs: JobService) -> Blueprint:
                     kind: _defaults(of_types[job_type]) for kind, of_types in SCHEMAS.items()
                 }
                 for job_type in SCHEMAS["txt2img"]
+            },
+            picture_fields={
+                kind: picture_fields(of_types["standard"]) for kind, of_types in SCHEMAS.items()
             },
             model_defaults={
                 name: ModelChoices(defaults=defaults, presets=presets)

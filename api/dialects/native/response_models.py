@@ -341,6 +341,9 @@ class Capabilities(BaseModel):
     defaults: dict[JobType, dict[JobKind, dict[str, Any]]] = Field(
         description="the values of fields that a body leaves out, by type and kind"
     )
+    picture_fields: dict[JobKind, list[str]] = Field(
+        description="by kind: the fields that change the picture, besides the pictures sent"
+    )
     model_defaults: dict[str, ModelChoices] = Field(
         description="by model: what precedes those defaults; models without any are left out"
     )
