@@ -88,7 +88,7 @@ pictures: $(APP_STAMP) ## generate the images in readme_examples/ with the tiny 
 page: $(DEV_STAMP) ## take the screenshot of the web page (needs Chromium)
 	@$(RUN) -m docs.page_picture
 
-docs: $(APP_STAMP) ## write the tables of the pages, .env.example and docs/clients/ from the code
+docs: $(APP_STAMP) ## write the tables of the pages, .env.example, docs/clients/ and the client's fields
 	$(RUN) -m docs.generate
 
 lock: $(DEV_STAMP) ## resolve requirements/*.in again and write the locks

@@ -1,8 +1,9 @@
 """`make docs`: write what follows from the code.
 
-The tables of docs/parameters.md, docs/operations.md and docs/automatic1111.md, .env.example and the
-requests in docs/clients/. A table is the text between `<!-- name -->` and `<!-- /name -->` of its
-page; tests/docs/test_generated.py fails when a file differs from what this module would write.
+The tables of docs/parameters.md, docs/operations.md and docs/automatic1111.md, .env.example, the
+requests in docs/clients/ and the fields of the Python client. A table is the text between
+`<!-- name -->` and `<!-- /name -->` of its page; tests/docs/test_generated.py fails when a file
+differs from what this module would write.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docs.a1111_tables import common_fields, extras_fields, img2img_fields, txt2img_fields
+from docs.client_parameters import client_parameters
 from docs.examples import examples, openapi
 from docs.http_file import http_file
 from docs.postman import collection
@@ -25,6 +27,7 @@ from docs.settings_tables import env_example, settings_table
 ROOT = Path(__file__).resolve().parent.parent
 ENV_EXAMPLE = ROOT / ".env.example"
 POSTMAN = ROOT / "docs" / "clients" / "stable-diffusion.postman_collection.json"
+CLIENT_FIELDS = ROOT / "client" / "sd_client" / "fields.py"
 HTTP_FILE = ROOT / "docs" / "clients" / "stable-diffusion.http"
 TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     ROOT / "docs" / "parameters.md": {
@@ -64,6 +67,7 @@ def generated() -> dict[Path, str]:
     pages = {path: with_tables(path.read_text(), tables) for path, tables in TABLES.items()}
     requests = list(examples(openapi()))
     return pages | {
+        CLIENT_FIELDS: client_parameters(),
         ENV_EXAMPLE: env_example(),
         POSTMAN: collection(requests),
         HTTP_FILE: http_file(requests),

@@ -4,9 +4,10 @@ import base64
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
 from sd_client.errors import BadArgument
+from sd_client.fields import ImageFields, TextFields, UpscaleFields
 
 FORMATS = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP or HEIC"
 """What the service reads."""
@@ -14,67 +15,9 @@ Image = str | PathLike[str] | bytes | BinaryIO
 """An image or a mask: a path, the bytes of a file in one of FORMATS, or a file open for reading."""
 
 
-class CommonParameters(TypedDict, total=False):
-    """The parameters of generate and img2img besides the prompt."""
+class ShortNames(TypedDict, total=False):
+    """Of the parameters of generate and img2img."""
 
-    type: Literal["standard", "optimized"]
-    negative_prompt: str
-    outdir: str
-    skip_grid: bool
-    skip_save: bool
-    ddim_steps: int
-    fixed_code: bool
-    ddim_eta: float
-    scheduler: str
-    eta: float | None
-    s_churn: float
-    s_tmin: float
-    s_tmax: float | None
-    s_noise: float
-    guidance_rescale: float
-    guidance_start: float
-    guidance_end: float
-    variation_seed: int | Literal[False] | None
-    variation_strength: float
-    seed_resize_from_h: int | None
-    seed_resize_from_w: int | None
-    tiling: bool
-    cache: dict[str, int] | None
-    refiner: dict[str, str | float] | None
-    n_iter: int
-    H: int
-    W: int
-    C: int
-    f: int
-    n_samples: int
-    n_rows: int
-    scale: float
-    device: str | None
-    from_file: str | bool | None
-    config: str | None
-    ckpt: str | dict[str, str]
-    vae: str | None
-    preset: Literal["fast", "quality"] | None
-    seed: int | Literal[False] | None
-    unet_bs: int
-    turbo: bool
-    deterministic: bool
-    format: Literal["png", "jpg"]
-    jpeg_quality: int
-    sampler: str
-    precision: Literal["mixed", "full", "autocast"]
-    prompt_grammar: Literal["native", "a1111"]
-    clip_skip: int
-    zero_negative: bool | None
-    wildcards: bool
-    vary: dict[str, list[str | int | float | bool | None]] | None
-    priority: int
-    webhook: str | None
-    output_width: int | None
-    output_height: int | None
-    plms: bool
-    laion400m: bool
-    # Short names.
     negative: str
     steps: int
     count: int
@@ -84,55 +27,20 @@ class CommonParameters(TypedDict, total=False):
     model: str
 
 
-class Parameters(CommonParameters, total=False):
+class Parameters(TextFields, ShortNames, total=False):
     """The parameters besides the prompt; the service documents them at `GET /docs`."""
 
-    hires_scale: float | None
-    hires_width: int | None
-    hires_height: int | None
-    hires_steps: int
-    hires_strength: float
-    hires_upscaler: str
-    hires_prompt: str
-    hires_negative_prompt: str
-    hires_sampler: str | None
-    hires_scheduler: str | None
 
-
-class ImageParameters(CommonParameters, total=False):
+class ImageParameters(ImageFields, ShortNames, total=False):
     """The parameters of img2img."""
 
-    denoising_strength: float
-    noise_multiplier: float
-    upscale: bool
-    post_upscale: bool
     mask: Image | None
-    mask_invert: bool
-    mask_from_alpha: bool
-    mask_blur: float
-    mask_fill: Literal["original", "fill", "noise", "latent_nothing"]
-    mask_area: Literal["whole", "masked"]
-    mask_padding: int
-    extend: dict[str, int] | None
-    image_scale: float
     strength: float
 
 
-class UpscaleParameters(TypedDict, total=False):
+class UpscaleParameters(UpscaleFields, total=False):
     """The parameters of upscale besides the picture."""
 
-    upscale_by: float | None
-    output_width: int | None
-    output_height: int | None
-    upscaler: Literal["default", "lanczos", "nearest"]
-    type: Literal["standard", "optimized"]
-    outdir: str
-    skip_save: bool
-    device: str | None
-    format: Literal["png", "jpg"]
-    jpeg_quality: int
-    priority: int
-    webhook: str | None
     by: float
 
 
