@@ -20,6 +20,7 @@ from jobs.names import (
     model_named,
     network_kind,
 )
+from jobs.parameters import SCHEMAS, fields_of
 from jobs.request import parse_request, read_stored
 from tests.jobs.wrong_values import WRONG
 
@@ -200,8 +201,8 @@ def test_of_a_body_with_one_wrong_field_that_field_and_no_other_is_named(
     sent: tuple[GenerationKind, Body], data: st.DataObject
 ) -> None:
     kind, body = sent[0], cheap(sent[1])
-    fields = sorted(WRONG.keys() & {*OF_EVERY_REQUEST, *OF_A_KIND[kind], *REQUIRED[kind], *body})
-    field = data.draw(st.sampled_from([*fields, "type", "config"]))
+    known = fields_of(SCHEMAS[kind][body.get("type", "optimized")])
+    field = data.draw(st.sampled_from(sorted(WRONG.keys() & known)))
     body |= {field: data.draw(WRONG[field])}
 
     try:

@@ -4,6 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from jobs.parameters import SCHEMAS
+
 Wrong = st.SearchStrategy[Any]
 
 CONTAINER = st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(), st.text(), max_size=2)
@@ -49,35 +51,37 @@ PICTURE = st.sampled_from(
 )
 SEED = st.integers(max_value=-2) | st.integers(2**53) | FRACTION | STRING | st.just(True)
 
-WRONG: dict[str, Wrong] = {
+
+def wrong_for(schema: dict[str, Any]) -> Wrong:
+    """Values of another type than a JSON schema has, out of its bounds, or none of its choices."""
+    match schema:
+        case {"anyOf": [described, {"type": "null"}]}:
+            return wrong_for(described)
+        case {"type": "boolean"}:
+            return NO_SWITCH
+        case {"enum": choices}:
+            return none_of(*choices)
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return not_whole(low, high)
+        case {"type": "number", "minimum": low, "maximum": high}:
+            return outside(low, high)
+        case {"type": "number", "exclusiveMinimum": low, "maximum": high}:
+            return outside(low, high) | st.just(low)
+        case _:
+            return NO_STRING
+
+
+SPECIAL: dict[str, Wrong] = {
     **dict.fromkeys(("prompt", "negative_prompt"), NO_STRING | around(NO_CHARACTER)),
     **dict.fromkeys(("hires_prompt", "hires_negative_prompt"), NO_STRING | around(NO_CHARACTER)),
-    "hires_scale": outside(1, 4),
     **dict.fromkeys(("hires_width", "hires_height"), SIDE),
-    "hires_steps": not_whole(0, 1000),
-    "hires_strength": outside(0, 1) | st.just(0),
     "hires_upscaler": none_of("latent", "default", "lanczos", "nearest"),
     "hires_sampler": NO_STRING | st.sampled_from(["", "k_eulr"]),
     "hires_scheduler": NO_STRING | st.sampled_from(["", "karat"]),
-    **dict.fromkeys(("skip_grid", "skip_save", "return_base64", "synchronous_request"), NO_SWITCH),
-    **dict.fromkeys(("fixed_code", "turbo", "deterministic", "upscale", "post_upscale"), NO_SWITCH),
-    **dict.fromkeys(("plms", "laion400m"), NO_SWITCH),
     **dict.fromkeys(("H", "W"), SIDE),
-    **dict.fromkeys(("output_width", "output_height"), not_whole(64, 4096)),
-    **dict.fromkeys(("ddim_steps", "n_iter", "n_samples"), not_whole(1, 1000)),
-    "n_rows": not_whole(0, 1000),
     "type": none_of("standard", "optimized"),
     "outdir": NO_STRING | FOLDER | NO_CHARACTER,
-    **dict.fromkeys(("ddim_eta", "eta", "guidance_rescale", "variation_strength"), outside(0, 1)),
-    **dict.fromkeys(("guidance_start", "guidance_end"), outside(0, 1)),
-    **dict.fromkeys(("s_churn", "s_tmin", "s_tmax"), outside(0, 1000)),
-    "s_noise": outside(0, 10),
     "scheduler": NO_STRING | st.sampled_from(["", "karat", "karras\0", "none"]),
-    **dict.fromkeys(("tiling", "zero_negative"), NO_SWITCH),
-    **dict.fromkeys(("seed_resize_from_h", "seed_resize_from_w"), not_whole(8, 2048)),
-    "scale": outside(-100, 100),
-    "denoising_strength": outside(0, 1) | st.just(0),
-    "noise_multiplier": outside(0, 10),
     "C": NO_NUMBER | st.integers().filter(lambda channels: channels != 4),
     "f": NO_NUMBER | st.integers().filter(lambda factor: factor != 8),
     "device": st.sampled_from(["", "gpu", "cuda:16", "cuda:-1", "cpu; rm -rf", "CPU", 0, True, []]),
@@ -86,22 +90,12 @@ WRONG: dict[str, Wrong] = {
     "ckpt": st.sampled_from([True, 0, [], {}, "", "a" * 1025, {"sd14": 5}, {"sd14": ""}]),
     "vae": st.sampled_from([True, 0, [], {}, "", "a" * 1025, "a\0b"]),
     **dict.fromkeys(("seed", "variation_seed"), SEED),
-    "unet_bs": not_whole(1, 128),
-    "format": none_of("png", "jpg"),
     "sampler": NO_STRING | st.sampled_from(["", "k_eulr", "ddim2", "ddim\0"]),
-    "precision": none_of("mixed", "full", "autocast"),
-    "priority": not_whole(0, 9),
     "webhook": st.sampled_from(
         ["", "example.com", "ftp://a/b", "https://", "https://a b", 5, True]
     ),
     **dict.fromkeys(("init_img", "mask"), NO_STRING | PICTURE),
-    **dict.fromkeys(("mask_invert", "mask_from_alpha"), NO_SWITCH),
-    "mask_blur": outside(0, 64),
-    "mask_fill": none_of("original", "fill", "noise", "latent_nothing"),
-    "mask_area": none_of("whole", "masked"),
-    "mask_padding": not_whole(0, 2048),
     "extend": NO_STRING | st.sampled_from([{"left": 4}, {"up": 8}, {"top": -8}, {"top": "8"}]),
-    "image_scale": outside(0, 100),
     "cache": NO_STRING
     | st.sampled_from([{}, {"interval": 1}, {"interval": 11}, {"interval": "3"}, {"every": 3}])
     | st.just({"interval": 3, "branch": 0}),
@@ -110,3 +104,10 @@ WRONG: dict[str, Wrong] = {
     | st.sampled_from([{"ckpt": "a", "switch_at": share} for share in (1, -0.1, "0.5", True)])
     | st.just({"ckpt": "a", "steps": 5}),
 }
+"""Of the fields whose schema does not say all."""
+WRONG = {
+    name: wrong_for(schema)
+    for kind in SCHEMAS
+    for name, schema in SCHEMAS[kind]["standard"].model_json_schema()["properties"].items()
+    if name != "vary"
+} | SPECIAL
