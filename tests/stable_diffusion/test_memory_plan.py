@@ -28,7 +28,7 @@ from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 
 pytestmark = pytest.mark.heavy
 
-STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
+STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=2, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
 TURBO = replace(OPTIMIZED, turbo=True)
 
