@@ -1,5 +1,7 @@
 """The shipped model, loaded once, and CLIP's tokenizer as transformers has it."""
 
+from functools import cache
+
 import pytest
 import torch
 from transformers import CLIPTokenizer
@@ -22,7 +24,9 @@ def clip_tokenizer() -> CLIPTokenizer:
     return transformers_tokenizer()
 
 
+@cache
 def transformers_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:
+    """Shared, as reading the vocabulary takes half a second: add no tokens to it."""
     vocabulary, merges = vocabulary_and_merges()
     return CLIPTokenizer(
         vocab=vocabulary,

@@ -23,7 +23,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.fake_recorder import FakeRecorder
-from tests.stable_diffusion.layouts import random_networks
+from tests.stable_diffusion.layouts import empty, random_networks
 
 SIDE = 64
 KINDS = ("tiny-inpaint", "tiny-instruct")
@@ -49,11 +49,11 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
-@pytest.fixture
-def loaded(file: Path, tmp_path: Path) -> Model:
+@pytest.fixture(scope="module")
+def loaded(file: Path) -> Model:
     """From the weight cache, so that all memory plans apply."""
-    cache = WeightCache(tmp_path / "cache", 2**30, min_bytes=0)
-    loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), cache)
+    cache = WeightCache(file.parent / "cache", 2**30, min_bytes=0)
+    loader = Loader("cpu", Fingerprints(file.parent / "fingerprints.json"), cache)
     loader.load(file.stem, file)
     loader.finish()
     model = loader.load(file.stem, file)
@@ -90,7 +90,7 @@ def test_half_precision_is_near(loaded: Model) -> None:
 
 
 def test_its_parts_are_found_for_offloading(loaded: Model) -> None:
-    plain = random_networks(family_by_id("tiny")).unet
+    plain = empty(family_by_id("tiny")).unet
     assert parts_in_order(loaded.networks.unet) == parts_in_order(plain)
 
 

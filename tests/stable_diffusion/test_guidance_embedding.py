@@ -28,7 +28,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.fake_recorder import FakeRecorder
-from tests.stable_diffusion.layouts import diffusers, pipeline_of, random_networks
+from tests.stable_diffusion.layouts import diffusers, empty, pipeline_of, random_networks
 
 SIDE = 64
 FAMILY = family_by_id("tiny-lcm")
@@ -52,11 +52,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def loaded(file: Path, tmp_path: Path) -> Model:
+@pytest.fixture(scope="module")
+def loaded(file: Path) -> Model:
     """From the weight cache, so that all memory plans apply."""
-    cache = WeightCache(tmp_path / "cache", 2**30, min_bytes=0)
-    loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), cache)
+    cache = WeightCache(file.parent / "cache", 2**30, min_bytes=0)
+    loader = Loader("cpu", Fingerprints(file.parent / "fingerprints.json"), cache)
     loader.load("lcm", file)
     loader.finish()
     model = loader.load("lcm", file)
@@ -132,7 +132,7 @@ def test_every_mode_gives_the_same_picture(loaded: Model) -> None:
     assert pixels(replace(loaded, step_batcher=StepBatcher(1))) == expected
     assert pixels(replace(loaded, graphs=Graphs(recorder))) == expected
     assert recorder.inputs == [4]  # latents, timesteps, text and the guidance scale
-    plain = random_networks(family_by_id("tiny")).unet
+    plain = empty(family_by_id("tiny")).unet
     assert parts_in_order(loaded.networks.unet) == parts_in_order(plain)
 
 

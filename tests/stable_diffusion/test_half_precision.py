@@ -28,7 +28,7 @@ from stable_diffusion.weights.weight_cache import WeightCache
 pytestmark = pytest.mark.heavy
 
 CPU = torch.device("cpu")
-FULL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=4, seed=9)
+FULL = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=2, seed=9)
 FULL = replace(FULL, precision="full")
 FAST = replace(FULL, precision="autocast")
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"

@@ -5,7 +5,7 @@ pixels, while diffusers asks its first one. So the masks here have edges between
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy
@@ -108,12 +108,23 @@ def their_latents(made: Any, **arguments: Any) -> Tensor:
     ).images
 
 
-def load(family_id: str, write: Write, folder: Path) -> tuple[Networks, Model]:
-    networks = networks_of(family_id)
-    path = write(networks, family_by_id(family_id), folder, torch.float32)
-    return networks, load_model(
-        path, name="model", prediction="v" if "v2" in family_id else "epsilon"
-    )
+Load = Callable[[str, Write], tuple[Networks, Model]]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
+    """Writes random networks and loads them, each once."""
+
+    @cache
+    def loaded(family_id: str, write: Write) -> tuple[Networks, Model]:
+        networks = networks_of(family_id)
+        folder = tmp_path_factory.mktemp(family_id)
+        path = write(networks, family_by_id(family_id), folder, torch.float32)
+        return networks, load_model(
+            path, name="model", prediction="v" if "v2" in family_id else "epsilon"
+        )
+
+    return loaded
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
@@ -131,9 +142,9 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     ],
 )
 def test_nine_channels_are_those_of_diffusers_inpainting(
-    family_id: str, write: Write, strength: float, tmp_path: Path
+    load: Load, family_id: str, write: Write, strength: float
 ) -> None:
-    networks, model = load(family_id, write, tmp_path)
+    networks, model = load(family_id, write)
     assert model.family.id == family_id
     made = pipeline(StableDiffusionInpaintPipeline, networks, model)
     theirs = their_latents(
@@ -152,8 +163,8 @@ def test_nine_channels_are_those_of_diffusers_inpainting(
 
 
 @pytest.mark.parametrize("family_id", ["tiny", "tiny-v2"])
-def test_four_channels_are_those_of_diffusers_inpainting(family_id: str, tmp_path: Path) -> None:
-    networks, model = load(family_id, safetensors, tmp_path)
+def test_four_channels_are_those_of_diffusers_inpainting(load: Load, family_id: str) -> None:
+    networks, model = load(family_id, safetensors)
     made = pipeline(StableDiffusionInpaintPipeline, networks, model)
     theirs = their_latents(
         made, image=picture(), mask_image=mask(), strength=0.75, height=SIDE, width=SIDE
@@ -166,9 +177,9 @@ def test_four_channels_are_those_of_diffusers_inpainting(family_id: str, tmp_pat
 @pytest.mark.parametrize("write", [safetensors, diffusers])
 @pytest.mark.parametrize("image_scale", [1.5, 1.0])
 def test_eight_channels_are_those_of_diffusers_instruct_pix2pix(
-    write: Write, image_scale: float, tmp_path: Path
+    load: Load, write: Write, image_scale: float
 ) -> None:
-    networks, model = load("tiny-instruct", write, tmp_path)
+    networks, model = load("tiny-instruct", write)
     assert model.family.id == "tiny-instruct"
     made = pipeline(StableDiffusionInstructPix2PixPipeline, networks, model)
     theirs = their_latents(made, image=picture(), image_guidance_scale=image_scale)
@@ -179,9 +190,9 @@ def test_eight_channels_are_those_of_diffusers_instruct_pix2pix(
 
 
 @pytest.mark.parametrize("family_id", ["tiny", "tiny-v2"])
-def test_grey_changes_as_in_differential_diffusion(family_id: str, tmp_path: Path) -> None:
+def test_grey_changes_as_in_differential_diffusion(load: Load, family_id: str) -> None:
     """Against the loop of diffusers' community pipeline, which is not in its package."""
-    networks, model = load(family_id, safetensors, tmp_path)
+    networks, model = load(family_id, safetensors)
     soft = Image.new("L", (SIDE, SIDE))
     for number, value in enumerate((30, 90, 150, 200, 255)):
         soft.paste(value, (8 * number, 0, 8 * number + 8, SIDE))

@@ -28,18 +28,25 @@ from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 
 pytestmark = pytest.mark.heavy
 
-STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=3, seed=9)
+STANDARD = Recipe(prompt="a red circle on a blue background", width=64, height=64, steps=2, seed=9)
 OPTIMIZED = replace(STANDARD, memory_plan="optimized")
 TURBO = replace(OPTIMIZED, turbo=True)
 
 
-@pytest.fixture
-def mapped(tmp_path: Path) -> Model:
-    """The tiny model from its file in the weight cache."""
-    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
-    loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
+    """With the tiny model in its weight cache."""
+    folder = tmp_path_factory.mktemp("weights")
+    copies = WeightCache(folder / "copies", 2**30, min_bytes=0)
+    loader = Loader("cpu", Fingerprints(folder / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
     loader.finish()
+    return loader
+
+
+@pytest.fixture
+def mapped(loader: Loader) -> Model:
+    """The tiny model from its file in the weight cache, none of it resident yet."""
     return loader.load("tiny", PATH)
 
 

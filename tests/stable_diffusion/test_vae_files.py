@@ -1,5 +1,6 @@
 """Another autoencoder for a model: in whatever file it comes, the pictures are decoded by it."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,19 @@ FULL = torch.float32
 @pytest.fixture(scope="module")
 def other() -> Networks:
     return random_networks(TINY, seed=5)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Networks, Path]:
+    """Random networks, and the file of them."""
+    networks = random_networks(TINY)
+    return networks, safetensors(networks, TINY, tmp_path_factory.mktemp("own"), FULL)
+
+
+@pytest.fixture
+def path(own: tuple[Networks, Path], tmp_path: Path) -> Path:
+    """A model, beside which there may be an autoencoder."""
+    return Path(shutil.copy(own[1], tmp_path))
 
 
 def original(networks: Networks, prefix: str, dtype: torch.dtype = FULL) -> dict[str, Tensor]:
@@ -80,34 +94,37 @@ def whole_model(networks: Networks, stem: Path) -> None:
     save_file(original_tensors(networks, TINY, FULL), stem.with_suffix(".vae.safetensors"))
 
 
-@pytest.mark.parametrize("has_own", [True, False], ids=["with its own", "without"])
 @pytest.mark.parametrize(
     "write", [bare, prefixed, pickled, pickled_with_averages, of_diffusers, whole_model]
 )
 def test_the_autoencoder_beside_a_model_is_used(
-    tmp_path: Path, other: Networks, write: Callable[[Networks, Path], None], has_own: bool
+    path: Path, other: Networks, write: Callable[[Networks, Path], None]
 ) -> None:
-    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
-    if not has_own:
-        without_vae(path)
-        with pytest.raises(UnreadableModel, match="it has no autoencoder"):
-            load_model(path, name="model")
-    write(other, tmp_path / "model")
+    write(other, path.with_suffix(""))
     model = load_model(path, name="model")
     assert decodes_as(model, other)
     assert model.vae.startswith("model.vae.")
 
 
-def test_half_precision_is_read(tmp_path: Path, other: Networks) -> None:
-    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
+def test_a_model_without_an_autoencoder_needs_one_beside_it(path: Path, other: Networks) -> None:
+    without_vae(path)
+    with pytest.raises(UnreadableModel, match="it has no autoencoder"):
+        load_model(path, name="model")
+    for write in (bare, of_diffusers):
+        write(other, path.with_suffix(""))
+        assert decodes_as(load_model(path, name="model"), other)
+
+
+def test_half_precision_is_read(tmp_path: Path, path: Path, other: Networks) -> None:
     save_file(original(other, "", torch.float16), tmp_path / "model.vae.safetensors")
     model = load_model(path, name="model")
     assert {p.dtype for p in model.networks.vae.parameters()} == {FULL}
     assert decodes_as(model, other, atol=0.02)
 
 
-def test_a_folder_of_diffusers_is_an_autoencoder(tmp_path: Path, other: Networks) -> None:
-    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
+def test_a_folder_of_diffusers_is_an_autoencoder(
+    tmp_path: Path, path: Path, other: Networks
+) -> None:
     vae = AutoencoderKL(**TINY.part("vae").config)
     vae.load_state_dict(other.vae.state_dict())
     vae.save_pretrained(tmp_path / "mse", variant="fp16")
@@ -116,9 +133,10 @@ def test_a_folder_of_diffusers_is_an_autoencoder(tmp_path: Path, other: Networks
     assert model.vae == "mse"
 
 
-def test_the_weight_cache_does_not_confuse_autoencoders(tmp_path: Path, other: Networks) -> None:
-    first = random_networks(TINY)
-    path = safetensors(first, TINY, tmp_path, FULL)
+def test_the_weight_cache_does_not_confuse_autoencoders(
+    tmp_path: Path, own: tuple[Networks, Path], other: Networks
+) -> None:
+    first, path = own
     vae = tmp_path / "other.safetensors"
     save_file(original(other, ""), vae)
     loader = Loader(
@@ -136,9 +154,8 @@ def test_the_weight_cache_does_not_confuse_autoencoders(tmp_path: Path, other: N
 
 
 def test_an_autoencoder_for_other_latents_is_refused_by_its_channels(
-    tmp_path: Path, other: Networks
+    tmp_path: Path, path: Path, other: Networks
 ) -> None:
-    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
     tensors = original(other, "")
     width = tensors["decoder.conv_in.weight"].shape[0]
     save_file(
@@ -149,8 +166,7 @@ def test_an_autoencoder_for_other_latents_is_refused_by_its_channels(
         load_model(path, name="model")
 
 
-def test_what_is_no_autoencoder_is_refused_by_its_name(tmp_path: Path) -> None:
-    path = safetensors(random_networks(TINY), TINY, tmp_path, FULL)
+def test_what_is_no_autoencoder_is_refused_by_its_name(tmp_path: Path, path: Path) -> None:
     save_file({"lora_unet_x.alpha": torch.zeros(1)}, tmp_path / "model.vae.safetensors")
     with pytest.raises(UnreadableModel, match=r"'model\.vae\.safetensors' is not an autoencoder"):
         load_model(path, name="model")

@@ -12,6 +12,7 @@ from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY, TINY_INPAINT
 from stable_diffusion.load_model import load_model
 from stable_diffusion.weights.saving import save_checkpoint
+from tests.training.test_shipped_model import QUICK
 from training.captions import SIDE_WORDS
 from training.classifier import IconClassifier
 from training.denoiser import Stage
@@ -82,7 +83,8 @@ def test_a_model_that_takes_a_mask_begins_with_the_pictures_of_its_base(tmp_path
 
 @pytest.fixture(scope="module")
 def evaluator() -> Evaluator:
-    return Evaluator(load_model(tiny.PATH_INPAINT, name="tiny-inpaint"), 256, IconClassifier())
+    model = load_model(tiny.PATH_INPAINT, name="tiny-inpaint")
+    return Evaluator(model, 256, IconClassifier(), QUICK)
 
 
 @pytest.mark.heavy

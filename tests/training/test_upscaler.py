@@ -38,7 +38,7 @@ def shipped() -> Upscaler:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("work")
-    save_upscaler(make_upscaler(folder, 0.05, CPU, drawings=4), folder / "trained.safetensors")
+    save_upscaler(make_upscaler(folder, 0.02, CPU, drawings=4), folder / "trained.safetensors")
     return folder
 
 
@@ -65,9 +65,9 @@ def test_the_trained_file_is_an_upscaler_like_published_ones(work: Path) -> None
 
 def test_a_killed_training_resumes(work: Path) -> None:
     before = torch.load(work / "upscaler.pt", weights_only=True)
-    done = make_upscaler(work, 0.05, CPU, drawings=4)
+    done = make_upscaler(work, 0.02, CPU, drawings=4)
     assert torch.equal(done.conv_last.weight, before["average"]["module.conv_last.weight"])
-    make_upscaler(work, 0.08, CPU, drawings=4)
+    make_upscaler(work, 0.03, CPU, drawings=4)
     after = torch.load(work / "upscaler.pt", weights_only=True)
     assert after["spent"] > before["spent"]
     assert after["average"]["n_averaged"] > before["average"]["n_averaged"]

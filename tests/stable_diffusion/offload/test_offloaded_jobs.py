@@ -28,7 +28,7 @@ from tests.stable_diffusion.test_graphs import FakeRecorder
 
 pytestmark = pytest.mark.heavy
 
-RECIPE = Recipe(prompt="a red circle", width=64, height=64, steps=3, seed=9, precision="full")
+RECIPE = Recipe(prompt="a red circle", width=64, height=64, steps=2, seed=9, precision="full")
 CPU = torch.device("cpu")
 
 

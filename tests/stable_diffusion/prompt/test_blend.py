@@ -135,11 +135,11 @@ def test_any_text_is_read_or_refused_with_a_prompt_error(prompt: str):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "a:1 " * 100_000,
-        "a:0.00001 " * 100_000,
+        "a:1 " * 50_000,
+        "a:0.00001 " * 20_000,
         "a:" + "1" * 200_000 + "x",
-        "1:1 " * 100_000,
-        "a: 1% " * 100_000,
+        "1:1 " * 50_000,
+        "a: 1% " * 33_000,
         *(letter * 200_000 for letter in "(: "),
     ],
 )

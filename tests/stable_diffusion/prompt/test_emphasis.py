@@ -170,10 +170,10 @@ def test_escaping_every_mark_gives_the_text_back(prompt: str):
     [
         "(" * 200_000,
         "(a" * 100_000,
-        "[a" * 200_000,
+        "[a" * 100_000,
         "(a" * 100_000 + ")" * 100_000,
         "[a" * 100_000 + "]" * 100_000,
-        "([" * 100_000 + ")]" * 100_000,
+        "([" * 50_000 + ")]" * 50_000,
         ")" * 200_000,
         "(a:0.5)" * 50_000,
         "(" + ":1" * 100_000,
@@ -188,6 +188,7 @@ def test_escaping_every_mark_gives_the_text_back(prompt: str):
     ids=lambda prompt: f"{prompt[:6]!r}",
 )
 def test_long_prompts_are_read_in_one_pass(prompt: str):
+    # about 200,000 characters each:
     # a reading that is quadratic anywhere takes hours here, and the run's time limit ends it
     with contextlib.suppress(PromptError):
         parse_emphasis(prompt)

@@ -55,7 +55,7 @@ SEEDS = (1, 2)
 SCALE = 3.0
 
 Case = tuple[str, Prediction]
-CASES: list[Case] = [("gaussian", "epsilon"), ("gaussian", "v"), ("unet", "epsilon"), ("unet", "v")]
+CASES: list[Case] = [("gaussian", "epsilon"), ("gaussian", "v"), ("unet", "epsilon")]
 each_model = pytest.mark.parametrize("case", CASES, ids="-".join)
 
 

@@ -10,9 +10,9 @@ from stable_diffusion.samplers.keep import Keep
 from stable_diffusion.samplers.sampling import executed_steps, step_timesteps
 from tests.stable_diffusion.samplers.toys import (
     EXACT,
-    KEYS,
     SCHEDULE,
     SHAPE,
+    WITH_V,
     Gaussian,
     denoiser,
     distance,
@@ -29,8 +29,7 @@ def timesteps(key: str, steps: int = STEPS, strength: float = 1.0) -> list[float
     return step_timesteps(SAMPLERS[key], SCHEDULE, steps, executed_steps(steps, strength))
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("key", "prediction"), WITH_V)
 def test_the_masked_part_is_sampled_as_ever_and_the_rest_is_the_image(
     key: str, prediction: Prediction
 ) -> None:

@@ -16,6 +16,7 @@ from tests.stable_diffusion.samplers.toys import (
     MEAN,
     RANDOM,
     SHAPE,
+    WITH_V,
     Gaussian,
     Prediction,
     denoiser,
@@ -29,8 +30,7 @@ pytestmark = pytest.mark.heavy
 every_sampler = pytest.mark.parametrize("key", KEYS)
 
 
-@every_sampler
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize(("key", "prediction"), WITH_V)
 def test_every_sampler_draws_finite_pictures(key: str, prediction: Prediction):
     denoise = denoiser(random_unet(), prediction=prediction, scale=7.5)
     latents = draw(key, denoise, seeds=(1,), steps=10)
@@ -294,8 +294,7 @@ def test_a_thousand_steps_stay_within_the_schedule(key: str):
     assert distance(draw(key, denoiser(Gaussian()), steps=1000), exact) < 0.01
 
 
-@every_sampler
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize(("key", "prediction"), WITH_V)
 def test_a_change_of_the_estimate_reaches_every_sampler(key: str, prediction: Prediction):
     """As a mask: the left half is given, the right half is generated as without a mask."""
     given = (1 - MEAN)[..., :4]

@@ -32,6 +32,8 @@ PLAIN = [key for key in SAMPLERS if not key.endswith("_ka")]
 KEYS = [*PLAIN, "k_dpmpp_2m_ka", "k_dpmpp_sde_ka"]
 """All solvers, and two with Karras levels for the others: each of those is the plain sampler with
 that scheduler, to the bit (`test_schedulers.py`)."""
+WITH_V = [*((key, "epsilon") for key in KEYS), ("ddim", "v"), ("k_dpm_ad", "v"), ("lcm", "v")]
+"""The denoiser converts a prediction of v for all samplers alike: a few show that it does."""
 EXACT = [key for key in KEYS if SAMPLERS[key].row.exact]
 RANDOM = [key for key in KEYS if SAMPLERS[key].row.noise != "none" and "ddim" not in key]
 DETERMINISTIC = [key for key in KEYS if key not in (*RANDOM, "ddim_cfgpp")]
