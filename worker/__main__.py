@@ -5,12 +5,15 @@
 
 import sys
 
+from worker.quick_imports import quick_imports
+
 # Workers need not know each other: everything they share is in the records.
 _OPTIONS = ["--pool=threads", "--without-gossip", "--without-mingle"]
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["models"]:
-        from worker.commands.models import app as models
+        with quick_imports():
+            from worker.commands.models import app as models
 
         models(sys.argv[2:], prog_name="models")
     from worker.app import app, settings

@@ -5,6 +5,7 @@ from jobs.malloc_options import keep_freed_memory
 from worker.celery_app import worker_app
 from worker.cores import KEPT_MIB, limit_openmp_spinning, max_concurrent, threads_per_slot
 from worker.execution.engine import Engine
+from worker.quick_imports import quick_imports
 from worker.settings import WorkerSettings
 
 settings = read_settings(WorkerSettings)
@@ -14,7 +15,10 @@ def build_engine() -> Engine:
     """The engine with real networks. Takes seconds, because it imports torch."""
     limit_openmp_spinning()
     keep_freed_memory(KEPT_MIB)
-    from worker.execution.diffusion_engine import StableDiffusion  # noqa: PLC0415 - imports torch
+    with quick_imports():
+        from worker.execution.diffusion_engine import (  # noqa: PLC0415 - imports torch
+            StableDiffusion,
+        )
 
     threads = settings.torch_threads or threads_per_slot(settings.slots)
     return StableDiffusion(
