@@ -35,7 +35,7 @@ from stable_diffusion.weights.reading import (
     read_weights,
     with_device_precision,
 )
-from stable_diffusion.weights.state_dict_loading import empty_networks, kept_types
+from stable_diffusion.weights.state_dict_loading import described_networks, kept_types
 from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
@@ -173,7 +173,7 @@ class Loader:
         """The bytes of each network that `storage` will hold, by name."""
         checkpoint = open_weights(path)
         family = detect_family(checkpoint)
-        empty = Weights(family, empty_networks(family), None)
+        empty = Weights(family, described_networks(family), None)
         networks = self._with_device_precision(empty).networks
         types = {"unet": self._unet_type(offloaded)}
         if networks.half_unet:

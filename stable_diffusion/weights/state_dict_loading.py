@@ -7,6 +7,7 @@ The layers of a large model keep their weights as they are stored, see `Family.l
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +117,7 @@ def unused_tensors(checkpoint: Checkpoint, family: Family, *, own_vae: bool = Tr
     Args:
         own_vae: whether the checkpoint's own autoencoder is used.
     """
-    networks = empty_networks(family)
+    networks = described_networks(family)
     used = {
         _key(checkpoint, part.stored(name, checkpoint.layout), part)
         for part in family.parts
@@ -134,6 +135,15 @@ def empty_networks(family: Family) -> Networks:
             use_quick_layers(module)
             module.eval().requires_grad_(False)
     return networks
+
+
+@lru_cache(maxsize=8)
+def described_networks(family: Family) -> Networks:
+    """`empty_networks` for reading names and shapes: all callers share them, and change nothing.
+
+    Building those of SDXL takes a second, which the estimate before each loading need not repeat.
+    """
+    return empty_networks(family)
 
 
 def assign(module: nn.Module, state: dict[str, Tensor], device: torch.device) -> None:
