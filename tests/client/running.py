@@ -1,10 +1,16 @@
-"""Runs `sd` in a process."""
+"""Runs `sd`: in this process, or in one of its own."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+import pytest
+
+from sd_client.commands import main
 
 SD = [sys.executable, "-m", "sd_client"]
 CLIENT = Path(__file__).parents[2] / "client"
@@ -24,7 +30,23 @@ def environment(address: str, **more: str) -> dict[str, str]:
 def sd(
     address: str, *arguments: str | Path, cwd: Path, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run it in a folder until it ends."""
+    """Run it in this process, in a folder, until it ends: starting a process takes longer."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment(address, **more).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["sd", *map(str, arguments)])
+        patch.chdir(cwd)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    said, complained = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), said, complained)
+
+
+def sd_process(
+    address: str, *arguments: str | Path, cwd: Path, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own."""
     return subprocess.run(
         [*SD, *map(str, arguments)],
         cwd=cwd,

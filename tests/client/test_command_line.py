@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from sd_client import Client, State
-from sd_client.commands import main
-from tests.client.running import environment, sd, started
+from tests.client.running import environment, sd, sd_process, started
 from tests.client.scripted import Scripted, as_json
 from tests.worker.small import INSATIABLE
 
@@ -21,7 +20,8 @@ QUICK = ("--size", "64x64", "--steps", "2")
 
 
 def test_a_picture_is_saved_under_the_name_of_o(small_service: str, tmp_path: Path) -> None:
-    ended = sd(small_service, "generate", "a red dragon", *QUICK, "-o", "out.png", cwd=tmp_path)
+    arguments = ("generate", "a red dragon", *QUICK, "-o", "out.png")
+    ended = sd_process(small_service, *arguments, cwd=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (0, "out.png\n"), ended.stderr
     with Image.open(tmp_path / "out.png") as picture:
@@ -163,33 +163,19 @@ def test_any_parameter_can_be_set_by_its_name(small_service: str, tmp_path: Path
     ],
 )
 def test_wrong_usage_ends_with_2(
-    small_service: str,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    small_service: str, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """In this process: a process takes a second to start. Others are started in other tests."""
-    for name, value in environment(small_service).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["sd", *arguments])
-    monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(SystemExit) as ended:
-        main()
-
-    said = capsys.readouterr().err
-    assert ended.value.code == 2, said
-    assert "Traceback" not in said
-    assert said
+    ended = sd(small_service, *arguments, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr
 
 
 def test_wrong_usage_ends_the_process_with_2(small_service: str, tmp_path: Path) -> None:
-    for arguments in (("generate", "x", "--size", "large"), ("status", "nobody")):
-        ended = sd(small_service, *arguments, cwd=tmp_path)
-        assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
-        assert "Traceback" not in ended.stderr
-        assert ended.stderr
+    ended = sd_process(small_service, "generate", "x", "--size", "large", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr
 
 
 def test_a_failed_job_ends_with_3(small_service: str, tmp_path: Path) -> None:
