@@ -5,7 +5,7 @@ import os
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-SHARED_SERVERS = {
+GROUPS = {
     "tests/browser/": "service",
     "tests/docs/test_commands.py": "service",
     "tests/api/test_service.py": "service",
@@ -15,17 +15,20 @@ SHARED_SERVERS = {
     "tests/api/test_openai_sdk.py": "service",
     "tests/api/test_npm_clients.py": "service",
     "tests/client/": "small_service",
+    "tests/faults/": "faults",
 }
-"""Files and folders that share a server which takes long to start: they run in one process.
+"""Files and folders that run in one process.
 
-If tests elsewhere use the server too, their process starts one more.
+Most share a server which takes long to start: if tests elsewhere use it too, their process starts
+one more. Those of `faults` wait for most of their time. Spread over all processes they would leave
+the cores idle; one after the other they wait while others compute.
 """
 LONGEST = (
     "service",
+    "faults",
     "tests/stable_diffusion/test_generate.py",
     "small_service",
     "tests/stable_diffusion/samplers/test_sampling.py",
-    "tests/faults/test_broker.py",
     "tests/training/test_train.py",
     "tests/launcher/test_up.py",
     "tests/training/test_shipped_model.py",
@@ -36,9 +39,9 @@ LONGEST = (
 
 
 def group_of(nodeid: str) -> str:
-    """The group of a test: a shared server, or its file, whose tests share fixtures."""
+    """The group of a test: one of `GROUPS`, or its file, whose tests share fixtures."""
     file = nodeid.partition("::")[0]
-    found = (group for start, group in SHARED_SERVERS.items() if file.startswith(start))
+    found = (group for start, group in GROUPS.items() if file.startswith(start))
     return next(found, file)
 
 

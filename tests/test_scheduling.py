@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.scheduling import LONGEST, SHARED_SERVERS, group_of, longest_first
+from tests.scheduling import GROUPS, LONGEST, group_of, longest_first
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_who_uses_a_shared_server_is_in_its_group(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
-        for server in set(SHARED_SERVERS.values()) & set(getattr(item, "fixturenames", ())):
+        for server in set(GROUPS.values()) & set(getattr(item, "fixturenames", ())):
             assert group_of(item.nodeid) == server
 
 
@@ -20,8 +20,8 @@ def test_other_files_are_groups_of_their_own() -> None:
 
 
 def test_what_is_listed_is_there() -> None:
-    files = {name for name in LONGEST if name not in SHARED_SERVERS.values()}
-    assert all((ROOT / name).exists() for name in files | SHARED_SERVERS.keys())
+    files = {name for name in LONGEST if name not in GROUPS.values()}
+    assert all((ROOT / name).exists() for name in files | GROUPS.keys())
 
 
 def test_the_longest_groups_come_first_and_each_stays_in_its_order(
