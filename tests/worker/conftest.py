@@ -52,6 +52,8 @@ class Bench:
     device_failed: threading.Event
     outputs: Path
     models: Path
+    loaded: ModelCache | None = None
+    """The models of a module's tests, which it loads once; None: each context has its own."""
 
     def submit(
         self,
@@ -112,7 +114,8 @@ class Bench:
             claims=self.claims,
             store=self.store,
             file_cleanup=self.file_cleanup,
-            model_cache=ModelCache(catalogue or Catalogue(self.models, "small"), provider),
+            model_cache=self.loaded
+            or ModelCache(catalogue or Catalogue(self.models, "small"), provider),
             engine=provider,
             leases=LeaseKeeper(self.claims, renew_seconds=0.05),
             reporter=Reporter(self.claims),

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -11,25 +12,31 @@ from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from jobs.status import JobState, JobStatus
 from stable_diffusion.image import fit
-from stable_diffusion.tiny import PATH, PATH_V2
+from stable_diffusion.tiny import PATH
 from tests.worker.conftest import Bench, png
 from worker.execution.diffusion_engine import StableDiffusion
+from worker.execution.engine import EngineProvider
 from worker.execution.execute_job import execute_job
+from worker.models.catalogue import Catalogue
+from worker.models.model_cache import ModelCache
 
 SIDE = 128
-MODELS = {"tiny": PATH, "tiny-v2": PATH_V2}
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    for name, path in MODELS.items():
-        (bench.models / f"{name}.safetensors").symlink_to(path)
-    return bench
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusion]:
     yield StableDiffusion("cpu", 1, tmp_path_factory.mktemp("upscalers"))
+
+
+@pytest.fixture(scope="module")
+def loaded(engine: StableDiffusion) -> ModelCache:
+    """The shipped models, loaded once for all tests."""
+    return ModelCache(Catalogue(PATH.parent, "tiny"), EngineProvider(lambda: engine))
+
+
+@pytest.fixture
+def bench(bench: Bench, loaded: ModelCache) -> Bench:
+    return replace(bench, loaded=loaded)
 
 
 def scene(size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
