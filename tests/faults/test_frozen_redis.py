@@ -12,7 +12,7 @@ from tests.worker.processes import worker
 pytestmark = pytest.mark.service
 
 LEASE_SECONDS = 5.0
-FREEZES = (6, 8, 7)
+FREEZES = (6, 8)
 LONG = 400
 """Steps of a tenth of a second: all jobs outlast all freezes."""
 

@@ -53,29 +53,33 @@ def test_a_store_that_hangs_costs_one_attempt_of_one_job(bench: Bench, valkey: V
     assert not [name for name in bench.files() if ".parts" in name]
 
 
-@pytest.mark.parametrize(
-    ("prompt", "model", "reason"),
-    [
-        (HANGS, "small", "has not progressed"),
-        (ENDLESS, "small", "deadline"),
-        ("", SLOW, "has not progressed"),
-    ],
-)
 def test_a_job_that_never_ends_fails_after_three_workers_and_no_other_job_waits_for_it(
-    bench: Bench, valkey: Valkey, prompt: str, model: str, reason: str
+    bench: Bench, valkey: Valkey
 ) -> None:
-    (bench.models / f"{SLOW}.safetensors").touch()
-    hung = bench.submit(prompt=prompt, model=model)
-    waiting = bench.submit()
+    hung, waiting = bench.submit(prompt=HANGS), bench.submit()
     for _ in range(3):
         with worker(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
-            assert_left_for_a_restart(handle, reason)
+            assert_left_for_a_restart(handle, "has not progressed")
     with worker(bench, valkey.url):
         assert bench.ended(waiting).state is JobState.SUCCESS
         failed = bench.ended(hung)
     assert (failed.state, failed.attempts) == (JobState.FAILURE, 3)
     assert failed.failure
     assert failed.failure.code == "worker_died"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "model", "reason"),
+    [(ENDLESS, "small", "deadline"), ("", SLOW, "has not progressed")],
+)
+def test_whatever_never_ends_costs_its_job_an_attempt_and_no_other(
+    bench: Bench, valkey: Valkey, prompt: str, model: str, reason: str
+) -> None:
+    (bench.models / f"{SLOW}.safetensors").touch()
+    hung, waiting = bench.submit(prompt=prompt, model=model), bench.submit()
+    with worker(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
+        assert_left_for_a_restart(handle, reason)
+    assert [bench.status(job).attempts for job in (hung, waiting)] == [1, 0]
 
 
 def test_a_default_model_that_never_loads_does_not_hold_the_worker(
