@@ -59,6 +59,8 @@ class Stack:
         self._api: list[Service] = []
         self._restart_workers = restart_workers
         self._ready_once = False
+        # a client reads all certificates of authorities, which takes longer than the questions
+        self._http = httpx.Client(timeout=5, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +69,7 @@ class Stack:
         self._output("launcher", "stopping")
         _end([*(worker.service for worker in self._workers), *self._api], STOP_SECONDS)
         _end(self._valkey, VALKEY_STOP_SECONDS)  # last: the workers return their jobs to it
+        self._http.close()
 
     def start(self) -> None:
         """Start everything. Returns when the API knows of every worker.
@@ -131,7 +134,7 @@ class Stack:
 
     def _ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False)
+            answer = self._http.get(f"{self.url}/readyz")
         except httpx.TransportError:
             return False
         facts = answer.json()

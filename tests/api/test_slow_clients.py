@@ -57,14 +57,13 @@ def crowd(api: RunningApi) -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert httpx.get(f"{api.url}/healthz", timeout=60, trust_env=False).is_success
+    assert api.health(60) == 200
 
 
 def assert_answers(api: RunningApi, times: int = 10) -> None:
     """A client that comes anew is answered, each of some times."""
     for _ in range(times):
-        answer = httpx.get(f"{api.url}/healthz", timeout=PATIENCE_SECONDS, trust_env=False)
-        assert answer.status_code == 200
+        assert api.health(PATIENCE_SECONDS) == 200
 
 
 @contextmanager

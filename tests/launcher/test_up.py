@@ -94,23 +94,23 @@ def test_a_dead_worker_is_reported_and_restarted(
         PRELOAD="false",
     )
     up.wait_until_it_says("ready at")
-    before = known_workers(port)
-    assert len(before) == 3
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as client:
+        before = known_workers(client)
+        assert len(before) == 3
 
-    os.kill(process_of(mark, "--hostname worker-2"), signal.SIGKILL)
+        os.kill(process_of(mark, "--hostname worker-2"), signal.SIGKILL)
 
-    up.wait_until_it_says("worker-2 was killed by SIGKILL; restarting in 1 s")
-    # the dead worker's heartbeat expires, and the new worker sends one
-    assert eventually(lambda: len(known_workers(port) & before) == 2, 120), up.said
-    assert eventually(lambda: len(known_workers(port) - before) == 1, 120), up.said
-    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=120).status_code == 200
+        up.wait_until_it_says("worker-2 was killed by SIGKILL; restarting in 1 s")
+        # the dead worker's heartbeat expires, and the new worker sends one
+        assert eventually(lambda: len(known_workers(client) & before) == 2, 120), up.said
+        assert eventually(lambda: len(known_workers(client) - before) == 1, 120), up.said
+        assert client.get("/readyz").status_code == 200
     assert up.process.poll() is None
 
 
-def known_workers(port: int) -> set[str]:
+def known_workers(client: httpx.Client) -> set[str]:
     """The ids of the workers that the API knows."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/workers", timeout=120)
-    return {worker["worker"] for worker in answer.json()["workers"]}
+    return {worker["worker"] for worker in client.get("/workers").json()["workers"]}
 
 
 def test_killing_the_launcher_leaves_nothing_running(up: Launcher) -> None:
