@@ -122,7 +122,7 @@ def test_without_events_the_page_asks_and_gets_there(tab: BrowserTab) -> None:
     tab.context.route("**/events/*", lambda route: route.fulfill(status=503))
     tab.open()
 
-    tab.draw("a cat", **LONG | {"ddim_steps": 200})  # it asks once a second
+    tab.draw("a cat", **LONG)  # it asks once a second
     tab.says("step")
     tab.finished()
 
