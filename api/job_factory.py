@@ -29,6 +29,7 @@ from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.sampling_warnings import sampling_warnings
 from jobs.settled_defaults import FilledBody, InstalledDefaults
 from jobs.store import PictureStore
+from jobs.stored_prompts import drawn_prompts
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
 from jobs.wildcards import WildcardFiles, Wildcards
@@ -95,13 +96,11 @@ class JobFactory:
         if kind != "upscale" and "seed" in body and is_random(body["seed"]):
             body = {**body, "seed": secrets.randbelow(SEEDS)}
         request, choice, filled = self._parse(kind, body, served, usual)
-        prompt_files = self.prompt_files.with_loras(filled.loras)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         warnings += output_warnings(request)
-        prompts: tuple[str, ...] = ()
-        negative_prompts: tuple[str, ...] = ()
+        prompts: dict[str, tuple[str, ...]] = {}
         if not isinstance(request, Upscale):
             assert request.seed is not None, "a random seed is drawn before the request is read"
             combinations = request.combinations()
@@ -110,19 +109,21 @@ class JobFactory:
                 variation_seed = secrets.randbelow(SEEDS)
             parts = combinations
             if request.wildcards:
-                lines = prompt_files.lines(request.from_file) if request.from_file else ()
-                parts = drawn_parts(request, lines, Wildcards(self.wildcards))
-                prompts = tuple(part.prompt for part in parts)
-                if any(part.negative_prompt != request.negative_prompt for part in parts):
-                    negative_prompts = tuple(part.negative_prompt for part in parts)
+                lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
+                parts = drawn_parts(request, lines, Wildcards(self.wildcards), filled.loras)
+                prompts = drawn_prompts(request, parts)
             elif request.from_file:
-                read = prompt_files.read(request.from_file, request.prompt_grammar)
-                prompts = tuple(prompt.text for prompt in read)
+                read = self.prompt_files.read(
+                    request.from_file, request.prompt_grammar, filled.loras
+                )
+                prompts = {"prompts": tuple(prompt.text for prompt in read)}
                 warnings += file_warnings(read)
             warnings += (*choice.warnings, *filled.warnings)
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
-            warnings += tuple(dict.fromkeys(chain(*map(hires_warnings, combinations))))
+            added = filled.loras.tags
+            found = (hires_warnings(each, added) for each in combinations)
+            warnings += tuple(dict.fromkeys(chain(*found)))
             bounded = (defaults_warnings(each, filled.sources) for each in combinations)
             warnings += tuple(dict.fromkeys(chain(*bounded)))
             warnings += comparison_warnings(request)
@@ -143,8 +144,7 @@ class JobFactory:
             request=request,
             model=choice.name,
             warnings=warnings,
-            prompts=prompts,
-            negative_prompts=negative_prompts,
+            **prompts,
             submitter=submitter,
             user=user_digest(user, submitter=submitter),
             idempotent=idempotent,
@@ -188,11 +188,12 @@ class JobFactory:
                 filled.body,
                 limits=self.limits,
                 default_type=default_type,
-                prompt_files=self.prompt_files.with_loras(filled.loras),
+                prompt_files=self.prompt_files,
                 models=models,
                 additions=additions if served.types else None,
                 wildcards=self.wildcards,
                 sent=[name for name, value in body.items() if value is not None],
+                loras=filled.loras,
             )
         except InvalidRequest as error:
             faults += error.faults

@@ -1,6 +1,5 @@
 """What the parameters of a second pass must satisfy, with each other and with the first pass."""
 
-import re
 from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, cast
@@ -10,18 +9,20 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
 from jobs.limits import MAX_SIDE, MIN_SIDE
 from jobs.names import sampler_named
-from jobs.prompt_checks import loras_in, most_joined, prompt_faults
+from jobs.prompt_checks import LoraTags, loras_in, most_joined, prompt_faults
 from stable_diffusion.bounds import executed_steps
 
 if TYPE_CHECKING:
     from jobs.parameters import Request, TextToImage
     from jobs.rule_context import Check, RuleContext
 
-_LOOKS_DRAWN = re.compile(r"__[^\s_]|\{")
 
+def hires_warnings(request: "Request", added: LoraTags = frozenset()) -> tuple[str, ...]:
+    """A sentence for the parameters of a second pass that have no effect on a valid request.
 
-def hires_warnings(request: "Request") -> tuple[str, ...]:
-    """A sentence for the parameters of a second pass that have no effect on a valid request."""
+    Args:
+        added: LoRAs that its prompt has got, which the user did not name.
+    """
     if not isinstance(request, HiresParameters):
         return ()
     fields = type(request).model_fields
@@ -29,19 +30,12 @@ def hires_warnings(request: "Request") -> tuple[str, ...]:
     if changed and not request.has_second_pass:
         return (f"{', '.join(changed)}: without hires_scale or hires_width, no effect",)
     found: list[str] = []
-    if request.wildcards:
-        found += [
-            f"{field}: wildcards are not drawn in it; it is text"
-            for field in ("hires_prompt", "hires_negative_prompt")
-            if _LOOKS_DRAWN.search(getattr(request, field))
-        ]
     sampler = sampler_named(request.hires_sampler or request.sampler)
     if request.hires_scheduler and sampler and "scheduler" not in sampler.takes:
         found.append(f"hires_scheduler: the sampler {sampler.label} does not take it; no effect")
     grammar = request.prompt_grammar
-    if request.hires_prompt and loras_in(request.prompt, grammar) - loras_in(
-        request.hires_prompt, grammar
-    ):
+    named = loras_in(request.prompt, grammar) - added
+    if request.hires_prompt and named - loras_in(request.hires_prompt, grammar):
         found.append("hires_prompt: the second pass has the LoRAs of the prompt, too")
     return tuple(found)
 
@@ -103,7 +97,8 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
         return  # a fault of the prompts
     again = joined
     if request.hires_prompt:
-        again = most_joined(request.model_copy(update={"prompt": request.hires_prompt}), ())
+        texts = {part.hires_prompt for part in _parts(context)}
+        again = max(most_joined(request.model_copy(update={"prompt": text}), ()) for text in texts)
     share = images * (context.combinations or 1) * model_cost(context) / 2
     first = int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps)
     second = int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request))
@@ -130,23 +125,40 @@ def _prompt_is_valid(field: str) -> "Check":
         if request is None or not getattr(request, field):
             return
         steps = second_pass_steps(request)
-        faults = tuple(prompt_faults(request, field, context.additions, steps=steps))
-        yield from faults
-        if not faults and field == "hires_prompt":
-            yield from _lora_faults(context, request)
+        try:
+            texts = {getattr(part, field): part for part in _parts(context)}
+        except InvalidRequest as error:
+            yield from (fault for fault in error.faults if fault.field == field)
+            return
+        for part in texts.values():
+            if faults := tuple(prompt_faults(part, field, context.additions, steps=steps)):
+                yield from faults
+                return
+        if field == "hires_prompt":
+            yield from _lora_faults(context)
 
     return check
 
 
-def _lora_faults(context: "RuleContext", request: "TextToImage") -> Iterator[Fault]:
+def _parts(context: "RuleContext") -> "tuple[TextToImage, ...]":
+    """The parts of a request with a second pass, with the texts that are drawn for them.
+
+    Raises InvalidRequest.
+    """
+    return cast("tuple[TextToImage, ...]", context.parts or (context.request,))
+
+
+def _lora_faults(context: "RuleContext") -> Iterator[Fault]:
     """The model has its LoRAs in both passes."""
-    wanted = loras_in(request.hires_prompt, request.prompt_grammar)
-    try:
-        prompts = [each.text for each in context.prompts] or [request.prompt]
-    except InvalidRequest:
-        return  # a fault of the prompts
-    for prompt in prompts:
-        more = wanted - loras_in(prompt, request.prompt_grammar)
+    parts, grammar = _parts(context), context.request.prompt_grammar
+    pairs = [(part.hires_prompt, part.prompt) for part in parts]
+    if context.request.from_file is not None and not context.request.wildcards:
+        try:
+            pairs = [(parts[0].hires_prompt, each.text) for each in context.prompts]
+        except InvalidRequest:
+            return  # a fault of the prompts
+    for hires_prompt, prompt in dict.fromkeys(pairs):
+        more = loras_in(hires_prompt, grammar) - loras_in(prompt, grammar)
         if more:
             tag = min(more, key=lambda tag: tag.name)
             yield Fault(
@@ -171,11 +183,11 @@ HIRES_CHECKS = (
         _affordable,
     ),
     (
-        _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file"},
+        _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file", "wildcards"},
         _prompt_is_valid("hires_prompt"),
     ),
     (
-        _STEPS | {"prompt_grammar", "hires_negative_prompt"},
+        _STEPS | {"prompt_grammar", "hires_negative_prompt", "wildcards"},
         _prompt_is_valid("hires_negative_prompt"),
     ),
 )

@@ -13,6 +13,7 @@ from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
 from jobs.inputs import INPUT_ROLES
 from jobs.limits import MAX_COUNT, Limits
+from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, GenerationKind, JobKind, JobType
 from jobs.parameters import (
@@ -61,6 +62,7 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
 ) -> Request: ...
 @overload
 def parse_request(
@@ -74,6 +76,7 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
 ) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
@@ -86,6 +89,7 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
 ) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -100,6 +104,7 @@ def parse_request(
         wildcards: what a request with `wildcards` may name; None: nothing. What it draws is checked
             with its seed, or with 0 if it has none.
         sent: the fields that the client has sent, which faults name first; None: all of the body.
+        loras: what its prompts get besides. They do not count for the length of a prompt.
 
     Raises:
         InvalidRequest: with the faults of all fields, and of fields together.
@@ -134,6 +139,7 @@ def parse_request(
         if of_values:
             faults += of_values
             wrong |= {"vary", *compared}
+        request = loras.to_request(request)
         context = RuleContext(
             request=request,
             body_fields=frozenset(body if sent is None else sent),
@@ -142,6 +148,7 @@ def parse_request(
             prompt_files=prompt_files or PromptFiles(),
             additions=additions,
             wildcards=Wildcards(wildcards or WildcardFiles()),
+            loras=loras,
         )
         faults += rule_faults(context, wrong)
     if faults or request is None:

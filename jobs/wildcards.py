@@ -3,11 +3,13 @@
 import difflib
 import random
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from re import compile as regular_expression
+from types import MappingProxyType
 from typing import Literal
 
 from jobs.errors import WildcardError
@@ -30,8 +32,18 @@ MAX_BYTES = 1024**2
 _NAME = regular_expression(NAME)
 _SHOWN = 40
 
-PromptField = Literal["prompt", "negative_prompt"]
+PromptField = Literal["prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt"]
 """A field whose text is drawn."""
+_GENERATORS: dict[PromptField, str] = {
+    "negative_prompt": "negative",
+    "hires_prompt": "hires",
+    "hires_negative_prompt": "hires negative",
+}
+FIRST_PASS: dict[PromptField, PromptField] = {
+    "hires_prompt": "prompt",
+    "hires_negative_prompt": "negative_prompt",
+}
+"""The prompts of a second pass, each with that of the first whose draws it repeats."""
 
 
 class WildcardFiles:
@@ -82,22 +94,38 @@ class Wildcards:
     def _paths(self) -> dict[str, Path]:
         return self._files.paths()
 
-    def expand(self, text: str, seed: int, *, field: PromptField) -> str:
+    def expand(self, text: str, seed: int, *, field: PromptField, first: str = "") -> str:
         """A text with its wildcards replaced by what the seed draws.
 
         Its choices and names are drawn from left to right, each before what is in it, by
         `random.Random(seed)`, whose `random()` is the same on every machine. The negative prompt
         has the generator `random.Random(f"{seed} negative")`: the same whatever the prompt draws.
 
+        Args:
+            first: for a prompt of a second pass, that of the first: a wildcard that both have is
+                drawn once, the first one of it for the first, and so on. What it alone has is drawn
+                by `random.Random(f"{seed} hires")`, or `f"{seed} hires negative"`.
+
         Raises:
             WildcardError: the text or a file that it needs is at fault, whatever is drawn; or
                 what is drawn is too long.
         """
+        template = self._template(text)
+        repeated: dict[Reference | Choice, deque[str]] = {}
+        if field in FIRST_PASS and first:
+            drawing = self._drawing(seed, FIRST_PASS[field])
+            drawing.text(self._template(first), repeated)
+        return self._drawing(seed, field).text(template, repeated=repeated)
+
+    def _template(self, text: str) -> Template:
         template = read_template(text)
         for name in references(template):
             self._check(name, ())
-        generator = random.Random(seed if field == "prompt" else f"{seed} negative")
-        return _Drawing(generator, self._of).text(template)
+        return template
+
+    def _drawing(self, seed: int, field: PromptField) -> "_Drawing":
+        named = _GENERATORS.get(field)
+        return _Drawing(random.Random(f"{seed} {named}" if named else seed), self._of)
 
     def _check(self, name: str, path: tuple[str, ...]) -> int:
         """How many files in a row a name needs. Raises WildcardError: they have no end."""
@@ -181,17 +209,27 @@ class _Drawing:
         self._entries_of = entries_of
         self._draws = 0
 
-    def text(self, template: Template) -> str:
-        """Raises WildcardError: it becomes too long."""
+    def text(
+        self,
+        template: Template,
+        drawn: dict[Reference | Choice, deque[str]] | None = None,
+        repeated: Mapping[Reference | Choice, deque[str]] = MappingProxyType({}),
+    ) -> str:
+        """Raises WildcardError: it becomes too long.
+
+        Args:
+            drawn: gets what each wildcard of the template itself becomes, in order.
+            repeated: such texts, each of which is taken once in place of a draw.
+        """
         parts: list[str] = []
         for part in template:
-            match part:
-                case str():
-                    parts.append(part)
-                case Reference(name):
-                    parts.append(self._drawn(self._entries_of(name), 1))
-                case Choice(count, options):
-                    parts.append(self._drawn(options, count))
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            text = repeated[part].popleft() if repeated.get(part) else self._wildcard(part)
+            parts.append(text)
+            if drawn is not None:
+                drawn.setdefault(part, deque()).append(text)
         text = "".join(parts)
         if len(text) > MAX_PROMPT or self._draws > MAX_DRAWS:
             raise WildcardError(
@@ -201,6 +239,13 @@ class _Drawing:
                 expected=f"up to {MAX_PROMPT} characters and {MAX_DRAWS} draws",
             )
         return text
+
+    def _wildcard(self, wildcard: Reference | Choice) -> str:
+        match wildcard:
+            case Reference(name):
+                return self._drawn(self._entries_of(name), 1)
+            case Choice(count, options):
+                return self._drawn(options, count)
 
     def _drawn(self, options: Sequence[Option], count: int) -> str:
         """`count` different options; each is drawn by its weight among those that are left."""

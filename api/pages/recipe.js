@@ -2,6 +2,9 @@
 
 import { make } from "./dom.js";
 
+// a job may have one of each for every part, in a list whose name ends in "s"
+const PROMPTS = ["prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt"];
+
 /** The pictures of a finished job: address, number and seed of each (a grid has no seed). */
 export function picturesOf(status) {
   return (status.image_urls ?? []).map((source, index) => ({
@@ -13,17 +16,21 @@ export function picturesOf(status) {
 
 /** The request that generates this one picture again. */
 export function requestOf(status, picture) {
-  const { request, model, sampler } = status.metadata;
+  const { request: stored, model, sampler } = status.metadata;
   const number = Number(picture.number);
-  const of_a_part = (texts) => texts?.[number % texts.length];
+  const request = { ...stored }, texts = {};
+  for (const field of PROMPTS) {
+    const ofParts = stored[`${field}s`];
+    if (ofParts) texts[field] = ofParts[number % ofParts.length] ?? stored[field];
+    delete request[`${field}s`];
+  }
   return {
     ...request,
     ...(kindOf(request) === "upscale" ? {} : {
       ckpt: model,
       sampler,
       ...combinationOf(request, number),
-      prompt: of_a_part(request.prompts) ?? request.prompt,
-      negative_prompt: of_a_part(request.negative_prompts) ?? request.negative_prompt,
+      ...texts,
       ...(request.wildcards && picture.seed !== undefined ? { wildcards: false } : {}),
       seed: picture.seed ?? request.seed,
     }),
