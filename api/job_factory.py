@@ -4,12 +4,13 @@ import posixpath
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any, Self
 
 from api.backends import Backends
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
+from jobs.compared_models import bodies_of_combinations, filled_as_first
 from jobs.comparisons import comparison_warnings
 from jobs.defaults_warnings import defaults_warnings
 from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
@@ -95,13 +96,20 @@ class JobFactory:
         served = self.workers.served()
         if kind != "upscale" and "seed" in body and is_random(body["seed"]):
             body = {**body, "seed": secrets.randbelow(SEEDS)}
-        request, choice, filled = self._parse(kind, body, served, usual)
+        request, filled, *of_combinations = self._parse(kind, body, served, usual)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         warnings += output_warnings(request)
         prompts: dict[str, tuple[str, ...]] = {}
+        model = ""
         if not isinstance(request, Upscale):
+            models = InstalledModels.of(served, self.default_model)
+            choice = models.choose(request.ckpt)
+            model = choice.name
+            named: list[Any] = (request.vary or {}).get("ckpt", [])
+            compared = [*map(models.choose, named)]
+            fillings = [*of_combinations] or [filled]
             assert request.seed is not None, "a random seed is drawn before the request is read"
             combinations = request.combinations()
             variation_seed = request.variation_seed
@@ -109,8 +117,9 @@ class JobFactory:
                 variation_seed = secrets.randbelow(SEEDS)
             parts = combinations
             if request.wildcards:
+                loras = [each.loras for each in fillings]
                 lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
-                parts = drawn_parts(request, lines, Wildcards(self.wildcards), filled.loras)
+                parts = drawn_parts(request, lines, Wildcards(self.wildcards), loras)
                 prompts = drawn_prompts(request, parts)
             elif request.from_file:
                 read = self.prompt_files.read(
@@ -118,32 +127,30 @@ class JobFactory:
                 )
                 prompts = {"prompts": tuple(prompt.text for prompt in read)}
                 warnings += file_warnings(read)
-            warnings += (*choice.warnings, *filled.warnings)
+            warnings += (*choice.warnings, *chain(*(each.warnings for each in compared)))
+            warnings += (*chain(*(each.warnings for each in fillings)),)
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
-            added = filled.loras.tags
-            found = (hires_warnings(each, added) for each in combinations)
-            warnings += tuple(dict.fromkeys(chain(*found)))
-            bounded = (defaults_warnings(each, filled.sources) for each in combinations)
-            warnings += tuple(dict.fromkeys(chain(*bounded)))
+            for each, own in zip(combinations, cycle(fillings), strict=False):
+                warnings += hires_warnings(each, own.loras.tags)
+                warnings += defaults_warnings(each, own.sources)
             warnings += comparison_warnings(request)
             refiner = NO_MODEL
             if request.refiner_ckpt:
-                refiner = InstalledModels.of(served, self.default_model).choose(
-                    request.refiner_ckpt
-                )
+                refiner = models.choose(request.refiner_ckpt)
                 warnings += tuple(each.replace("ckpt:", "refiner:", 1) for each in refiner.warnings)
             request = request.settled(
-                model=choice.name,
+                model=model,
                 seed=request.seed,
                 variation_seed=variation_seed,
                 refiner=refiner.name,
+                compared=[each.name for each in compared],
             )
         return NewJob(
             job_id=new_job_id(),
             request=request,
-            model=choice.name,
-            warnings=warnings,
+            model=model,
+            warnings=tuple(dict.fromkeys(warnings)),
             **prompts,
             submitter=submitter,
             user=user_digest(user, submitter=submitter),
@@ -156,8 +163,8 @@ class JobFactory:
         body: dict[str, Any],
         served: Served,
         usual: Mapping[str, Any] | None,
-    ) -> tuple[AnyRequest, ModelChoice, FilledBody]:
-        """The request, its model if it needs one, and what was filled in.
+    ) -> tuple[AnyRequest, FilledBody, *tuple[FilledBody, ...]]:
+        """The request, what was filled in, and the same for each combination that has its own.
 
         Raises InvalidRequest with all faults.
         """
@@ -172,16 +179,25 @@ class JobFactory:
             lora_aliases=served.lora_aliases,
             bundled_embeddings=served.bundled_embeddings,
         )
-        filled = FilledBody(body)
-        if kind != "upscale":
+
+        def fill(body: dict[str, Any]) -> FilledBody:
             model = models.name_of(body.get("ckpt"))
             native = models.native_sizes.get(model, NATIVE_SIZE)
-            usual = {**self.limits.sizes_left_out(native), **(usual or {})}
-            filled = InstalledDefaults.of(served).fill(body, model, usual)
+            last = {**self.limits.sizes_left_out(native), **(usual or {})}
+            filled = InstalledDefaults.of(served).fill(body, model, last)
             sizes = self.limits.filled_sizes(filled.body, body, native)
-            filled = replace(filled, body=filled.body | sizes)
-        faults = [*filled.faults]
-        request = choice = None
+            return replace(filled, body=filled.body | sizes)
+
+        bodies = bodies_of_combinations(body, self.limits.max_images)
+        combinations = [*map(fill, bodies)]
+        if kind == "upscale":
+            filled = FilledBody(body)
+        elif bodies:
+            filled = filled_as_first(body, bodies[0], fill)
+        else:
+            filled = fill(body)
+        faults = [*dict.fromkeys(chain(*(each.faults for each in combinations or [filled])))]
+        request = None
         try:
             request = parse_request(
                 kind,
@@ -194,24 +210,17 @@ class JobFactory:
                 wildcards=self.wildcards,
                 sent=[name for name, value in body.items() if value is not None],
                 loras=filled.loras,
+                combinations=combinations,
             )
         except InvalidRequest as error:
             faults += error.faults
-        ckpt = body.get("ckpt", "default")
-        if kind == "upscale":
-            choice = NO_MODEL
-        elif request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
-            try:
-                choice = models.choose(ckpt)
-            except InvalidRequest as error:
-                faults += error.faults
         if request and (fault := self._outdir_fault(request.outdir)):
             faults.append(fault)
         if request and (fault := self._webhook_fault(request.webhook)):
             faults.append(fault)
-        if faults or request is None or choice is None:
+        if faults or request is None:
             raise InvalidRequest(tuple(faults))
-        return request, choice, filled
+        return request, filled, *combinations
 
     def _outdir_fault(self, outdir: str) -> Fault | None:
         """Whether the folder leaves the output root, through a symbolic link as well."""

@@ -5,6 +5,7 @@ Here come those of both kinds that a model executes, then those of one kind, the
 the schemas at the end combine them.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -135,6 +136,9 @@ class GenerationRequest(
         Field(description="the same to the bit each time: shares no evaluation with other jobs"),
     ] = False
 
+    def stored(self) -> dict[str, Any]:
+        return super().stored() | self.stored_differing
+
     @property
     def image_count(self) -> int:
         return self.n_iter * self.n_samples
@@ -161,10 +165,22 @@ class GenerationRequest(
         return self.generated_size
 
     def settled(
-        self, *, model: str, seed: int, variation_seed: int | None = None, refiner: str = ""
+        self,
+        *,
+        model: str,
+        seed: int,
+        variation_seed: int | None = None,
+        refiner: str = "",
+        compared: Sequence[str] = (),
     ) -> Self:
-        """The same request with the models that were chosen and the seeds that were picked."""
+        """The same request with the models that were chosen and the seeds that were picked.
+
+        Args:
+            compared: the models of `vary`, in place of what it says of them.
+        """
         update: dict[str, Any] = {"ckpt": model, "seed": seed, **self.with_refiner(refiner)}
+        if compared:
+            update["vary"] = {**(self.vary or {}), "ckpt": [*compared]}
         if variation_seed is not None:
             update["variation_seed"] = variation_seed
         return self.model_copy(update=update)

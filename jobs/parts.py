@@ -1,5 +1,6 @@
 """The parts of a job: what a worker generates one after the other, each by a request of its own."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from jobs.errors import InvalidRequest, WildcardError
@@ -39,20 +40,21 @@ def drawn_parts(
     request: _Request,
     lines: tuple[str, ...],
     wildcards: Wildcards,
-    loras: AddedLoras = NO_LORAS,
+    loras: Sequence[AddedLoras] = (NO_LORAS,),
 ) -> tuple[_Request, ...]:
     """The parts of a request with wildcards, with the prompts that their seeds draw.
 
     Args:
         lines: the prompts of its file; empty: its own.
-        loras: what each prompt gets once it is drawn.
+        loras: what each prompt gets once it is drawn; one for each combination, or one for all.
 
     Raises:
         InvalidRequest: the prompts cannot be drawn; with a fault of each field.
     """
     faults = {}
     drawn: list[_Request] = []
-    for number, part in enumerate(parts_of(request, len(lines) or 1)):
+    parts = parts_of(request, len(lines) or 1)
+    for number, part in enumerate(parts):
         own = "from-file" if lines else "prompt"
         line = lines[number // request.image_count % len(lines)] if lines else part.prompt
         written: dict[PromptField, str] = {"prompt": line, "negative_prompt": part.negative_prompt}
@@ -68,7 +70,8 @@ def drawn_parts(
             except WildcardError as error:
                 faults.setdefault(shown, error.fault(shown))
         if "prompt" in texts:
-            texts["prompt"] = loras.to(texts["prompt"], part.prompt_grammar)
+            added = loras[number * len(loras) // len(parts)]
+            texts["prompt"] = added.to(texts["prompt"], part.prompt_grammar)
         drawn.append(part.model_copy(update=texts))
     if faults:
         raise InvalidRequest(tuple(faults.values()))

@@ -9,6 +9,8 @@ from typing import Any, get_args, overload
 
 from pydantic import ValidationError
 
+from jobs.compared_models import with_filled
+from jobs.comparison_parameters import COMBINATIONS
 from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
 from jobs.inputs import INPUT_ROLES
@@ -31,6 +33,7 @@ from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.rule_context import RuleContext
 from jobs.rules import expected_side, rule_faults
+from jobs.settled_defaults import FilledBody
 from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
 from jobs.wildcards import WildcardFiles, Wildcards
@@ -63,6 +66,7 @@ def parse_request(
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
     loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> Request: ...
 @overload
 def parse_request(
@@ -77,6 +81,7 @@ def parse_request(
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
     loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
@@ -90,6 +95,7 @@ def parse_request(
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
     loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -105,6 +111,7 @@ def parse_request(
             with its seed, or with 0 if it has none.
         sent: the fields that the client has sent, which faults name first; None: all of the body.
         loras: what its prompts get besides. They do not count for the length of a prompt.
+        combinations: those of a comparison of models or presets, each filled by itself.
 
     Raises:
         InvalidRequest: with the faults of all fields, and of fields together.
@@ -113,9 +120,7 @@ def parse_request(
     body = _without_nulls(body)
     job_type, *faults = _type_of(body.get("type", default_type))
     schema = SCHEMAS[kind][job_type]
-    body = {**body, "type": job_type}
-    if body.get("plms") is True:
-        body = {"sampler": "plms", **body}
+    body = _completed(body, job_type)
     try:
         request = schema.model_validate(body, context={"limits": limits})
     except ValidationError as error:
@@ -140,6 +145,9 @@ def parse_request(
             faults += of_values
             wrong |= {"vary", *compared}
         request = loras.to_request(request)
+        if combinations and request.vary and not faults:
+            request, of_values = _with_filled(request, combinations, limits)
+            faults += of_values
         context = RuleContext(
             request=request,
             body_fields=frozenset(body if sent is None else sent),
@@ -150,10 +158,30 @@ def parse_request(
             wildcards=Wildcards(wildcards or WildcardFiles()),
             loras=loras,
         )
-        faults += rule_faults(context, wrong)
+        faults += rule_faults(context, wrong, [each.loras for each in combinations])
     if faults or request is None:
         raise InvalidRequest(tuple(faults))
     return request
+
+
+def _completed(body: dict[str, Any], job_type: JobType) -> dict[str, Any]:
+    body = {**body, "type": job_type}
+    return {"sampler": "plms", **body} if body.get("plms") is True else body
+
+
+def _with_filled(
+    request: Request, combinations: Sequence[FilledBody], limits: Limits
+) -> tuple[Request, list[Fault]]:
+    schema = type(request)
+
+    def read(body: dict[str, Any]) -> Request:
+        body = _completed(_without_nulls(body), request.type) | without_inputs(schema)
+        return schema.model_validate(body, context={"limits": limits})
+
+    try:
+        return with_filled(request, combinations, read), []
+    except ValidationError as error:
+        return request, [*faults_of(error, schema, {})]
 
 
 def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
@@ -189,9 +217,12 @@ def read_stored(
     body = {name: value for name, value in stored.items() if name in fields_of(schema)}
     roles = {row.field: b"" for role, row in INPUT_ROLES.items() if role in (inputs or ())}
     try:
-        return schema.model_validate(body | without_inputs(schema) | roles)
+        request = schema.model_validate(body | without_inputs(schema) | roles)
     except ValidationError as error:
         raise InvalidRequest(faults_of(error, schema, stored)) from error
+    if isinstance(request, Upscale):
+        return request
+    return request.with_differing(stored.get(COMBINATIONS, ()))
 
 
 def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:

@@ -61,7 +61,7 @@ class RuleContext:
             return (self.request,)
         if self.image_count is None or self.image_count > self.limits.max_images:
             return ()  # a fault of its own
-        return drawn_parts(self.request, self.lines, self.wildcards, self.loras)
+        return drawn_parts(self.request, self.lines, self.wildcards, (self.loras,))
 
     @cached_property
     def prompts(self) -> tuple[ParsedPrompt, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from jobs.comparison_parameters import COMBINATIONS
 from jobs.parameters import Request
 
 PROMPTS_OF_PARTS = {
@@ -48,7 +49,9 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
     listed = {name: stored[name] for name in PROMPTS_OF_PARTS.values() if name in stored}
     vary: dict[str, list[Any]] = stored.get("vary") or {}
     varied = {name: vary[name] for name in PROMPTS_OF_PARTS if name in vary}
-    texts = [*own.values(), *chain(*listed.values(), *varied.values())]
+    combinations: list[dict[str, Any]] = stored.get(COMBINATIONS, [])
+    of_combinations = [each["prompt"] for each in combinations if "prompt" in each]
+    texts = [*own.values(), *chain(*listed.values(), *varied.values()), *of_combinations]
     if sum(map(len, texts)) <= MAX_ENDED_CHARACTERS:
         return stored
     share = MAX_ENDED_CHARACTERS // len(texts)
@@ -63,4 +66,9 @@ def shortened_request(stored: dict[str, Any]) -> dict[str, Any]:
     short: dict[str, Any] = {name: cut(text) for name, text in own.items()}
     if varied:
         short["vary"] = vary | cut_all(varied)
+    if of_combinations:
+        short[COMBINATIONS] = [
+            each | ({"prompt": cut(each["prompt"])} if "prompt" in each else {})
+            for each in combinations
+        ]
     return {**stored, **short, **cut_all(listed)}

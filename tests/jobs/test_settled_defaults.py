@@ -11,7 +11,7 @@ from jobs.errors import InvalidRequest
 from jobs.hires_rules import hires_warnings
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.prompt_files import PromptFiles
-from jobs.request import GenerationRequest, parse_request, read_stored
+from jobs.request import Request, parse_request, read_stored
 from jobs.settled_defaults import InstalledDefaults
 from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
 from stable_diffusion.prompt.grammar import read_prompt
@@ -58,7 +58,7 @@ def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str
     return {name: value for name, value in found.body.items() if body.get(name) != value}
 
 
-def read(body: dict[str, Any], model: str = "plain") -> GenerationRequest:
+def read(body: dict[str, Any], model: str = "plain") -> Request:
     found = INSTALLED.fill(body, model)
     return parse_request("txt2img", found.body, loras=found.loras)
 
