@@ -1,8 +1,8 @@
 """What the parameters of a second pass must satisfy, with each other and with the first pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from jobs.cost_rules import model_cost
 from jobs.errors import Fault, InvalidRequest
@@ -86,26 +86,19 @@ def _one_size(context: "RuleContext") -> Iterator[Fault]:
     )
 
 
-def _affordable(context: "RuleContext") -> Iterator[Fault]:
-    """Both passes together are within the limit; the first alone is the rule of `ddim_steps`."""
-    request, images, most = _second_pass(context), context.image_count, context.limits.max_work
-    if request is None or images is None:
+def hires_cost_faults(contexts: "Sequence[RuleContext]") -> Iterator[Fault]:
+    """Both passes together are within the limit; the first alone is `jobs.cost_rules`.
+
+    Args:
+        contexts: one for each combination of `vary`.
+    """
+    context, most = contexts[0], contexts[0].limits.max_work
+    works = [work for each in contexts if (work := _work_of_passes(each))]
+    first, second = sum(work.first for work in works), sum(work.second for work in works)
+    if first > most or first + second <= most:
         return
-    try:
-        joined = most_joined(request, context.prompts)
-    except InvalidRequest:
-        return  # a fault of the prompts
-    again = joined
-    if request.hires_prompt:
-        texts = {part.hires_prompt for part in _parts(context)}
-        again = max(most_joined(request.model_copy(update={"prompt": text}), ()) for text in texts)
-    share = images * (context.combinations or 1) * model_cost(context) / 2
-    first = int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps)
-    second = int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request))
-    of_its_own = first > most and not context.combinations  # a fault of the first pass
-    if of_its_own or first + second <= most:
-        return
-    fields = ("hires_prompt",) if again > joined else ()
+    request = cast("TextToImage", context.request)
+    fields = ("hires_prompt",) if any(work.more_prompts for work in works) else ()
     fields = (*fields, "hires_steps", *HIRES_SIZE)
     named = [field for field in fields if field in context.body_fields]
     field = next((field for field in named if getattr(request, field)), named[0])
@@ -116,6 +109,44 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
         problem="is too large: images·width·height·steps·cost of the model of both passes are "
         f"{first + second}, {second} of them of the second",
         expected=f"at most {most} together: fewer hires_steps, a smaller second pass, fewer images",
+    )
+
+
+class _Work(NamedTuple):
+    """That of both passes, and whether the second joins more prompts."""
+
+    first: int
+    second: int
+    more_prompts: bool
+
+
+def _work_of_passes(context: "RuleContext") -> _Work | None:
+    """None: there is no second pass, or a fault of another field."""
+    request, images = _second_pass(context), context.image_count
+    if request is None or images is None:
+        return None
+    try:
+        joined = most_joined(request, context.prompts)
+        again = _joined_again(context) or joined
+    except InvalidRequest:
+        return None  # a fault of the prompts
+    share = images * model_cost(context) / 2
+    return _Work(
+        int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps),
+        int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request)),
+        again > joined,
+    )
+
+
+def _joined_again(context: "RuleContext") -> int:
+    """The most prompts that AND joins in the second pass; 0: it has those of the first.
+
+    Raises InvalidRequest.
+    """
+    texts = {part.hires_prompt for part in _parts(context)} - {""}
+    request = context.request
+    return max(
+        (most_joined(request.model_copy(update={"prompt": text}), ()) for text in texts), default=0
     )
 
 
@@ -174,14 +205,12 @@ def _lora_faults(context: "RuleContext") -> Iterator[Fault]:
 
 _SIZE = frozenset({*HIRES_SIZE, "W", "H"})
 _STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
+HIRES_COST_FIELDS = frozenset(
+    {*_SIZE, *_STEPS, "n_iter", "n_samples", "from-file", "vary", "hires_prompt", "ckpt", "refiner"}
+)
+"""The fields that must be valid by themselves for `hires_cost_faults`."""
 HIRES_CHECKS = (
     (_SIZE, _one_size),
-    (
-        _SIZE
-        | _STEPS
-        | {"n_iter", "n_samples", "from-file", "vary", "hires_prompt", "ckpt", "refiner"},
-        _affordable,
-    ),
     (
         _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file", "wildcards"},
         _prompt_is_valid("hires_prompt"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.comparisons import varied_faults
 from jobs.cost_rules import COST_FIELDS, cost_faults
 from jobs.errors import Fault, InvalidRequest
-from jobs.hires_rules import HIRES_CHECKS
+from jobs.hires_rules import HIRES_CHECKS, HIRES_COST_FIELDS, hires_cost_faults
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
 from jobs.lora_tags import AddedLoras
 from jobs.mask_rules import MASK_CHECKS
@@ -202,3 +202,5 @@ def rule_faults(
     yield from varied_faults(request, found)
     if wrong.isdisjoint(COST_FIELDS):
         yield from cost_faults(contexts, len(combinations))
+    if wrong.isdisjoint(HIRES_COST_FIELDS) and len(contexts) == len(combinations):
+        yield from hires_cost_faults(contexts)

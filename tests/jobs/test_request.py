@@ -338,7 +338,8 @@ def test_the_cost_of_a_model_counts_in_both_passes() -> None:
     (fault,) = faults({**passes, "hires_steps": 2}, models=installed(), limits=limits)
     assert (fault.field, fault.code) == ("hires_steps", "too_expensive")
     cheaper = {**passes, "hires_steps": 4, "ckpt": "sd15"}
-    assert parse_request("txt2img", cheaper, models=installed(), limits=limits).hires_steps == 4
+    found = parse_request("txt2img", cheaper, models=installed(), limits=limits)
+    assert isinstance(found, TextToImage) and found.hires_steps == 4
 
 
 def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
