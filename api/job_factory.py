@@ -177,6 +177,7 @@ class JobFactory:
             embeddings=served.embeddings,
             vaes=served.vaes,
             lora_aliases=served.lora_aliases,
+            embedding_aliases=served.embedding_aliases,
             bundled_embeddings=served.bundled_embeddings,
         )
 

@@ -105,7 +105,7 @@ class WorkerFacts(BaseModel):
         silent_seconds: for how long after an announcement the worker counts as alive.
         model_facts: what is known of each of `models`.
         loras, embeddings: the names that prompts may use.
-        lora_aliases: other names of the same LoRAs.
+        lora_aliases, embedding_aliases: other names of the same LoRAs and embeddings.
         bundled_embeddings: the names of embeddings in the files of LoRAs.
         vaes: the names that the field `vae` may have.
         lora_facts: of those of `loras` of which more is known than the name.
@@ -131,6 +131,7 @@ class WorkerFacts(BaseModel):
     loras: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     lora_aliases: tuple[str, ...] = ()
+    embedding_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
     vaes: tuple[str, ...] = ()
     lora_facts: tuple[LoraFacts, ...] = ()
@@ -152,7 +153,7 @@ class Served:
 
     Attributes:
         models, loras, embeddings, vaes: the names that requests may use.
-        lora_aliases, bundled_embeddings: see `WorkerFacts`.
+        lora_aliases, embedding_aliases, bundled_embeddings: see `WorkerFacts`.
         model_facts: of each model, by name; resident if any worker has it in memory. Of workers
             that announce different defaults of a model or a LoRA, the first by its id counts.
         lora_facts: of those of `loras` of which more is known than the name.
@@ -166,6 +167,7 @@ class Served:
     vaes: tuple[str, ...] = ()
     model_facts: tuple[ModelFacts, ...] = ()
     lora_aliases: tuple[str, ...] = ()
+    embedding_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
     lora_facts: tuple[LoraFacts, ...] = ()
 
@@ -302,6 +304,9 @@ def _merged(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         vaes=tuple(sorted({name for worker in workers for name in worker.vaes})),
         model_facts=tuple(facts[name] for name in sorted(facts)),
         lora_aliases=tuple(sorted({n for worker in workers for n in worker.lora_aliases})),
+        embedding_aliases=tuple(
+            sorted({name for worker in workers for name in worker.embedding_aliases})
+        ),
         bundled_embeddings=tuple(
             sorted({name for worker in workers for name in worker.bundled_embeddings})
         ),

@@ -348,8 +348,14 @@ def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
 
 
 def test_an_addition_that_is_not_installed_is_a_fault_beside_the_others() -> None:
-    additions = InstalledAdditions(loras=("soft",), embeddings=("cat-style",))
-    body = {"prompt": "<lora:soft> <lora:hard>", "negative_prompt": "<bad> <CAT-STYLE>", "H": 5}
+    additions = InstalledAdditions(
+        loras=("soft",), embeddings=("cat-style", "style/ink"), embedding_aliases=("ink",)
+    )
+    body = {
+        "prompt": "<lora:soft> <lora:hard>",
+        "negative_prompt": "<bad> <CAT-STYLE> <style/ink> <ink>",
+        "H": 5,
+    }
     found = faults(body, additions=additions)
     assert {(fault.field, fault.code, fault.value) for fault in found} == {
         ("prompt", "unknown_lora", "hard"),

@@ -63,6 +63,7 @@ class WorkerStatus:
             vaes=tuple(sorted(self.catalogue.vaes())),
             problem=self.store_probe.problem,
             lora_aliases=tuple(sorted(self.catalogue.lora_folder.aliases())),
+            embedding_aliases=tuple(sorted(self.catalogue.embedding_aliases())),
             bundled_embeddings=tuple(sorted(self.catalogue.lora_folder.embeddings())),
         )
 
