@@ -33,7 +33,8 @@ from jobs.store import PictureStore
 from jobs.stored_prompts import drawn_prompts
 from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
-from jobs.wildcards import WildcardFiles, Wildcards
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import Wildcards
 from jobs.workers import Served, Workers
 
 DEFAULT_TYPE: JobType = "optimized"

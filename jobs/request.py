@@ -36,7 +36,8 @@ from jobs.rules import expected_side, rule_faults
 from jobs.settled_defaults import FilledBody
 from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
-from jobs.wildcards import WildcardFiles, Wildcards
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import Wildcards
 
 __all__ = [
     "AnyRequest",

@@ -11,7 +11,8 @@ from jobs.parts import drawn_parts, parts_of
 from jobs.prompt_files import PromptFiles
 from jobs.request import TextToImage, parse_request
 from jobs.stored_prompts import drawn_prompts
-from jobs.wildcards import MAX_DEPTH, WildcardFiles, Wildcards
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import MAX_DEPTH, Wildcards
 
 FILES = {
     "colour": "red\n# green\n\n  blue\n",
