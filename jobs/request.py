@@ -10,10 +10,8 @@ from typing import Any, get_args, overload
 from pydantic import ValidationError
 
 from jobs.compared_models import with_filled
-from jobs.comparison_parameters import COMBINATIONS
 from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
-from jobs.inputs import INPUT_ROLES
 from jobs.limits import MAX_COUNT, Limits
 from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.model_choice import InstalledModels
@@ -47,7 +45,6 @@ __all__ = [
     "TextToImage",
     "Upscale",
     "parse_request",
-    "read_stored",
 ]
 
 WIDEST: JobType = "standard"
@@ -119,7 +116,7 @@ def parse_request(
     """
     limits, models = limits or Limits(), models or InstalledModels()
     body = _without_nulls(body)
-    job_type, *faults = _type_of(body.get("type", default_type))
+    job_type, *faults = type_named(body.get("type", default_type))
     schema = SCHEMAS[kind][job_type]
     body = _completed(body, job_type)
     try:
@@ -196,37 +193,7 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None or name not in known}
 
 
-def read_stored(
-    kind: JobKind, stored: dict[str, Any], inputs: Sequence[str] | None = None
-) -> AnyRequest:
-    """The request of a record, which another version may have written.
-
-    A field that the type no longer has is ignored, and one that the record lacks has its default.
-
-    Args:
-        kind: the kind of its endpoint.
-        stored: as of `NewJob.stored_request`.
-        inputs: the roles of its pictures; None: not recorded, so those that its schema requires.
-
-    Raises:
-        InvalidRequest: it cannot be read.
-    """
-    job_type, *faults = _type_of(stored.get("type"))
-    if faults:
-        raise InvalidRequest(tuple(faults))
-    schema = SCHEMAS[kind][job_type]
-    body = {name: value for name, value in stored.items() if name in fields_of(schema)}
-    roles = {row.field: b"" for role, row in INPUT_ROLES.items() if role in (inputs or ())}
-    try:
-        request = schema.model_validate(body | without_inputs(schema) | roles)
-    except ValidationError as error:
-        raise InvalidRequest(faults_of(error, schema, stored)) from error
-    if isinstance(request, Upscale):
-        return request
-    return request.with_differing(stored.get(COMBINATIONS, ()))
-
-
-def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
+def type_named(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
     """The type that a body names; if there is none of that name, WIDEST and the fault."""
     for job_type in JOB_TYPES:
         if named == job_type:

@@ -23,10 +23,11 @@ from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
 from jobs.record import JobRecords
-from jobs.request import Request, read_stored
+from jobs.request import Request
 from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
 from jobs.store import PictureStore
+from jobs.stored_request import read_stored
 from jobs.workers import ModelFacts, WorkerFacts, Workers
 
 COLOURS = ("red", "green", "blue", "white")

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from api.auth import DUMMY_KEY
 from jobs.hires_rules import second_pass_steps
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
-from jobs.request import TextToImage, read_stored
+from jobs.request import TextToImage
+from jobs.stored_request import read_stored
 from jobs.workers import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker

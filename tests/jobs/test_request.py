@@ -16,7 +16,8 @@ from jobs.model_choice import InstalledModels
 from jobs.names import GenerationKind
 from jobs.parameters import SCHEMAS, fields_of
 from jobs.prompt_additions import InstalledAdditions
-from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
+from jobs.request import ImageToImage, TextToImage, parse_request
+from jobs.stored_request import read_stored
 
 # The reference README's text-to-image example, less its key.
 EXAMPLE: dict[str, Any] = {

@@ -11,8 +11,9 @@ from jobs.errors import InvalidRequest
 from jobs.hires_rules import hires_warnings
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.prompt_files import PromptFiles
-from jobs.request import Request, parse_request, read_stored
+from jobs.request import Request, parse_request
 from jobs.settled_defaults import InstalledDefaults
+from jobs.stored_request import read_stored
 from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
 from stable_diffusion.prompt.grammar import read_prompt
 

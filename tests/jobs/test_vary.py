@@ -8,7 +8,8 @@ from jobs.comparisons import comparison_warnings
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
 from jobs.names import GenerationKind
-from jobs.request import GenerationRequest, parse_request, read_stored
+from jobs.request import GenerationRequest, parse_request
+from jobs.stored_request import read_stored
 
 LIMITS = Limits(max_images=8, max_work=8 * 64 * 64 * 20)
 SMALL = {"H": 64, "W": 64, "prompt": "a cat"}

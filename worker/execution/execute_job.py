@@ -9,8 +9,9 @@ import structlog
 from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
-from jobs.request import Upscale, read_stored
+from jobs.request import Upscale
 from jobs.store import TRANSIENT
+from jobs.stored_request import read_stored
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
 from worker.execution.active_job import ActiveJob
