@@ -28,6 +28,7 @@ from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import file_warnings, prompt_warnings
 from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.sampling_warnings import sampling_warnings
+from jobs.served import Served
 from jobs.settled_defaults import FilledBody, InstalledDefaults
 from jobs.store import PictureStore
 from jobs.stored_prompts import drawn_prompts
@@ -35,7 +36,7 @@ from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
 from jobs.wildcard_files import WildcardFiles
 from jobs.wildcards import Wildcards
-from jobs.workers import Served, Workers
+from jobs.workers import Workers
 
 DEFAULT_TYPE: JobType = "optimized"
 NO_MODEL = ModelChoice("")

@@ -29,8 +29,9 @@ from jobs.limits import Limits
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
 from jobs.queue import wake_worker
+from jobs.served import Served
 from jobs.status import JobState, JobStatus, Preview
-from jobs.workers import Served, WorkerFacts
+from jobs.worker_facts import WorkerFacts
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from jobs.names import plain_name, sampler_named, scheduler_named
 from jobs.parameters import NULL_HAS_A_MEANING
 from jobs.prompt_checks import loras_in
 from jobs.prompt_parameters import PromptGrammar
-from jobs.workers import Served
+from jobs.served import Served
 
 _FIELDS = {
     "steps": "ddim_steps",

@@ -28,7 +28,8 @@ from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
 from jobs.store import PictureStore
 from jobs.stored_request import read_stored
-from jobs.workers import ModelFacts, WorkerFacts, Workers
+from jobs.worker_facts import ModelFacts, WorkerFacts
+from jobs.workers import Workers
 
 COLOURS = ("red", "green", "blue", "white")
 

@@ -12,7 +12,7 @@ from jobs.hires_rules import second_pass_steps
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.request import TextToImage
 from jobs.stored_request import read_stored
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
 

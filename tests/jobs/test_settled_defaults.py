@@ -12,9 +12,11 @@ from jobs.hires_rules import hires_warnings
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.prompt_files import PromptFiles
 from jobs.request import Request, parse_request
+from jobs.served import Served
 from jobs.settled_defaults import InstalledDefaults
 from jobs.stored_request import read_stored
-from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
+from jobs.worker_facts import ModelFacts, WorkerFacts
+from jobs.workers import Workers
 from stable_diffusion.prompt.grammar import read_prompt
 
 LCM = LoraFacts(

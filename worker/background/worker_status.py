@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobs.names import JobType
-from jobs.workers import WorkerFacts
+from jobs.worker_facts import WorkerFacts
 from worker.background.lease import LeaseKeeper
 from worker.background.memory_usage import gpu_bytes, resident_bytes
 from worker.background.metrics import WorkerMetrics
