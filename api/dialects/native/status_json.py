@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from api.dialects.native.response_models import (
+from api.dialects.native.status_models import (
     JobFailure,
     JobPreview,
     ListedJob,
