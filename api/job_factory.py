@@ -1,6 +1,5 @@
 """Turns the body of a request into a job: validated, its model chosen, its seed drawn."""
 
-import posixpath
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +7,13 @@ from itertools import chain, cycle
 from typing import Any, Self
 
 from api.backends import Backends
+from api.destination_rules import outdir_faults, webhook_faults
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
 from jobs.compared_models import bodies_of_combinations, filled_as_first
 from jobs.comparisons import comparison_warnings
 from jobs.defaults_warnings import defaults_warnings
-from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
+from jobs.errors import InvalidRequest
 from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
 from jobs.limits import NATIVE_SIZE, Limits
@@ -32,7 +32,6 @@ from jobs.served import Served
 from jobs.settled_defaults import FilledBody, InstalledDefaults
 from jobs.store import PictureStore
 from jobs.stored_prompts import drawn_prompts
-from jobs.validation_faults import safe_value
 from jobs.webhook_rules import WebhookRules
 from jobs.wildcard_files import WildcardFiles
 from jobs.wildcards import Wildcards
@@ -217,40 +216,9 @@ class JobFactory:
             )
         except InvalidRequest as error:
             faults += error.faults
-        if request and (fault := self._outdir_fault(request.outdir)):
-            faults.append(fault)
-        if request and (fault := self._webhook_fault(request.webhook)):
-            faults.append(fault)
+        if request:
+            faults += outdir_faults(request.outdir, self.store)
+            faults += webhook_faults(request.webhook, self.webhooks)
         if faults or request is None:
             raise InvalidRequest(tuple(faults))
         return request, filled, *combinations
-
-    def _outdir_fault(self, outdir: str) -> Fault | None:
-        """Whether the folder leaves the output root, through a symbolic link as well."""
-        try:
-            self.store.check(posixpath.join(outdir, "picture"))
-        except UnsafeName:
-            return Fault(
-                field="outdir",
-                code="outside_output_root",
-                value=outdir,
-                problem="leaves the output folder",
-                expected="a folder below the output folder",
-            )
-        return None
-
-    def _webhook_fault(self, webhook: str | None) -> Fault | None:
-        """Whether the webhook's host resolves to an address of the internal network."""
-        if webhook is None:
-            return None
-        try:
-            self.webhooks.check(webhook)
-        except WebhookRefused as error:
-            return Fault(
-                field="webhook",
-                code="webhook_refused",
-                value=safe_value("webhook", webhook),
-                problem=error.problem,
-                expected=error.expected,
-            )
-        return None
