@@ -9,7 +9,7 @@ from jobs.prompt_checks import LoraTags, loras_in
 from jobs.prompt_parameters import PromptGrammar
 
 if TYPE_CHECKING:
-    from jobs.parameters import GenerationRequest
+    from jobs.generation_parameters import GenerationRequest
 
 _Request = TypeVar("_Request", bound="GenerationRequest")
 

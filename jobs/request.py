@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from jobs.compared_models import with_filled
 from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
+from jobs.generation_parameters import GenerationRequest
 from jobs.limits import MAX_COUNT, Limits
 from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.model_choice import InstalledModels
@@ -20,7 +21,6 @@ from jobs.parameters import (
     NULL_HAS_A_MEANING,
     SCHEMAS,
     AnyRequest,
-    GenerationRequest,
     ImageToImage,
     Request,
     TextToImage,
