@@ -7,7 +7,6 @@ taken when its thread is done.
 """
 
 import errno
-import resource
 import selectors
 import socket
 import time
@@ -22,8 +21,6 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from api.client_socket import ClientSocket
 from api.places import Places, client_of
 
-MAX_CONNECTIONS = 1000
-"""How many connections may be open. One more, and the client with most of them loses one."""
 MAX_BUFFERED = 1 << 16
 """A request longer than this, in bytes, is read by a thread; one address has a share of those."""
 MAX_UNSENT = 1 << 26
@@ -33,7 +30,6 @@ LINGER_SECONDS = 2.0
 """How long a client may take to notice that its connection ends (RFC 9112, section 9.6), and may
 send another request to a server that stops."""
 CHECK_SECONDS = 0.25
-_OTHER_FILES = 256
 
 
 class ClientConnection(TConn):
@@ -240,18 +236,3 @@ class ConnectionWorker(ThreadWorker):
             weights[conn.address] += weight(conn)
         for address, _ in weights.most_common(1):
             self._drop(next(c for c in self._waiting if c.address == address and weight(c)))
-
-
-def connections_for(threads: int) -> int:
-    """How many connections this process may have open; raises its limit of files if it can.
-
-    Args:
-        threads: each may open a connection to Redis and a file of the store.
-    """
-    wanted = MAX_CONNECTIONS + 3 * threads + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(threads + 1, MAX_CONNECTIONS - (wanted - soft))
-    return MAX_CONNECTIONS

@@ -9,7 +9,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from api import JOB_SERVICE
-from api.connections import ConnectionWorker, connections_for
+from api.connection_limit import connections_for
+from api.connections import ConnectionWorker
 from api.places import Places
 from api.settings import ApiSettings
 from jobs.environment import read_settings

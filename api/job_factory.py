@@ -1,18 +1,19 @@
 """Turns the body of a request into a job: validated, its model chosen, its seed drawn."""
 
-import posixpath
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any, Self
 
 from api.backends import Backends
+from api.destination_rules import outdir_faults, webhook_faults
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
+from jobs.compared_models import bodies_of_combinations, filled_as_first
 from jobs.comparisons import comparison_warnings
 from jobs.defaults_warnings import defaults_warnings
-from jobs.errors import Fault, InvalidRequest, UnsafeName, WebhookRefused
+from jobs.errors import InvalidRequest
 from jobs.hires_rules import hires_warnings
 from jobs.idempotency import IdempotentRequest
 from jobs.limits import NATIVE_SIZE, Limits
@@ -27,12 +28,14 @@ from jobs.prompt_files import PromptFiles
 from jobs.prompt_warnings import file_warnings, prompt_warnings
 from jobs.request import AnyRequest, Upscale, parse_request
 from jobs.sampling_warnings import sampling_warnings
+from jobs.served import Served
 from jobs.settled_defaults import FilledBody, InstalledDefaults
 from jobs.store import PictureStore
-from jobs.validation_faults import safe_value
+from jobs.stored_prompts import drawn_prompts
 from jobs.webhook_rules import WebhookRules
-from jobs.wildcards import WildcardFiles, Wildcards
-from jobs.workers import Served, Workers
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import Wildcards
+from jobs.workers import Workers
 
 DEFAULT_TYPE: JobType = "optimized"
 NO_MODEL = ModelChoice("")
@@ -94,15 +97,20 @@ class JobFactory:
         served = self.workers.served()
         if kind != "upscale" and "seed" in body and is_random(body["seed"]):
             body = {**body, "seed": secrets.randbelow(SEEDS)}
-        request, choice, filled = self._parse(kind, body, served, usual)
-        prompt_files = self.prompt_files.with_loras(filled.loras)
+        request, filled, *of_combinations = self._parse(kind, body, served, usual)
         if request.type not in served.types:
             choices = ", ".join(served.types) or "none: no worker has reported yet"
             raise NoWorkerForType(f"no worker serves the type {request.type!r}; served: {choices}")
         warnings += output_warnings(request)
-        prompts: tuple[str, ...] = ()
-        negative_prompts: tuple[str, ...] = ()
+        prompts: dict[str, tuple[str, ...]] = {}
+        model = ""
         if not isinstance(request, Upscale):
+            models = InstalledModels.of(served, self.default_model)
+            choice = models.choose(request.ckpt)
+            model = choice.name
+            named: list[Any] = (request.vary or {}).get("ckpt", [])
+            compared = [*map(models.choose, named)]
+            fillings = [*of_combinations] or [filled]
             assert request.seed is not None, "a random seed is drawn before the request is read"
             combinations = request.combinations()
             variation_seed = request.variation_seed
@@ -110,41 +118,41 @@ class JobFactory:
                 variation_seed = secrets.randbelow(SEEDS)
             parts = combinations
             if request.wildcards:
-                lines = prompt_files.lines(request.from_file) if request.from_file else ()
-                parts = drawn_parts(request, lines, Wildcards(self.wildcards))
-                prompts = tuple(part.prompt for part in parts)
-                if any(part.negative_prompt != request.negative_prompt for part in parts):
-                    negative_prompts = tuple(part.negative_prompt for part in parts)
+                loras = [each.loras for each in fillings]
+                lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
+                parts = drawn_parts(request, lines, Wildcards(self.wildcards), loras)
+                prompts = drawn_prompts(request, parts)
             elif request.from_file:
-                read = prompt_files.read(request.from_file, request.prompt_grammar)
-                prompts = tuple(prompt.text for prompt in read)
+                read = self.prompt_files.read(
+                    request.from_file, request.prompt_grammar, filled.loras
+                )
+                prompts = {"prompts": tuple(prompt.text for prompt in read)}
                 warnings += file_warnings(read)
-            warnings += (*choice.warnings, *filled.warnings)
+            warnings += (*choice.warnings, *chain(*(each.warnings for each in compared)))
+            warnings += (*chain(*(each.warnings for each in fillings)),)
             warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
             warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
-            warnings += tuple(dict.fromkeys(chain(*map(hires_warnings, combinations))))
-            bounded = (defaults_warnings(each, filled.sources) for each in combinations)
-            warnings += tuple(dict.fromkeys(chain(*bounded)))
+            for each, own in zip(combinations, cycle(fillings), strict=False):
+                warnings += hires_warnings(each, own.loras.tags)
+                warnings += defaults_warnings(each, own.sources)
             warnings += comparison_warnings(request)
             refiner = NO_MODEL
             if request.refiner_ckpt:
-                refiner = InstalledModels.of(served, self.default_model).choose(
-                    request.refiner_ckpt
-                )
+                refiner = models.choose(request.refiner_ckpt)
                 warnings += tuple(each.replace("ckpt:", "refiner:", 1) for each in refiner.warnings)
             request = request.settled(
-                model=choice.name,
+                model=model,
                 seed=request.seed,
                 variation_seed=variation_seed,
                 refiner=refiner.name,
+                compared=[each.name for each in compared],
             )
         return NewJob(
             job_id=new_job_id(),
             request=request,
-            model=choice.name,
-            warnings=warnings,
-            prompts=prompts,
-            negative_prompts=negative_prompts,
+            model=model,
+            warnings=tuple(dict.fromkeys(warnings)),
+            **prompts,
             submitter=submitter,
             user=user_digest(user, submitter=submitter),
             idempotent=idempotent,
@@ -156,8 +164,8 @@ class JobFactory:
         body: dict[str, Any],
         served: Served,
         usual: Mapping[str, Any] | None,
-    ) -> tuple[AnyRequest, ModelChoice, FilledBody]:
-        """The request, its model if it needs one, and what was filled in.
+    ) -> tuple[AnyRequest, FilledBody, *tuple[FilledBody, ...]]:
+        """The request, what was filled in, and the same for each combination that has its own.
 
         Raises InvalidRequest with all faults.
         """
@@ -170,74 +178,47 @@ class JobFactory:
             embeddings=served.embeddings,
             vaes=served.vaes,
             lora_aliases=served.lora_aliases,
+            embedding_aliases=served.embedding_aliases,
             bundled_embeddings=served.bundled_embeddings,
         )
-        filled = FilledBody(body)
-        if kind != "upscale":
+
+        def fill(body: dict[str, Any]) -> FilledBody:
             model = models.name_of(body.get("ckpt"))
             native = models.native_sizes.get(model, NATIVE_SIZE)
-            usual = {**self.limits.sizes_left_out(native), **(usual or {})}
-            filled = InstalledDefaults.of(served).fill(body, model, usual)
+            last = {**self.limits.sizes_left_out(native), **(usual or {})}
+            filled = InstalledDefaults.of(served).fill(body, model, last)
             sizes = self.limits.filled_sizes(filled.body, body, native)
-            filled = replace(filled, body=filled.body | sizes)
-        faults = [*filled.faults]
-        request = choice = None
+            return replace(filled, body=filled.body | sizes)
+
+        bodies = bodies_of_combinations(body, self.limits.max_images)
+        combinations = [*map(fill, bodies)]
+        if kind == "upscale":
+            filled = FilledBody(body)
+        elif bodies:
+            filled = filled_as_first(body, bodies[0], fill)
+        else:
+            filled = fill(body)
+        faults = [*dict.fromkeys(chain(*(each.faults for each in combinations or [filled])))]
+        request = None
         try:
             request = parse_request(
                 kind,
                 filled.body,
                 limits=self.limits,
                 default_type=default_type,
-                prompt_files=self.prompt_files.with_loras(filled.loras),
+                prompt_files=self.prompt_files,
                 models=models,
                 additions=additions if served.types else None,
                 wildcards=self.wildcards,
                 sent=[name for name, value in body.items() if value is not None],
+                loras=filled.loras,
+                combinations=combinations,
             )
         except InvalidRequest as error:
             faults += error.faults
-        ckpt = body.get("ckpt", "default")
-        if kind == "upscale":
-            choice = NO_MODEL
-        elif request or (isinstance(ckpt, str) and "ckpt" not in {f.field for f in faults}):
-            try:
-                choice = models.choose(ckpt)
-            except InvalidRequest as error:
-                faults += error.faults
-        if request and (fault := self._outdir_fault(request.outdir)):
-            faults.append(fault)
-        if request and (fault := self._webhook_fault(request.webhook)):
-            faults.append(fault)
-        if faults or request is None or choice is None:
+        if request:
+            faults += outdir_faults(request.outdir, self.store)
+            faults += webhook_faults(request.webhook, self.webhooks)
+        if faults or request is None:
             raise InvalidRequest(tuple(faults))
-        return request, choice, filled
-
-    def _outdir_fault(self, outdir: str) -> Fault | None:
-        """Whether the folder leaves the output root, through a symbolic link as well."""
-        try:
-            self.store.check(posixpath.join(outdir, "picture"))
-        except UnsafeName:
-            return Fault(
-                field="outdir",
-                code="outside_output_root",
-                value=outdir,
-                problem="leaves the output folder",
-                expected="a folder below the output folder",
-            )
-        return None
-
-    def _webhook_fault(self, webhook: str | None) -> Fault | None:
-        """Whether the webhook's host resolves to an address of the internal network."""
-        if webhook is None:
-            return None
-        try:
-            self.webhooks.check(webhook)
-        except WebhookRefused as error:
-            return Fault(
-                field="webhook",
-                code="webhook_refused",
-                value=safe_value("webhook", webhook),
-                problem=error.problem,
-                expected=error.expected,
-            )
-        return None
+        return request, filled, *combinations

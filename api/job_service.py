@@ -4,12 +4,10 @@ Nothing here knows HTTP or the JSON of a dialect. A dialect translates its reque
 of `jobs.parameters`, calls `JobService`, and translates the returned values and raised errors.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -18,43 +16,23 @@ from api.errors import NoSuchImage, TooManyStreams
 from api.job_events import JobEvents
 from api.job_factory import JobFactory
 from api.job_pictures import default_picture, pictures_by_name
+from api.job_wait import JobWait, WaitResult
 from api.places import Places, client_of, is_loopback
 from api.rate_limit import SubmitRateLimit
 from api.settings import NO_LIMIT, ApiSettings
 from api.status_poller import StatusPoller
 from jobs.client_options import ClientOptions
-from jobs.errors import JobsError, RecordsUnavailable
+from jobs.errors import JobsError
 from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import Limits
 from jobs.names import JobKind, model_named
 from jobs.new_job import NewJob
 from jobs.queue import wake_worker
+from jobs.served import Served
 from jobs.status import JobState, JobStatus, Preview
-from jobs.workers import Served, WorkerFacts
+from jobs.worker_facts import WorkerFacts
 
 log = structlog.get_logger(__name__)
-
-SHORTEST_PAUSE = 0.01
-LONGEST_PAUSE = 0.5
-
-
-WaitEnd = Literal["ended", "unfinished", "no_slot", "no_share", "abandoned"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitResult:
-    """How waiting for a job ended.
-
-    Attributes:
-        job: the accepted job.
-        status: the status of the ended job; None if the wait ended before the job did.
-        reason: `ended`; `unfinished`: the time is up; `no_slot`: as many callers wait already as
-            may; `no_share`: so many of this key or address; `abandoned`: the caller went away.
-    """
-
-    job: SubmittedJob
-    status: JobStatus | None = None
-    reason: WaitEnd
 
 
 class JobService:
@@ -82,8 +60,11 @@ class JobService:
         self._rate_limit = None
         if settings.rate_limit != NO_LIMIT:
             self._rate_limit = SubmitRateLimit(backends.redis, settings.rate_limit)
-        self._wait_seconds = settings.sync_timeout
-        self._wait_places = Places(settings.synchronous_slots, settings.client_share)
+        self._job_wait = JobWait(
+            backends.records,
+            Places(settings.synchronous_slots, settings.client_share),
+            settings.sync_timeout,
+        )
         self._event_places = Places(settings.event_streams, settings.client_share)
         self._several_keys = len(settings.keys) + len(settings.all_admin_keys) > 1
         self.limits: Limits = settings.limits
@@ -199,13 +180,7 @@ class JobService:
             usual=usual,
         )
         holders = self._holders(submitter, address)
-        if refusal := self._wait_places.take(*holders):
-            result = WaitResult(job=job, reason="no_slot" if refusal == "full" else "no_share")
-        else:
-            try:
-                result = self._wait(job, abandoned)
-            finally:
-                self._wait_places.free(*holders)
+        result = self._job_wait.until_ended(job, holders, abandoned)
         if result.status is None and not keep:
             self.give_up(job.job_id, by=submitter)
         return result
@@ -340,20 +315,6 @@ class JobService:
         if address and not is_loopback(address):
             holders.append(f"address:{client_of(address)}")
         return tuple(holders)
-
-    def _wait(self, job: SubmittedJob, abandoned: Callable[[], bool]) -> WaitResult:
-        deadline = time.monotonic() + self._wait_seconds
-        pause = SHORTEST_PAUSE
-        while True:
-            with suppress(RecordsUnavailable):
-                if (status := self._records.get(job.job_id)).state.final:
-                    return WaitResult(job=job, status=status, reason="ended")
-            if abandoned():
-                return WaitResult(job=job, reason="abandoned")
-            if time.monotonic() > deadline:
-                return WaitResult(job=job, reason="unfinished")
-            time.sleep(pause)
-            pause = min(pause * 1.2, LONGEST_PAUSE)
 
     def _delete_files(self, job_id: str) -> None:
         """Delete an ended job's files. If that fails, a worker's sweeper deletes them later."""

@@ -9,7 +9,7 @@ from api.errors import (
     NoShareToWait,
     NotReady,
 )
-from api.job_service import WaitResult
+from api.job_wait import WaitResult
 from jobs.status import JobState, JobStatus
 
 

@@ -26,7 +26,7 @@ class Claim:
             twice, even to one worker.
         token: the fencing token, larger than any the job had before.
         attempt: 1 for the first worker that starts it.
-        stored_request: the request's JSON, for `jobs.request.read_stored`.
+        stored_request: the request's JSON, for `jobs.stored_request.read_stored`.
         inputs: the roles of its input pictures; None: its record is of version 1, without them.
         warnings: those of the job's submission.
         submitted, started: seconds since the epoch by Redis' clock; the first attempt started it.

@@ -1,13 +1,17 @@
 """The parameter that makes a job compare: `vary`, one or two fields with a list of values each."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, PrivateAttr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_VALUES = 64
+COMBINATIONS = "combinations"
+"""The key under which a stored request has what its combinations differ in beside `vary`."""
 VARIABLE = (
+    *("ckpt", "preset", "W", "H"),
     *("prompt", "negative_prompt", "prompt_grammar", "clip_skip", "seed", "vae", "precision"),
     *("ddim_steps", "sampler", "scheduler", "scale", "ddim_eta", "eta"),
     *("s_churn", "s_tmin", "s_tmax", "s_noise", "tiling"),
@@ -15,7 +19,7 @@ VARIABLE = (
     *("variation_seed", "variation_strength", "seed_resize_from_h", "seed_resize_from_w"),
     *("denoising_strength", "noise_multiplier", "mask_fill", "image_scale"),
 )
-"""Fields that change the picture, and neither its size nor the model that a worker loads for it."""
+"""Fields that change the picture."""
 EXPECTED = (
     'an object such as {"sampler": ["ddim", "k_euler"], "scale": [4, 7.5]}: one or two fields, '
     f"each with a list of 1 to {MAX_VALUES} values; of " + ", ".join(VARIABLE)
@@ -64,6 +68,20 @@ class ComparisonParameters(BaseModel, frozen=True):
         ),
     ] = None
 
+    _differing: tuple[Mapping[str, Any], ...] = PrivateAttr(default=())
+
+    def with_differing(self, values: Sequence[Mapping[str, Any]]) -> Self:
+        """The same comparison with further values for each of its combinations, by attribute."""
+        request = self.model_copy()
+        differing = tuple(values) if any(values) else ()
+        request._differing = differing  # pyright: ignore[reportAttributeAccessIssue]
+        return request
+
+    @property
+    def stored_differing(self) -> dict[str, list[dict[str, Any]]]:
+        """These values as the record keeps them; empty if there are none."""
+        return {COMBINATIONS: [*map(dict, self._differing)]} if self._differing else {}
+
     def combinations(self) -> tuple[Self, ...]:
         """The request for each combination of `vary`, row by row; without it this one alone."""
         if self.vary is None:
@@ -74,7 +92,11 @@ class ComparisonParameters(BaseModel, frozen=True):
         else:
             (down, rows) = other[0]
             choices = [{across: value, down: row} for row in rows for value in columns]
-        return tuple(self.model_copy(update={"vary": None, **choice}) for choice in choices)
+        differing = self._differing or ({},) * len(choices)
+        return tuple(
+            self.model_copy(update={"vary": None, **choice, **values})
+            for choice, values in zip(choices, differing, strict=True)
+        )
 
 
 def with_values(schema: dict[str, Any]) -> None:

@@ -44,8 +44,9 @@ def cost_faults(contexts: "Sequence[RuleContext]", combinations: int) -> Iterato
         return  # a fault of the prompts
     if max(joined) > 1:
         product += "·(prompts joined by AND + 1)/2"
-    if (cost := model_cost(context)) != 1:
-        product += f"·{cost:g} for the model"
+    if (costs := {*map(model_cost, contexts)}) != {1}:
+        cost = f"{costs.pop():g} for the model" if len(costs) == 1 else "cost of the model"
+        product += f"·{cost}"
     work = sum(map(_work, contexts, joined))
     if work > limits.max_work:
         factors = ["ddim_steps", *counts, "H", "W"]

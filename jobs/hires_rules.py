@@ -1,27 +1,28 @@
 """What the parameters of a second pass must satisfy, with each other and with the first pass."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from jobs.cost_rules import model_cost
 from jobs.errors import Fault, InvalidRequest
 from jobs.hires_parameters import HIRES_OPTIONS, HIRES_SIZE, HiresParameters
 from jobs.limits import MAX_SIDE, MIN_SIDE
 from jobs.names import sampler_named
-from jobs.prompt_checks import loras_in, most_joined, prompt_faults
+from jobs.prompt_checks import LoraTags, loras_in, most_joined, prompt_faults
 from stable_diffusion.bounds import executed_steps
 
 if TYPE_CHECKING:
     from jobs.parameters import Request, TextToImage
     from jobs.rule_context import Check, RuleContext
 
-_LOOKS_DRAWN = re.compile(r"__[^\s_]|\{")
 
+def hires_warnings(request: "Request", added: LoraTags = frozenset()) -> tuple[str, ...]:
+    """A sentence for the parameters of a second pass that have no effect on a valid request.
 
-def hires_warnings(request: "Request") -> tuple[str, ...]:
-    """A sentence for the parameters of a second pass that have no effect on a valid request."""
+    Args:
+        added: LoRAs that its prompt has got, which the user did not name.
+    """
     if not isinstance(request, HiresParameters):
         return ()
     fields = type(request).model_fields
@@ -29,19 +30,12 @@ def hires_warnings(request: "Request") -> tuple[str, ...]:
     if changed and not request.has_second_pass:
         return (f"{', '.join(changed)}: without hires_scale or hires_width, no effect",)
     found: list[str] = []
-    if request.wildcards:
-        found += [
-            f"{field}: wildcards are not drawn in it; it is text"
-            for field in ("hires_prompt", "hires_negative_prompt")
-            if _LOOKS_DRAWN.search(getattr(request, field))
-        ]
     sampler = sampler_named(request.hires_sampler or request.sampler)
     if request.hires_scheduler and sampler and "scheduler" not in sampler.takes:
         found.append(f"hires_scheduler: the sampler {sampler.label} does not take it; no effect")
     grammar = request.prompt_grammar
-    if request.hires_prompt and loras_in(request.prompt, grammar) - loras_in(
-        request.hires_prompt, grammar
-    ):
+    named = loras_in(request.prompt, grammar) - added
+    if request.hires_prompt and named - loras_in(request.hires_prompt, grammar):
         found.append("hires_prompt: the second pass has the LoRAs of the prompt, too")
     return tuple(found)
 
@@ -92,25 +86,19 @@ def _one_size(context: "RuleContext") -> Iterator[Fault]:
     )
 
 
-def _affordable(context: "RuleContext") -> Iterator[Fault]:
-    """Both passes together are within the limit; the first alone is the rule of `ddim_steps`."""
-    request, images, most = _second_pass(context), context.image_count, context.limits.max_work
-    if request is None or images is None:
+def hires_cost_faults(contexts: "Sequence[RuleContext]") -> Iterator[Fault]:
+    """Both passes together are within the limit; the first alone is `jobs.cost_rules`.
+
+    Args:
+        contexts: one for each combination of `vary`.
+    """
+    context, most = contexts[0], contexts[0].limits.max_work
+    works = [work for each in contexts if (work := _work_of_passes(each))]
+    first, second = sum(work.first for work in works), sum(work.second for work in works)
+    if first > most or first + second <= most:
         return
-    try:
-        joined = most_joined(request, context.prompts)
-    except InvalidRequest:
-        return  # a fault of the prompts
-    again = joined
-    if request.hires_prompt:
-        again = most_joined(request.model_copy(update={"prompt": request.hires_prompt}), ())
-    share = images * (context.combinations or 1) * model_cost(context) / 2
-    first = int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps)
-    second = int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request))
-    of_its_own = first > most and not context.combinations  # a fault of the first pass
-    if of_its_own or first + second <= most:
-        return
-    fields = ("hires_prompt",) if again > joined else ()
+    request = cast("TextToImage", context.request)
+    fields = ("hires_prompt",) if any(work.more_prompts for work in works) else ()
     fields = (*fields, "hires_steps", *HIRES_SIZE)
     named = [field for field in fields if field in context.body_fields]
     field = next((field for field in named if getattr(request, field)), named[0])
@@ -124,29 +112,84 @@ def _affordable(context: "RuleContext") -> Iterator[Fault]:
     )
 
 
+class _Work(NamedTuple):
+    """That of both passes, and whether the second joins more prompts."""
+
+    first: int
+    second: int
+    more_prompts: bool
+
+
+def _work_of_passes(context: "RuleContext") -> _Work | None:
+    """None: there is no second pass, or a fault of another field."""
+    request, images = _second_pass(context), context.image_count
+    if request is None or images is None:
+        return None
+    try:
+        joined = most_joined(request, context.prompts)
+        again = _joined_again(context) or joined
+    except InvalidRequest:
+        return None  # a fault of the prompts
+    share = images * model_cost(context) / 2
+    return _Work(
+        int(share * (joined + 1) * prod(request.sampled_size) * request.ddim_steps),
+        int(share * (again + 1) * prod(request.generated_size) * second_pass_steps(request)),
+        again > joined,
+    )
+
+
+def _joined_again(context: "RuleContext") -> int:
+    """The most prompts that AND joins in the second pass; 0: it has those of the first.
+
+    Raises InvalidRequest.
+    """
+    texts = {part.hires_prompt for part in _parts(context)} - {""}
+    request = context.request
+    return max(
+        (most_joined(request.model_copy(update={"prompt": text}), ()) for text in texts), default=0
+    )
+
+
 def _prompt_is_valid(field: str) -> "Check":
     def check(context: "RuleContext") -> Iterator[Fault]:
         request = _second_pass(context)
         if request is None or not getattr(request, field):
             return
         steps = second_pass_steps(request)
-        faults = tuple(prompt_faults(request, field, context.additions, steps=steps))
-        yield from faults
-        if not faults and field == "hires_prompt":
-            yield from _lora_faults(context, request)
+        try:
+            texts = {getattr(part, field): part for part in _parts(context)}
+        except InvalidRequest as error:
+            yield from (fault for fault in error.faults if fault.field == field)
+            return
+        for part in texts.values():
+            if faults := tuple(prompt_faults(part, field, context.additions, steps=steps)):
+                yield from faults
+                return
+        if field == "hires_prompt":
+            yield from _lora_faults(context)
 
     return check
 
 
-def _lora_faults(context: "RuleContext", request: "TextToImage") -> Iterator[Fault]:
+def _parts(context: "RuleContext") -> "tuple[TextToImage, ...]":
+    """The parts of a request with a second pass, with the texts that are drawn for them.
+
+    Raises InvalidRequest.
+    """
+    return cast("tuple[TextToImage, ...]", context.parts or (context.request,))
+
+
+def _lora_faults(context: "RuleContext") -> Iterator[Fault]:
     """The model has its LoRAs in both passes."""
-    wanted = loras_in(request.hires_prompt, request.prompt_grammar)
-    try:
-        prompts = [each.text for each in context.prompts] or [request.prompt]
-    except InvalidRequest:
-        return  # a fault of the prompts
-    for prompt in prompts:
-        more = wanted - loras_in(prompt, request.prompt_grammar)
+    parts, grammar = _parts(context), context.request.prompt_grammar
+    pairs = [(part.hires_prompt, part.prompt) for part in parts]
+    if context.request.from_file is not None and not context.request.wildcards:
+        try:
+            pairs = [(parts[0].hires_prompt, each.text) for each in context.prompts]
+        except InvalidRequest:
+            return  # a fault of the prompts
+    for hires_prompt, prompt in dict.fromkeys(pairs):
+        more = loras_in(hires_prompt, grammar) - loras_in(prompt, grammar)
         if more:
             tag = min(more, key=lambda tag: tag.name)
             yield Fault(
@@ -162,20 +205,18 @@ def _lora_faults(context: "RuleContext", request: "TextToImage") -> Iterator[Fau
 
 _SIZE = frozenset({*HIRES_SIZE, "W", "H"})
 _STEPS = frozenset({"hires_steps", "hires_strength", "ddim_steps"})
+HIRES_COST_FIELDS = frozenset(
+    {*_SIZE, *_STEPS, "n_iter", "n_samples", "from-file", "vary", "hires_prompt", "ckpt", "refiner"}
+)
+"""The fields that must be valid by themselves for `hires_cost_faults`."""
 HIRES_CHECKS = (
     (_SIZE, _one_size),
     (
-        _SIZE
-        | _STEPS
-        | {"n_iter", "n_samples", "from-file", "vary", "hires_prompt", "ckpt", "refiner"},
-        _affordable,
-    ),
-    (
-        _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file"},
+        _STEPS | {"prompt_grammar", "prompt", "hires_prompt", "from-file", "wildcards"},
         _prompt_is_valid("hires_prompt"),
     ),
     (
-        _STEPS | {"prompt_grammar", "hires_negative_prompt"},
+        _STEPS | {"prompt_grammar", "hires_negative_prompt", "wildcards"},
         _prompt_is_valid("hires_negative_prompt"),
     ),
 )

@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobs.names import plain_name
-from jobs.prompt_checks import loras_in
+from jobs.prompt_checks import LoraTags, loras_in
 from jobs.prompt_parameters import PromptGrammar
+
+if TYPE_CHECKING:
+    from jobs.generation_parameters import GenerationRequest
+
+_Request = TypeVar("_Request", bound="GenerationRequest")
 
 
 def lora_name(lora: str) -> str:
@@ -42,6 +48,22 @@ class AddedLoras:
         own = {self._canonical(plain_name(tag.name)) for tag in loras_in(prompt, grammar)}
         added = [each for each in self.loras if self._canonical(lora_name(each)) not in own]
         return with_loras(prompt, added)
+
+    def to_request(self, request: _Request) -> _Request:
+        """A request whose own prompts name them; drawn ones get them once they are drawn."""
+        if not self.loras or request.wildcards or request.from_file is not None:
+            return request
+        grammar = request.prompt_grammar
+        update: dict[str, Any] = {"prompt": self.to(request.prompt, grammar)}
+        if request.vary and "prompt" in request.vary:
+            texts = [self.to(str(text), grammar) for text in request.vary["prompt"]]
+            update["vary"] = {**request.vary, "prompt": texts}
+        return request.model_copy(update=update)
+
+    @property
+    def tags(self) -> LoraTags:
+        """What a prompt gets that names none of them."""
+        return loras_in(self.to(""), "native")
 
     def _canonical(self, name: str) -> str:
         return self.canonical.get(name, name)

@@ -15,7 +15,7 @@ from jobs.validation_faults import safe_value
 from stable_diffusion.unet_kind import UNetKind
 
 if TYPE_CHECKING:
-    from jobs.workers import Served
+    from jobs.served import Served
 
 _WITH_HASH = re.compile(r"(.*\S)\s*\[([0-9a-fA-F]{6,64})\]\s*", re.DOTALL)
 """How AUTOMATIC1111 writes a model: `sd15 [6ce0161689]`, the first digits of its SHA-256."""

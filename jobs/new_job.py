@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.request import AnyRequest
-from jobs.stored_prompts import NEGATIVE_PROMPTS, PROMPTS, shortened_request
+from jobs.stored_prompts import PROMPTS_OF_PARTS, shortened_request
 
 
 def new_job_id() -> str:
@@ -32,7 +32,8 @@ class NewJob:
         model: the name of its model; empty for a request that needs none.
         warnings: which parameters cannot be honoured exactly, as far as known at submission.
         prompts: those of the parts of the request, of a prompt file or drawn; empty: its own.
-        negative_prompts: those that were drawn for the parts; empty: the request's own.
+        negative_prompts, hires_prompts, hires_negative_prompts: those that were drawn for the
+            parts; empty: the request's own.
         submitter: a digest of the API key, so that no other key may cancel the job; empty: any may.
         user: a digest of the submitter's user whose job it is; the users of one submitter take
             turns. Empty: no user is known.
@@ -45,6 +46,8 @@ class NewJob:
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     negative_prompts: tuple[str, ...] = ()
+    hires_prompts: tuple[str, ...] = ()
+    hires_negative_prompts: tuple[str, ...] = ()
     submitter: str = ""
     user: str = ""
     idempotent: IdempotentRequest | None = None
@@ -59,8 +62,8 @@ class NewJob:
     @property
     def stored_request(self) -> dict[str, Any]:
         """The request as its record keeps it until the job has ended."""
-        of_parts = {PROMPTS: self.prompts, NEGATIVE_PROMPTS: self.negative_prompts}
-        return self.request.stored() | {key: [*texts] for key, texts in of_parts.items() if texts}
+        of_parts = {key: [*getattr(self, key)] for key in PROMPTS_OF_PARTS.values()}
+        return self.request.stored() | {key: texts for key, texts in of_parts.items() if texts}
 
     @property
     def ended_request(self) -> dict[str, Any]:

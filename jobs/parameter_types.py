@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from jobs.init_image import read_transparent_image
 from jobs.inputs import INPUT_ROLES, InputRole
@@ -69,6 +69,13 @@ def is_random(seed: Any) -> bool:
     return _seed(seed) is None
 
 
+def _written(text: str, info: ValidationInfo) -> str:
+    """The length of what a client wrote; a record's prompt has the LoRAs of a preset as well."""
+    if info.context and len(text) > MAX_PROMPT:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_PROMPT})
+    return _printable(text)
+
+
 def _prompt_file(value: Any) -> Any:
     if value is None or value is False or value == "":
         return None
@@ -127,17 +134,12 @@ def _config(value: Any) -> Any:
 _TEXT_PATTERN = r"^[^\x00]*$"
 _FOLDER_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _FOLDER_PATTERN = rf"^({_FOLDER_NAME}(/{_FOLDER_NAME}){{0,{_MAX_SEGMENTS - 1}}}/?)?$"
-_MODEL_NAME = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": _MAX_NAME,
-    "pattern": _TEXT_PATTERN,
-}
+_MODEL_NAME = {"type": "string", "minLength": 1, "maxLength": _MAX_NAME, "pattern": _TEXT_PATTERN}
 
 Text = Annotated[
     str,
-    Field(max_length=MAX_PROMPT, json_schema_extra={"pattern": _TEXT_PATTERN}),
-    AfterValidator(_printable),
+    Field(json_schema_extra={"maxLength": MAX_PROMPT, "pattern": _TEXT_PATTERN}),
+    AfterValidator(_written),
 ]
 Folder = Annotated[
     str,

@@ -1,10 +1,12 @@
 """The parts of a job: what a worker generates one after the other, each by a request of its own."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from jobs.errors import InvalidRequest, WildcardError
-from jobs.parameters import Request
-from jobs.wildcards import PromptField, Wildcards
+from jobs.lora_tags import NO_LORAS, AddedLoras
+from jobs.parameters import Request, TextToImage
+from jobs.wildcards import FIRST_PASS, PromptField, Wildcards
 
 _Request = TypeVar("_Request", bound=Request)
 
@@ -35,31 +37,41 @@ def parts_of(request: _Request, lines: int = 1) -> tuple[_Request, ...]:
 
 
 def drawn_parts(
-    request: _Request, lines: tuple[str, ...], wildcards: Wildcards
+    request: _Request,
+    lines: tuple[str, ...],
+    wildcards: Wildcards,
+    loras: Sequence[AddedLoras] = (NO_LORAS,),
 ) -> tuple[_Request, ...]:
     """The parts of a request with wildcards, with the prompts that their seeds draw.
 
     Args:
         lines: the prompts of its file; empty: its own.
+        loras: what each prompt gets once it is drawn; one for each combination, or one for all.
 
     Raises:
         InvalidRequest: the prompts cannot be drawn; with a fault of each field.
     """
     faults = {}
     drawn: list[_Request] = []
-    for number, part in enumerate(parts_of(request, len(lines) or 1)):
+    parts = parts_of(request, len(lines) or 1)
+    for number, part in enumerate(parts):
         own = "from-file" if lines else "prompt"
         line = lines[number // request.image_count % len(lines)] if lines else part.prompt
+        written: dict[PromptField, str] = {"prompt": line, "negative_prompt": part.negative_prompt}
+        if isinstance(part, TextToImage) and part.has_second_pass:
+            written |= {field: getattr(part, field) for field in FIRST_PASS}
         texts: dict[str, str] = {}
-        written: tuple[tuple[PromptField, str, str], ...] = (
-            ("prompt", own, line),
-            ("negative_prompt", "negative_prompt", part.negative_prompt),
-        )
-        for field, shown, text in written:
+        for field, text in written.items():
+            shown = own if field == "prompt" else field
+            base = FIRST_PASS.get(field)
+            first = written[base] if base in texts else ""
             try:
-                texts[field] = wildcards.expand(text, part.seed or 0, field=field)
+                texts[field] = wildcards.expand(text, part.seed or 0, field=field, first=first)
             except WildcardError as error:
                 faults.setdefault(shown, error.fault(shown))
+        if "prompt" in texts:
+            added = loras[number * len(loras) // len(parts)]
+            texts["prompt"] = added.to(texts["prompt"], part.prompt_grammar)
         drawn.append(part.model_copy(update=texts))
     if faults:
         raise InvalidRequest(tuple(faults.values()))

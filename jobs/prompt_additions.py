@@ -18,7 +18,7 @@ class InstalledAdditions:
     An embedding may be written in any case.
 
     Attributes:
-        lora_aliases: other names of the same LoRAs.
+        lora_aliases, embedding_aliases: other names of the same LoRAs and embeddings.
         bundled_embeddings: embeddings in the file of a LoRA. Whether a prompt names that LoRA is
             left to the worker.
     """
@@ -26,6 +26,7 @@ class InstalledAdditions:
     loras: Collection[str]
     embeddings: Collection[str]
     lora_aliases: Collection[str] = ()
+    embedding_aliases: Collection[str] = ()
     bundled_embeddings: Collection[str] = ()
     vaes: Collection[str] = ()
 
@@ -45,7 +46,8 @@ class InstalledAdditions:
             prompts: its prompts.
         """
         faults: dict[str, Fault] = {}
-        embeddings = {name.lower() for name in (*self.embeddings, *self.bundled_embeddings)}
+        known = (*self.embeddings, *self.embedding_aliases, *self.bundled_embeddings)
+        embeddings = {name.lower() for name in known}
         for prompt in prompts:
             for name in prompt.embeddings:
                 if name.lower() not in embeddings:

@@ -17,6 +17,8 @@ from stable_diffusion.prompt.grammar import (
 if TYPE_CHECKING:
     from jobs.parameters import Request
 
+LoraTags = frozenset[LoraTag]
+"""LoRAs, each with its weights."""
 _OWN_SYNTAX: Mapping[PromptGrammar, str] = {
     "native": "blends such as cat:0.3 dog:0.7",
     "a1111": "[from:to:0.5], [one|other] and AND",
@@ -110,9 +112,9 @@ def most_joined(request: "Request", file_prompts: Sequence[ParsedPrompt]) -> int
     return max(max(1, len(prompt.composed)) for prompt in prompts)
 
 
-def loras_in(prompt: str, grammar: PromptGrammar) -> frozenset[LoraTag]:
-    """The LoRAs of a prompt, each with its weights; none if it cannot be read."""
+def loras_in(prompt: str, grammar: PromptGrammar) -> LoraTags:
+    """The LoRAs of a prompt; none if it cannot be read."""
     try:
-        return frozenset(read_prompt(prompt, grammar).loras)
+        return LoraTags(read_prompt(prompt, grammar).loras)
     except PromptError:
-        return frozenset()  # a fault of its field
+        return LoraTags()  # a fault of its field

@@ -6,6 +6,7 @@ from typing import NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import Fault, InvalidRequest
+from jobs.limits import Limits
 from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.parameter_types import Text
 from stable_diffusion.errors import PromptError
@@ -21,16 +22,10 @@ class PromptFiles:
 
     Args:
         folder: need not exist; None is an empty one.
-        loras: what every prompt names besides.
     """
 
-    def __init__(self, folder: Path | None = None, loras: AddedLoras = NO_LORAS) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._loras = loras
-
-    def with_loras(self, loras: AddedLoras) -> "PromptFiles":
-        """The same files, whose prompts name these LoRAs as well."""
-        return PromptFiles(self._folder, loras)
 
     def names(self) -> tuple[str, ...]:
         """The names a request may use, in order."""
@@ -46,17 +41,22 @@ class PromptFiles:
             and path.resolve().is_relative_to(root)
         )
 
-    def read(self, name: str, grammar: PromptGrammar = "native") -> tuple[ParsedPrompt, ...]:
+    def read(
+        self, name: str, grammar: PromptGrammar = "native", loras: AddedLoras = NO_LORAS
+    ) -> tuple[ParsedPrompt, ...]:
         """The prompts of a file, at least one; blank lines are left out.
 
         Args:
             grammar: how they are read.
+            loras: what each of them gets besides.
 
         Raises:
             InvalidRequest: no such file, or its lines cannot be read as prompts.
         """
-        lines = self._lines(name, grammar)
-        return tuple(_parsed(name, number, line, grammar) for number, line in lines)
+        lines = [(number, _text(name, number, line)) for number, line in self._lines(name)]
+        return tuple(
+            _parsed(name, number, loras.to(line, grammar), grammar) for number, line in lines
+        )
 
     def lines(self, name: str) -> tuple[str, ...]:
         """The lines as they are written, at least one; blank ones are left out.
@@ -66,7 +66,7 @@ class PromptFiles:
         """
         return tuple(_text(name, number, line) for number, line in self._lines(name))
 
-    def _lines(self, name: str, grammar: PromptGrammar = "native") -> list[tuple[int, str]]:
+    def _lines(self, name: str) -> list[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
         installed = self.names()
         if self._folder is None or name not in installed:
@@ -80,9 +80,7 @@ class PromptFiles:
         except UnicodeDecodeError:
             _refuse("invalid_characters", name, "is not UTF-8", "a text file in UTF-8")
         prompts = [
-            (number, self._loras.to(line.strip(), grammar))
-            for number, line in enumerate(lines, start=1)
-            if line.strip()
+            (number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()
         ]
         if not prompts:
             _refuse("missing", name, "holds no prompt", "a file with one prompt a line")
@@ -91,14 +89,14 @@ class PromptFiles:
 
 def _parsed(name: str, number: int, line: str, grammar: PromptGrammar) -> ParsedPrompt:
     try:
-        return read_prompt(_text(name, number, line), grammar)
+        return read_prompt(line, grammar)
     except PromptError as error:
         _refuse("bad_prompt", name, f"line {number}: {error}", "prompts that can be read")
 
 
 def _text(name: str, number: int, line: str) -> str:
     try:
-        return _PROMPT.validate_python(line)
+        return _PROMPT.validate_python(line, context={"limits": Limits()})
     except ValidationError as error:
         wrong = error.errors()[0]["msg"]
         _refuse("bad_prompt", name, f"line {number}: {wrong}", "prompts that can be read")

@@ -9,17 +9,18 @@ from typing import Any, get_args, overload
 
 from pydantic import ValidationError
 
+from jobs.compared_models import with_filled
 from jobs.comparisons import read_comparison
 from jobs.errors import Fault, InvalidRequest
-from jobs.inputs import INPUT_ROLES
+from jobs.generation_parameters import GenerationRequest
 from jobs.limits import MAX_COUNT, Limits
+from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.model_choice import InstalledModels
 from jobs.names import JOB_TYPES, GenerationKind, JobKind, JobType
 from jobs.parameters import (
     NULL_HAS_A_MEANING,
     SCHEMAS,
     AnyRequest,
-    GenerationRequest,
     ImageToImage,
     Request,
     TextToImage,
@@ -30,9 +31,11 @@ from jobs.prompt_additions import InstalledAdditions
 from jobs.prompt_files import PromptFiles
 from jobs.rule_context import RuleContext
 from jobs.rules import expected_side, rule_faults
+from jobs.settled_defaults import FilledBody
 from jobs.upscale_parameters import Upscale, upscale_faults
 from jobs.validation_faults import OtherSchema, faults_of, safe_value
-from jobs.wildcards import WildcardFiles, Wildcards
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import Wildcards
 
 __all__ = [
     "AnyRequest",
@@ -42,7 +45,6 @@ __all__ = [
     "TextToImage",
     "Upscale",
     "parse_request",
-    "read_stored",
 ]
 
 WIDEST: JobType = "standard"
@@ -61,6 +63,8 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> Request: ...
 @overload
 def parse_request(
@@ -74,6 +78,8 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
@@ -86,6 +92,8 @@ def parse_request(
     additions: InstalledAdditions | None = None,
     wildcards: WildcardFiles | None = None,
     sent: Collection[str] | None = None,
+    loras: AddedLoras = NO_LORAS,
+    combinations: Sequence[FilledBody] = (),
 ) -> AnyRequest:
     """Read a body (less its `api_key`) against the schema of its kind and type.
 
@@ -100,17 +108,17 @@ def parse_request(
         wildcards: what a request with `wildcards` may name; None: nothing. What it draws is checked
             with its seed, or with 0 if it has none.
         sent: the fields that the client has sent, which faults name first; None: all of the body.
+        loras: what its prompts get besides. They do not count for the length of a prompt.
+        combinations: those of a comparison of models or presets, each filled by itself.
 
     Raises:
         InvalidRequest: with the faults of all fields, and of fields together.
     """
     limits, models = limits or Limits(), models or InstalledModels()
     body = _without_nulls(body)
-    job_type, *faults = _type_of(body.get("type", default_type))
+    job_type, *faults = type_named(body.get("type", default_type))
     schema = SCHEMAS[kind][job_type]
-    body = {**body, "type": job_type}
-    if body.get("plms") is True:
-        body = {"sampler": "plms", **body}
+    body = _completed(body, job_type)
     try:
         request = schema.model_validate(body, context={"limits": limits})
     except ValidationError as error:
@@ -134,6 +142,10 @@ def parse_request(
         if of_values:
             faults += of_values
             wrong |= {"vary", *compared}
+        request = loras.to_request(request)
+        if combinations and request.vary and not faults:
+            request, of_values = _with_filled(request, combinations, limits)
+            faults += of_values
         context = RuleContext(
             request=request,
             body_fields=frozenset(body if sent is None else sent),
@@ -142,11 +154,32 @@ def parse_request(
             prompt_files=prompt_files or PromptFiles(),
             additions=additions,
             wildcards=Wildcards(wildcards or WildcardFiles()),
+            loras=loras,
         )
-        faults += rule_faults(context, wrong)
+        faults += rule_faults(context, wrong, [each.loras for each in combinations])
     if faults or request is None:
         raise InvalidRequest(tuple(faults))
     return request
+
+
+def _completed(body: dict[str, Any], job_type: JobType) -> dict[str, Any]:
+    body = {**body, "type": job_type}
+    return {"sampler": "plms", **body} if body.get("plms") is True else body
+
+
+def _with_filled(
+    request: Request, combinations: Sequence[FilledBody], limits: Limits
+) -> tuple[Request, list[Fault]]:
+    schema = type(request)
+
+    def read(body: dict[str, Any]) -> Request:
+        body = _completed(_without_nulls(body), request.type) | without_inputs(schema)
+        return schema.model_validate(body, context={"limits": limits})
+
+    try:
+        return with_filled(request, combinations, read), []
+    except ValidationError as error:
+        return request, [*faults_of(error, schema, {})]
 
 
 def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
@@ -160,34 +193,7 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None or name not in known}
 
 
-def read_stored(
-    kind: JobKind, stored: dict[str, Any], inputs: Sequence[str] | None = None
-) -> AnyRequest:
-    """The request of a record, which another version may have written.
-
-    A field that the type no longer has is ignored, and one that the record lacks has its default.
-
-    Args:
-        kind: the kind of its endpoint.
-        stored: as of `NewJob.stored_request`.
-        inputs: the roles of its pictures; None: not recorded, so those that its schema requires.
-
-    Raises:
-        InvalidRequest: it cannot be read.
-    """
-    job_type, *faults = _type_of(stored.get("type"))
-    if faults:
-        raise InvalidRequest(tuple(faults))
-    schema = SCHEMAS[kind][job_type]
-    body = {name: value for name, value in stored.items() if name in fields_of(schema)}
-    roles = {row.field: b"" for role, row in INPUT_ROLES.items() if role in (inputs or ())}
-    try:
-        return schema.model_validate(body | without_inputs(schema) | roles)
-    except ValidationError as error:
-        raise InvalidRequest(faults_of(error, schema, stored)) from error
-
-
-def _type_of(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
+def type_named(named: object) -> tuple[JobType, *tuple[Fault, ...]]:
     """The type that a body names; if there is none of that name, WIDEST and the fault."""
     for job_type in JOB_TYPES:
         if named == job_type:

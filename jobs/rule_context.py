@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
+from jobs.lora_tags import NO_LORAS, AddedLoras
 from jobs.model_choice import InstalledModels
 from jobs.parts import drawn_parts
 from jobs.prompt_additions import InstalledAdditions
@@ -30,6 +31,7 @@ class RuleContext:
         prompt_files: what `from-file` may name.
         additions: the installed LoRAs, embeddings and VAEs; None: not known, so any is accepted.
         wildcards: draws the prompts, if the request has `wildcards`.
+        loras: what the prompts of its file, and those that are drawn, get besides.
         combinations: how many `vary` makes, of which the request is one; 0: it has no `vary`.
     """
 
@@ -40,6 +42,7 @@ class RuleContext:
     prompt_files: PromptFiles
     additions: InstalledAdditions | None
     wildcards: Wildcards
+    loras: AddedLoras = NO_LORAS
     combinations: int = 0
 
     @cached_property
@@ -58,7 +61,7 @@ class RuleContext:
             return (self.request,)
         if self.image_count is None or self.image_count > self.limits.max_images:
             return ()  # a fault of its own
-        return drawn_parts(self.request, self.lines, self.wildcards)
+        return drawn_parts(self.request, self.lines, self.wildcards, (self.loras,))
 
     @cached_property
     def prompts(self) -> tuple[ParsedPrompt, ...]:
@@ -71,7 +74,7 @@ class RuleContext:
             return read_drawn(self.parts, FIELD if request.from_file else "prompt")
         if request.from_file is None:
             return ()
-        return self.prompt_files.read(request.from_file, request.prompt_grammar)
+        return self.prompt_files.read(request.from_file, request.prompt_grammar, self.loras)
 
     @cached_property
     def image_count(self) -> int | None:

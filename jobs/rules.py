@@ -1,14 +1,15 @@
 """What the fields of a request must satisfy together."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.comparisons import varied_faults
 from jobs.cost_rules import COST_FIELDS, cost_faults
 from jobs.errors import Fault, InvalidRequest
-from jobs.hires_rules import HIRES_CHECKS
+from jobs.hires_rules import HIRES_CHECKS, HIRES_COST_FIELDS, hires_cost_faults
 from jobs.limits import MIN_SIDE, SIDE_STEP, Limits
+from jobs.lora_tags import AddedLoras
 from jobs.mask_rules import MASK_CHECKS
 from jobs.model_choice import InstalledModels
 from jobs.names import CONFIGS, model_named, network_kind
@@ -135,6 +136,15 @@ def _config_fits(context: RuleContext) -> Iterator[Fault]:
     )
 
 
+def _model_installed(context: RuleContext) -> Iterator[Fault]:
+    if not context.models.names:
+        return  # no worker has announced any yet
+    try:
+        context.models.choose(context.request.ckpt)
+    except InvalidRequest as error:
+        yield from error.faults
+
+
 def _vae_installed(context: RuleContext) -> Iterator[Fault]:
     if context.additions and context.request.vae is not None:
         yield from context.additions.vae_faults(context.request.vae)
@@ -156,6 +166,7 @@ RULES: tuple[Rule, ...] = (
         _something_to_return,
     ),
     Rule(frozenset({"config", "ckpt"}), _config_fits),
+    Rule(frozenset({"ckpt"}), _model_installed),
     Rule(frozenset({"vae"}), _vae_installed),
     *(
         Rule(fields, check)
@@ -164,12 +175,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def rule_faults(context: RuleContext, wrong: Set[str]) -> Iterator[Fault]:
+def rule_faults(
+    context: RuleContext, wrong: Set[str], loras: Sequence[AddedLoras] = ()
+) -> Iterator[Fault]:
     """The faults of fields together, of a request and of each combination of its `vary`.
 
     Args:
         context: of the whole request.
         wrong: the fields that are faulty by themselves; no rule that needs one is checked.
+        loras: those that the prompts of each combination get; empty: those of the context.
     """
     request, vary = context.request, context.request.vary or {}
     combinations = request.combinations()
@@ -179,11 +193,14 @@ def rule_faults(context: RuleContext, wrong: Set[str]) -> Iterator[Fault]:
             request=each,
             body_fields=context.body_fields | vary.keys(),
             combinations=len(combinations) if vary else 0,
+            loras=loras[number] if loras else context.loras,
         )
-        for each in combinations[: context.limits.max_images]
+        for number, each in enumerate(combinations[: context.limits.max_images])
     ]
     rules = [rule for rule in RULES if wrong.isdisjoint(rule.fields)]
     found = [[fault for rule in rules for fault in rule.check(each)] for each in contexts]
     yield from varied_faults(request, found)
     if wrong.isdisjoint(COST_FIELDS):
         yield from cost_faults(contexts, len(combinations))
+    if wrong.isdisjoint(HIRES_COST_FIELDS) and len(contexts) == len(combinations):
+        yield from hires_cost_faults(contexts)

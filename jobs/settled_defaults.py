@@ -15,7 +15,7 @@ from jobs.names import plain_name, sampler_named, scheduler_named
 from jobs.parameters import NULL_HAS_A_MEANING
 from jobs.prompt_checks import loras_in
 from jobs.prompt_parameters import PromptGrammar
-from jobs.workers import Served
+from jobs.served import Served
 
 _FIELDS = {
     "steps": "ddim_steps",
@@ -43,7 +43,7 @@ class FilledBody:
     """A body with values for what it left out.
 
     Attributes:
-        loras: those that its prompts get, from its preset or its model.
+        loras: those that its prompts are to get, from its preset or its model.
         sources: who has had a say: the LoRAs of its prompts, and the model.
         faults: of `preset`.
     """
@@ -138,7 +138,7 @@ class InstalledDefaults:
         for defaults in (*order, _as_defaults(usual or {})):
             _add(filled, defaults)
         # a null that nothing replaced stays
-        whole = _with_loras({**body, **filled}, added)
+        whole = {**body, **filled}
         return FilledBody(whole, added, (*loras, *([own] if own else [])), faults)
 
 
@@ -191,18 +191,6 @@ def _prompts(body: Mapping[str, Any]) -> Iterator[tuple[str, PromptGrammar]]:
     varied = _varied(body).get("prompt")
     texts = chain([body.get("prompt")], varied if isinstance(varied, list) else ())
     return ((text, _grammar(body)) for text in texts if isinstance(text, str))
-
-
-def _with_loras(body: dict[str, Any], added: AddedLoras) -> dict[str, Any]:
-    """A body whose prompts name these LoRAs as well. Those of a file are not in it."""
-    grammar = _grammar(body)
-    if isinstance(body.get("prompt"), str):
-        body["prompt"] = added.to(body["prompt"], grammar)
-    texts = _varied(body).get("prompt")
-    if isinstance(texts, list):
-        texts = [added.to(text, grammar) if isinstance(text, str) else text for text in texts]
-        body["vary"] = {**_varied(body), "prompt": texts}
-    return body
 
 
 def _grammar(body: Mapping[str, Any]) -> PromptGrammar:

@@ -1,24 +1,24 @@
-"""Wildcards: texts drawn by a seed, from choices in a prompt and from files of the operator."""
+"""Wildcards: texts drawn by a seed, from choices in a prompt and from wildcard files."""
 
 import difflib
 import random
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from re import compile as regular_expression
+from types import MappingProxyType
 from typing import Literal
 
 from jobs.errors import WildcardError
 from jobs.parameter_types import MAX_PROMPT
+from jobs.wildcard_files import WildcardFiles, file_fault, read_wildcard_file
 from jobs.wildcard_text import (
-    NAME,
     Choice,
     Option,
     Reference,
     Template,
-    read_entry,
     read_template,
     references,
 )
@@ -26,44 +26,20 @@ from jobs.wildcard_text import (
 MAX_DEPTH = 8
 """How many files may name one another in a row."""
 MAX_DRAWS = 10_000
-MAX_BYTES = 1024**2
-_NAME = regular_expression(NAME)
 _SHOWN = 40
 
-PromptField = Literal["prompt", "negative_prompt"]
+PromptField = Literal["prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt"]
 """A field whose text is drawn."""
-
-
-class WildcardFiles:
-    """The wildcard files of one folder, which is listed anew each time.
-
-    Args:
-        folder: need not exist; None is an empty one.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
-
-    def paths(self) -> dict[str, Path]:
-        """The files by the name that a prompt uses, such as `animals/cats`, in order."""
-        if self._folder is None or not self._folder.is_dir():
-            return {}
-        root = self._folder.resolve()
-        found = {
-            path.relative_to(root).with_suffix("").as_posix(): path
-            for path in sorted(root.rglob("*.txt"))
-            # links inside the folder are allowed, links out of it are not
-            if path.is_file() and path.resolve().is_relative_to(root)
-        }
-        return {name: path for name, path in found.items() if _is_name(name)}
-
-    def names(self) -> tuple[str, ...]:
-        """The names that a prompt may use, in order."""
-        return tuple(self.paths())
-
-
-def _is_name(name: str) -> bool:
-    return all(_NAME.fullmatch(part) for part in name.split("/"))
+_GENERATORS: dict[PromptField, str] = {
+    "negative_prompt": "negative",
+    "hires_prompt": "hires",
+    "hires_negative_prompt": "hires negative",
+}
+FIRST_PASS: dict[PromptField, PromptField] = {
+    "hires_prompt": "prompt",
+    "hires_negative_prompt": "negative_prompt",
+}
+"""The prompts of a second pass, each with that of the first whose draws it repeats."""
 
 
 class Wildcards:
@@ -82,28 +58,44 @@ class Wildcards:
     def _paths(self) -> dict[str, Path]:
         return self._files.paths()
 
-    def expand(self, text: str, seed: int, *, field: PromptField) -> str:
+    def expand(self, text: str, seed: int, *, field: PromptField, first: str = "") -> str:
         """A text with its wildcards replaced by what the seed draws.
 
         Its choices and names are drawn from left to right, each before what is in it, by
         `random.Random(seed)`, whose `random()` is the same on every machine. The negative prompt
         has the generator `random.Random(f"{seed} negative")`: the same whatever the prompt draws.
 
+        Args:
+            first: for a prompt of a second pass, that of the first: a wildcard that both have is
+                drawn once, the first one of it for the first, and so on. What it alone has is drawn
+                by `random.Random(f"{seed} hires")`, or `f"{seed} hires negative"`.
+
         Raises:
             WildcardError: the text or a file that it needs is at fault, whatever is drawn; or
                 what is drawn is too long.
         """
+        template = self._template(text)
+        repeated: dict[Reference | Choice, deque[str]] = {}
+        if field in FIRST_PASS and first:
+            drawing = self._drawing(seed, FIRST_PASS[field])
+            drawing.text(self._template(first), repeated)
+        return self._drawing(seed, field).text(template, repeated=repeated)
+
+    def _template(self, text: str) -> Template:
         template = read_template(text)
         for name in references(template):
             self._check(name, ())
-        generator = random.Random(seed if field == "prompt" else f"{seed} negative")
-        return _Drawing(generator, self._of).text(template)
+        return template
+
+    def _drawing(self, seed: int, field: PromptField) -> "_Drawing":
+        named = _GENERATORS.get(field)
+        return _Drawing(random.Random(f"{seed} {named}" if named else seed), self._of)
 
     def _check(self, name: str, path: tuple[str, ...]) -> int:
         """How many files in a row a name needs. Raises WildcardError: they have no end."""
         if name in path:
             circle = " → ".join([*path[path.index(name) :], name])
-            raise _of_file(name, "endless", f"names itself: {circle}", "files without a circle")
+            raise file_fault(name, "endless", f"names itself: {circle}", "files without a circle")
         if len(path) >= MAX_DEPTH:
             raise _too_deep(path[0])
         if name not in self._depths:
@@ -117,7 +109,7 @@ class Wildcards:
     def _of(self, name: str) -> tuple[Option, ...]:
         """The entries of a file. Raises WildcardError."""
         if name not in self._entries:
-            self._entries[name] = tuple(_read(name, self._path(name)))
+            self._entries[name] = tuple(read_wildcard_file(name, self._path(name)))
         return self._entries[name]
 
     def _path(self, name: str) -> Path:
@@ -134,41 +126,9 @@ class Wildcards:
         )
 
 
-def _read(name: str, path: Path) -> list[Option]:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        limit = f"a file of up to {MAX_BYTES // 1024} KiB"
-        raise _of_file(name, "too_long", "is too large", limit)
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise _of_file(name, "not_utf8", "is not UTF-8", "a text file in UTF-8") from error
-    entries: list[Option] = []
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        if line and not line.startswith("#"):
-            try:
-                entries.append(read_entry(line))
-            except WildcardError as error:
-                said = f"line {number} {error.problem}"
-                raise _of_file(name, "bad_wildcards", said, error.expected) from error
-    if not any(entry.weight for entry in entries):
-        raise _of_file(name, "empty_wildcard", "has no entry", "a file with one entry a line")
-    return entries
-
-
-def _of_file(name: str, code: str, problem: str, expected: str) -> WildcardError:
-    return WildcardError(
-        code=code,
-        value=f"__{name}__",
-        problem=f"needs the wildcard {name}, which {problem}",
-        expected=expected,
-    )
-
-
 def _too_deep(name: str) -> WildcardError:
     expected = f"{MAX_DEPTH} files in a row at most"
-    return _of_file(name, "too_deep", "leads from file to file too often", expected)
+    return file_fault(name, "too_deep", "leads from file to file too often", expected)
 
 
 class _Drawing:
@@ -181,17 +141,27 @@ class _Drawing:
         self._entries_of = entries_of
         self._draws = 0
 
-    def text(self, template: Template) -> str:
-        """Raises WildcardError: it becomes too long."""
+    def text(
+        self,
+        template: Template,
+        drawn: dict[Reference | Choice, deque[str]] | None = None,
+        repeated: Mapping[Reference | Choice, deque[str]] = MappingProxyType({}),
+    ) -> str:
+        """Raises WildcardError: it becomes too long.
+
+        Args:
+            drawn: gets what each wildcard of the template itself becomes, in order.
+            repeated: such texts, each of which is taken once in place of a draw.
+        """
         parts: list[str] = []
         for part in template:
-            match part:
-                case str():
-                    parts.append(part)
-                case Reference(name):
-                    parts.append(self._drawn(self._entries_of(name), 1))
-                case Choice(count, options):
-                    parts.append(self._drawn(options, count))
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            text = repeated[part].popleft() if repeated.get(part) else self._wildcard(part)
+            parts.append(text)
+            if drawn is not None:
+                drawn.setdefault(part, deque()).append(text)
         text = "".join(parts)
         if len(text) > MAX_PROMPT or self._draws > MAX_DRAWS:
             raise WildcardError(
@@ -201,6 +171,13 @@ class _Drawing:
                 expected=f"up to {MAX_PROMPT} characters and {MAX_DRAWS} draws",
             )
         return text
+
+    def _wildcard(self, wildcard: Reference | Choice) -> str:
+        match wildcard:
+            case Reference(name):
+                return self._drawn(self._entries_of(name), 1)
+            case Choice(count, options):
+                return self._drawn(options, count)
 
     def _drawn(self, options: Sequence[Option], count: int) -> str:
         """`count` different options; each is drawn by its weight among those that are left."""

@@ -14,24 +14,19 @@ from celery import Celery
 from jobs.claim import Claim
 from jobs.claims import Claims
 from jobs.connection import connect
-from jobs.deliveries import Deliveries
 from jobs.errors import RecordsUnavailable
-from jobs.expiry import Expiry
 from jobs.file_cleanup import FileCleanup
 from jobs.names import JOB_TYPES, JobType, queue_of
 from jobs.queue import wake_worker
 from jobs.store import PictureStore
 from jobs.workers import Workers
-from worker.background.heartbeat import Heartbeat
 from worker.background.lease import LeaseKeeper
 from worker.background.metrics import WorkerMetrics
 from worker.background.periodic_thread import PeriodicThread
-from worker.background.reaper import Reaper
 from worker.background.store_probe import StoreProbe
-from worker.background.sweeper import Sweeper
 from worker.background.watchdog import Watchdog
-from worker.background.webhook_sender import WebhookSender
 from worker.background.worker_status import WorkerStatus
+from worker.background_threads import background_threads
 from worker.execution.engine import Engine, EngineProvider
 from worker.execution.execute_job import claim_job, execute_claim
 from worker.execution.execution_context import ExecutionContext
@@ -48,8 +43,6 @@ log = structlog.get_logger(__name__)
 
 _CELERY_START_SECONDS = 5.0
 """How long Celery has to connect before the worker starts without it."""
-_DELIVERY_LEASE_MARGIN = 30.0
-"""Seconds that a webhook message stays with its sender beyond the timeout of an attempt."""
 
 
 class WorkerProcess:
@@ -178,7 +171,14 @@ class WorkerProcess:
         self._threads += [self._store_probe, self._watchdog]
         if context.previewer:
             self._threads.append(context.previewer)
-        self._threads += self._background_threads(status)
+        self._threads += background_threads(
+            settings,
+            self._redis,
+            context,
+            status,
+            send=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
+            draw=self._slots.draw,
+        )
         for thread in self._threads:
             thread.start()
         status.add_gauges(context.metrics)
@@ -223,46 +223,6 @@ class WorkerProcess:
     def _claim(self, job_type: JobType) -> Claim | None:
         """The next job of a type; None while no pictures can be stored."""
         return claim_job(self._context, job_type) if self._store_probe.usable() else None
-
-    def _background_threads(self, status: WorkerStatus) -> list[PeriodicThread]:
-        settings, context = self._settings, self._context
-        threads: list[PeriodicThread] = [
-            Reaper(
-                context.claims,
-                context.file_cleanup,
-                send=lambda job_id, job_type: wake_worker(self._celery, job_id, job_type),
-                draw=self._slots.draw,
-                free_slots=status.free_slots,
-                types=status.types,
-                reap_seconds=settings.reap_seconds,
-                resend_after=settings.resend_after,
-            ),
-            Heartbeat(
-                self._workers,
-                status.facts,
-                context.free_and_probe,
-                seconds=settings.heartbeat_interval,
-            ),
-            Sweeper(
-                self._redis,
-                Expiry(self._redis, settings.retention),
-                context.file_cleanup,
-                seconds=settings.sweep_seconds,
-                orphan_grace=settings.orphan_grace,
-            ),
-        ]
-        if settings.webhook_secrets:
-            lease_seconds = settings.webhook_timeout_seconds + _DELIVERY_LEASE_MARGIN
-            threads.append(
-                WebhookSender(
-                    Deliveries(self._redis, lease_seconds=lease_seconds),
-                    settings.webhook_rules,
-                    settings.webhook_secrets,
-                    retry_seconds=settings.webhook_retry_seconds,
-                    timeout_seconds=settings.webhook_timeout_seconds,
-                )
-            )
-        return threads
 
     def _preload(self) -> None:
         """Load the default model before the first job needs it."""

@@ -4,9 +4,7 @@ import { make } from "./dom.js";
 import { fileName, kindOf, requestOf } from "./recipe.js";
 
 // expressed otherwise in the command, or useless in a shell
-const LEFT_OUT = [
-  "prompts", "negative_prompts", "from-file", "synchronous_request", "return_base64", "device",
-];
+const LEFT_OUT = ["from-file", "synchronous_request", "return_base64", "device"];
 
 // left out they would be filled in by the defaults of a model or of a LoRA
 const SAID = ["ddim_steps", "scale", "sampler", "scheduler"];

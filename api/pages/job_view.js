@@ -62,6 +62,8 @@ export class JobView {
   #put(source, width, height, words) {
     const picture = find("#picture");
     picture.style.setProperty("--ratio", width / height);
+    // a grid, and a picture of a comparison of sizes, has a size of its own
+    picture.onload = () => picture.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
     picture.classList.remove("preview");
     if (picture.getAttribute("src") !== source) picture.src = source;
     picture.alt = words;

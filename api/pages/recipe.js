@@ -2,6 +2,9 @@
 
 import { make } from "./dom.js";
 
+// a job may have one of each for every part, in a list whose name ends in "s"
+const PROMPTS = ["prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt"];
+
 /** The pictures of a finished job: address, number and seed of each (a grid has no seed). */
 export function picturesOf(status) {
   return (status.image_urls ?? []).map((source, index) => ({
@@ -13,17 +16,21 @@ export function picturesOf(status) {
 
 /** The request that generates this one picture again. */
 export function requestOf(status, picture) {
-  const { request, model, sampler } = status.metadata;
+  const { request: stored, model, sampler } = status.metadata;
   const number = Number(picture.number);
-  const of_a_part = (texts) => texts?.[number % texts.length];
+  const { combinations = [], ...request } = stored, texts = {};
+  for (const field of PROMPTS) {
+    const ofParts = stored[`${field}s`];
+    if (ofParts) texts[field] = ofParts[number % ofParts.length] ?? stored[field];
+    delete request[`${field}s`];
+  }
   return {
     ...request,
     ...(kindOf(request) === "upscale" ? {} : {
       ckpt: model,
       sampler,
-      ...combinationOf(request, number),
-      prompt: of_a_part(request.prompts) ?? request.prompt,
-      negative_prompt: of_a_part(request.negative_prompts) ?? request.negative_prompt,
+      ...combinationOf(request, combinations, number),
+      ...texts,
       ...(request.wildcards && picture.seed !== undefined ? { wildcards: false } : {}),
       seed: picture.seed ?? request.seed,
     }),
@@ -31,13 +38,21 @@ export function requestOf(status, picture) {
   };
 }
 
-/** The values that a picture of a comparison has, row by row; nothing for its grid. */
-function combinationOf(request, number) {
-  if (!request.vary || Number.isNaN(number)) return {};
+/** The values that a picture of a comparison has, row by row. */
+function combinationOf(request, combinations, number) {
+  if (!request.vary) return {};
+  if (Number.isNaN(number)) { // of the grid: what each model has of its own is left to the models
+    const own = combinations.flatMap(Object.keys).filter((name) => name !== "prompt");
+    return Object.fromEntries(own.map((name) => [name, undefined]));
+  }
   const [[across, columns], [down, rows] = []] = Object.entries(request.vary);
   const place = Math.floor(number / (request.n_iter * request.n_samples));
-  const value = { [across]: columns[place % columns.length], vary: null };
-  return down ? { ...value, [down]: rows[Math.floor(place / columns.length)] } : value;
+  return {
+    [across]: columns[place % columns.length],
+    ...(down ? { [down]: rows[Math.floor(place / columns.length)] } : {}),
+    ...combinations[place],
+    vary: null,
+  };
 }
 
 /** Whether it is an img2img request. */
@@ -74,11 +89,12 @@ export function recipeList(status, picture) {
     ["Prompt", request.prompt, "long"],
     ["Not in it", request.negative_prompt, "long"],
     ["Seed", picture.seed],
-    ["Model", facts.model && `${facts.model} ${facts.model_hash}`],
+    ["Model", request.ckpt === facts.model && facts.model
+      ? `${facts.model} ${facts.model_hash}` : request.ckpt],
     ["Preset", request.preset ?? undefined],
     ["VAE", facts.vae],
-    ["Sampler", facts.sampler],
-    ["Steps", facts.steps && steps],
+    ["Sampler", request.sampler],
+    ["Steps", request.ddim_steps === facts.steps ? facts.steps && steps : request.ddim_steps],
     ["Scale", request.scale],
     ["Strength", request.denoising_strength],
     ["Mask", hadMask(status) ? "not kept" : undefined],

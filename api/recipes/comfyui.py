@@ -13,7 +13,7 @@ from api.recipes.draft import Draft, Recipe
 from api.recipes.installed import put_model, put_vae
 from api.recipes.json_text import mapping, number_text
 from jobs.names import without_suffix
-from jobs.workers import Served
+from jobs.served import Served
 
 Node = Mapping[str, Any]
 Graph = Mapping[str, Node]

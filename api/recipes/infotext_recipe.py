@@ -6,8 +6,8 @@ from api.recipes.infotext_sampler import put_sampler, split_sampler
 from api.recipes.installed import put_model, put_refiner, put_vae
 from jobs.infotext_table import SETTINGS, STRENGTH
 from jobs.parameters import SCHEMAS, fields_of
+from jobs.served import Served
 from jobs.upscalers import NETWORK
-from jobs.workers import Served
 
 OURS = "stable-diffusion-service"
 _TAKEN = {"Version", "User", "RNG"}

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from api.recipes.draft import Draft
 from jobs.infotext_setting import json_of
 from jobs.names import find_name
-from jobs.workers import Served
+from jobs.served import Served
 
 _HASH_DIGITS = 10
 """A1111 writes as many of the SHA-256; older versions wrote 8 digits of another digest."""

@@ -12,7 +12,7 @@ from api.recipes.draft import NO_SUCH_PARAMETER, Draft, Recipe
 from api.recipes.installed import put_model, put_vae
 from api.recipes.json_text import mapping, number_text, sequence
 from jobs.names import without_suffix
-from jobs.workers import Served
+from jobs.served import Served
 
 _FIELDS = {
     "positive_prompt": "prompt",

@@ -7,7 +7,7 @@ from api.recipes.infotext_recipe import infotext_recipe
 from api.recipes.invokeai import invokeai_2_recipe, invokeai_recipe
 from api.recipes.json_text import read_json
 from api.recipes.picture_text import PictureText
-from jobs.workers import Served
+from jobs.served import Served
 
 
 def read_recipe(found: PictureText, served: Served) -> Recipe:

@@ -19,7 +19,7 @@ from api.backends import Backends
 from api.health_models import Alive, Readiness
 from api.operations import ApiResponse, Operation, Parameter
 from jobs.errors import RecordsUnavailable, StoreError
-from jobs.workers import WorkerFacts
+from jobs.worker_facts import WorkerFacts
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ _TAG = re.compile(
     r"""
       \\.                                                # an escaped character
     | <(?P<kind>[A-Za-z]+):(?P<rest>[^<>]*)>
-    | <(?P<name>[A-Za-z0-9][\w.-]*[A-Za-z0-9])>
-    | (?<![\w:])embedding:(?P<prefixed>[A-Za-z0-9](?:[\w.-]*[\w])?)
+    | <(?P<name>[A-Za-z0-9][\w./-]*[A-Za-z0-9])>
+    | (?<![\w:])embedding:(?P<prefixed>[A-Za-z0-9](?:[\w./-]*[\w])?)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )

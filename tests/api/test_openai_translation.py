@@ -18,7 +18,8 @@ from jobs.limits import Limits
 from jobs.names import JobKind
 from jobs.parameters import SCHEMAS, fields_of
 from jobs.request import parse_request
-from jobs.workers import ModelFacts, Served
+from jobs.served import Served
+from jobs.worker_facts import ModelFacts
 
 MODELS = ("tiny", "photos/realistic")
 SERVED = Served(

@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from api.auth import DUMMY_KEY
 from jobs.hires_rules import second_pass_steps
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
-from jobs.request import TextToImage, read_stored
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.request import TextToImage
+from jobs.stored_request import read_stored
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
 
@@ -87,6 +88,59 @@ def test_a_size_that_is_left_out_is_the_models_within_the_limits(
         claim, request = worker.claim()
         assert (request.W, request.H, request.vae) == expected
         worker.finish(claim, request)
+
+
+def test_each_of_the_models_that_are_compared_has_its_own_values(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    vary = {"ckpt": ["plain", "tiny [0123456789]"], "prompt": ["a cat", "a dog"]}
+    accepted: Any = client.post("/generate", json={"vary": vary}, headers=KEY).json
+    claim, request = worker.claim()
+    assert (claim.model, accepted["active_model"]) == ("plain", "plain")
+    assert request.vary == {"ckpt": ["plain", "tiny"], "prompt": ["a cat", "a dog"]}
+    of_plain, of_tiny = (
+        (20, 7.5, "ddim", "automatic", None),
+        (30, 5.5, "k_dpmpp_2m", "karras", None),
+    )
+    combinations = request.combinations()
+    assert [settled(each) for each in combinations] == [of_plain, of_tiny] * 2
+    assert [each.ckpt for each in combinations] == ["plain", "tiny"] * 2
+    assert accepted["Warnings"] == ["plain.toml: steps is too small"]
+    worker.finish(claim, request)
+
+    # a combination is what a request with its values gives; what the request says holds for all
+    vary = {"preset": [None, "fast"], "W": [128, 64]}
+    body = {"prompt": "a {cat|cat}", "scale": 2, "vary": vary, "wildcards": True}
+    accepted = client.post("/generate", json=body, headers=KEY).json
+    claim, request = worker.claim()
+    slow, fast = (30, 2, "k_dpmpp_2m", "karras", None), (4, 2, "lcm", "automatic", "taesd")
+    combinations = request.combinations()
+    assert [settled(each) for each in combinations] == [slow, fast] * 2
+    assert [each.W for each in combinations] == [128, 128, 64, 64]
+    prompts = json.loads(claim.stored_request)["prompts"]
+    assert prompts == ["a cat", "a cat <lora:lcm:0.9>"] * 2
+    assert accepted["Warnings"] == []
+    worker.finish(claim, request)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        ({"vary": {"ckpt": ["tiny", "lost"]}}, "vary.ckpt[1]", "unknown_model"),
+        ({"vary": {"ckpt": ["tiny", 5]}}, "vary.ckpt[1]", "type"),
+        ({"vary": {"ckpt": ["tiny", "plain"]}, "preset": "fast"}, "preset", "unknown_preset"),
+        ({"vary": {"preset": ["fast", "quality"]}}, "preset", "unknown_preset"),
+        ({"vary": {"W": [64, 640]}}, "vary.W[1]", "range"),
+        ({"ckpt": "lost", "vary": {"scale": [1, 2]}}, "ckpt", "unknown_model"),
+        ({"vary": {"ckpt": ["tiny"] * 9, "seed": [*range(9)]}}, "vary", "too_expensive"),
+    ],
+)
+def test_a_model_that_cannot_be_compared_is_a_fault_of_its_value(
+    client: FlaskClient, worker: HandWorker, body: dict[str, Any], field: str, code: str
+) -> None:
+    answer: Any = client.post("/generate", json={"prompt": "a cat", **body}, headers=KEY)
+    assert answer.status_code == 400
+    assert [(each["field"], each["code"]) for each in answer.json["details"]] == [(field, code)]
 
 
 def test_a_prompt_file_gets_the_loras_of_a_preset(

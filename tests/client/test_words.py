@@ -7,10 +7,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from api.auth import DUMMY_KEY
-from api.dialects.native.response_models import Capabilities as ApiCapabilities
-from api.dialects.native.response_models import InstalledModel
-from api.dialects.native.response_models import Models as ApiModels
-from api.dialects.native.response_models import Status as ApiStatus
+from api.dialects.native.capabilities_models import Capabilities as ApiCapabilities
+from api.dialects.native.capabilities_models import InstalledModel
+from api.dialects.native.capabilities_models import Models as ApiModels
+from api.dialects.native.status_models import Status as ApiStatus
 from jobs.model_defaults import Preset
 from jobs.names import JOB_TYPES
 from jobs.parameter_types import PictureFormat, Precision

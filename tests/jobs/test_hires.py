@@ -66,6 +66,20 @@ def test_a_fault_names_the_field(body: dict[str, Any], field: str, code: str) ->
     assert [(fault.field, fault.code) for fault in raised.value.faults] == [(field, code)]
 
 
+@pytest.mark.parametrize(("steps", "fits"), [([2, 60], True), ([60, 60], False)])
+def test_the_work_of_both_passes_is_that_of_all_combinations(steps: list[int], fits: bool) -> None:
+    limits = Limits(max_work=1_200_000)
+    body = {"H": 64, "W": 64, "hires_scale": 2, "vary": {"ddim_steps": steps}}
+    if fits:
+        assert len(request(limits, **body).combinations()) == 2
+        return
+    with pytest.raises(InvalidRequest) as raised:
+        request(limits, **body)
+    assert [(fault.field, fault.code) for fault in raised.value.faults] == [
+        ("hires_scale", "too_expensive")
+    ]
+
+
 def test_it_may_be_larger_than_the_model_makes_pictures_from_noise() -> None:
     limits = Limits(max_side=512, max_hires_pixels=1024 * 1024)
     assert request(limits, hires_scale=2).generated_size == (1024, 1024)

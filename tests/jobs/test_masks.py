@@ -11,7 +11,8 @@ from PIL import Image
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import Limits
 from jobs.model_choice import InstalledModels
-from jobs.request import ImageToImage, parse_request, read_stored
+from jobs.request import ImageToImage, parse_request
+from jobs.stored_request import read_stored
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: Any) -> str:

@@ -8,7 +8,8 @@ from jobs.errors import InvalidRequest
 from jobs.limits import Limits
 from jobs.parameters import Request
 from jobs.prompt_warnings import prompt_warnings
-from jobs.request import parse_request, read_stored
+from jobs.request import parse_request
+from jobs.stored_request import read_stored
 
 EDITED = "a [red:blue:0.5] cat AND a [tree|house]"
 

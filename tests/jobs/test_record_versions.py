@@ -12,8 +12,9 @@ from jobs.names import JobType
 from jobs.overview import Overview
 from jobs.record import ANY_SUBMITTER, JobRecords
 from jobs.record_fields import RECORD_VERSION
-from jobs.request import TextToImage, parse_request, read_stored
+from jobs.request import TextToImage, parse_request
 from jobs.status import JobState
+from jobs.stored_request import read_stored
 from tests.jobs.conftest import Open
 from tests.jobs.leases import lapse
 

@@ -16,7 +16,8 @@ from jobs.model_choice import InstalledModels
 from jobs.names import GenerationKind
 from jobs.parameters import SCHEMAS, fields_of
 from jobs.prompt_additions import InstalledAdditions
-from jobs.request import ImageToImage, TextToImage, parse_request, read_stored
+from jobs.request import ImageToImage, TextToImage, parse_request
+from jobs.stored_request import read_stored
 
 # The reference README's text-to-image example, less its key.
 EXAMPLE: dict[str, Any] = {
@@ -338,7 +339,8 @@ def test_the_cost_of_a_model_counts_in_both_passes() -> None:
     (fault,) = faults({**passes, "hires_steps": 2}, models=installed(), limits=limits)
     assert (fault.field, fault.code) == ("hires_steps", "too_expensive")
     cheaper = {**passes, "hires_steps": 4, "ckpt": "sd15"}
-    assert parse_request("txt2img", cheaper, models=installed(), limits=limits).hires_steps == 4
+    found = parse_request("txt2img", cheaper, models=installed(), limits=limits)
+    assert isinstance(found, TextToImage) and found.hires_steps == 4
 
 
 def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
@@ -347,8 +349,14 @@ def test_no_setting_raises_the_largest_side_of_the_schema() -> None:
 
 
 def test_an_addition_that_is_not_installed_is_a_fault_beside_the_others() -> None:
-    additions = InstalledAdditions(loras=("soft",), embeddings=("cat-style",))
-    body = {"prompt": "<lora:soft> <lora:hard>", "negative_prompt": "<bad> <CAT-STYLE>", "H": 5}
+    additions = InstalledAdditions(
+        loras=("soft",), embeddings=("cat-style", "style/ink"), embedding_aliases=("ink",)
+    )
+    body = {
+        "prompt": "<lora:soft> <lora:hard>",
+        "negative_prompt": "<bad> <CAT-STYLE> <style/ink> <ink>",
+        "H": 5,
+    }
     found = faults(body, additions=additions)
     assert {(fault.field, fault.code, fault.value) for fault in found} == {
         ("prompt", "unknown_lora", "hard"),

@@ -21,7 +21,8 @@ from jobs.names import (
     network_kind,
 )
 from jobs.parameters import SCHEMAS, fields_of
-from jobs.request import parse_request, read_stored
+from jobs.request import parse_request
+from jobs.stored_request import read_stored
 from tests.jobs.wrong_values import WRONG
 
 Body = dict[str, Any]

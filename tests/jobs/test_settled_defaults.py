@@ -7,11 +7,16 @@ import pytest
 
 from jobs.connection import connect
 from jobs.defaults_warnings import defaults_warnings
+from jobs.errors import InvalidRequest
+from jobs.hires_rules import hires_warnings
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.prompt_files import PromptFiles
-from jobs.request import parse_request
+from jobs.request import Request, parse_request
+from jobs.served import Served
 from jobs.settled_defaults import InstalledDefaults
-from jobs.workers import ModelFacts, Served, WorkerFacts, Workers
+from jobs.stored_request import read_stored
+from jobs.worker_facts import ModelFacts, WorkerFacts
+from jobs.workers import Workers
 from stable_diffusion.prompt.grammar import read_prompt
 
 LCM = LoraFacts(
@@ -56,6 +61,11 @@ def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str
     return {name: value for name, value in found.body.items() if body.get(name) != value}
 
 
+def read(body: dict[str, Any], model: str = "plain") -> Request:
+    found = INSTALLED.fill(body, model)
+    return parse_request("txt2img", found.body, loras=found.loras)
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -69,12 +79,12 @@ def filled(body: dict[str, Any], model: str = "plain", **usual: Any) -> dict[str
         ({"prompt": "a <lora:speed/lcm:1> cat", "scale": 2}, {**OF_LCM, "scale": 2}),
         (
             {"prompt": "a cat", "preset": "fast"},
-            {**OF_LCM, "vae": "taesd", "prompt": "a cat <lora:lcm:0.8>"},
+            {**OF_LCM, "vae": "taesd"},
         ),
         # null is the model's own
         (
             {"prompt": "a cat", "preset": "fast", "vae": None},
-            {**OF_LCM, "vae": None, "prompt": "a cat <lora:lcm:0.8>"},
+            {**OF_LCM, "vae": None},
         ),
         # a request that already has what the preset adds is left as it is
         (
@@ -102,26 +112,40 @@ def test_a_dialects_defaults_come_last() -> None:
 
 
 def test_every_text_that_is_compared_gets_the_loras_of_the_preset() -> None:
-    body = {"preset": "fast", "vary": {"prompt": ["a cat", "a dog <lora:other:1>"]}}
-    assert INSTALLED.fill(body, "plain").body["vary"] == {
-        "prompt": ["a cat <lora:lcm:0.8>", "a dog <lora:other:1> <lora:lcm:0.8>"]
-    }
+    request = read({"preset": "fast", "vary": {"prompt": ["a cat", "a dog <lora:other:1>"]}})
+    expected = ["a cat <lora:lcm:0.8>", "a dog <lora:other:1> <lora:lcm:0.8>"]
+    assert [each.prompt for each in request.combinations()] == expected
 
 
 def test_a_text_that_names_the_lora_of_the_preset_does_not_get_it_again(tmp_path: Path) -> None:
     texts = ["a cat <lora:speed/lcm:0.5>", "a dog"]
     expected = ("a cat <lora:speed/lcm:0.5>", "a dog <lora:lcm:0.8>")
     body = {"preset": "fast", "prompt": texts[0], "vary": {"prompt": texts}}
-    found = INSTALLED.fill(body, "plain")
-    assert tuple(found.body["vary"]["prompt"]) == expected
+    assert tuple(each.prompt for each in read(body).combinations()) == expected
     (tmp_path / "a.txt").write_text("\n".join(texts))
-    assert PromptFiles(tmp_path).with_loras(found.loras).lines("a.txt") == expected
+    loras = INSTALLED.fill(body, "plain").loras
+    found = PromptFiles(tmp_path).read("a.txt", loras=loras)
+    assert tuple(prompt.text for prompt in found) == expected
 
 
 def test_a_comment_does_not_hide_the_lora_of_the_preset() -> None:
     body = {"preset": "fast", "prompt": "a cat # red", "prompt_grammar": "a1111"}
-    prompt = INSTALLED.fill(body, "plain").body["prompt"]
+    prompt = read(body).prompt
     assert [tag.name for tag in read_prompt(prompt, "a1111").loras] == ["lcm"]
+
+
+def test_the_loras_of_a_preset_count_neither_for_the_length_of_a_prompt_nor_as_named() -> None:
+    longest = "a" * 20_000
+    request = read({"preset": "fast", "prompt": longest})
+    assert request.prompt == f"{longest} <lora:lcm:0.8>"
+    assert read_stored("txt2img", request.stored()) == request
+    body = {"preset": "fast", "prompt": "a cat", "hires_scale": 2, "hires_prompt": "a dog"}
+    added = INSTALLED.fill(body, "plain").loras.tags
+    assert hires_warnings(read(body), added) == ()
+    named = read({**body, "prompt": "a cat <lora:lcm:0.5>"})
+    assert [each.partition(":")[0] for each in hires_warnings(named, added)] == ["hires_prompt"]
+    with pytest.raises(InvalidRequest):
+        read({"preset": "fast", "prompt": longest + "a"})
 
 
 @pytest.mark.parametrize(
@@ -172,7 +196,7 @@ def test_what_cannot_work_is_done_and_said(
     model: str, body: dict[str, Any], said: tuple[str, ...]
 ) -> None:
     found = INSTALLED.fill(body, model)
-    request = parse_request("txt2img", {"seed": 1, **found.body})
+    request = read({"seed": 1, **body}, model)
     assert defaults_warnings(request, found.sources) == said
 
 

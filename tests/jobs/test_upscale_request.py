@@ -12,7 +12,8 @@ from jobs.limits import Limits
 from jobs.names import JobType
 from jobs.new_job import NewJob, new_job_id
 from jobs.record import JobRecords
-from jobs.request import Upscale, parse_request, read_stored
+from jobs.request import Upscale, parse_request
+from jobs.stored_request import read_stored
 from tests.jobs.conftest import Open
 from tests.jobs.test_request import picture
 

@@ -8,7 +8,8 @@ from jobs.comparisons import comparison_warnings
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
 from jobs.names import GenerationKind
-from jobs.request import GenerationRequest, parse_request, read_stored
+from jobs.request import GenerationRequest, parse_request
+from jobs.stored_request import read_stored
 
 LIMITS = Limits(max_images=8, max_work=8 * 64 * 64 * 20)
 SMALL = {"H": 64, "W": 64, "prompt": "a cat"}
@@ -52,8 +53,8 @@ def test_prompts_that_vary_need_no_other() -> None:
         ({"scale": [1, 2], "guidance_start": [0, 0.9]}, "vary.guidance_start[1]", "at most"),
         ({"seed": [1, -1]}, "vary.seed[1]", "drawn at random"),
         ({"denoising_strength": [0.5]}, "vary.denoising_strength[0]", "img2img"),
-        ({"ckpt": ["tiny"]}, "vary", "names ckpt, which cannot vary"),
-        ({"W": [64, 128]}, "vary", "names W, which cannot vary"),
+        ({"hires_scale": [2]}, "vary", "names hires_scale, which cannot vary"),
+        ({"W": [64, 100]}, "vary.W[1]", "a multiple of 8"),
         ({"cfg_scale": [64, 128]}, "vary", "did you mean scale?"),
         ({}, "vary", "one or two fields"),
         ({"scale": [1], "seed": [1], "eta": [1]}, "vary", "one or two fields"),

@@ -9,8 +9,10 @@ from jobs.errors import Fault, InvalidRequest, WildcardError
 from jobs.limits import Limits
 from jobs.parts import drawn_parts, parts_of
 from jobs.prompt_files import PromptFiles
-from jobs.request import parse_request
-from jobs.wildcards import MAX_DEPTH, WildcardFiles, Wildcards
+from jobs.request import TextToImage, parse_request
+from jobs.stored_prompts import drawn_prompts
+from jobs.wildcard_files import WildcardFiles
+from jobs.wildcards import MAX_DEPTH, Wildcards
 
 FILES = {
     "colour": "red\n# green\n\n  blue\n",
@@ -145,6 +147,11 @@ def faults(folder: Path, **body: Any) -> tuple[Fault, ...]:
         ({"prompt": "a", "negative_prompt": "<lora:{a|b}:1>"}, ["negative_prompt"]),
         ({"prompt": "{a|b}", "n_iter": 5}, ["n_iter"]),
         ({"vary": {"prompt": ["fine", "__no__"]}}, ["vary.prompt[1]"]),
+        ({"prompt": "a", "hires_scale": 1.5, "hires_prompt": "{"}, ["hires_prompt"]),
+        (
+            {"prompt": "a", "hires_scale": 1.5, "hires_prompt": "{(a:1.2.3)|(b:1.2.3)}"},
+            ["hires_prompt"],
+        ),
     ],
 )
 def test_the_faults_of_a_request(folder: Path, body: dict[str, Any], fields: list[str]) -> None:
@@ -169,6 +176,31 @@ def test_each_picture_has_the_text_that_its_seed_draws(folder: Path) -> None:
     assert (
         len({part.prompt for part in parts}) == len({part.negative_prompt for part in parts}) == 2
     )
+
+
+def test_the_second_pass_repeats_what_the_first_has_drawn(folder: Path) -> None:
+    body = {
+        "prompt": "a {big|small} __colour__ cat, {1|2|3|4}",
+        "hires_prompt": "{1|2|3|4}: sharp __colour__ fur and __colour__ eyes, {a|b|c|d}",
+        "negative_prompt": "{fog|rain}",
+        "hires_negative_prompt": "more {fog|rain}",
+        "hires_scale": 1.5,
+        "wildcards": True,
+        "n_iter": 16,
+        "seed": 7,
+    }
+    request = parse_request("txt2img", body, wildcards=WildcardFiles(folder))
+    parts = drawn_parts(request, (), Wildcards(WildcardFiles(folder)))
+    later = set[str]()
+    for part in parts:
+        assert isinstance(part, TextToImage)
+        number, colour = part.prompt[-1], part.prompt.split()[2]
+        assert part.hires_prompt.startswith(f"{number}: sharp {colour} fur and ")
+        assert part.hires_negative_prompt == f"more {part.negative_prompt}"
+        later.add(part.hires_prompt.partition("fur")[2])
+    assert len(later) > 4
+    stored = drawn_prompts(request, parts)
+    assert [*stored] == ["prompts", "negative_prompts", "hires_prompts", "hires_negative_prompts"]
 
 
 def test_variations_of_one_picture_have_one_text_whenever_their_seed_is_drawn(folder: Path) -> None:

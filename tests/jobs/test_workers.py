@@ -3,7 +3,8 @@ from redis import Redis
 
 from jobs import keys
 from jobs.names import JobType
-from jobs.workers import WorkerFacts, Workers
+from jobs.worker_facts import WorkerFacts
+from jobs.workers import Workers
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from jobs.workers import WorkerFacts, Workers
+from jobs.worker_facts import WorkerFacts
+from jobs.workers import Workers
 from worker.background.periodic_thread import PeriodicThread
 
 # After this many missed announcements a worker counts as gone.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobs.names import JobType
-from jobs.workers import WorkerFacts
+from jobs.worker_facts import WorkerFacts
 from worker.background.lease import LeaseKeeper
 from worker.background.memory_usage import gpu_bytes, resident_bytes
 from worker.background.metrics import WorkerMetrics
@@ -63,6 +63,7 @@ class WorkerStatus:
             vaes=tuple(sorted(self.catalogue.vaes())),
             problem=self.store_probe.problem,
             lora_aliases=tuple(sorted(self.catalogue.lora_folder.aliases())),
+            embedding_aliases=tuple(sorted(self.catalogue.embedding_aliases())),
             bundled_embeddings=tuple(sorted(self.catalogue.lora_folder.embeddings())),
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from worker.execution.picture_encoding import grid
+from worker.execution.room import cell_of
 
 _SMALLEST, _LARGEST = 14, 32
 """Pixels of the font; between them a sixteenth of a column."""
@@ -20,12 +21,13 @@ def labelled_grid(
     """All images on white, row by row, with the field and the value of each column and row.
 
     Args:
-        images: of one size; equally many of each combination, side by side in its cell.
+        images: equally many of each combination, side by side in its cell. One that is smaller than
+            others is in the middle of its place.
         vary: as of the request: the first field is that of the columns, a second that of the rows.
     """
     (across, columns), *other = vary.items()
     down, rows = other[0] if other else ("", [""])
-    sheet = grid(images, len(rows))
+    sheet = grid(_of_one_size(images), len(rows))
     cell = sheet.width // len(columns), sheet.height // len(rows)
     size = max(_SMALLEST, min(_LARGEST, cell[0] // 16))
     font = ImageFont.load_default(size)
@@ -45,6 +47,16 @@ def labelled_grid(
         middle = beside // 2, above + number * cell[1] + cell[1] // 2
         draw.multiline_text(middle, lines, "black", font, anchor="mm", align="center")
     return page
+
+
+def _of_one_size(images: Sequence[Image.Image]) -> list[Image.Image]:
+    size = cell_of([image.size for image in images])
+    found: list[Image.Image] = []
+    for image in images:
+        place = Image.new("RGB", size, "white")
+        place.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+        found.append(place)
+    return found
 
 
 def _label(field: str, value: object) -> str:

@@ -9,20 +9,21 @@ import structlog
 from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
-from jobs.request import Upscale, read_stored
+from jobs.request import Upscale
 from jobs.store import TRANSIENT
+from jobs.stored_request import read_stored
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
 from worker.execution.active_job import ActiveJob
-from worker.execution.edit_step import EditStep
 from worker.execution.endings import end_job, fail_job, publish, stop_job
 from worker.execution.execution_context import ExecutionContext
 from worker.execution.failures import is_device_error, is_out_of_memory
 from worker.execution.image_generator import ImageGenerator
 from worker.execution.inputs import read_inputs
+from worker.execution.job_part import job_parts_of
 from worker.execution.job_warnings import JobWarnings, warnings_of
 from worker.execution.prompt_jobs import low_memory, prompt_jobs_of
-from worker.execution.room import has_grid, room_of
+from worker.execution.room import cell_of, has_grid, room_of
 from worker.execution.upscale_job import upscale_and_publish
 from worker.execution.upscale_step import UpscaleStep, final_size
 
@@ -122,29 +123,24 @@ def _generate_and_publish(
         return upscale_and_publish(context, job, request)
     log.debug("prompt", prompt=request.prompt, negative_prompt=request.negative_prompt)
     prompt_jobs = prompt_jobs_of(request, stored)
-    images = sum(prompt_job.request.image_count for prompt_job in prompt_jobs)
     inputs = read_inputs(request, context.store, claim.job_id)
-    size = final_size(request, inputs)
+    requests = [prompt_job.request for prompt_job in prompt_jobs]
+    sizes = [final_size(each, inputs) for each in requests for _ in range(each.image_count)]
     # a large image or grid takes as long to store as a large batch to evaluate
-    stored_at_once = prod(size) * (images if has_grid(request, images) else 1)
-    sampled_at_once = prompt_jobs[0].request.n_samples * prod(request.generated_size)
+    stored_at_once = prod(cell_of(sizes)) * (len(sizes) if has_grid(request, len(sizes)) else 1)
+    sampled_at_once = max(each.n_samples * prod(each.generated_size) for each in requests)
     job.clock.expect_batches_of(max(sampled_at_once, stored_at_once))
 
     stopwatch = Stopwatch()
     with stopwatch.timing("load"):
         engine = context.engine.get()
-    upscale = UpscaleStep.for_request(request, inputs, engine, job, stopwatch)
-    inputs = upscale.before(inputs)
-    edit = EditStep.for_request(request, inputs)
-    inputs = edit.inputs if edit else inputs
-    recipes = [
-        engine.recipe(
-            low_memory(prompt_job) if in_low_memory else prompt_job, inputs, upscale.between
-        )
-        for prompt_job in prompt_jobs
-    ]
-
-    context.store.check_room(room_of(request, images, size))
+    parts = job_parts_of(
+        [low_memory(each) for each in prompt_jobs] if in_low_memory else prompt_jobs,
+        inputs,
+        lambda each: UpscaleStep.for_request(each, inputs, engine, job, stopwatch),
+        engine,
+    )
+    context.store.check_room(room_of(request, sizes))
     warnings = JobWarnings(job, context.claims)
     if in_low_memory:
         warnings.add(LOW_MEMORY_WARNING)
@@ -153,32 +149,30 @@ def _generate_and_publish(
     with context.store.staging(claim.job_id, outdir, claim.token) as staging:
         generator = ImageGenerator(
             request=request,
-            parts=prompt_jobs,
+            parts=parts,
             job=job,
             engine=engine,
             staging=staging,
-            edit=edit,
-            upscale=upscale,
             stopwatch=stopwatch,
             reporter=context.reporter,
             previewer=context.previewer,
         )
-        for prompt_job, recipe in zip(prompt_jobs, recipes, strict=True):
+        for part in generator.order:
             with ExitStack() as loan:
                 with stopwatch.timing("load"):
                     borrowed = context.model_cache.borrow(
-                        claim.model,
-                        prompt_job.prompt.loras,
+                        str(part.request.ckpt) if "ckpt" in (request.vary or {}) else claim.model,
+                        part.prompt_job.prompt.loras,
                         on_loading,
-                        offloaded=engine.offloaded(recipe),
-                        vae=prompt_job.request.vae,
-                        refiner=prompt_job.request.refiner_ckpt,
+                        offloaded=engine.offloaded(part.recipe),
+                        vae=part.request.vae,
+                        refiner=part.request.refiner_ckpt,
                     )
-                    model, limits = engine.prepare(loan.enter_context(borrowed), prompt_job)
+                    model, limits = engine.prepare(loan.enter_context(borrowed), part.prompt_job)
                 job.check()
-                warnings.add(*warnings_of(prompt_job.request, device=engine.device), *limits)
-                warnings.add(*(edit.warnings if edit else ()))
-                generator.generate(model, prompt_job, recipe)
-        generator.stage_grid(prompt_jobs[0], recipes[0])
+                warnings.add(*warnings_of(part.request, device=engine.device), *limits)
+                warnings.add(*(part.edit.warnings if part.edit else ()))
+                generator.generate(model, part)
+        generator.stage_grid()
         job.check()
         return publish(context, claim, staging, generator.result())

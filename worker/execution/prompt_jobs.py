@@ -9,7 +9,7 @@ from jobs.hires_rules import second_pass_steps
 from jobs.names import sampler_named
 from jobs.parts import parts_of
 from jobs.request import ImageToImage, Request, TextToImage
-from jobs.stored_prompts import NEGATIVE_PROMPTS, PROMPTS
+from jobs.stored_prompts import PROMPTS_OF_PARTS
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 
@@ -67,11 +67,7 @@ def prompt_jobs_of(
     """
     assert request.seed is not None, "a request is settled before it becomes a job"
     stored = stored or {}
-    texts = {
-        field: stored[key]
-        for field, key in (("prompt", PROMPTS), ("negative_prompt", NEGATIVE_PROMPTS))
-        if key in stored
-    }
+    texts = {field: stored[key] for field, key in PROMPTS_OF_PARTS.items() if key in stored}
     lines = len(texts.get("prompt", ())) or 1
     if request.wildcards:
         lines //= len(request.combinations()) * request.image_count

@@ -1,6 +1,7 @@
 """How much room the images of a job take in the store, before they are generated."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 from jobs.parameter_types import PictureFormat
 from jobs.request import Request
@@ -11,18 +12,23 @@ _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""
 
 
-def room_of(request: Request, images: int, size: tuple[int, int]) -> int:
+def room_of(request: Request, sizes: Sequence[tuple[int, int]]) -> int:
     """Bytes that the images and the grid of a job take at most.
 
     Args:
         request: the job's.
-        images: of all its parts.
-        size: width and height of its finished images.
+        sizes: width and height of each of its finished images.
     """
-    pixels = images * math.prod(size)
-    if has_grid(request, images):
-        pixels, images = 2 * pixels, images + 1
-    return room_for(pixels, images, request.format)
+    pixels, files = sum(map(math.prod, sizes)), len(sizes)
+    if has_grid(request, files):
+        pixels, files = pixels + files * math.prod(cell_of(sizes)), files + 1
+    return room_for(pixels, files, request.format)
+
+
+def cell_of(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Width and height of a cell of a grid that every image is within."""
+    widths, heights = zip(*sizes, strict=True)
+    return max(widths), max(heights)
 
 
 def has_grid(request: Request, images: int) -> bool:

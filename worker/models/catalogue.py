@@ -15,7 +15,7 @@ from stable_diffusion.weights.model_files import (
     vae_name,
 )
 from worker.errors import UnknownLora, UnknownModel, UnknownVae
-from worker.models.folder_entries import entries, is_file, walk
+from worker.models.folder_entries import by_last_part, entries, is_file, path_name, walk
 from worker.models.lora_folder import LoraFolder
 from worker.models.model_key import LoraKey, ModelKey, file_signature
 
@@ -150,8 +150,17 @@ class Catalogue:
         return self.lora_folder.installed()
 
     def embeddings(self) -> dict[str, Path]:
-        """The installed embeddings."""
-        return _by_stem(_files(self._embeddings_dir, EMBEDDING_SUFFIXES))
+        """The installed embeddings, by name: their path in the folder without suffix."""
+        folder, found = self._embeddings_dir, dict[str, Path]()
+        if folder is None:
+            return found
+        for path in _by_suffix([*walk(folder)], EMBEDDING_SUFFIXES):
+            found.setdefault(path_name(path, folder), path)
+        return found
+
+    def embedding_aliases(self) -> dict[str, Path]:
+        """The installed embeddings by the last part of their names, where that is unique."""
+        return by_last_part(self.embeddings())
 
     def _lora_key(self, tag: LoraTag) -> LoraKey:
         path = self.lora_folder.find(tag.name)
@@ -168,10 +177,3 @@ def _files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
 def _by_suffix(files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """The files with one of the suffixes, in the order of the suffixes."""
     return [path for suffix in suffixes for path in files if path.suffix.lower() == suffix]
-
-
-def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files:
-        found.setdefault(without_suffix(path.name), path)
-    return found

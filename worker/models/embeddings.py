@@ -51,7 +51,8 @@ class EmbeddingLoader:
             UnusableEmbedding: the file of one in angle brackets cannot be read.
         """
         installed: dict[str, Path | Tensor] = dict(model.embeddings)
-        installed |= self._catalogue.embeddings() if self._catalogue else {}
+        if self._catalogue:
+            installed |= self._catalogue.embedding_aliases() | self._catalogue.embeddings()
         known = {name.lower(): name for name in installed}
         for name in (name for prompt in prompts for name in prompt.embeddings):
             if name.lower() not in known:

@@ -1,7 +1,10 @@
 """What lies in a folder of models: one odd entry must not hide the others."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+
+from jobs.names import plain_name
 
 _DEEPEST = 5
 
@@ -49,6 +52,20 @@ def _leads_down(path: Path, above: tuple[Path, ...]) -> bool:
         return path.is_dir() and path.resolve() not in above
     except (OSError, RuntimeError):
         return False
+
+
+def path_name(path: Path, folder: Path) -> str:
+    """The name of a file by its path in a folder, without suffix: `style/ink`."""
+    return plain_name(path.relative_to(folder).with_suffix("").as_posix())
+
+
+def by_last_part(installed: Mapping[str, Path]) -> dict[str, Path]:
+    """The files by the last part of their names, `ink`; one that several have is none of theirs."""
+    lasts = [(name.rpartition("/")[2], path) for name, path in installed.items()]
+    counts = Counter(last.lower() for last, _ in lasts)
+    return {
+        last: path for last, path in lasts if counts[last.lower()] == 1 and last not in installed
+    }
 
 
 def is_file(path: Path) -> bool:

@@ -8,7 +8,7 @@ import structlog
 
 from jobs.model_defaults import ModelDefaults
 from jobs.names import published_native_size
-from jobs.workers import ModelFacts
+from jobs.worker_facts import ModelFacts
 from stable_diffusion.errors import ModelError
 from stable_diffusion.weights.model_files import files_of
 from worker.background.periodic_thread import PeriodicThread

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.names import plain_name
 from stable_diffusion.bundled_embeddings import BUNDLED_PREFIX, bundled_embedding
 from worker.models.file_readings import FileReadings
-from worker.models.folder_entries import is_file, walk
+from worker.models.folder_entries import by_last_part, is_file, walk
 from worker.models.safetensors_header import read_header
 
 _SUFFIX = ".safetensors"
@@ -62,14 +62,12 @@ class LoraFolder:
     def aliases(self) -> dict[str, Path]:
         """The path of every LoRA by its other names; a name that several have is none of theirs."""
         installed = self.installed()
-        found: dict[str, Path] = {}
-        by_stem = [(name.rpartition("/")[2], path) for name, path in installed.items()]
-        by_alias = [(self._header(path).alias, path) for path in installed.values()]
-        for names in (by_stem, by_alias):
-            counts = Counter(name for name, _ in names)
-            for name, path in names:
-                if name and counts[name] == 1 and name not in installed:
-                    found.setdefault(name, path)
+        found = by_last_part(installed)
+        trained = [(self._header(path).alias, path) for path in installed.values()]
+        counts = Counter(name for name, _ in trained)
+        for name, path in trained:
+            if name and counts[name] == 1 and name not in installed:
+                found.setdefault(name, path)
         return found
 
     def embeddings(self) -> frozenset[str]:

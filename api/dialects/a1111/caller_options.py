@@ -12,8 +12,8 @@ from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.names import find_name
 from jobs.parameter_types import JPEG_QUALITY, WHOLE
+from jobs.served import Served
 from jobs.validation_faults import faults_of, safe_value
-from jobs.workers import Served
 
 MAX_NAME = 1024
 NO_VAE = ("automatic", "none", "")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from api.job_service import JobService
 from jobs.errors import InvalidRequest
 from jobs.model_choice import InstalledModels
-from jobs.workers import Served
+from jobs.served import Served
 
 _SHORTEST_HASH = 8
 

@@ -6,18 +6,13 @@ from typing import Any
 
 from api.auth import Caller
 from api.dialect import Services
-from api.dialects.a1111.caller_options import (
-    NO_VAE,
-    CallerOptions,
-    caller_options,
-    with_settings,
-)
+from api.dialects.a1111.caller_options import NO_VAE, CallerOptions, caller_options, with_settings
 from api.dialects.a1111.checkpoints import checkpoint_named
 from api.dialects.a1111.fields import Values
 from jobs.errors import InvalidRequest
 from jobs.limits import NATIVE_SIZE
+from jobs.served import Served
 from jobs.settled_defaults import InstalledDefaults
-from jobs.workers import Served
 
 _PREFIX = "override_settings."
 _CHECKPOINT = "sd_model_checkpoint"

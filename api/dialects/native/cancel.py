@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
-from api.dialects.native.response_models import EndedJob
+from api.dialects.native.status_models import EndedJob
 from api.operations import JOB_ID, KEYS, ApiResponse, Operation
 from jobs.status import JobState
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.dialects.native.response_models import (
+from api.dialects.native.capabilities_models import (
     Capabilities,
     ModelChoices,
     RequestLimits,

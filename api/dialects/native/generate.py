@@ -9,8 +9,8 @@ from api.client_gone import client_gone
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
 from api.dialects.native.picture_response import picture_response
-from api.dialects.native.response_models import AcceptedJob, Status
 from api.dialects.native.status_json import location_of, status_json
+from api.dialects.native.status_models import AcceptedJob, Status
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.job_service import JobService
 from api.operations import KEYS, PICTURES, ApiResponse, Operation

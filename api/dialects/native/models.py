@@ -3,7 +3,7 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.dialects.native.response_models import InstalledModel, Models
+from api.dialects.native.capabilities_models import InstalledModel, Models
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
 from jobs.settled_defaults import InstalledDefaults, named

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
-from api.dialects.native.response_models import RecentJobs
 from api.dialects.native.status_json import listed_job_json, location_of
+from api.dialects.native.status_models import RecentJobs
 from api.operations import KEYS, ApiResponse, Operation, Parameter
 from api.page_files import page_response
 from jobs.record import ANY_SUBMITTER

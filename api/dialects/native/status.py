@@ -4,8 +4,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from api.dialects.native.picture_response import picture_response
-from api.dialects.native.response_models import Status
 from api.dialects.native.status_json import status_json
+from api.dialects.native.status_models import Status
 from api.job_service import JobService
 from api.operations import JOB_ID, PICTURE_RESPONSES, PICTURES, ApiResponse, Operation, Parameter
 from jobs.status import JobState

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from api.dialects.native.response_models import (
+from api.dialects.native.status_models import (
     JobFailure,
     JobPreview,
     ListedJob,
@@ -132,9 +132,9 @@ def _sentence(status: JobStatus) -> str:
         case JobState.PENDING:
             return "waiting for a worker"
         case JobState.LOADING if status.loading is not None:
-            return f"loading the model {status.model}, {status.loading:.0%}"
+            return f"loading {_model(status)}, {status.loading:.0%}"
         case JobState.LOADING:
-            return f"loading the model {status.model}" if status.model else "starting"
+            return f"loading {_model(status)}" if status.model else "starting"
         case JobState.PROGRESS if status.progress is not None:
             progress = status.progress
             of_images = f", image {progress.image} of {progress.images}"
@@ -150,3 +150,9 @@ def _sentence(status: JobStatus) -> str:
             return status.failure.message if status.failure else "failed"
         case JobState.CANCELLED:
             return "cancelled"
+
+
+def _model(status: JobStatus) -> str:
+    """Which one is loaded is not known of a job that compares several."""
+    compared = (status.request.get("vary") or {}).get("ckpt")
+    return "a model that is compared" if compared else f"the model {status.model}"

@@ -3,7 +3,7 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from api.dialects.native.response_models import RequestBody, Template, Templates
+from api.dialects.native.capabilities_models import RequestBody, Template, Templates
 from api.dialects.native.template_files import ENDPOINTS, TemplateFile, templates
 from api.errors import NoSuchTemplate
 from api.operations import ApiResponse, Operation, Parameter

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
-from api.dialects.native.response_models import WebhookSecret
+from api.dialects.native.capabilities_models import WebhookSecret
 from api.errors import NoWebhookSecret
 from api.operations import KEYS, ApiResponse, Operation
 

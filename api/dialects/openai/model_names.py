@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from jobs.errors import Fault, InvalidRequest
 from jobs.model_choice import ModelChoice
 from jobs.names import DEFAULT_MODEL, find_name, network_kind, without_suffix
+from jobs.served import Served
 from jobs.validation_faults import safe_value
-from jobs.workers import Served
 
 NOT_FOUND = "model_not_found"
 _OF_OPENAI = re.compile(r"(dall-e|(chat)?gpt|o\d|sora)\b", re.IGNORECASE)

@@ -25,8 +25,8 @@ from jobs.limits import NATIVE_SIZE, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JobKind
 from jobs.request import parse_request
+from jobs.served import Served
 from jobs.validation_faults import faults_of
-from jobs.workers import Served
 
 STEPS_OF_QUALITY = {
     "low": 10,

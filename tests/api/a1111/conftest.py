@@ -12,7 +12,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from api.auth import DUMMY_KEY
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.conftest import HandWorker
 
 

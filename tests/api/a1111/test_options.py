@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.auth import DUMMY_KEY
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
 

@@ -19,7 +19,7 @@ from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import NO_LIMIT, ApiSettings
 from jobs.status import JobState
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from stable_diffusion.tiny import PATH
 from tests.api.a1111.conftest import basic
 from tests.worker.conftest import bench_on, png

@@ -1,7 +1,8 @@
 """A worker announces itself, and hears that models are to be dropped."""
 
 from jobs.connection import connect
-from jobs.workers import WorkerFacts, Workers
+from jobs.worker_facts import WorkerFacts
+from jobs.workers import Workers
 from worker.background.heartbeat import Heartbeat
 
 FACTS = WorkerFacts(

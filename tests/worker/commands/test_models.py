@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from jobs.connection import connect
-from jobs.workers import WorkerFacts, Workers
+from jobs.worker_facts import WorkerFacts
+from jobs.workers import Workers
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.generate import generate
 from stable_diffusion.load_model import load_model

@@ -167,7 +167,8 @@ def additions(bench: Bench) -> tuple[StableDiffusion, Catalogue]:
     torch.manual_seed(5)
     halves = {"lora_up": torch.randn(64, 4), "lora_down": torch.randn(4, 48)}
     save_file({f"{layer}.{n}.weight": t for n, t in halves.items()}, loras / "ink.safetensors")
-    save_file({"emb_params": torch.randn(2, 48)}, embeddings / "shiny.safetensors")
+    (embeddings / "words").mkdir()
+    save_file({"emb_params": torch.randn(2, 48)}, embeddings / "words" / "shiny.safetensors")
     save_file({"emb_params": torch.randn(2, 1024)}, embeddings / "wide.safetensors")
     xl = {"clip_l": torch.randn(2, 768), "clip_g": torch.randn(2, 1280)}
     save_file(xl, embeddings / "huge.safetensors")
@@ -220,8 +221,8 @@ def test_every_prompt_of_a_file_has_its_own_lora(
 
 def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiffusion) -> None:
     body: dict[str, Any] = {"model": "tiny", "ddim_steps": 2, "seed": 7}
-    alone = bench.submit(**body, sampler="k_euler", scale=3)
-    compared = bench.submit(**body, vary={"sampler": ["ddim", "k_euler"], "scale": [7.5, 3]})
+    alone = bench.submit(**{**body, "model": "tiny-v2"}, scale=3)
+    compared = bench.submit(**body, vary={"ckpt": ["tiny", "tiny-v2"], "scale": [7.5, 3]})
     second = bench.submit(**{**body, "seed": 8, "prompt": "a blue dog"})
     drawn = bench.submit(
         **body, prompt="{a|b}", wildcards=True, prompts=("a cat", "a blue dog"), n_samples=2

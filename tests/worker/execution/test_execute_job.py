@@ -110,6 +110,37 @@ def test_a_comparison_has_an_image_of_each_combination_and_a_labelled_grid(bench
     assert extremes == (0, 255)
 
 
+def test_models_and_sizes_are_compared_and_each_model_is_loaded_once(bench: Bench) -> None:
+    (bench.models / "other.safetensors").touch()
+    engine = SmallEngine()
+    engine.memory_bytes = lambda: 2**31  # room for one model
+    vary = {"ckpt": ["small", "other"], "H": [64, 128]}
+    job_id = bench.submit(vary=vary, n_samples=2, seed=40)
+    bench.run(engine)
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert engine.loads == ["small", "other"]
+    texts = [opened(bench, image.name).info["parameters"] for image in result.images]
+    found = [text.partition("Size: ")[2].split(", ")[:3:2] for text in texts]
+    small, other = "Model: small", "Model: other"
+    assert found == [
+        *(["64x64", small], ["64x64", small], ["64x64", other], ["64x64", other]),
+        *(["64x128", small], ["64x128", small], ["64x128", other], ["64x128", other]),
+    ]
+    assert result.seeds == (40, 41) * 4
+    assert [image.height for image in result.images] == [64] * 4 + [128] * 4
+    assert (result.model, result.executed_steps) == ("small", 5)
+    assert result.grid
+    sheet = opened(bench, result.grid.name)
+    assert "Model: small" in sheet.info["parameters"]
+    # a lower picture is in the middle of a cell of the higher ones
+    left, above = sheet.width - 4 * 64, sheet.height - 2 * 128
+    assert sheet.getpixel((left, above + 31)) == (255, 255, 255)
+    assert sheet.getpixel((left, above + 32)) == sheet.getpixel((left, above + 95)) == (40, 0, 99)
+    assert sheet.getpixel((left, above + 96)) == (255, 255, 255)
+    assert sheet.getpixel((left + 3 * 64, above + 128)) == (41, 1, 99)
+
+
 def test_a_grid_has_all_images_in_the_requested_rows(bench: Bench) -> None:
     job_id = bench.submit(n_iter=3, n_samples=2, skip_grid=False, n_rows=3, W=128, seed=0)
     bench.run()

@@ -151,6 +151,18 @@ def test_an_embedding_is_called_by_its_name_in_composed_unicode(tmp_path: Path) 
     assert set(found) == {"caf\u00e9", "shiny"}
 
 
+def test_an_embedding_in_a_subfolder_is_called_as_a_lora_is(tmp_path: Path) -> None:
+    for name in ("style/ink.pt", "style/ink.safetensors", "a/Cat.bin", "b/c/cat.pt", "ink.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    catalogue = Catalogue(tmp_path / "none", "tiny", embeddings_dir=tmp_path)
+    assert set(catalogue.embeddings()) == {"style/ink", "a/Cat", "b/c/cat"}
+    assert catalogue.embedding_aliases() == {"ink": tmp_path / "style/ink.safetensors"}
+    (tmp_path / "ink.pt").touch()
+    assert catalogue.embeddings()["ink"] == tmp_path / "ink.pt"
+    assert catalogue.embedding_aliases() == {}
+
+
 def test_an_autoencoder_beside_a_model_is_no_model(tmp_path: Path) -> None:
     for name in ("m.ckpt", "m.vae.pt", "m.vae.ckpt", "m.VAE.safetensors", "other.vae.safetensors"):
         (tmp_path / name).touch()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jobs.workers import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts, WorkerFacts
 from stable_diffusion import tiny
 from stable_diffusion.loader import Loader
 from stable_diffusion.tiny import PATHS
