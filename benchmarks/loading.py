@@ -46,7 +46,6 @@ def measure(options: BenchmarkOptions) -> Iterator[Figure]:
     for path in (file, other):
         loader = _loader(cache)
         loader.load("model", path)
-        loader.finish()
 
     def diffusers_warm() -> None:
         touch(*_networks_of(load_with_diffusers(file, config)))

@@ -28,7 +28,6 @@ def measure(options: BenchmarkOptions) -> Iterator[Figure]:
         WeightCache(cache / "models", 2**40),
     )
     loader.load("model", file)
-    loader.finish()
     found: dict[str, list[dict[str, float]]] = {plan: [] for plan in PLANS}
     for _ in range(options.rounds):
         for plan in PLANS:

@@ -40,7 +40,6 @@ def main(file: Path, cache: Path | None) -> None:
     before = resident("VmRSS")
     loader = Loader("cpu", fingerprints, weight_cache)
     model = loader.load("model", file)
-    loader.finish()
     touch(*(module for _, module in parts_of(model.networks)))
     print(json.dumps({"bytes": model.nbytes, "peak": resident("VmHWM") - before}))
 

@@ -43,6 +43,11 @@ def half_type(family: Family, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if faster else None
 
 
+def second_unet_type(family: Family, device: torch.device) -> torch.dtype | None:
+    """The type of a model's second UNet; None: it has none."""
+    return None if family.large else half_type(family, device)  # whose layers convert
+
+
 def with_half_unet(networks: Networks, dtype: torch.dtype) -> Networks:
     """The networks with a second UNet in `dtype`, unless they have one."""
     if networks.half_unet:

@@ -1,8 +1,7 @@
 """Loads models for a long-running process, with their fingerprints and the weight cache.
 
-Slow work runs in threads: an unknown fingerprint is computed while the weights are read, and the
-cache is written while the first images are generated. A large model is written to the cache while
-it is read, and mapped from there: memory never holds it.
+A model that the weight cache lacks is written to it while it is read, and mapped from there: memory
+never holds it. An unknown fingerprint is computed beside.
 """
 
 import hashlib
@@ -14,11 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from stable_diffusion.device_thread import thread_of, with_index
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.graphs import Graphs
-from stable_diffusion.half_precision import ON_GPU
+from stable_diffusion.half_precision import ON_GPU, second_unet_type
 from stable_diffusion.load_model import build_model
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, sizes_of
@@ -35,7 +35,7 @@ from stable_diffusion.weights.reading import (
     read_weights,
     with_device_precision,
 )
-from stable_diffusion.weights.state_dict_loading import described_networks, kept_types
+from stable_diffusion.weights.state_dict_loading import Place, described_networks, kept_types
 from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
@@ -98,7 +98,6 @@ class Loader:
             if self._device.type == "cuda"
             else None
         )
-        self._writing: list[threading.Thread] = []
 
     def load(
         self,
@@ -133,20 +132,17 @@ class Loader:
             unet_dtype=self._unet_type(offloaded),
             vae=vaes.full,
         )
-        large = cache is not None and detect_family(open_weights(path)).large
-        known = self._fingerprints.of(path) if large else self._fingerprints.known(path)
-        computing = None if known else self._compute_fingerprint(path)
-        entry = self._with_vae(known, vaes.full) if cache and known else ""
-        weights = cache.open(entry, self._dtype) if cache and entry else None
-        if weights is None and cache and large:
+        entry = self._entry(path, vaes.full if cache else None)
+        weights = cache.open(entry.result(), self._dtype) if cache and entry.done() else None
+        if weights is None and cache:
             size = sum(self._sizes(path, CPU, offloaded=offloaded).values())
-            written = cache.write_while(lambda place: read(place=place), entry, self._dtype, size)
-            weights = cache.open(entry, self._dtype) if written else None
-        weights = weights or read()
-        weights = self._with_device_precision(weights)
-        fingerprint = known or (computing.result() if computing else "")
-        if cache:
-            self._write_to_cache(weights, self._with_vae(fingerprint, vaes.full), cache)
+            written = cache.write_while(
+                lambda place: read(place=self._twice(place, path)), entry, self._dtype, size
+            )
+            weights = cache.open(entry.result(), self._dtype) if written else None
+        weights = self._with_device_precision(weights or read())
+        entry.result()  # from here on the fingerprint is known
+        fingerprint = self._fingerprints.of(path)
         weights = vaes.add_small(weights, self._dtype)
         model = build_model(
             weights, path, name=name, fingerprint=fingerprint, prediction=prediction
@@ -201,6 +197,18 @@ class Loader:
             return replace(weights, networks=replace(weights.networks, half_unet=None))
         return with_device_precision(weights, self._device)
 
+    def _twice(self, place: Place, path: Path) -> Place:
+        """Also places the UNet's weights in half precision, where the device gains by it."""
+        family = detect_family(open_weights(path))
+        half = None if self._device.type == "cuda" else second_unet_type(family, self._device)
+
+        def placed(name: str, weight: Tensor) -> None:
+            place(name, weight)
+            if half and name.startswith("unet."):
+                place(f"half_{name}", weight.to(half))
+
+        return placed
+
     def _device_bytes(self, networks: Mapping[str, int], offloaded: bool) -> int:
         """All weights; for an offloaded model, its largest network or what may be on the device.
 
@@ -234,35 +242,24 @@ class Loader:
             family.cost,
         )
 
-    def finish(self) -> None:
-        """Wait for cache entries that are being written."""
-        while self._writing:
-            self._writing.pop().join()
+    def _entry(self, path: Path, vae: Path | None) -> Future[str]:
+        """What the weight cache knows a model, with another autoencoder, by.
 
-    def _with_vae(self, fingerprint: str, vae: Path | None) -> str:
-        """What the weight cache knows a model with another autoencoder by."""
-        if vae is None:
-            return fingerprint
-        both = fingerprint + self._fingerprints.of(vae)
-        return hashlib.sha256(both.encode()).hexdigest()
-
-    def _compute_fingerprint(self, path: Path) -> Future[str]:
+        Where the model's fingerprint is not known it is computed in a thread.
+        """
         future: Future[str] = Future()
 
         def compute() -> None:
             try:
-                future.set_result(self._fingerprints.of(path))
+                name = self._fingerprints.of(path)
+                if vae is not None:
+                    name = hashlib.sha256((name + self._fingerprints.of(vae)).encode()).hexdigest()
+                future.set_result(name)
             except Exception as error:  # noqa: BLE001 - raised where the result is used
                 future.set_exception(error)
 
-        threading.Thread(target=compute, name="fingerprint", daemon=True).start()
+        if self._fingerprints.known(path):
+            compute()
+        else:
+            threading.Thread(target=compute, name="fingerprint", daemon=True).start()
         return future
-
-    def _write_to_cache(self, weights: Weights, fingerprint: str, cache: WeightCache) -> None:
-        if cache.holds(fingerprint, self._dtype):
-            return
-        writing = threading.Thread(
-            target=cache.write, args=(fingerprint, weights), name="weight-cache", daemon=True
-        )
-        self._writing = [thread for thread in self._writing if thread.is_alive()] + [writing]
-        writing.start()

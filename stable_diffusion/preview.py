@@ -11,6 +11,7 @@ has such latents.
 """
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from stable_diffusion.model import Model
 from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.weights.mapped import MappedFiles
 from stable_diffusion.weights.small_vae_files import read_small_autoencoder
+
+log = logging.getLogger(__name__)
 
 _LEVELS = (-0.9, -0.3, 0.3, 0.9)
 _PATCH = 2
@@ -93,7 +96,8 @@ class LatentPreview:
 
     Args:
         small_decoder: finds the file of a small decoder by the name of `Latents.small_decoder`;
-            None: it is not installed. A file that cannot be used is passed over.
+            None: it is not installed. A file that cannot be used is logged, and passed over until
+            it changes.
     """
 
     def __init__(self, small_decoder: Callable[[str], Path | None] = lambda _name: None) -> None:
@@ -121,13 +125,14 @@ class LatentPreview:
         if path is None:
             return None
         with self._lock:
-            version = path, path.stat().st_mtime_ns
+            version = path, path.stat().st_mtime_ns if path.exists() else 0
             known, preview = self._read.get((family.id, vae.device), (None, None))
             if known != version:
                 try:
                     read = read_small_autoencoder(path, family, vae, vae.device, torch.float32)
                     preview = DecodedPreview(read.decoder, vae.device)
-                except ModelError:
+                except (ModelError, OSError) as error:
+                    log.warning("no previews of %s by %s: %s", family.id, path.name, error)
                     preview = None
                 self._read[family.id, vae.device] = version, preview
             return preview

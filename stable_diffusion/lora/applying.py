@@ -2,25 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from stable_diffusion.errors import LoraMismatch
-from stable_diffusion.lora.layer_change import LayerChange
+from stable_diffusion.lora.layer_change import LayerChange, LowRank
 from stable_diffusion.lora.lora_file import Lora
 from stable_diffusion.lora.made_for import by_text_encoders, by_text_width
+from stable_diffusion.lora.merging import MIN_BYTES, Merger, Scaled
 from stable_diffusion.lora.names import without_index
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.step_batching import StepBatcher
-from stable_diffusion.weights.mapped import MappedFiles, release_freed
-from stable_diffusion.weights.unnamed_file import UnnamedFile
 
 Strength = float | tuple[float, float]
 """For all networks, or for the text encoders and for the UNet."""
@@ -28,10 +25,6 @@ Parameter = tuple[str, str]
 """The name of a part, and that of a parameter in there."""
 
 _MOST_NAMED = 3
-_MIN_BYTES = 256 * 2**20
-"""Bytes of changed weights below which a file on disk saves no memory worth the writing."""
-_TRIM_BYTES = 128 * 2**20
-"""Bytes after which freed memory is released: what lies between small blocks added up to 1.3 GB."""
 # its width is that of the text embeddings, by which kinds of models differ
 _READS_TEXT = re.compile(r"attn2_to_[kv]\Z")
 
@@ -41,7 +34,7 @@ class _Use(NamedTuple):
 
     parameter: Parameter
     names: frozenset[str]
-    of: Callable[[Tensor], Tensor]
+    of: Callable[[Tensor], Tensor | LowRank]
 
 
 def with_loras(
@@ -49,7 +42,7 @@ def with_loras(
     loras: Sequence[tuple[Lora, Strength]],
     folder: Path | None = None,
     *,
-    min_bytes: int = _MIN_BYTES,
+    min_bytes: int = MIN_BYTES,
 ) -> Model:
     """A model with LoRAs added to its weights, each with its own strength.
 
@@ -64,76 +57,71 @@ def with_loras(
     Raises:
         LoraMismatch: a LoRA was made for another kind of model; the message says why.
     """
-    targets = _targets(model)
     parameters = _parameters(model)
-    kept = _Kept(model, [lora for lora, _ in loras], folder, min_bytes)
+    uses = _by_parameter(model, loras, parameters)
+    size = lora_size(model, [lora for lora, _ in loras])
+    in_file = model.device.type == "cpu" and size >= min_bytes
+    merger = Merger(folder if in_file else None, size, 2 * len(uses))
+    half_unet = model.networks.half_unet
     changed: dict[Parameter, Tensor] = {}
+    halves: dict[str, Tensor] = {}
+    used: list[set[str]] = [set() for _ in loras]
+    misfits: list[list[str]] = [[] for _ in loras]
+    for parameter, of_files in uses.items():
+        own = parameters[parameter]
+        in_unet = parameter[0] == "unet"
+        changes: list[Scaled] = []
+        for number, layer, use in of_files:
+            lora, strength = loras[number]
+            try:
+                change = use.of(own)
+            except ValueError as error:
+                misfits[number].append(f"layer {layer} has {error}")
+                if _READS_TEXT.search(layer):
+                    reason = misfits[number][-1] + by_text_width(error)
+                    raise _mismatch(lora, model, reason) from error
+                continue
+            used[number] |= use.names
+            share = strength[in_unet] if isinstance(strength, tuple) else strength
+            if share:
+                changes.append(Scaled(change, share))
+        if changes:
+            half = half_unet.dtype if half_unet and in_unet else None
+            changed[parameter], other = merger.merged(own, changes, half)
+            if other is not None:
+                halves[parameter[1]] = other
+    merger.finish()
     warnings = list(model.warnings)
     embeddings = dict(model.embeddings)
-    for lora, strength in loras:
-        text, unet = strength if isinstance(strength, tuple) else (strength, strength)
-        if reason := by_text_encoders(lora, targets):
+    for (lora, _), names, reasons in zip(loras, used, misfits, strict=True):
+        if not names:
+            reason = next(iter(reasons), f"the model has no layer {next(iter(lora.layers))}")
             raise _mismatch(lora, model, reason)
-        used: set[str] = set()
-        misfits: list[str] = []
-        for layer, change in lora.layers.items():
-            for use in _uses(change, targets.get(layer), parameters):
-                own = parameters[use.parameter]
-                try:
-                    added = use.of(own)
-                except ValueError as error:
-                    misfits.append(f"layer {layer} has {error}")
-                    if _READS_TEXT.search(layer):
-                        reason = misfits[-1] + by_text_width(error)
-                        raise _mismatch(lora, model, reason) from error
-                    continue
-                used |= use.names
-                share = unet if use.parameter[0] == "unet" else text
-                if share:
-                    before = changed.get(use.parameter, own)
-                    changed[use.parameter] = kept(_sum(before, share * added), own)
-        if not used:
-            reason = misfits[0] if misfits else f"the model has no layer {next(iter(lora.layers))}"
-            raise _mismatch(lora, model, reason)
-        warnings += [*lora.warnings, *_unused(lora, used)]
+        warnings += [*lora.warnings, *_unused(lora, names)]
         embeddings |= lora.embeddings
     return replace(
-        _with_parameters(model, changed, kept),
+        _with_parameters(model, changed, halves),
         warnings=tuple(dict.fromkeys(warnings)),
         embeddings=embeddings,
     )
 
 
-class _Kept:
-    """Puts changed weights where they stay: in an unnamed file, or in memory.
+def _by_parameter(
+    model: Model, loras: Sequence[tuple[Lora, Strength]], parameters: Mapping[Parameter, Tensor]
+) -> dict[Parameter, list[tuple[int, str, _Use]]]:
+    """What changes each parameter: the number of the LoRA, its layer, and the use.
 
-    Args: as of `with_loras`.
+    Raises LoraMismatch.
     """
-
-    def __init__(
-        self, model: Model, loras: Sequence[Lora], folder: Path | None, min_bytes: int
-    ) -> None:
-        self._file: UnnamedFile | None = None
-        self._untrimmed = 0
-        size = sum(lora_size(model, [lora]) for lora in loras)
-        if folder is None or model.device.type != "cpu" or size < min_bytes:
-            return
-        tensors = 2 * len(loras) * len(_parameters(model))
-        with suppress(OSError):  # then they stay in memory, as without a folder
-            self._file = UnnamedFile(folder, size, tensors)
-            self._mapped = MappedFiles()
-
-    def __call__(self, weight: Tensor, source: Tensor) -> Tensor:
-        """The weight where it stays; pages of its source that were read are released."""
-        if self._file is None:
-            return weight
-        kept = self._file.keep(weight)
-        self._mapped.release(source)
-        self._untrimmed += weight.nbytes
-        if self._untrimmed > _TRIM_BYTES:
-            self._untrimmed = 0
-            release_freed()
-        return kept
+    targets = _targets(model)
+    found: dict[Parameter, list[tuple[int, str, _Use]]] = {}
+    for number, (lora, _) in enumerate(loras):
+        if reason := by_text_encoders(lora, targets):
+            raise _mismatch(lora, model, reason)
+        for layer, change in lora.layers.items():
+            for use in _uses(change, targets.get(layer), parameters):
+                found.setdefault(use.parameter, []).append((number, layer, use))
+    return found
 
 
 def lora_size(model: Model, loras: Sequence[Lora]) -> int:
@@ -158,7 +146,7 @@ def _uses(
         return
     part, layer = target
     for end, roles, of in (
-        ("weight", change.weight_roles, change.of_weight),
+        ("weight", change.weight_roles, change.factored),
         ("bias", change.bias_roles, change.of_bias),
     ):
         if roles and (part, f"{layer}.{end}") in parameters:
@@ -183,8 +171,14 @@ def _unused(lora: Lora, used: set[str]) -> tuple[str, ...]:
     return (f"LoRA {lora.name}: {count} were not used: {listed}",)
 
 
-def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor], kept: _Kept) -> Model:
-    """The model with other tensors for some parameters."""
+def _with_parameters(
+    model: Model, changed: Mapping[Parameter, Tensor], halves: Mapping[str, Tensor]
+) -> Model:
+    """The model with other tensors for some parameters.
+
+    Args:
+        halves: those of the UNet in half precision, by name.
+    """
     by_part: dict[str, dict[str, Tensor]] = {part: {} for part, _ in _parameters(model)}
     for (part, name), weight in changed.items():
         by_part[part][name] = weight
@@ -194,15 +188,10 @@ def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor], kept: _K
             for part, own in by_part.items()
         }
     )
-    own_bytes = sum(weight.nbytes for weight in changed.values())
     half_unet = model.networks.half_unet
     if half_unet:
-        halves = {
-            name: kept(weight.to(half_unet.dtype), weight)
-            for name, weight in by_part["unet"].items()
-        }
         networks = replace(networks, half_unet=clone_sharing_weights(half_unet, halves))
-        own_bytes += sum(weight.nbytes for weight in halves.values())
+    own_bytes = sum(weight.nbytes for weight in (*changed.values(), *halves.values()))
     return replace(
         model,
         networks=networks,
@@ -211,12 +200,6 @@ def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor], kept: _K
         graphs=model.graphs and model.graphs.empty(),
         step_batcher=model.step_batcher and StepBatcher(model.step_batcher.max_concurrent),
     )
-
-
-def _sum(weight: Tensor, delta: Tensor) -> Tensor:
-    """The sum in a new tensor, with the type and the memory layout of the weight."""
-    total = torch.empty_like(weight, memory_format=torch.preserve_format)
-    return total.copy_(weight.float() + delta)
 
 
 def _parameters(model: Model) -> dict[Parameter, Tensor]:

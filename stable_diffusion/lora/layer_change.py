@@ -1,8 +1,10 @@
 """The change that a file makes to one layer: to its weight, and to its bias."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +17,18 @@ _FURTHER_INPUTS = (8, 9)
 """Channels that a first convolution takes: of an instruction, of an inpainting model."""
 _NUMBERS = {"alpha", "scale", "scalar", "on_input"}
 """Roles of single numbers, which may be integers."""
+
+
+class LowRank(NamedTuple):
+    """A change of a weight that is the product of two factors, float32.
+
+    Attributes:
+        up: (out, rank), multiplied by the scale.
+        down: (rank, in, ...), for the weight's shape (out, in, ...).
+    """
+
+    up: Tensor
+    down: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,19 @@ class LayerChange:
     def bias_roles(self) -> frozenset[str]:
         """The roles that the change of the bias reads."""
         return frozenset(role for role in _BIASES if role in self.tensors)
+
+    def factored(self, weight: Tensor) -> Tensor | LowRank:
+        """As `of_weight`, without the product where it is one of two factors."""
+        if self.weight_roles - {"alpha", "scale", "scalar"} != {"up", "down"}:
+            return self.of_weight(weight)
+        self._check_types()
+        # what does not fit `of_weight` names
+        with suppress(RuntimeError, IndexError, TypeError):
+            up, down = (self.tensors[role].to(weight.device).float() for role in ("up", "down"))
+            up, down = up.flatten(1), down.reshape(len(down), *weight.shape[1:])
+            if up.shape == (len(weight), len(down)):
+                return LowRank(self._scale(len(down)) * up, down)
+        return self.of_weight(weight)
 
     def of_weight(self, weight: Tensor) -> Tensor:
         """What strength 1 adds to the weight, in its shape, float32.

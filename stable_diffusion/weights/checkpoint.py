@@ -58,8 +58,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
             raise UnreadableModel(f"model file {path.name!r} is not a regular file")
         raise ModelNotFound(f"model file {path.name!r} does not exist")
     if path.suffix.lower() == ".safetensors":
-        _check_header(path)
         try:
+            _check_header(path)
             file = safe_open(path, framework="pt")
             names, metadata = tuple(file.keys()), file.metadata() or {}
         except (SafetensorError, OSError, ValueError) as error:

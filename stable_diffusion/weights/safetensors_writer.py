@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,8 @@ class SafetensorsWriter:
         self._file = path.open("wb")
         self._file.write(b" " * _DATA_OFFSET)
         self._checksum = hashlib.sha256()
+        self._threads = ThreadPoolExecutor(2, "safetensors")
+        self._pending: list[Future[Any]] = []
         self._header: dict[str, Any] = {}
         self._end = 0
 
@@ -46,10 +49,18 @@ class SafetensorsWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._threads.shutdown()
         self._file.close()
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Write a contiguous tensor on the CPU. Raises OSError."""
+        """Write a contiguous tensor on the CPU, which must not change any more.
+
+        It is written beside what the caller does next, which is to compute another tensor.
+
+        Raises:
+            OSError: it, or the tensor before, cannot be written.
+        """
+        self._wait()
         start, self._end = self._end, self._end + tensor.nbytes
         self._header[name] = {
             "dtype": _TYPES[tensor.dtype],
@@ -57,8 +68,10 @@ class SafetensorsWriter:
             "data_offsets": [start, self._end],
         }
         block = tensor.view(torch.uint8).reshape(-1).numpy().data
-        self._file.write(block)
-        self._checksum.update(block)
+        self._pending = [
+            self._threads.submit(self._checksum.update, block),
+            self._threads.submit(self._file.write, block),
+        ]
 
     def finish(self, metadata: Mapping[str, str]) -> str:
         """Write the header; returns what `checksum_of` will return for the file.
@@ -67,6 +80,7 @@ class SafetensorsWriter:
             OSError.
             ValueError: the header has no room.
         """
+        self._wait()
         room = _DATA_OFFSET - 8
         text = json.dumps({"__metadata__": dict(metadata), **self._header}).encode()
         if len(text) > room:
@@ -78,6 +92,11 @@ class SafetensorsWriter:
         os.fsync(self._file.fileno())
         self._checksum.update(header)
         return self._checksum.hexdigest()
+
+    def _wait(self) -> None:
+        """Until the tensor before is written, so that no more than two are in memory."""
+        while self._pending:
+            self._pending.pop().result()
 
 
 def checksum_of(path: Path) -> str:

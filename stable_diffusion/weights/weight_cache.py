@@ -13,6 +13,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families import family_by_id
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.half_precision import with_half_unet
-from stable_diffusion.networks import parts_of, size_of
+from stable_diffusion.networks import parts_of
 from stable_diffusion.weights.reading import Weights
 from stable_diffusion.weights.safetensors_writer import SafetensorsWriter, checksum_of
 from stable_diffusion.weights.state_dict_loading import Place, assign, empty_networks
@@ -54,10 +55,6 @@ class WeightCache:
         self._min_bytes = min_bytes
         self._writing = threading.Lock()
 
-    def holds(self, fingerprint: str, dtype: torch.dtype) -> bool:
-        """Whether there is an entry for these weights."""
-        return self._path(fingerprint, dtype).is_file()
-
     def open(self, fingerprint: str, dtype: torch.dtype) -> Weights | None:
         """The weights, mapped; None when there is no entry or a damaged one, which is removed."""
         path = self._path(fingerprint, dtype)
@@ -74,51 +71,45 @@ class WeightCache:
             _note(path).touch()  # marks when it was last used
         return weights
 
-    def write(self, fingerprint: str, weights: Weights) -> bool:
-        """Write an entry for a loaded model, whole or not at all.
-
-        Returns:
-            Whether there is one now; there is none if the model is too small, or the disk too full.
-        """
-
-        def place_all(place: Place) -> Weights:
-            for part, module in parts_of(weights.networks):
-                for name, parameter in module.named_parameters():
-                    place(f"{part}.{name}", parameter.detach())
-            return weights
-
-        size = size_of(weights.networks)
-        return self.write_while(place_all, fingerprint, weights.networks.unet.dtype, size)
-
     def write_while(
-        self, read: Callable[[Place], Weights], fingerprint: str, dtype: torch.dtype, size: int
+        self,
+        read: Callable[[Place], Weights],
+        fingerprint: Future[str],
+        dtype: torch.dtype,
+        size: int,
     ) -> bool:
-        """Write an entry while the weights are read, so that they are never all in memory.
+        """Write an entry, whole or not at all, while the weights are read.
+
+        So they are never all in memory.
 
         Args:
             read: reads them, has every one placed, and returns them; the networks may be empty.
+            fingerprint: is waited for after the reading, so that it can be computed beside.
             dtype: of the UNet.
             size: bytes of all weights.
 
         Returns:
-            As of `write`. Raises what `read` does.
+            Whether there is one now; there is none if the model is too small, or the disk too full.
+
+        Raises:
+            What `read` or `fingerprint` does.
         """
-        path = self._path(fingerprint, dtype)
         if not self._min_bytes <= size <= self._max_bytes:
             return False
         with self._writing:
-            if path.is_file():
+            if fingerprint.done() and self._path(fingerprint.result(), dtype).is_file():
                 return True
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._make_room(size)
                 if shutil.disk_usage(self._folder).free < size + _FREE_BYTES:
                     return False
-                with _partial(path) as entry, _partial(path) as note:
+                with _partial(self._folder) as entry, _partial(self._folder) as note:
                     checksum = _write(entry, read, fingerprint)
                     status = entry.stat()
                     touched = [status.st_mtime_ns, status.st_size]
                     note.write_text(json.dumps({"sha256": checksum, "touched": touched}))
+                    path = self._path(fingerprint.result(), dtype)
                     # first the note: others remove an entry that has none
                     note.replace(_note(path))
                     entry.replace(path)
@@ -164,13 +155,13 @@ def _note(path: Path) -> Path:
 
 
 @contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A file to write what will be `path`, which is gone at the end unless it was renamed.
+def _partial(folder: Path) -> Iterator[Path]:
+    """A file to write, which is gone at the end unless it was renamed.
 
     Processes of other containers may share the folder and have the same ids, so its name is random
     and a lock says that somebody writes it.
     """
-    partial = path.with_suffix(f".{secrets.token_hex(8)}{_PARTIAL}")
+    partial = folder / f"{secrets.token_hex(8)}{_PARTIAL}"
     try:
         with partial.open("wb") as file:
             with suppress(OSError):  # a file system without locks
@@ -207,7 +198,7 @@ def _read(path: Path, fingerprint: str) -> Weights:
     return Weights(family, networks, prediction, mapped=True, zero_snr=zero_snr)
 
 
-def _write(path: Path, read: Callable[[Place], Weights], fingerprint: str) -> str:
+def _write(path: Path, read: Callable[[Place], Weights], fingerprint: Future[str]) -> str:
     """Write tensor by tensor, so that nothing is in memory twice; returns the file's checksum."""
     with SafetensorsWriter(path) as file:
 
@@ -221,7 +212,7 @@ def _write(path: Path, read: Callable[[Place], Weights], fingerprint: str) -> st
         return file.finish(
             {
                 "format": _FORMAT,
-                "fingerprint": fingerprint,
+                "fingerprint": fingerprint.result(),
                 "family": weights.family.id,
                 "prediction": weights.declared_prediction or "",
                 "zero_snr": "yes" if weights.zero_snr else "",

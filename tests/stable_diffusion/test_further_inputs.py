@@ -55,7 +55,6 @@ def loaded(file: Path) -> Model:
     cache = WeightCache(file.parent / "cache", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(file.parent / "fingerprints.json"), cache)
     loader.load(file.stem, file)
-    loader.finish()
     model = loader.load(file.stem, file)
     assert (model.mapped, model.family.id) == (True, file.stem)
     return model

@@ -58,7 +58,6 @@ def loaded(file: Path) -> Model:
     cache = WeightCache(file.parent / "cache", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(file.parent / "fingerprints.json"), cache)
     loader.load("lcm", file)
-    loader.finish()
     model = loader.load("lcm", file)
     assert (model.mapped, model.family.id) == (True, "tiny-lcm")
     return model

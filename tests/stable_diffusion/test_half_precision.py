@@ -104,7 +104,6 @@ def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
     copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
     first = loader.load("tiny", PATH)
-    loader.finish()
     second = loader.load("tiny", PATH)
     assert first.networks.half_unet
     assert second.networks.half_unet
@@ -127,7 +126,6 @@ def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
         patch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
         patch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
         loader.load("tiny", PATH)
-        loader.finish()
     model = loader.load("tiny", PATH)
     assert model.networks.half_unet is None
     assert model.nbytes == loader.estimate_bytes(PATH)

@@ -40,7 +40,6 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
     copies = WeightCache(folder / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(folder / "fingerprints.json"), copies)
     loader.load("tiny", PATH)
-    loader.finish()
     return loader
 
 

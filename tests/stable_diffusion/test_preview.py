@@ -78,16 +78,27 @@ def test_a_small_decoder_shows_the_picture_itself(tiny: Model) -> None:
 
 
 def test_where_a_small_decoder_would_slow_the_sampling_previews_are_projected(
-    tmp_path: Path, tiny: Model
+    tiny: Model,
 ) -> None:
     previews = LatentPreview(shipped)
     assert previews.image(tiny, torch.zeros(4, 40, 40)).size == (40, 40)
     full_size = replace(tiny, family=SD1)
     everything = LatentPreview(lambda _name: SMALL_DECODER_PATH)
     assert everything.image(full_size, torch.zeros(4, 8, 8)).size == (8, 8)
-    damaged = tmp_path / "damaged.safetensors"
-    damaged.write_bytes(b"nothing")
-    assert LatentPreview(lambda _name: damaged).image(tiny, torch.zeros(4, 8, 8)).size == (8, 8)
+
+
+@pytest.mark.parametrize("content", [b"nothing", None])
+def test_a_small_decoder_that_cannot_be_read_is_logged_once_and_passed_over(
+    tmp_path: Path, tiny: Model, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    path = tmp_path / "damaged.safetensors"
+    if content:
+        path.write_bytes(content)
+    previews = LatentPreview(lambda _name: path)
+    for _ in range(3):
+        assert previews.image(tiny, torch.zeros(4, 8, 8)).size == (8, 8)
+    (record,) = caplog.records
+    assert "damaged.safetensors" in record.getMessage()
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "plms", "k_euler_a", "k_dpmpp_2m_ka"])

@@ -64,10 +64,7 @@ def loader(tmp_path: Path, most_bytes: int = PLENTY) -> Loader:
 
 
 def load(tmp_path: Path, source: Path, most_bytes: int = PLENTY) -> Model:
-    one = loader(tmp_path, most_bytes)
-    model = one.load("model", source)
-    one.finish()
-    return model
+    return loader(tmp_path, most_bytes).load("model", source)
 
 
 def pixels(model: Model) -> bytes:
@@ -80,6 +77,7 @@ def test_the_second_loading_finds_a_copy_that_draws_the_same(
     first = load(tmp_path, source)
     second = load(tmp_path, source)
     assert read == [source]
+    assert first.mapped and second.mapped, "memory holds it"
     assert pixels(first) == pixels(second) == pixels(load_model(source, name="model"))
     assert (first.hash, first.kind, first.nbytes) == (second.hash, second.kind, second.nbytes)
     strides = [m.networks.unet.conv_in.weight.stride() for m in (first, second)]
@@ -166,7 +164,6 @@ def test_none_is_made_where_there_is_no_room_or_no_need(
     load(tmp_path, source, most_bytes=1000)
     small = Loader("cpu", Fingerprints(), WeightCache(tmp_path / "copies", PLENTY))
     small.load("model", source)
-    small.finish()
     assert not list(tmp_path.rglob("copies/*"))
     (tmp_path / "copies").write_text("no folder")
     assert load(tmp_path, source).name == "model"

@@ -231,7 +231,6 @@ def test_a_ready_copy_draws_the_same_in_every_memory_plan(
     cache = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), cache)
     read = loader.load("xl", path)
-    loader.finish()
     copy = loader.load("xl", path)
     assert (copy.mapped, copy.prediction, copy.zero_snr) == (True, "v", True)
     expected = our_latents(read)

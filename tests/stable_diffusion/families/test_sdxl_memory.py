@@ -131,7 +131,6 @@ def test_the_weight_cache_is_written_while_a_file_is_read(
 def test_it_loads_without_room_for_an_entry(half: Path, model: Model, tmp_path: Path) -> None:
     loader = Loader("cpu", Fingerprints(), WeightCache(tmp_path / "cache", 1000, min_bytes=0))
     loaded = loader.load("model", half)
-    loader.finish()
     assert not loaded.mapped
     assert types(loaded) == types(model)
     assert not list(tmp_path.rglob("*.*"))

@@ -212,7 +212,6 @@ def test_a_ready_copy_generates_the_same_in_every_memory_plan(
     cache = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
     loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), cache)
     loader.load("toy", file)
-    loader.finish()
     copy = loader.load("toy", file)
     assert copy.mapped
     for plan in ("standard", "optimized"):

@@ -71,7 +71,11 @@ def weights(model: Model, names: Iterable[str]) -> list[Tensor]:
     return found
 
 
-def test_alpha_over_rank_times_up_times_down_is_added(tiny: Model, kohya: Path) -> None:
+@pytest.mark.parametrize("values_at_once", [2**18, 200])
+def test_alpha_over_rank_times_up_times_down_is_added(
+    tiny: Model, kohya: Path, monkeypatch: pytest.MonkeyPatch, values_at_once: int
+) -> None:
+    monkeypatch.setattr("stable_diffusion.lora.merging._PIECE", values_at_once)
     names = (f"unet.{ATTENTION}", f"unet.{CONVOLUTION}", f"text.{TEXT}")
     before = [weight.clone() for weight in weights(tiny, names)]
     model = with_loras(tiny, [(read_lora(kohya), 0.8)])
