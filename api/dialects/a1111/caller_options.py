@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -11,7 +11,8 @@ from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.names import find_name
-from jobs.parameter_types import JPEG_QUALITY, WHOLE
+from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
+from jobs.parameter_types import JPEG_QUALITY, WHOLE, PictureFormat
 from jobs.served import Served
 from jobs.validation_faults import faults_of, safe_value
 
@@ -21,7 +22,7 @@ NO_VAE = ("automatic", "none", "")
 
 
 def _picture_format(value: Any) -> Any:
-    return "jpg" if value == "jpeg" else value
+    return BY_SUBTYPE.get(value, value) if isinstance(value, str) else value
 
 
 class CallerOptions(BaseModel, frozen=True):
@@ -33,7 +34,7 @@ class CallerOptions(BaseModel, frozen=True):
         CLIP_stop_at_last_layers: from which layer of the text encoder, counted from the end, the
             prompt's encoding is taken.
         samples_format: the format of pictures.
-        jpeg_quality: of pictures in the format jpg.
+        jpeg_quality: of pictures in the formats jpg and webp.
         live_previews_enable: whether `progress` has a preview.
     """
 
@@ -42,13 +43,22 @@ class CallerOptions(BaseModel, frozen=True):
     sd_model_checkpoint: Annotated[str, Field(max_length=MAX_NAME)] = ""
     sd_vae: Annotated[str, Field(max_length=MAX_NAME)] = "Automatic"
     CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12), WHOLE] = 1
-    samples_format: Annotated[Literal["png", "jpg"], BeforeValidator(_picture_format)] = "png"
+    samples_format: Annotated[PictureFormat, BeforeValidator(_picture_format)] = "png"
     jpeg_quality: Annotated[int, Field(ge=1, le=100), WHOLE] = JPEG_QUALITY
     live_previews_enable: bool = True
+
+    @property
+    def format_fields(self) -> dict[str, Any]:
+        """The native fields of the pictures' format."""
+        fields: dict[str, Any] = {"format": self.samples_format}
+        if OUTPUT_FORMATS[self.samples_format].lossy:
+            fields["jpeg_quality"] = self.jpeg_quality
+        return fields
 
 
 INERT: dict[str, Any] = {
     "samples_save": True,
+    "webp_lossless": False,
     "grid_save": True,
     "return_grid": True,
     "grid_only_if_multiple": True,

@@ -37,9 +37,7 @@ class RequestSettings:
 
     def body(self, known: Collection[str]) -> dict[str, Any]:
         """The native fields of these options, of those that there are."""
-        body: dict[str, Any] = {"ckpt": self.model, "format": self.options.samples_format}
-        if self.options.samples_format == "jpg":
-            body["jpeg_quality"] = self.options.jpeg_quality
+        body: dict[str, Any] = {"ckpt": self.model, **self.options.format_fields}
         if self.options.sd_vae.lower() not in NO_VAE:
             body["vae"] = self.options.sd_vae
         if "clip_skip" in known:
