@@ -1,8 +1,8 @@
-"""The options of one API key: A1111's settings that mean something here, with their bounds."""
+"""The options of one API key: settings, most of them A1111's, with their bounds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -10,6 +10,7 @@ from api.auth import Caller
 from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
+from jobs.model_defaults import Preset
 from jobs.names import find_name
 from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
 from jobs.parameter_types import JPEG_QUALITY, WHOLE, PictureFormat
@@ -26,7 +27,7 @@ def _picture_format(value: Any) -> Any:
 
 
 class CallerOptions(BaseModel, frozen=True):
-    """The options under which a key's requests are read. The names are A1111's.
+    """The options under which a key's requests are read, under A1111's names.
 
     Attributes:
         sd_model_checkpoint: title or name of an installed model; empty: the service's default.
@@ -35,6 +36,7 @@ class CallerOptions(BaseModel, frozen=True):
             prompt's encoding is taken.
         samples_format: the format of pictures.
         jpeg_quality: of pictures in the formats jpg and webp.
+        preset: a preset of the model, where it has it; it is no option of A1111's.
         live_previews_enable: whether `progress` has a preview.
     """
 
@@ -45,6 +47,7 @@ class CallerOptions(BaseModel, frozen=True):
     CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12), WHOLE] = 1
     samples_format: Annotated[PictureFormat, BeforeValidator(_picture_format)] = "png"
     jpeg_quality: Annotated[int, Field(ge=1, le=100), WHOLE] = JPEG_QUALITY
+    preset: Preset | Literal[""] = ""
     live_previews_enable: bool = True
 
     @property
@@ -78,6 +81,8 @@ INERT: dict[str, Any] = {
     "sd_lora": "None",
     "sd_checkpoint_cache": 0,
     "sd_vae_overrides_per_model_preferences": True,
+    "hires_fix_refiner_pass": "second pass",
+    "refiner_switch_by_sample_steps": False,
     "enable_emphasis": True,
     "emphasis": "Original",
     "enable_batch_seeds": True,
