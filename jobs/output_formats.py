@@ -11,6 +11,7 @@ from jobs.parameter_types import JPEG_QUALITY, PictureFormat
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
+_UNICODE, _UNDEFINED = b"UNICODE\0", bytes(8)
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class OutputFormat:
         lossy: whether it has a quality; its infotext is then in EXIF data.
         bytes_per_pixel: of pure noise, which cannot be compressed, at most.
         max_side: the most pixels that a side can have.
+        max_exif: the most bytes of EXIF data.
     """
 
     pillow: str
@@ -30,6 +32,7 @@ class OutputFormat:
     lossy: bool
     bytes_per_pixel: float
     max_side: int
+    max_exif: int = 2**31 - 1
 
     @property
     def subtype(self) -> str:
@@ -39,7 +42,7 @@ class OutputFormat:
 
 OUTPUT_FORMATS: dict[PictureFormat, OutputFormat] = {
     "png": OutputFormat("PNG", "image/png", False, 3.1, 2**31 - 1),
-    "jpg": OutputFormat("JPEG", "image/jpeg", True, 2.1, 65_500),
+    "jpg": OutputFormat("JPEG", "image/jpeg", True, 2.1, 65_500, max_exif=65_533),
     "webp": OutputFormat("WEBP", "image/webp", True, 1.4, 16_383),
 }
 """By the name that requests use, which is the extension of the files as well."""
@@ -59,12 +62,13 @@ def encode(
         image: no side is longer than the format's `max_side`.
         picture_format: a key of OUTPUT_FORMATS.
         text: the infotext: in a PNG under the key `parameters` (tEXt or iTXt), else EXIF's
-            UserComment, as AUTOMATIC1111 writes it. Empty: none.
+            UserComment, as AUTOMATIC1111 writes it. Empty: none. What is too long for a JPEG is
+            written as UTF-8, in half the space; what is too long even so is left out.
         quality: of a lossy format, 1 to 100.
     """
     row, out = OUTPUT_FORMATS[picture_format], io.BytesIO()
     if row.lossy:
-        image.save(out, row.pillow, quality=quality, exif=_exif(text))
+        image.save(out, row.pillow, quality=quality, exif=_exif(text, row.max_exif))
     else:
         info = PngInfo()
         if text:
@@ -73,9 +77,13 @@ def encode(
     return out.getvalue()
 
 
-def _exif(text: str) -> bytes:
+def _exif(text: str, most: int) -> bytes:
+    """EXIF data of at most so many bytes, with the text; empty for none."""
     if not text:
         return b""
-    exif = Image.Exif()
-    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
-    return exif.tobytes()
+    for comment in (_UNICODE + text.encode("utf-16-be"), _UNDEFINED + text.encode()):
+        exif = Image.Exif()
+        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = comment
+        if len(data := exif.tobytes()) <= most:
+            return data
+    return b""

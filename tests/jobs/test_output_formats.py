@@ -1,3 +1,4 @@
+import base64
 import io
 from pathlib import Path
 from typing import get_args
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from api.dialects.openai.request_models import ImageOptions
+from api.recipes.picture_text import read_picture_text
 from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS, encode
 from jobs.parameter_types import PictureFormat
 
@@ -56,6 +58,14 @@ def test_the_same_picture_is_the_same_file_and_has_a_text_only_if_there_is_one(
     plain = Image.open(io.BytesIO(encode(image, picture_format, "")))
     assert "parameters" not in plain.info
     assert not plain.getexif()
+
+
+@pytest.mark.parametrize(("length", "kept"), [(32_000, True), (40_000, True), (70_000, False)])
+def test_a_jpeg_has_as_long_an_infotext_as_it_can_hold(length: int, *, kept: bool) -> None:
+    text = "ab" * (length // 2)
+    data = encode(Image.new("RGB", (8, 8)), "jpg", text)
+    read = read_picture_text(base64.b64encode(data).decode()).infotext
+    assert read == (text if kept else "")
 
 
 @pytest.mark.parametrize(
