@@ -6,6 +6,7 @@ from api.auth import Caller, header_keys
 from api.client_address import client_address
 from api.dialect import Services
 from api.errors import Unauthorized
+from api.refusals import note_caller
 
 
 def caller_of(services: Services, request: Request) -> Caller:
@@ -21,7 +22,7 @@ def caller_of(services: Services, request: Request) -> Caller:
             "no API key: send it as Authorization: Bearer <key>, or as the password of Basic"
         )
     try:
-        return services.keys.authenticate(keys)
+        return note_caller(services.keys.authenticate(keys))
     except Unauthorized:
         services.wrong_keys.count(client_address(request))
         raise Unauthorized("the API key is not known here: see API_KEYS of the service") from None

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from api import errors as api_errors
+from api.refusals import log_refusal
 from jobs import errors as jobs_errors
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ def register_error_handlers(target: Flask | Blueprint, respond: Respond) -> None
 
     def handle(error: Exception) -> ResponseReturnValue:
         shape = respond if request.url_rule else _shape_of(request.path, respond)
-        return shape(http_error(error))
+        answer = current_app.make_response(shape(http_error(error)))
+        log_refusal(error, answer.status_code)
+        return answer
 
     if isinstance(target, Blueprint):
         name = target.name
@@ -120,7 +123,7 @@ def _shape_of(path: str, usual: Respond) -> Respond:
 
 
 def http_error(error: Exception) -> HttpError:
-    """What to answer; logs what the operator should know."""
+    """What to answer; logs what nobody expected."""
     if isinstance(error, HTTPException):
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             methods = " or ".join(sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"}))
@@ -132,8 +135,6 @@ def http_error(error: Exception) -> HttpError:
         log.exception("a request failed", exc_info=error)
         return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
     headers: dict[str, str] = {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        log.warning("%s", error)
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_SECONDS))
     if status == HTTPStatus.UNAUTHORIZED:

@@ -7,8 +7,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from jobs.names import JobKind
+from jobs.output_formats import MEDIA_TYPES
 
-PICTURES = ("image/png", "image/jpeg")
+PICTURES = tuple(MEDIA_TYPES.values())
 KEYS = ("header", "bearer", "basic")
 """The security schemes of a header (`api.auth.header_keys`); `api.openapi` describes them."""
 

@@ -40,7 +40,7 @@ class JobRequest(BaseModel, frozen=True):
     ] = None
     format: Annotated[PictureFormat, Field(description="file format of the pictures")] = "png"
     jpeg_quality: Annotated[
-        int, Field(ge=1, le=100, description="of pictures in the format jpg"), WHOLE
+        int, Field(ge=1, le=100, description="of pictures in the formats jpg and webp"), WHOLE
     ] = JPEG_QUALITY
     priority: Annotated[
         int,

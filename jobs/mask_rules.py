@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import Fault
 from jobs.limits import MAX_RESULT_SIDE
+from jobs.output_formats import OUTPUT_FORMATS
 from jobs.parameters import ImageToImage
 from jobs.png_text import size_of
 
@@ -66,7 +67,8 @@ def own_size_faults(context: "RuleContext") -> Iterator[Fault]:
     width, height = request.result_size(size_of(request.init_img))
     if request.post_upscale:
         width, height = 2 * width, 2 * height
-    if count * width * height > limits.max_output_pixels or max(width, height) > MAX_RESULT_SIDE:
+    longest = min(MAX_RESULT_SIDE, OUTPUT_FORMATS[request.format].max_side)
+    if count * width * height > limits.max_output_pixels or max(width, height) > longest:
         of_all = f"{count} results of " if count > 1 else "a result of "
         yield Fault(
             field="init_img",
@@ -74,7 +76,7 @@ def own_size_faults(context: "RuleContext") -> Iterator[Fault]:
             value=None,
             problem=f"is too large for mask_area masked: {of_all}{width}x{height} pixels",
             expected=f"a smaller picture, or fewer: at most {limits.max_output_pixels} pixels "
-            f"together and {MAX_RESULT_SIDE} a side",
+            f"together and {longest} a side",
         )
 
 

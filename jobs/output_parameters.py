@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from jobs.errors import Fault
 from jobs.job_parameters import JobRequest
 from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE, Limits
+from jobs.output_formats import OUTPUT_FORMATS
 from jobs.parameter_types import JPEG_QUALITY, WHOLE
 
 OUTPUT_FIELDS = ("output_width", "output_height")
@@ -37,7 +38,7 @@ class OutputSize(BaseModel, frozen=True):
 
 def output_warnings(request: JobRequest) -> tuple[str, ...]:
     """What of the output of a job of any kind has no effect."""
-    if request.format == "jpg" or request.jpeg_quality == JPEG_QUALITY:
+    if OUTPUT_FORMATS[request.format].lossy or request.jpeg_quality == JPEG_QUALITY:
         return ()
     return (f"jpeg_quality: it has no effect: the format is {request.format}",)
 

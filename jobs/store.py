@@ -50,7 +50,7 @@ class Staging:
         Args:
             index: its number in the job, or `grid`.
             data: the encoded picture.
-            ext: `png` or `jpg`.
+            ext: the extension of its file, such as `png`.
             outdir: a folder other than the staging's.
         """
         outdir = self._outdir if outdir is None else outdir

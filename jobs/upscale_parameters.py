@@ -10,6 +10,7 @@ from jobs.errors import Fault
 from jobs.job_parameters import TYPE_MEANS, JobRequest
 from jobs.limits import MAX_RESULT_SIDE, Limits
 from jobs.names import JobKind
+from jobs.output_formats import OUTPUT_FORMATS
 from jobs.output_parameters import OUTPUT_FIELDS, OutputSize, output_size_faults
 from jobs.parameter_types import InitImage
 from jobs.picture_formats import IN_WORDS
@@ -92,9 +93,10 @@ def upscale_faults(request: Upscale, wrong: Collection[str], limits: Limits) -> 
 def _affordable(request: Upscale, limits: Limits) -> Iterator[Fault]:
     width, height = size_of(request.init_img)
     size = request.size_from(width, height)
+    longest = min(MAX_RESULT_SIDE, OUTPUT_FORMATS[request.format].max_side)
     by_pixels = math.sqrt(limits.max_output_pixels / (width * height))
-    largest = math.floor(100 * min(by_pixels, MAX_RESULT_SIDE / max(width, height))) / 100
-    if math.prod(size) <= limits.max_output_pixels and max(size) <= MAX_RESULT_SIDE:
+    largest = math.floor(100 * min(by_pixels, longest / max(width, height))) / 100
+    if math.prod(size) <= limits.max_output_pixels and max(size) <= longest:
         return
     yield Fault(
         field="upscale_by",
@@ -102,5 +104,5 @@ def _affordable(request: Upscale, limits: Limits) -> Iterator[Fault]:
         value=request.factor,
         problem="is too large: the result would have {}x{} pixels".format(*size),
         expected=(f"a number up to {largest:g}, so that it has" if largest > 1 else "a result of")
-        + f" at most {limits.max_output_pixels} pixels and {MAX_RESULT_SIDE} a side",
+        + f" at most {limits.max_output_pixels} pixels and {longest} a side",
     )

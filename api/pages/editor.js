@@ -36,8 +36,11 @@ export class Editor {
   show(picture, source) {
     this.picture = picture?.width ? picture : null;
     this.section.hidden = !this.picture;
+    find("#from-alpha").hidden = !this.picture?.transparent;
+    this.form.mask_from_alpha.checked = false;
     if (this.picture) {
       find("#edited").src = source;
+      this.painter.transparent = null;
       this.strokes = [];
     } else {
       find("#edited").removeAttribute("src");
@@ -62,6 +65,9 @@ export class Editor {
       const input = this.form[name];
       input.value = options[name] ?? (input.options ? input.options[0].value : input.defaultValue);
     }
+    this.form.mask_invert.checked = Boolean(options.mask_invert);
+    this.form.mask_from_alpha.checked = Boolean(options.mask_from_alpha && this.picture?.transparent);
+    this.#cover();
     this.extend.sides = request.extend;
   }
 
@@ -73,6 +79,8 @@ export class Editor {
       [this.form.mask_blur, this.form.mask_padding].map((input) => numberIn(input) ?? undefined);
     const mask_area = this.form.mask_area.value;
     return {
+      ...(this.#fromAlpha ? { mask_from_alpha: true } : {}),
+      ...(this.masked && this.form.mask_invert.checked ? { mask_invert: true } : {}),
       mask_blur,
       mask_fill: this.form.mask_fill.value,
       mask_area,
@@ -81,12 +89,12 @@ export class Editor {
     };
   }
 
-  /** The mask as a PNG, white where the picture is drawn anew; null if nothing is painted. */
+  /** The painted mask as a PNG in white; null if nothing is painted, or its transparency counts. */
   async mask() {
-    return this.open && this.masked ? this.painter.mask.png(this.picture) : null;
+    return this.masked && !this.#fromAlpha ? this.painter.mask.png(this.picture) : null;
   }
 
-  /** Whether something is painted. */
+  /** Whether something is painted, or the transparent part is the mask. */
   get masked() {
     return this.open && this.painter.painted;
   }
@@ -106,6 +114,17 @@ export class Editor {
     this.#changed();
   }
 
+  get #fromAlpha() {
+    return this.open && this.form.mask_from_alpha.checked;
+  }
+
+  /** Show what the mask is: the transparent part of the picture, once it is loaded, or what is painted. */
+  #cover() {
+    const image = find("#edited");
+    if (!this.open || (this.#fromAlpha && !image.complete)) return;
+    this.painter.cover(this.#fromAlpha ? image : null);
+  }
+
   #size() {
     const side = (name, own) => this.form[name].valueAsNumber || this.picture?.[own] || 1;
     const [W, H] = [side("W", "width"), side("H", "height")];
@@ -115,9 +134,13 @@ export class Editor {
   #changed() {
     const { steps, undone } = this.painter.mask;
     const masked = this.masked;
-    find("#undo").disabled = !steps.length;
-    find("#redo").disabled = !undone.length;
-    find("#clear").disabled = !masked;
+    const fixed = this.#fromAlpha;
+    find("#undo").disabled = fixed || !steps.length;
+    find("#redo").disabled = fixed || !undone.length;
+    find("#clear").disabled = fixed || !masked;
+    for (const id of ["brush", "erase", "invert"]) find(`#${id}`).disabled = fixed;
+    find("#not-masked").hidden = !masked;
+    find("#invert-words").textContent = `Draw anew what is not ${fixed ? "transparent" : "painted"}`;
     find("#mask-options").hidden = !masked && !this.extend.parameter;
     find("#padding").hidden = this.form.mask_area.value !== "masked";
   }
@@ -140,6 +163,8 @@ export class Editor {
     brush.addEventListener("input", resize);
     resize();
     find("#mask_area").addEventListener("input", () => this.#changed());
+    find("#mask_from_alpha").addEventListener("change", () => this.#cover());
+    find("#edited").addEventListener("load", () => this.#cover());
     const scale = (factor) => {
       const wanted = brush.valueAsNumber * factor;
       brush.value = factor > 1 ? Math.ceil(wanted) : Math.floor(wanted);
@@ -152,7 +177,7 @@ export class Editor {
       const does = control
         ? { z: event.shiftKey ? act.redo : act.undo, y: act.redo }[key]
         : { e: act.erase, "[": () => scale(1 / BRUSH_FACTOR), "]": () => scale(BRUSH_FACTOR) }[key];
-      if (!does) return;
+      if (!does || this.#fromAlpha) return;
       event.preventDefault();
       does();
     });

@@ -5,9 +5,9 @@ import { find, setText } from "./dom.js";
 /** The types that few browsers can show. */
 const UNSHOWN = ["image/heic", "image/tiff"];
 
-/** The form's init image. `changed(picture, source)` is called with {blob, width, height} and the
-    address to show it, or with null; a picture that only the server can read has no width, height
-    and address. */
+/** The form's init image. `changed(picture, source)` is called with {blob, width, height,
+    transparent} and the address to show it, or with null; a picture that only the server can read
+    has no width, height and address. */
 export class InitPicture {
   constructor(changed) {
     this.changed = changed;
@@ -56,7 +56,8 @@ export class InitPicture {
     }
     const { width, height } = bitmap;
     const fits = width * height <= this.maxPixels && this.types.includes(blob.type);
-    this.set(fits ? { blob, width, height } : await resized(bitmap, this.maxPixels));
+    const shown = fits ? { blob, width, height } : await resized(bitmap, this.maxPixels);
+    this.set({ ...shown, transparent: blob.type !== "image/jpeg" && isTransparent(bitmap) });
     bitmap.close();
   }
 
@@ -108,6 +109,19 @@ const pictureSize = ({ blob, width, height }) =>
   width ? `${width} × ${height}` : (blob.name ?? blob.type);
 
 const isPicture = (file) => file.type.startsWith("image/");
+
+/** Whether some of a picture is not opaque. */
+function isTransparent(bitmap) {
+  const scale = Math.min(1, 1024 / Math.max(bitmap.width, bitmap.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.ceil(bitmap.width * scale);
+  canvas.height = Math.ceil(bitmap.height * scale);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((value, index) => index % 4 === 3 && value < 255);
+}
 
 async function resized(bitmap, maxPixels) {
   const scale = Math.min(1, Math.sqrt(maxPixels / (bitmap.width * bitmap.height)));

@@ -71,6 +71,15 @@ export function drawStroke(context, { stroke, erase }, first) {
   context.globalCompositeOperation = "source-over";
 }
 
+/** Draw the transparent part of an image on a canvas of any size; the rest is transparent. */
+export function drawTransparency(canvas, image, colour) {
+  const { width, height } = canvas;
+  const context = contextOf(canvas, { width, height }, colour);
+  context.clearRect(0, 0, width, height);
+  context.drawImage(image, 0, 0, width, height);
+  invert(context, { width, height });
+}
+
 function invert(context, { width, height }) {
   context.globalCompositeOperation = "source-out";
   context.fillRect(0, 0, width, height);

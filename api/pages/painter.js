@@ -1,6 +1,6 @@
 /* Painting a mask on a picture: with mouse, finger or pen, and with the keyboard. */
 
-import { contextOf, drawStroke, Mask } from "./mask.js";
+import { contextOf, drawStroke, drawTransparency, Mask } from "./mask.js";
 
 const SHOWN_SIDE = 1024; // of the canvas on the page; the mask that is sent has the picture's size
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -12,6 +12,7 @@ export class Painter {
   constructor({ canvas, ring, changed }) {
     Object.assign(this, { canvas, ring, changed });
     this.mask = new Mask();
+    this.transparent = null;
     this.erase = false;
     this.diameter = 0.15; // of the brush, as a share of the picture's longer side
     this.stroke = null;
@@ -42,6 +43,13 @@ export class Painter {
     this.#redraw();
   }
 
+  /** Show the transparent part of an image in place of what is painted; null: what is painted. */
+  cover(image) {
+    this.transparent = image;
+    this.canvas.classList.toggle("fixed", Boolean(image));
+    this.#redraw();
+  }
+
   /** Add {clear} or {invert}. */
   add(step) {
     this.mask.add(step);
@@ -67,12 +75,14 @@ export class Painter {
 
   #redraw() {
     this.stroke = null;
-    this.mask.draw(this.canvas, this.picture, getComputedStyle(this.canvas).color);
+    const colour = getComputedStyle(this.canvas).color;
+    if (this.transparent) drawTransparency(this.canvas, this.transparent, colour);
+    else this.mask.draw(this.canvas, this.picture, colour);
     this.changed();
   }
 
   #down(event) {
-    if (this.pointer !== null) return; // of a second finger
+    if (this.pointer !== null || this.transparent) return; // of a second finger, or nothing to paint
     event.preventDefault();
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
@@ -107,7 +117,7 @@ export class Painter {
         this.at[axis] = Math.min(last, Math.max(0, this.at[axis] + far * direction[number]));
       }
     } else if (event.key === " ") {
-      if (!event.repeat) this.#begin(this.erase);
+      if (!event.repeat && !this.transparent) this.#begin(this.erase);
     } else {
       return;
     }

@@ -10,7 +10,7 @@ class CommonFields(TypedDict, total=False):
     outdir: str
     skip_save: bool
     device: str | None
-    format: Literal["png", "jpg"]
+    format: Literal["png", "jpg", "webp"]
     jpeg_quality: int
     priority: int
     webhook: str | None
@@ -104,7 +104,7 @@ class UpscaleFields(TypedDict, total=False):
     outdir: str
     skip_save: bool
     device: str | None
-    format: Literal["png", "jpg"]
+    format: Literal["png", "jpg", "webp"]
     jpeg_quality: int
     priority: int
     webhook: str | None

@@ -4,13 +4,15 @@ import base64
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, BinaryIO, Literal, TypedDict
 
 from sd_client.errors import BadArgument
 from sd_client.fields import ImageFields, TextFields, UpscaleFields
 
 FORMATS = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP or HEIC"
 """What the service reads."""
+PictureFormat = Literal["png", "jpg", "webp"]
+"""What it writes."""
 Image = str | PathLike[str] | bytes | BinaryIO
 """An image or a mask: a path, the bytes of a file in one of FORMATS, or a file open for reading."""
 

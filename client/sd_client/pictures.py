@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import get_args
+
+from sd_client.parameters import PictureFormat
 
 GRID = "grid"
+EXTENSIONS: dict[str, str] = {f".{name}": name for name in get_args(PictureFormat)} | {
+    ".jpeg": "jpg"
+}
+"""Extension of a file → the format that it means."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Picture:
         job_id: id of the job.
         index: number of the picture, from 0; None: the grid of all pictures.
         data: the content of its file.
-        format: png or jpg.
+        format: one of PictureFormat.
         seed: reproduces this picture, also as a single one; None for the grid, and without one.
     """
 
@@ -90,7 +97,7 @@ def write(path: Path, data: bytes) -> Path:
 
 def _extension(path: Path) -> str:
     """The extension of a picture file; empty for `v1.5 dragon`, which has none."""
-    return path.suffix if path.suffix.lower() in (".png", ".jpg", ".jpeg") else ""
+    return path.suffix if path.suffix.lower() in EXTENSIONS else ""
 
 
 def _stem(path: Path) -> str:

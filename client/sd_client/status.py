@@ -65,7 +65,7 @@ class Status:
         error: of a failed job, the reason.
         code: of a failed job, the reason as a stable code.
         size: width and height of a finished picture, in pixels.
-        format: png or jpg.
+        format: of its pictures, one of PictureFormat.
         images: path of each picture on the service, the grid last.
         seeds: the seed of each picture.
         metadata: model, sampler, executed steps, parsed prompt, timings, request.

@@ -1,6 +1,5 @@
 """An API on a real Valkey and a real folder, and a worker that is moved by hand."""
 
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
+from jobs.output_formats import encode
+from jobs.parameter_types import PictureFormat
 from jobs.record import JobRecords
 from jobs.request import Request
 from jobs.settings import JobSettings
@@ -172,8 +173,6 @@ def worker(settings: ApiSettings) -> HandWorker:
     return by_hand
 
 
-def painted(size: tuple[int, int], colour: str, extension: str) -> bytes:
+def painted(size: tuple[int, int], colour: str, extension: PictureFormat) -> bytes:
     """An encoded picture of one colour."""
-    data = io.BytesIO()
-    Image.new("RGB", size, colour).save(data, "JPEG" if extension == "jpg" else "PNG")
-    return data.getvalue()
+    return encode(Image.new("RGB", size, colour), extension, "")

@@ -191,7 +191,7 @@ def test_what_can_be_asked_for_is_told_without_a_key(
     assert {"key": "ddim_uniform", "label": "DDIM", "aliases": ["DDIM Uniform"]} in told[
         "schedulers"
     ]
-    assert told["formats"] == ["png", "jpg"]
+    assert told["formats"] == ["png", "jpg", "webp"]
     assert told["precisions"] == ["mixed", "full", "autocast"]
     assert "scripts/v1-inference.yaml" in told["configs"]
     assert told["limits"]["max_side"] == 512

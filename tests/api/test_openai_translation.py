@@ -291,7 +291,7 @@ def test_every_fault_is_found_and_has_the_name_that_the_client_used() -> None:
         n=0,
         size="9x9",
         model="sd15",
-        output_format="webp",
+        output_format="avif",
         sampler="eulr a",
         wdith=3,
         num_inference_steps=3,
@@ -310,7 +310,7 @@ def test_every_fault_is_found_and_has_the_name_that_the_client_used() -> None:
         *("num_inference_steps", "ddim_steps", "image_size", "synchronous_request", "strength"),
         *("seed", "quality", "user"),
     }
-    assert found["output_format"] == "one of: png, jpeg"
+    assert found["output_format"] == "one of: png, jpeg, webp"
     assert "768x512" in found["size"]
     assert found["sampler"].startswith("did you mean Euler a? ")
     assert found["cfg_scale"] == "did you mean guidance_scale?"
@@ -387,11 +387,12 @@ def test_openai_s_own_types_are_all_known_here() -> None:
         ({"output_format": "jpeg", "output_compression": 40}, 40, False),
         ({"output_format": "jpeg", "output_compression": 0}, 1, False),
         ({"output_format": "jpeg"}, None, False),
+        ({"output_format": "webp", "output_compression": 40}, 40, False),
         ({"output_compression": 100}, None, False),  # OpenAI's default
         ({"output_compression": 40}, None, True),
     ],
 )
-def test_the_compression_is_the_quality_of_a_jpeg(
+def test_the_compression_is_the_quality_of_a_lossy_format(
     sent: dict[str, Any], quality: int | None, *, warns: bool
 ) -> None:
     result = translated(**sent)

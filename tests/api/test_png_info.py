@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from api.auth import DUMMY_KEY
+from jobs.output_formats import OUTPUT_FORMATS, encode
 from tests.api.conftest import HandWorker
-from worker.execution.picture_encoding import encode
 
 KEY = {"X-API-Key": DUMMY_KEY}
 INFOTEXT = """\
@@ -41,7 +41,7 @@ def why(found: dict[str, Any]) -> dict[str, str]:
     return {part["name"]: part["why"] for part in found["not_read"]}
 
 
-@pytest.mark.parametrize("picture_format", ["png", "jpg"])
+@pytest.mark.parametrize("picture_format", OUTPUT_FORMATS)
 def test_an_infotext_becomes_a_request(
     client: FlaskClient, worker: HandWorker, picture_format: Any
 ) -> None:

@@ -206,6 +206,13 @@ A1111, OPENAI = "/sdapi/v1/txt2img", "/v1/images/generations"
         (A1111, {"steps": 20, "cfg_scale": 7}, (20, 7, *OWN[2:])),
         (A1111, {"sampler_name": "Euler a"}, (30, 5.5, "k_euler_a", "automatic", None)),
         (A1111, {"prompt": "a <lora:lcm:1>", "steps": None}, (4, 1, "lcm", "automatic", None)),
+        (A1111, {"preset": "fast"}, (4, 1, "lcm", "automatic", "taesd")),
+        (A1111, {"preset": "quality"}, OWN),  # which the model lacks
+        (
+            A1111,
+            {"override_settings": {"preset": "fast"}, "steps": 9},
+            (9, 1, "lcm", "automatic", "taesd"),
+        ),
         (
             A1111,
             {"override_settings": {"sd_model_checkpoint": "plain"}},
@@ -239,6 +246,8 @@ def test_the_model_precedes_the_defaults_of_a_dialect_and_not_what_the_client_se
     drawing.join()
     assert answer.status_code == 200, answer.text
     assert settled(seen[0]) == expected
+    lacking = "preset: the model tiny has no preset 'quality'"
+    assert (lacking in answer.json["warnings"]) == (sent.get("preset") == "quality")
     if path == A1111:
         for told in (json.loads(answer.json["info"]), answer.json["parameters"]):
             assert (told["steps"], told["cfg_scale"]) == expected[:2]

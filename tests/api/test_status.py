@@ -103,16 +103,17 @@ def test_progress_never_goes_back(client: FlaskClient, worker: HandWorker) -> No
 
 
 def test_a_finished_job_answers_with_its_picture(client: FlaskClient, worker: HandWorker) -> None:
-    location = submit(client, format="jpg")
+    location = submit(client, format="webp")
     worker.draw()
 
     answer = client.get(location)
 
-    assert answer.mimetype == "image/jpeg"
+    assert answer.mimetype == "image/webp"
+    assert answer.headers["Content-Disposition"].endswith("_0.webp")
     assert opened(answer.data).size == (64, 512)
 
 
-@pytest.mark.parametrize(("extension", "kind"), [("png", "PNG"), ("jpg", "JPEG")])
+@pytest.mark.parametrize(("extension", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")])
 def test_base64_pictures_are_in_the_format_asked_for(
     client: FlaskClient, worker: HandWorker, extension: str, kind: str
 ) -> None:

@@ -128,6 +128,63 @@ def test_the_options_of_a_mask_are_sent_with_it(editor: BrowserTab) -> None:
     }
 
 
+def test_what_is_not_painted_can_be_drawn_anew(editor: BrowserTab) -> None:
+    page = editor.page
+    page.fill("#extend-left", "64")  # a border alone has no mask to invert
+    assert page.locator("#mask_invert").is_hidden()
+    page.fill("#extend-left", "0")
+    paint_left(editor)
+    page.check("#mask_invert")
+
+    sent = body(editor)
+    assert sent["mask_invert"] is True
+    found = Image.open(io.BytesIO(base64.b64decode(sent["mask"])))
+    assert part(found, 0, 0.49) == WHITE  # the service inverts it
+    page.click("#clear")
+    assert "mask_invert" not in body(editor)
+
+
+def test_the_transparency_of_a_picture_can_be_its_mask(editor: BrowserTab) -> None:
+    page = editor.page
+    assert page.locator("#mask_from_alpha").is_hidden()  # the picture is opaque
+    half = scene()
+    half.putalpha(Image.new("L", (SIDE, SIDE), 255))
+    half.paste((0, 0, 0, 0), (0, 0, SIDE // 2, SIDE))
+    drop(editor, png(half), "image/png")
+    page.wait_for_selector("#mask_from_alpha")
+    stroke(editor, (0.75, 0), (0.75, 1))
+    assert "mask_from_alpha" not in body(editor)
+
+    page.check("#mask_from_alpha")
+    stroke(editor, (0.5, 0), (0.5, 1))  # paints nothing now
+    assert page.locator("#clear").is_disabled()
+    assert page.inner_text("#invert-words") == "Draw anew what is not transparent"
+    shown = page.evaluate(
+        """() => {
+            const canvas = document.querySelector("#paint");
+            const { data } = canvas.getContext("2d").getImageData(0, 64, canvas.width, 1);
+            return [data[4 * 10 + 3], data[4 * (canvas.width - 10) + 3]];
+        }"""
+    )
+    assert shown == [255, 0]  # what is transparent has the colour of the mask
+    editor.screenshot("editor-alpha", whole=True)
+    sent = body(editor)
+    assert (sent["mask_from_alpha"], "mask" in sent) == (True, False)
+    assert Image.open(io.BytesIO(base64.b64decode(sent["init_img"]))).mode == "RGBA"
+
+    page.uncheck("#mask_from_alpha")
+    assert part(mask(editor), 0.51, 1)[1] == 255  # what was painted is there again
+    page.check("#mask_from_alpha")
+    editor.context.unroute_all()
+    page.select_option("#format", "webp")
+    editor.draw("grass")
+    editor.finished()
+    drawn = page.request.get(editor.url + (page.get_attribute("#picture", "src") or ""))
+    assert drawn.headers["content-type"] == "image/webp"
+    page.click("text=Use this recipe")
+    assert page.is_checked("#mask_from_alpha")
+
+
 def test_it_is_painted_by_keyboard(editor: BrowserTab) -> None:
     page = editor.page
     page.focus("#paint")

@@ -56,14 +56,14 @@ def test_with_json_stdout_is_json_only(small_service: str, tmp_path: Path) -> No
 
 def test_the_extension_sets_the_format(small_service: str, tmp_path: Path) -> None:
     assert (
-        sd(small_service, "generate", "a cat", *QUICK, "-o", "a.jpg", cwd=tmp_path).returncode == 0
+        sd(small_service, "generate", "a cat", *QUICK, "-o", "a.webp", cwd=tmp_path).returncode == 0
     )
-    with Image.open(tmp_path / "a.jpg") as picture:
-        assert picture.format == "JPEG"
+    with Image.open(tmp_path / "a.webp") as picture:
+        assert picture.format == "WEBP"
 
-    refused = sd(small_service, "generate", "a cat", *QUICK, "-o", "a.webp", cwd=tmp_path)
+    refused = sd(small_service, "generate", "a cat", *QUICK, "-o", "a.avif", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "pictures are .png or .jpg" in refused.stderr
+    assert "pictures are one of .png, .jpg, .webp, .jpeg" in refused.stderr
 
 
 def test_without_o_no_file_is_replaced(small_service: str, tmp_path: Path) -> None:

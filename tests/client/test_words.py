@@ -28,6 +28,7 @@ from sd_client import (
 )
 from sd_client.commands import options
 from sd_client.parameters import RESERVED, SHORT_NAMES, body_of
+from sd_client.parameters import PictureFormat as ClientsPictureFormat
 from sd_client.transport import DUMMY_KEY as CLIENTS_DUMMY_KEY
 
 
@@ -130,7 +131,7 @@ def test_the_states_and_choices_are_the_same() -> None:
         state.value: state.final for state in JobState
     }
     assert {choice.value for choice in options.Type} == set(JOB_TYPES)
-    assert {choice.value for choice in options.Format} == set(get_args(PictureFormat))
+    assert get_args(ClientsPictureFormat) == get_args(PictureFormat)
     assert {choice.value for choice in options.Preset} == set(get_args(Preset))
     assert {choice.value for choice in options.Precision} == set(get_args(Precision))
     assert CLIENTS_DUMMY_KEY == DUMMY_KEY

@@ -76,6 +76,7 @@ def test_all_pictures_together_have_a_limit(tmp_path: Path) -> None:
     [
         ({"jpeg_quality": 40}, True),
         ({"jpeg_quality": 40, "format": "jpg"}, False),
+        ({"jpeg_quality": 40, "format": "webp"}, False),
         ({"jpeg_quality": 95}, False),
     ],
 )

@@ -522,7 +522,7 @@ def test_a_choice_that_is_nearly_right_is_answered_with_the_right_one() -> None:
         parse_request("txt2img", {"prompt": "a", "sampler": "k_eulr", "format": "jpgg"})
     expected = {fault.field: fault.expected for fault in refused.value.faults}
     assert expected["sampler"].startswith("did you mean k_euler? one of: ddim, ")
-    assert expected["format"] == "did you mean jpg? one of: png, jpg"
+    assert expected["format"] == "did you mean jpg? one of: png, jpg, webp"
 
 
 def test_a_folder_that_cannot_be_is_answered_with_one_that_can() -> None:

@@ -95,7 +95,7 @@ OF_EVERY_REQUEST: dict[str, st.SearchStrategy[Any]] = {
     "unet_bs": st.integers(1, 128) | st.integers(1, 128).map(float),
     "turbo": SWITCH,
     "deterministic": SWITCH,
-    "format": st.sampled_from(["png", "jpg"]),
+    "format": st.sampled_from(["png", "jpg", "webp"]),
     "sampler": SAMPLER,
     "precision": st.sampled_from(["mixed", "full", "autocast"]),
     "priority": st.integers(0, 9),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from worker.execution.picture_encoding import grid
+from worker.execution.picture_grid import grid
 from worker.execution.room import cell_of
 
 _SMALLEST, _LARGEST = 14, 32

@@ -173,6 +173,6 @@ def _generate_and_publish(
                 warnings.add(*warnings_of(part.request, device=engine.device), *limits)
                 warnings.add(*(part.edit.warnings if part.edit else ()))
                 generator.generate(model, part)
-        generator.stage_grid()
+        warnings.add(*generator.stage_grid())
         job.check()
         return publish(context, claim, staging, generator.result())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
+from jobs.output_formats import OUTPUT_FORMATS, encode
 from jobs.request import Request
 from jobs.status import Progress, Result, StoredPicture
 from jobs.store import Staging
@@ -20,7 +21,7 @@ from worker.execution.endings import timings_of
 from worker.execution.engine import Engine
 from worker.execution.infotext import infotext
 from worker.execution.job_part import JobPart, generation_order
-from worker.execution.picture_encoding import encode, grid
+from worker.execution.picture_grid import grid
 from worker.execution.previewer import Previewer
 from worker.execution.progress_meter import ProgressMeter
 from worker.execution.reporter import Reporter
@@ -110,18 +111,31 @@ class ImageGenerator:
                     self._cells[index] = image
             self._descriptions[part] = self.engine.describe(model, part.recipe)
 
-    def stage_grid(self) -> None:
-        """Stage the grid of all images, if the request wants one. It has the first part's text."""
-        if self._with_grid:
-            first = self.parts[0]
-            rows = self.request.n_rows or self.request.n_samples
-            cells = [self._cells[index] for index in sorted(self._cells)]
-            with self.stopwatch.timing("save"):
-                if self.request.vary:
-                    sheet = labelled_grid(cells, self.request.vary)
-                else:
-                    sheet = grid(cells, rows)
-            self._grid = self._stage(first, first.request, sheet, first.recipe.seed, None)
+    def stage_grid(self) -> tuple[str, ...]:
+        """Stage the grid of all images, if the request wants one. It has the first part's text.
+
+        Returns:
+            warnings.
+        """
+        if not self._with_grid:
+            return ()
+        first, picture_format = self.parts[0], self.request.format
+        cells = [self._cells[index] for index in sorted(self._cells)]
+        with self.stopwatch.timing("save"):
+            if self.request.vary:
+                sheet = labelled_grid(cells, self.request.vary)
+            else:
+                sheet = grid(cells, self.request.n_rows or self.request.n_samples)
+            size, most = sheet.size, OUTPUT_FORMATS[picture_format].max_side
+            sheet.thumbnail((most, most))
+        self._grid = self._stage(first, first.request, sheet, first.recipe.seed, None)
+        if sheet.size == size:
+            return ()
+        whole, reduced = ("{}x{}".format(*each) for each in (size, sheet.size))
+        return (
+            f"format: {picture_format} holds {most} pixels a side, so the grid was reduced "
+            f"from {whole} to {reduced}",
+        )
 
     def result(self) -> Result:
         """What the record keeps of the finished job: of its model, that of the first part."""

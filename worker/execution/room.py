@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from jobs.output_formats import OUTPUT_FORMATS
 from jobs.parameter_types import PictureFormat
 from jobs.request import Request
 
-_BYTES_PER_PIXEL = {"png": 3.1, "jpg": 2.1}
-"""Of pure noise, which cannot be compressed, as `picture_encoding.encode` stores it at most."""
 _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""
 
@@ -38,4 +37,5 @@ def has_grid(request: Request, images: int) -> bool:
 
 def room_for(pixels: int, files: int, picture_format: PictureFormat) -> int:
     """Bytes that so many files with so many pixels together take at most."""
-    return round(pixels * _BYTES_PER_PIXEL[picture_format]) + files * _BYTES_PER_FILE
+    per_pixel = OUTPUT_FORMATS[picture_format].bytes_per_pixel
+    return round(pixels * per_pixel) + files * _BYTES_PER_FILE

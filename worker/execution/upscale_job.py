@@ -4,6 +4,7 @@ from PIL import Image
 
 from jobs import __version__
 from jobs.claim import ClaimStatus
+from jobs.output_formats import encode
 from jobs.request import Upscale
 from jobs.status import Result, StoredPicture
 from jobs.store import TRANSIENT
@@ -16,7 +17,6 @@ from worker.execution.execution_context import ExecutionContext
 from worker.execution.infotext import line_of
 from worker.execution.inputs import read_inputs
 from worker.execution.job_warnings import JobWarnings, device_warning
-from worker.execution.picture_encoding import encode
 from worker.execution.progress_meter import UpscaleMeter
 from worker.execution.room import room_for
 from worker.execution.upscale_step import PHASE, resampled

@@ -1,4 +1,4 @@
-"""The options of one API key: A1111's settings that mean something here, with their bounds."""
+"""The options of one API key: settings, most of them A1111's, with their bounds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +10,10 @@ from api.auth import Caller
 from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
+from jobs.model_defaults import Preset
 from jobs.names import find_name
-from jobs.parameter_types import JPEG_QUALITY, WHOLE
+from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
+from jobs.parameter_types import JPEG_QUALITY, WHOLE, PictureFormat
 from jobs.served import Served
 from jobs.validation_faults import faults_of, safe_value
 
@@ -21,11 +23,11 @@ NO_VAE = ("automatic", "none", "")
 
 
 def _picture_format(value: Any) -> Any:
-    return "jpg" if value == "jpeg" else value
+    return BY_SUBTYPE.get(value, value) if isinstance(value, str) else value
 
 
 class CallerOptions(BaseModel, frozen=True):
-    """The options under which a key's requests are read. The names are A1111's.
+    """The options under which a key's requests are read, under A1111's names.
 
     Attributes:
         sd_model_checkpoint: title or name of an installed model; empty: the service's default.
@@ -33,7 +35,8 @@ class CallerOptions(BaseModel, frozen=True):
         CLIP_stop_at_last_layers: from which layer of the text encoder, counted from the end, the
             prompt's encoding is taken.
         samples_format: the format of pictures.
-        jpeg_quality: of pictures in the format jpg.
+        jpeg_quality: of pictures in the formats jpg and webp.
+        preset: a preset of the model, where it has it; it is no option of A1111's.
         live_previews_enable: whether `progress` has a preview.
     """
 
@@ -42,13 +45,23 @@ class CallerOptions(BaseModel, frozen=True):
     sd_model_checkpoint: Annotated[str, Field(max_length=MAX_NAME)] = ""
     sd_vae: Annotated[str, Field(max_length=MAX_NAME)] = "Automatic"
     CLIP_stop_at_last_layers: Annotated[int, Field(ge=1, le=12), WHOLE] = 1
-    samples_format: Annotated[Literal["png", "jpg"], BeforeValidator(_picture_format)] = "png"
+    samples_format: Annotated[PictureFormat, BeforeValidator(_picture_format)] = "png"
     jpeg_quality: Annotated[int, Field(ge=1, le=100), WHOLE] = JPEG_QUALITY
+    preset: Preset | Literal[""] = ""
     live_previews_enable: bool = True
+
+    @property
+    def format_fields(self) -> dict[str, Any]:
+        """The native fields of the pictures' format."""
+        fields: dict[str, Any] = {"format": self.samples_format}
+        if OUTPUT_FORMATS[self.samples_format].lossy:
+            fields["jpeg_quality"] = self.jpeg_quality
+        return fields
 
 
 INERT: dict[str, Any] = {
     "samples_save": True,
+    "webp_lossless": False,
     "grid_save": True,
     "return_grid": True,
     "grid_only_if_multiple": True,
@@ -68,6 +81,8 @@ INERT: dict[str, Any] = {
     "sd_lora": "None",
     "sd_checkpoint_cache": 0,
     "sd_vae_overrides_per_model_preferences": True,
+    "hires_fix_refiner_pass": "second pass",
+    "refiner_switch_by_sample_steps": False,
     "enable_emphasis": True,
     "emphasis": "Original",
     "enable_batch_seeds": True,

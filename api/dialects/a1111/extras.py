@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from api.auth import Caller
 from api.dialect import Services
 from api.dialects.a1111.authentication import KEYS, read_request
+from api.dialects.a1111.caller_options import caller_options
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.extras_resize import RESAMPLINGS, cropped, resampled, wanted_size
 from api.dialects.a1111.fields import Values, read_values, translated
@@ -27,7 +28,7 @@ from api.dialects.a1111.init_picture import picture_size, read_picture
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation
-from api.recipes.picture_text import read_picture_text
+from api.recipes.picture_text import picture_text_of
 from jobs.init_image import read_init_image
 from jobs.validation_faults import safe_value
 
@@ -132,16 +133,19 @@ def _processed(
         What `finished` raises.
     """
     png = read_picture(text, read_init_image, services.jobs.limits.max_init_pixels, field)
+    options = caller_options(services, caller)
     upscaler = values["upscaler_1"]
     if upscaler in (NO_UPSCALER, ""):
-        return Processed(png, "No upscaler was chosen: the size is unchanged")
+        infotext = picture_text_of(text, field).infotext
+        file = resampled(png, picture_size(png), upscaler, infotext, options)
+        return Processed(file, "No upscaler was chosen: the size is unchanged")
     png = cropped(png, values)
     width, height = picture_size(png)
     size = wanted_size(values, width, height)
     done = f"Postprocess upscale to: {size[0]}x{size[1]}, Postprocess upscaler: {upscaler}"
     if upscaler in RESAMPLINGS:
-        infotext = read_picture_text(text).infotext
-        return Processed(resampled(png, size, upscaler, infotext), done)
+        infotext = picture_text_of(text, field).infotext
+        return Processed(resampled(png, size, upscaler, infotext, options), done)
     warnings: list[str] = []
     if upscaler != INSTALLED_UPSCALER:
         shown = safe_value("upscaler_1", upscaler)
@@ -151,6 +155,7 @@ def _processed(
         body={
             "init_img": _base64(png),
             **_native_size(values, size),
+            **options.format_fields,
             "skip_save": True,
             "return_base64": True,
             "synchronous_request": True,

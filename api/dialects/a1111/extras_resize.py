@@ -3,12 +3,13 @@
 import io
 
 from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
 
+from api.dialects.a1111.caller_options import CallerOptions
 from api.dialects.a1111.fields import Values
 from jobs.decoding import decoding
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MAX_OUTPUT_SIDE
+from jobs.output_formats import encode
 
 RESAMPLINGS = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
 
@@ -55,25 +56,21 @@ def cropped(png: bytes, values: Values) -> bytes:
     if size == image.size:
         return png
     with decoding.room(image.width * image.height):
-        return _png(ImageOps.fit(image, size), "")
+        return encode(ImageOps.fit(image, size), "png", "")
 
 
-def resampled(png: bytes, size: tuple[int, int], upscaler: str, infotext: str) -> bytes:
-    """The picture at another size.
+def resampled(
+    png: bytes, size: tuple[int, int], upscaler: str, infotext: str, options: CallerOptions
+) -> bytes:
+    """The file of the picture at another size.
 
     Args:
-        upscaler: a name of RESAMPLINGS.
+        upscaler: a name of RESAMPLINGS; of no matter if the picture has that size.
         infotext: is stored in the result.
+        options: have the format of the file.
     """
     image = Image.open(io.BytesIO(png))
     with decoding.room(max(image.width * image.height, size[0] * size[1])):
-        return _png(image.resize(size, RESAMPLINGS[upscaler]), infotext)
-
-
-def _png(image: Image.Image, infotext: str) -> bytes:
-    info = PngInfo()
-    if infotext:
-        info.add_text("parameters", infotext)
-    out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=info, compress_level=1)
-    return out.getvalue()
+        if size != image.size:
+            image = image.resize(size, RESAMPLINGS[upscaler])
+        return encode(image, options.samples_format, infotext, options.jpeg_quality)

@@ -8,6 +8,7 @@ from api.dialects.a1111.fields import Field, Flag
 from api.dialects.a1111.fields_answer import ANSWER, EXTENSIONS
 from api.dialects.a1111.sampler_names import AUTOMATIC, DEFAULT_SAMPLER
 from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE, SIDE_STEP
+from jobs.model_defaults import Preset
 
 _Side = Annotated[int, SchemaField(ge=MIN_SIDE, le=MAX_OUTPUT_SIDE)]
 
@@ -33,6 +34,14 @@ PROMPT = (
         native="clip_skip",
         left_out=(1,),
         means="of SD.Next: the same as the option `CLIP_stop_at_last_layers`",
+    ),
+    Field(
+        name="preset",
+        type=Preset,
+        default=None,
+        followed=True,
+        means="of this service: a preset of the model, for the fields that are left out; also an "
+        "option",
     ),
     Field(
         name="styles",

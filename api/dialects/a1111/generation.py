@@ -1,6 +1,7 @@
 """From the values of a request to a native request, and from the finished job to the answer."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -11,12 +12,14 @@ from werkzeug.exceptions import NotFound
 from api.auth import Caller
 from api.dialect import Services
 from api.dialects.a1111 import fields
+from api.dialects.a1111.checkpoints import checkpoint_named
 from api.dialects.a1111.hires import drawn_size, hires_fix
-from api.dialects.a1111.info import answered_pictures, info_json
+from api.dialects.a1111.info import answered_pictures, info_json, warnings_of
 from api.dialects.a1111.sampler_names import AUTOMATIC, sampling_of
 from api.dialects.a1111.settings import RequestSettings
-from api.dialects.a1111.waiting import Submission, finished
+from api.dialects.a1111.waiting import Submission, finished_or_interrupted
 from api.drawing_size import drawing_size
+from jobs.errors import InvalidRequest
 from jobs.names import JobKind, sampler_named
 from jobs.parameters import SCHEMAS, fields_of
 from jobs.status import JobStatus
@@ -64,7 +67,7 @@ def submission_of(
         **settings.body(known),
         **fields_.body,
         **_answer(values),
-        **(_refiner(values) if "refiner" in known else {}),
+        **(_refiner(values, services) if "refiner" in known else {}),
     }
     if "prompt_grammar" in known:
         body["prompt_grammar"] = GRAMMAR
@@ -117,11 +120,14 @@ def submission_of(
     )
 
 
-def _refiner(values: fields.Values) -> dict[str, Any]:
+def _refiner(values: fields.Values, services: Services) -> dict[str, Any]:
     """The second model: without a share of the sampling it draws all, from 1 on nothing."""
-    name, share = values["refiner_checkpoint"], values["refiner_switch_at"] or 0
+    field = "refiner_checkpoint"
+    name, share = values[field], values["refiner_switch_at"] or 0
     if name in ("", "None", "none") or share >= 1:
         return {}
+    with suppress(InvalidRequest):  # a fault of the native field, beside others
+        name = checkpoint_named(name, services.jobs, services.jobs.served(), field=field)
     return {"refiner": {"ckpt": name, "switch_at": share}}
 
 
@@ -201,12 +207,15 @@ def answer(
     services: Services,
     caller: Caller,
 ) -> ResponseReturnValue:
-    """Run the job and answer with its pictures. Raises what `finished` and the store raise."""
-    status = finished(services, submission, caller)
+    """Run the job and answer with its pictures; with none of them if it was interrupted.
+
+    Raises what `finished` raises for a job that was not cancelled, and StoreError.
+    """
+    status = finished_or_interrupted(services, submission, caller)
     pictures = answered_pictures(services.jobs, status)
     return GeneratedImages(
         images=list(pictures.encoded) if values["send_images"] else [],
         parameters=parameters | _of_model(status, values),
         info=info_json(status, values, pictures),
-        warnings=list(status.warnings),
+        warnings=warnings_of(status),
     ).model_dump()

@@ -14,9 +14,10 @@ from api.job_service import JobService
 from api.recipes.picture_text import read_picture_text
 from jobs import __version__
 from jobs.names import sampler_named
-from jobs.status import JobStatus, Result
+from jobs.status import JobState, JobStatus
 
 VERSION = f"stable-diffusion-service {__version__}"
+INTERRUPTED = "the job was interrupted: it has no pictures"
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,21 @@ def info_json(status: JobStatus, values: Values, pictures: AnsweredPictures) -> 
     """The text of `info`.
 
     Args:
-        status: a finished job.
+        status: a finished job, or one that was interrupted.
         values: of the request.
         pictures: of the job.
     """
     result = status.result
-    assert result is not None
     prompt, negative_prompt = values["prompt"], values["negative_prompt"]
-    seeds = list(result.seeds)
+    seeds = list(result.seeds) if result else []
     subseeds = _subseeds(status, len(seeds))
-    label, schedule = _sampler(status, result)
+    label, schedule = _sampler(status)
     info: dict[str, Any] = {
         "prompt": prompt,
         "all_prompts": [prompt] * len(seeds),
         "negative_prompt": negative_prompt,
         "all_negative_prompts": [negative_prompt] * len(seeds),
-        "seed": seeds[0] if seeds else -1,
+        "seed": seeds[0] if seeds else status.request["seed"],
         "all_seeds": seeds,
         "subseed": subseeds[0] if subseeds else -1,
         "all_subseeds": subseeds,
@@ -74,13 +74,13 @@ def info_json(status: JobStatus, values: Values, pictures: AnsweredPictures) -> 
         "height": values["height"],
         "sampler_name": label,
         "cfg_scale": status.request["scale"],
-        "steps": result.steps,
+        "steps": status.request["ddim_steps"],
         "batch_size": values["batch_size"],
         "restore_faces": False,
         "face_restoration_model": None,
-        "sd_model_name": result.model,
-        "sd_model_hash": result.model_hash,
-        "sd_vae_name": result.vae or None,
+        "sd_model_name": result.model if result else status.model,
+        "sd_model_hash": result.model_hash if result else None,
+        "sd_vae_name": (result and result.vae) or None,
         "sd_vae_hash": None,
         "seed_resize_from_w": values["seed_resize_from_w"],
         "seed_resize_from_h": values["seed_resize_from_h"],
@@ -93,9 +93,15 @@ def info_json(status: JobStatus, values: Values, pictures: AnsweredPictures) -> 
         "clip_skip": status.request.get("clip_skip", 1),
         "is_using_inpainting_conditioning": False,
         "version": VERSION,
-        "warnings": list(status.warnings),
+        "warnings": warnings_of(status),
     }
     return json.dumps(info)
+
+
+def warnings_of(status: JobStatus) -> list[str]:
+    """What of the request could not be followed, its pictures included."""
+    interrupted = status.state is JobState.CANCELLED
+    return [*status.warnings, *([INTERRUPTED] if interrupted else [])]
 
 
 def _subseeds(status: JobStatus, count: int) -> Sequence[int]:
@@ -106,10 +112,11 @@ def _subseeds(status: JobStatus, count: int) -> Sequence[int]:
     return [first + index for index in range(count)]
 
 
-def _sampler(status: JobStatus, result: Result) -> tuple[str, str]:
+def _sampler(status: JobStatus) -> tuple[str, str]:
     """The labels of the sampler and of the scheduler, which is empty for the sampler's own."""
-    row = sampler_named(result.sampler)
-    label, scheduler = split_label(row.label if row else result.sampler)
+    key = status.request["sampler"]
+    row = sampler_named(key)
+    label, scheduler = split_label(row.label if row else key)
     if scheduler is None:
         scheduler = scheduler_named(status.request.get("scheduler") or AUTOMATIC)
     return label, scheduler.label if scheduler and scheduler.key != AUTOMATIC else ""

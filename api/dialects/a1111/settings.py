@@ -25,6 +25,7 @@ class RequestSettings:
     Attributes:
         model: the name of the model.
         native_size: its own, in pixels.
+        preset: that of the request, or of the key; empty: none, or the model has no such preset.
         warnings: of settings that change nothing.
         defaults: what the installed models want.
     """
@@ -32,16 +33,17 @@ class RequestSettings:
     options: CallerOptions
     model: str
     native_size: int
+    preset: str
     warnings: tuple[str, ...]
     defaults: InstalledDefaults
 
     def body(self, known: Collection[str]) -> dict[str, Any]:
         """The native fields of these options, of those that there are."""
-        body: dict[str, Any] = {"ckpt": self.model, "format": self.options.samples_format}
-        if self.options.samples_format == "jpg":
-            body["jpeg_quality"] = self.options.jpeg_quality
+        body: dict[str, Any] = {"ckpt": self.model, **self.options.format_fields}
         if self.options.sd_vae.lower() not in NO_VAE:
             body["vae"] = self.options.sd_vae
+        if self.preset:
+            body["preset"] = self.preset
         if "clip_skip" in known:
             body["clip_skip"] = self.options.CLIP_stop_at_last_layers
         return body
@@ -77,7 +79,11 @@ def request_settings(services: Services, caller: Caller, values: Values) -> Requ
     model = checkpoint_named(chosen, services.jobs, served, field=_CHECKPOINT)
     native_size = served.native_sizes.get(model, NATIVE_SIZE)
     defaults = InstalledDefaults.of(served)
-    return RequestSettings(options, model, native_size, (*warnings, *inert), defaults)
+    preset = values["preset"] or options.preset
+    if preset and preset not in defaults.presets(model):
+        warnings.append(f"preset: the model {model} has no preset {preset!r}")
+        preset = ""
+    return RequestSettings(options, model, native_size, preset, (*warnings, *inert), defaults)
 
 
 def _installed(spelling: str, services: Services, served: Served) -> bool:

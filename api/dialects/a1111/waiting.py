@@ -1,4 +1,4 @@
-"""Submits a job, waits for its end, and returns it if it has its pictures."""
+"""Submits a job, waits for its end, and returns it with its pictures or as interrupted."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ from flask import request
 from api.auth import Caller
 from api.client_gone import client_gone
 from api.dialect import Services
-from api.waited_job import waited_for
+from api.waited_job import successful, waited_for
 from jobs.errors import InvalidRequest
 from jobs.names import JobKind
-from jobs.status import JobStatus
+from jobs.status import JobState, JobStatus
 
 MAX_WARNINGS = 50
 
@@ -47,6 +47,16 @@ def finished(services: Services, submission: Submission, caller: Caller) -> JobS
         NoImages: it was cancelled, it failed, or it has not ended in time.
         What JobService.submit raises.
     """
+    return successful(finished_or_interrupted(services, submission, caller))
+
+
+def finished_or_interrupted(
+    services: Services, submission: Submission, caller: Caller
+) -> JobStatus:
+    """The same, of a job that may also have been cancelled: then it has no pictures.
+
+    AUTOMATIC1111 answers an interrupted request as a successful one, and so its clients expect.
+    """
     again = "force_task_id" if submission.task_id else ""
     try:
         result = services.jobs.submit_and_wait(
@@ -64,6 +74,8 @@ def finished(services: Services, submission: Submission, caller: Caller) -> JobS
         written = submission.written or {}
         named = (replace(each, field=written.get(each.field, each.field)) for each in error.faults)
         raise InvalidRequest(tuple(named)) from error
+    if result.status is not None and result.status.state is JobState.CANCELLED:
+        return result.status
     return waited_for(result, seconds=services.settings.sync_timeout, again=again)
 
 

@@ -8,6 +8,7 @@ from api.auth import Caller, header_keys
 from api.client_address import client_address
 from api.dialect import Services
 from api.errors import Unauthorized
+from api.refusals import note_caller
 
 
 def read_request(
@@ -55,7 +56,7 @@ def _sends_body(request: Request) -> bool:
 
 def _caller(services: Services, address: str, candidates: list[Any]) -> Caller:
     try:
-        return services.keys.authenticate(candidates)
+        return note_caller(services.keys.authenticate(candidates))
     except Unauthorized:
         services.wrong_keys.count(address)
         raise

@@ -15,7 +15,8 @@ from api.dialects.native.capabilities_models import (
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS, SCHEDULERS
-from jobs.parameter_types import PictureFormat, Precision
+from jobs.output_formats import OUTPUT_FORMATS
+from jobs.parameter_types import Precision
 from jobs.parameters import SCHEMAS, AnyRequest
 from jobs.picture_fields import picture_fields
 from jobs.picture_formats import FORMATS
@@ -55,7 +56,7 @@ def capability_routes(jobs: JobService) -> Blueprint:
                 for each in SCHEDULERS
             ],
             precisions=list(get_args(Precision)),
-            formats=list(get_args(PictureFormat)),
+            formats=list(OUTPUT_FORMATS),
             init_image_types=list(FORMATS.values()),
             configs=list(CONFIGS),
             upscalers=list(get_args(UpscalerName)),

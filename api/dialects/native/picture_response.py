@@ -8,9 +8,9 @@ from flask import Response, request, send_file
 
 from api.job_pictures import default_picture, pictures_by_name, thumbnail
 from api.job_service import JobService
+from jobs.output_formats import MEDIA_TYPES
 from jobs.status import JobStatus
 
-MIME_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 CACHE_SECONDS = 86_400
 """How long a client may cache a picture, which never changes."""
 
@@ -37,7 +37,7 @@ def picture_response(
     version = "-small" if small else ""
     response = send_file(
         BytesIO(data),
-        mimetype=MIME_TYPES[extension],
+        mimetype=MEDIA_TYPES[extension],
         download_name=f"{status.job_id}_{name}{version}.{extension}",
         etag=f"{status.job_id}-{name}{version}",
         max_age=CACHE_SECONDS,

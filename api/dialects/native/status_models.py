@@ -145,7 +145,7 @@ class Status(JobAnswer):
     Size: list[int] | Absent = Field(
         default=None, min_length=2, max_length=2, description="width and height in pixels"
     )
-    Format: str | Absent = Field(default=None, description="png or jpg")
+    Format: str | Absent = Field(default=None, description="of the pictures, as in the request")
     image_urls: list[str] | Absent = Field(
         default=None, description="the address of each picture, the grid last"
     )

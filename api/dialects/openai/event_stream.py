@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import structlog
+
 from api.dialects.openai.answers import quality_of, result_of, size_text, usage
 from api.dialects.openai.error_json import error_body
 from api.dialects.openai.partial_images import PartialImages, enlarged, final_size
@@ -20,6 +22,8 @@ from api.job_service import JobService
 from api.waited_job import successful
 from jobs.errors import JobsError
 from jobs.status import JobSnapshot, JobStatus, Preview
+
+log = structlog.get_logger(__name__)
 
 COMMENT = ":\n\n"
 """It detects clients that have gone, and keeps proxies from closing the connection."""
@@ -96,6 +100,8 @@ class ImageStream:
         try:
             pictures = self._jobs.pictures(successful(status))
         except (NoImages, JobsError) as error:
+            if isinstance(error, JobsError):
+                log.warning("a stream lacks images", job=self._job_id, reason=str(error))
             yield self._error(http_error(error))
             return
         result = result_of(status)

@@ -24,7 +24,7 @@ def no_effect(
     for field, reason in ALWAYS.items():
         if getattr(options, field) != ImageOptions.model_fields[field].default:
             yield f"{field}: it has no effect: {reason}"
-    if options.output_compression not in (None, 100) and options.output_format != "jpeg":
+    if options.output_compression not in (None, 100) and options.output_format == "png":
         yield "output_compression: it has no effect: a PNG has no quality"
     if options.background == "transparent":
         yield "background: the images are opaque: the models generate no transparency"

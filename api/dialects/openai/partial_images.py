@@ -5,9 +5,10 @@ import io
 
 from PIL import Image
 
+from jobs.output_formats import BY_SUBTYPE, encode
 from jobs.status import JobSnapshot, JobStatus, Preview
 
-_JPEG_QUALITY = 85
+_QUALITY = 85
 
 
 class PartialImages:
@@ -65,13 +66,8 @@ def enlarged(preview: Preview, size: tuple[int, int], output_format: str) -> str
     Args:
         preview: an eighth as large.
         size: width and height in pixels.
-        output_format: `png` or `jpeg`.
+        output_format: of the request, such as `jpeg`.
     """
     small = Image.open(io.BytesIO(base64.b64decode(preview.jpeg)), formats=("JPEG",))
-    out = io.BytesIO()
     large = small.resize(size, Image.Resampling.BICUBIC)
-    if output_format == "jpeg":
-        large.save(out, "JPEG", quality=_JPEG_QUALITY)
-    else:
-        large.save(out, "PNG", compress_level=1)
-    return base64.b64encode(out.getvalue()).decode()
+    return base64.b64encode(encode(large, BY_SUBTYPE[output_format], "", _QUALITY)).decode()

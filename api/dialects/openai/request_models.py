@@ -93,10 +93,12 @@ class ImageOptions(BaseModel):
         Literal["b64_json", "url"], Field(description="images in the answer, or their addresses")
     ] = "b64_json"
     output_format: Annotated[
-        Literal["png", "jpeg"], Field(description="file format of the images")
+        Literal["png", "jpeg", "webp"], Field(description="file format of the images")
     ] = "png"
     output_compression: Annotated[
-        int | None, Field(ge=0, le=100, description="the quality of a JPEG; 0 means 1"), WHOLE
+        int | None,
+        Field(ge=0, le=100, description="the quality of JPEG and WebP; 0 means 1"),
+        WHOLE,
     ] = None
     background: Annotated[
         Literal["auto", "opaque", "transparent"], Field(description="it is always opaque")

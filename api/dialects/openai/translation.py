@@ -24,6 +24,7 @@ from jobs.errors import Fault, InvalidRequest
 from jobs.limits import NATIVE_SIZE, Limits
 from jobs.model_choice import InstalledModels
 from jobs.names import JobKind
+from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
 from jobs.request import parse_request
 from jobs.served import Served
 from jobs.validation_faults import faults_of
@@ -40,7 +41,6 @@ STEPS_OF_QUALITY = {
 }
 FAITHFUL_STRENGTH = 0.5
 """Of an edit with the input_fidelity `high`."""
-_FORMATS = {"png": "png", "jpeg": "jpg"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Translator:
         body |= {
             "seed": sent.get("seed"),  # a new one each time, unlike in the service's own API
             "n_iter": options.n,
-            "format": _FORMATS[options.output_format],
+            "format": BY_SUBTYPE[options.output_format],
         }
         body |= {name: sent[name] for name in ("prompt", "type") if name in sent}
         steps = options.steps or STEPS_OF_QUALITY[options.quality]
@@ -119,7 +119,8 @@ class Translator:
         }
         body |= {name: value for name, value in values.items() if chosen[name]}
         usual = {name: value for name, value in values.items() if not chosen[name]}
-        if options.output_compression is not None and options.output_format == "jpeg":
+        lossy = OUTPUT_FORMATS[body["format"]].lossy
+        if options.output_compression is not None and lossy:
             body["jpeg_quality"] = max(1, options.output_compression)
         try:
             choice = choose_model(options.model, self.served, self.default_model)

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sd_client.errors import BadArgument
-from sd_client.pictures import Picture, names_for, save_all
+from sd_client.pictures import EXTENSIONS, Picture, names_for, save_all
 
 STDOUT = Path("-")
-FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+OTHERS = (".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jxl")
+"""Extensions of pictures that the service does not write."""
 MAX_NAME_LENGTH = 40
 
 
@@ -29,9 +30,9 @@ def format_of(output: Path | None) -> str | None:
     if not output.parent.is_dir():
         raise BadArgument(f"-o {output}: there is no folder {output.parent}")
     extension = output.suffix.lower()
-    if extension in (".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"):
-        raise BadArgument(f"-o {output}: pictures are .png or .jpg")
-    return FORMATS.get(extension)
+    if extension in OTHERS:
+        raise BadArgument(f"-o {output}: pictures are one of {', '.join(EXTENSIONS)}")
+    return EXTENSIONS.get(extension)
 
 
 def chosen_format(option: str | None, output: Path | None) -> str | None:

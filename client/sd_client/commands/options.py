@@ -16,6 +16,7 @@ from sd_client.commands.completion import (
     vae_names,
 )
 from sd_client.errors import BadArgument
+from sd_client.parameters import PictureFormat
 
 RANDOM = "random"
 ARGUMENTS = frozenset({"prompt", "image", "idempotency_key", "self"})
@@ -27,13 +28,6 @@ class Type(StrEnum):
 
     standard = "standard"
     optimized = "optimized"
-
-
-class Format(StrEnum):
-    """The file formats."""
-
-    png = "png"
-    jpg = "jpg"
 
 
 class Preset(StrEnum):
@@ -118,7 +112,7 @@ PresetOption = Annotated[
 TypeOption = Annotated[Type | None, typer.Option("--type", help="Job type.")]
 Eta = Annotated[float | None, typer.Option("--eta", "--ddim-eta", help="DDIM's eta, 0 to 1.")]
 FormatOption = Annotated[
-    Format | None,
+    PictureFormat | None,
     typer.Option(
         "--format",
         help="Format of the files; default: the extension of -o.",

@@ -64,7 +64,7 @@ def upscale(
                 output_height=height,
                 upscaler=upscaler,
                 type=type_,
-                format=chosen_format(format_ and format_.value, output),
+                format=chosen_format(format_, output),
                 priority=priority,
             ),
         )

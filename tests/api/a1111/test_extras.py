@@ -2,12 +2,14 @@
 
 import base64
 import io
+from threading import Thread
 from typing import Any
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from jobs.status import Failure
 from tests.api.a1111.conftest import Caller, encoded, opened
 
 
@@ -58,6 +60,27 @@ def test_the_parameters_of_the_picture_are_kept(caller: Caller) -> None:
     answer = extra(caller, image=picture, upscaler_1="Lanczos")
 
     assert opened(answer["image"]).info["parameters"] == "a cat\nSteps: 3"
+
+
+@pytest.mark.parametrize("upscaler", ["None", "Lanczos", "Upscaler"])
+def test_the_picture_has_the_format_of_the_keys_options(caller: Caller, upscaler: str) -> None:
+    caller.post("options", {"samples_format": "webp", "jpeg_quality": 40})
+    if upscaler != "Upscaler":
+        assert opened(extra(caller, upscaler_1=upscaler)["image"]).format == "WEBP"
+        return
+    asked: list[tuple[str, int]] = []
+
+    def fail() -> None:
+        claim, request = caller.worker.claim()
+        asked.append((request.format, request.jpeg_quality))
+        caller.worker.claims.fail(claim, Failure(code="out_of_memory", message="as it happens"))
+
+    failing = Thread(target=fail)
+    failing.start()
+    body = {"image": encoded((40, 60)), "upscaler_1": upscaler}
+    assert caller.post("extra-single-image", body).status_code == 500
+    failing.join()
+    assert asked == [("webp", 40)]
 
 
 def test_several_pictures_at_once(caller: Caller) -> None:

@@ -33,6 +33,7 @@ VALUES: dict[str, Any] = {
     "prompt": "a dog",
     "negative_prompt": "a cat",
     "clip_skip": 2,
+    "preset": "fast",
     "styles": ["oil"],
     "sampler_name": "Heun",
     "sampler_index": "Heun",

@@ -10,8 +10,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from api.auth import DUMMY_KEY
+from jobs.output_formats import OUTPUT_FORMATS, encode
 from tests.api.a1111.conftest import basic
-from worker.execution.picture_encoding import encode
 
 INFOTEXT = """\
 a cat, "é": 中
@@ -58,7 +58,7 @@ def exif(comment: bytes) -> Image.Exif:
     return found
 
 
-@pytest.mark.parametrize("picture_format", ["png", "jpg"])
+@pytest.mark.parametrize("picture_format", OUTPUT_FORMATS)
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
 def test_the_services_own_pictures_are_read(
     client: FlaskClient, picture_format: Any, prefix: str

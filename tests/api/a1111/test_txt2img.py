@@ -9,7 +9,7 @@ import pytest
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from tests.api.a1111.conftest import Caller, opened
+from tests.api.a1111.conftest import Caller, announce, opened
 from tests.api.conftest import HandWorker
 
 SMALL = {"prompt": "a cat", "width": 256, "height": 256, "steps": 3}
@@ -206,24 +206,37 @@ def test_a_model_that_is_not_installed_is_told(caller: Caller) -> None:
     assert json.loads(answer["info"])["sd_model_name"] == "tiny"
 
 
+@pytest.mark.parametrize("name", ["tiny [0123456789]", "0123456789", "TINY"])
+def test_a_refiner_is_found_by_any_name_of_its_checkpoint(
+    impatient: ApiSettings, worker: HandWorker, name: str
+) -> None:
+    announce(worker)
+    body = {**SMALL, "refiner_checkpoint": name, "refiner_switch_at": 0.6, "force_task_id": "kept"}
+    with create_app(impatient).test_client() as client:
+        Caller(client, worker).post("txt2img", body)
+
+    _, request = worker.claim()
+    assert request.refiner == {"ckpt": "tiny", "switch_at": 0.6}
+
+
 def test_settings_are_for_the_request_unless_they_are_to_stay(caller: Caller) -> None:
-    settings = {"samples_format": "jpg"}
+    settings = {"samples_format": "webp"}
 
     def picture_format(**fields: Any) -> str | None:
         answer = caller.drawn("txt2img", {**SMALL, **fields})
         return opened(answer["images"][0]).format
 
-    assert picture_format(override_settings=settings) == "JPEG"
+    assert picture_format(override_settings=settings) == "WEBP"
     assert picture_format() == "PNG"
     stay = {"override_settings": settings, "override_settings_restore_afterwards": False}
-    assert picture_format(**stay) == "JPEG"
-    assert picture_format() == "JPEG"
+    assert picture_format(**stay) == "WEBP"
+    assert picture_format() == "WEBP"
     other = caller.drawn("txt2img", SMALL, key="ключ")
     assert opened(other["images"][0]).format == "PNG"
 
 
-@pytest.mark.parametrize(("picture_format", "quality"), [("jpg", 40), ("png", 95)])
-def test_the_quality_of_jpegs_is_an_option(
+@pytest.mark.parametrize(("picture_format", "quality"), [("jpg", 40), ("webp", 40), ("png", 95)])
+def test_the_quality_of_lossy_formats_is_an_option(
     impatient: ApiSettings, worker: HandWorker, picture_format: str, quality: int
 ) -> None:
     settings = {"samples_format": picture_format, "jpeg_quality": 40}

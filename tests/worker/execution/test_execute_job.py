@@ -36,12 +36,12 @@ def test_a_job_publishes_images_with_their_seeds(bench: Bench) -> None:
 def test_every_image_contains_its_infotext(bench: Bench) -> None:
     png = bench.submit(n_iter=2, seed=3)
     bench.run()
-    jpg = bench.submit(format="jpg", prompt="ein Ätna, 東京")
+    webp = bench.submit(format="webp", prompt="ein Ätna, 東京")
     bench.run()
     parameters = opened(bench, f"outputs/txt2img-samples/{png}_1.png").info["parameters"]
     assert parameters.startswith("a red cat\nSteps: 5, Sampler: DDIM,")
     assert "Seed: 4, Size: 64x64, Model hash: 0123456789, Model: small" in parameters
-    comment = opened(bench, f"outputs/txt2img-samples/{jpg}_0.jpg").getexif()
+    comment = opened(bench, f"outputs/txt2img-samples/{webp}_0.webp").getexif()
     text = comment.get_ifd(0x8769)[0x9286]
     assert text.removeprefix(b"UNICODE\0").decode("utf-16-be").startswith("ein Ätna, 東京\n")
 
@@ -150,6 +150,16 @@ def test_a_grid_has_all_images_in_the_requested_rows(bench: Bench) -> None:
     assert (result.grid.width, result.grid.height) == (2 * 128, 3 * 64)
     sheet = opened(bench, result.grid.name)
     assert sheet.getpixel((130, 65)) == (3, 3, 99)
+
+
+def test_a_grid_that_is_too_long_for_its_format_is_reduced(bench: Bench) -> None:
+    job_id = bench.submit(n_iter=33, skip_grid=False, n_rows=1, W=512, ddim_steps=1, format="webp")
+    bench.run()
+    status = bench.status(job_id)
+    assert status.result
+    assert status.result.grid
+    assert (status.result.grid.width, status.result.grid.height) == (16383, 62)
+    assert "the grid was reduced from 16896x64 to 16383x62" in status.warnings[0]
 
 
 def test_a_single_image_has_no_grid(bench: Bench) -> None:

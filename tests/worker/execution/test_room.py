@@ -6,16 +6,17 @@ import pytest
 from PIL import Image
 
 from jobs.names import GenerationKind
+from jobs.output_formats import OUTPUT_FORMATS, encode
 from jobs.request import parse_request
 from tests.worker.conftest import png
-from worker.execution.picture_encoding import encode, grid
+from worker.execution.picture_grid import grid
 from worker.execution.room import room_of
 
 NO_INPUT = Image.new("RGB", (64, 64))
 INFOTEXT = "a red cat, " * 200
 
 
-@pytest.mark.parametrize("picture_format", ["png", "jpg"])
+@pytest.mark.parametrize("picture_format", OUTPUT_FORMATS)
 @pytest.mark.parametrize(
     ("kind", "body", "side", "prompts"),
     [

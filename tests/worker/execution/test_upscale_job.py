@@ -80,10 +80,10 @@ def test_the_result_has_the_exact_size(
     bench: Bench, body: dict[str, Any], size: tuple[int, int], doublings: list[tuple[int, int]]
 ) -> None:
     engine = SmallEngine()
-    job_id = submit(bench, format="jpg", **body)
+    job_id = submit(bench, format="webp", **body)
     bench.run(engine)
     found, image = result(bench, job_id)
-    assert (image.size, image.format, found.format) == (size, "JPEG", "jpg")
+    assert (image.size, image.format, found.format) == (size, "WEBP", "webp")
     assert engine.doublings == doublings
 
 
