@@ -6,14 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.inputs import INPUT_FIELDS, INPUT_ROLES, InputRole
 from jobs.names import JobKind, JobType
-from jobs.parameter_types import (
-    JPEG_QUALITY,
-    WHOLE,
-    Device,
-    Folder,
-    PictureFormat,
-    Webhook,
-)
+from jobs.output_formats import JPEG_QUALITY, PictureFormat
+from jobs.parameter_types import WHOLE, Device, Folder, Webhook
 
 TYPE_MEANS = "how the model is run, and so which queue the job waits in"
 

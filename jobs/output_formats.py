@@ -3,11 +3,14 @@
 import io
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from jobs.parameter_types import JPEG_QUALITY, PictureFormat
+PictureFormat = Literal["png", "jpg", "webp"]
+JPEG_QUALITY = 95
+"""Of JPEG and WebP files, if a request names none."""
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from jobs.errors import Fault
 from jobs.job_parameters import JobRequest
 from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE, Limits
-from jobs.output_formats import OUTPUT_FORMATS
-from jobs.parameter_types import JPEG_QUALITY, WHOLE
+from jobs.output_formats import JPEG_QUALITY, OUTPUT_FORMATS
+from jobs.parameter_types import WHOLE
 
 OUTPUT_FIELDS = ("output_width", "output_height")
 

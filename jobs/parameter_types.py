@@ -242,7 +242,3 @@ Webhook = Annotated[
     AfterValidator(_url),
 ]
 Precision = Literal["mixed", "full", "autocast"]
-PictureFormat = Literal["png", "jpg", "webp"]
-"""See `jobs.output_formats`."""
-JPEG_QUALITY = 95
-"""Of JPEG and WebP files, if a request names none."""

@@ -21,8 +21,7 @@ from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
-from jobs.output_formats import encode
-from jobs.parameter_types import PictureFormat
+from jobs.output_formats import PictureFormat, encode
 from jobs.record import JobRecords
 from jobs.request import Request
 from jobs.settings import JobSettings

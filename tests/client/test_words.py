@@ -13,7 +13,8 @@ from api.dialects.native.capabilities_models import Models as ApiModels
 from api.dialects.native.status_models import Status as ApiStatus
 from jobs.model_defaults import Preset
 from jobs.names import JOB_TYPES
-from jobs.parameter_types import PictureFormat, Precision
+from jobs.output_formats import PictureFormat
+from jobs.parameter_types import Precision
 from jobs.parameters import SCHEMAS
 from jobs.status import JobState
 from sd_client import (

@@ -8,8 +8,7 @@ from PIL import Image
 
 from api.dialects.openai.request_models import ImageOptions
 from api.recipes.picture_text import read_picture_text
-from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS, encode
-from jobs.parameter_types import PictureFormat
+from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS, PictureFormat, encode
 
 EXAMPLE = next(Path("readme_examples").glob("a-red-scaley-dragon*.png"))
 TEXT = "a cat, 東京\nSteps: 3"

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from jobs.output_formats import OUTPUT_FORMATS
-from jobs.parameter_types import PictureFormat
+from jobs.output_formats import OUTPUT_FORMATS, PictureFormat
 from jobs.request import Request
 
 _BYTES_PER_FILE = 8192
