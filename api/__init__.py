@@ -9,18 +9,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import openapi
 from api.auth import KeyRing
 from api.backends import Backends
-from api.body import BodyReader
-from api.cors import allow_origins
 from api.dialect import Dialect, Services
 from api.dialects import DIALECTS
 from api.dialects.native.error_json import error_response
-from api.hosts import refuse_other_hosts
+from api.http.body import BodyReader
+from api.http.cors import allow_origins
+from api.http.hosts import refuse_other_hosts
+from api.http.merged_slashes import MergedSlashes
+from api.http.monitoring_port import serve_apart
+from api.http.response_headers import add_response_headers
 from api.http_errors import register_error_handlers
 from api.job_service import JobService
-from api.merged_slashes import MergedSlashes
-from api.monitoring_port import serve_apart
 from api.rate_limit import WrongKeyLimit
-from api.response_headers import add_response_headers
 from api.routes.docs import add_docs
 from api.routes.health import health_routes
 from api.routes.pages import page_routes

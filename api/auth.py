@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Request
 
 from api.errors import Unauthorized
-from jobs.record import ANY_SUBMITTER
+from jobs.records.record import ANY_SUBMITTER
 
 DUMMY_KEY = "lksalsdfjliadfds"
 """The key that the README prints. It is public."""

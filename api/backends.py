@@ -8,11 +8,11 @@ from redis import Redis
 
 from api.settings import ApiSettings
 from jobs.connection import connect
-from jobs.file_cleanup import FileCleanup
-from jobs.overview import Overview
+from jobs.pictures.store import PictureStore
 from jobs.queue import make_celery
-from jobs.record import JobRecords
-from jobs.store import PictureStore
+from jobs.records.file_cleanup import FileCleanup
+from jobs.records.overview import Overview
+from jobs.records.record import JobRecords
 from jobs.workers import Workers
 
 

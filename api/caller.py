@@ -3,9 +3,9 @@
 from flask import Request
 
 from api.auth import Caller, header_keys
-from api.client_address import client_address
 from api.dialect import Services
 from api.errors import Unauthorized
+from api.http.client_address import client_address
 from api.refusals import note_caller
 
 

@@ -4,9 +4,9 @@ import posixpath
 from collections.abc import Iterator
 
 from jobs.errors import Fault, UnsafeName, WebhookRefused
-from jobs.store import PictureStore
-from jobs.validation_faults import safe_value
-from jobs.webhook_rules import WebhookRules
+from jobs.pictures.store import PictureStore
+from jobs.validation.validation_faults import safe_value
+from jobs.webhooks.rules import WebhookRules
 
 
 def outdir_faults(outdir: str, store: PictureStore) -> Iterator[Fault]:

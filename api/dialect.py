@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import Blueprint
 
 from api.auth import KeyRing
-from api.body import BodyReader
+from api.http.body import BodyReader
 from api.job_service import JobService
 from api.rate_limit import WrongKeyLimit
 from api.settings import ApiSettings

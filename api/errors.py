@@ -3,7 +3,7 @@
 `api.http_errors` maps them to HTTP status codes.
 """
 
-from api.places import Refusal
+from api.http.places import Refusal
 from jobs.status import Failure
 
 

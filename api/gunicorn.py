@@ -9,9 +9,9 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from api import JOB_SERVICE
-from api.connection_limit import connections_for
-from api.connections import ConnectionWorker
-from api.places import Places
+from api.http.connection_limit import connections_for
+from api.http.connections import ConnectionWorker
+from api.http.places import Places
 from api.settings import ApiSettings
 from jobs.environment import read_settings
 from jobs.logs import configure_logging

@@ -6,7 +6,7 @@ from werkzeug.datastructures import Headers
 
 from api.operations import Parameter
 from jobs.errors import Fault, InvalidRequest
-from jobs.validation_faults import safe_value
+from jobs.validation.validation_faults import safe_value
 
 NAME = "Idempotency-Key"
 _KEY = re.compile(r"^[!-~]{1,255}$")

@@ -10,31 +10,31 @@ from api.backends import Backends
 from api.destination_rules import outdir_faults, webhook_faults
 from api.errors import NoWorkerForType
 from api.settings import ApiSettings
-from jobs.compared_models import bodies_of_combinations, filled_as_first
-from jobs.comparisons import comparison_warnings
-from jobs.defaults_warnings import defaults_warnings
 from jobs.errors import InvalidRequest
-from jobs.hires_rules import hires_warnings
-from jobs.idempotency import IdempotentRequest
 from jobs.limits import NATIVE_SIZE, Limits
-from jobs.model_choice import InstalledModels, ModelChoice
 from jobs.names import JobKind, JobType, model_named
-from jobs.new_job import NewJob, new_job_id, user_digest
-from jobs.output_parameters import output_warnings
-from jobs.parameter_types import is_random
-from jobs.parts import drawn_parts
-from jobs.prompt_additions import InstalledAdditions
-from jobs.prompt_files import PromptFiles
-from jobs.prompt_warnings import file_warnings, prompt_warnings
-from jobs.request import AnyRequest, Upscale, parse_request
-from jobs.sampling_warnings import sampling_warnings
+from jobs.parameters.output import output_warnings
+from jobs.parameters.types import is_random
+from jobs.pictures.store import PictureStore
+from jobs.prompts.parts import drawn_parts
+from jobs.prompts.prompt_additions import InstalledAdditions
+from jobs.prompts.prompt_files import PromptFiles
+from jobs.prompts.wildcard_files import WildcardFiles
+from jobs.prompts.wildcards import Wildcards
+from jobs.records.idempotency import IdempotentRequest
+from jobs.records.new_job import NewJob, new_job_id, user_digest
+from jobs.records.stored_prompts import drawn_prompts
 from jobs.served import Served
-from jobs.settled_defaults import FilledBody, InstalledDefaults
-from jobs.store import PictureStore
-from jobs.stored_prompts import drawn_prompts
-from jobs.webhook_rules import WebhookRules
-from jobs.wildcard_files import WildcardFiles
-from jobs.wildcards import Wildcards
+from jobs.validation.compared_models import bodies_of_combinations, filled_as_first
+from jobs.validation.comparisons import comparison_warnings
+from jobs.validation.defaults_warnings import defaults_warnings
+from jobs.validation.hires_rules import hires_warnings
+from jobs.validation.model_choice import InstalledModels, ModelChoice
+from jobs.validation.prompt_warnings import file_warnings, prompt_warnings
+from jobs.validation.request import AnyRequest, Upscale, parse_request
+from jobs.validation.sampling_warnings import sampling_warnings
+from jobs.validation.settled_defaults import FilledBody, InstalledDefaults
+from jobs.webhooks.rules import WebhookRules
 from jobs.workers import Workers
 
 DEFAULT_TYPE: JobType = "optimized"
@@ -86,7 +86,7 @@ class JobFactory:
 
         Args:
             kind: of its endpoint.
-            body: the request by the field names of `jobs.parameters`, without the API key.
+            body: the request by the field names of `jobs.parameters.schemas`, without the API key.
             submitter, idempotent: as of NewJob.
             user, warnings, usual: as of JobService.submit.
 

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from jobs.decoding import decoding
+from jobs.pictures.decoding import decoding
 from jobs.status import JobStatus, StoredPicture
 
 GRID = "grid"

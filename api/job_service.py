@@ -1,7 +1,8 @@
 """What every dialect of the API calls: submit a job, wait for it, follow it, cancel it.
 
 Nothing here knows HTTP or the JSON of a dialect. A dialect translates its request into the fields
-of `jobs.parameters`, calls `JobService`, and translates the returned values and raised errors.
+of `jobs.parameters.schemas`, calls `JobService`, and translates the returned values and raised
+errors.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,21 +14,21 @@ import structlog
 
 from api.backends import Backends
 from api.errors import NoSuchImage, TooManyStreams
+from api.http.places import Places, client_of, is_loopback
 from api.job_events import JobEvents
 from api.job_factory import JobFactory
 from api.job_pictures import default_picture, pictures_by_name
 from api.job_wait import JobWait, WaitResult
-from api.places import Places, client_of, is_loopback
 from api.rate_limit import SubmitRateLimit
 from api.settings import NO_LIMIT, ApiSettings
 from api.status_poller import StatusPoller
 from jobs.client_options import ClientOptions
 from jobs.errors import JobsError
-from jobs.idempotency import IdempotentRequest, SubmittedJob
 from jobs.limits import Limits
 from jobs.names import JobKind, model_named
-from jobs.new_job import NewJob
 from jobs.queue import wake_worker
+from jobs.records.idempotency import IdempotentRequest, SubmittedJob
+from jobs.records.new_job import NewJob
 from jobs.served import Served
 from jobs.status import JobState, JobStatus, Preview
 from jobs.worker_facts import WorkerFacts
@@ -89,7 +90,7 @@ class JobService:
 
         Args:
             kind: of the job.
-            body: the request by the field names of `jobs.parameters`, without the API key.
+            body: the request by the field names of `jobs.parameters.schemas`, without the API key.
             submitter: a digest of the API key.
             idempotency_key: the same key with the same body returns the first job again; None:
                 every request is a new job.
@@ -97,8 +98,8 @@ class JobService:
                 only a digest of the name is kept. Empty: no user is known.
             warnings: what the caller's dialect could not follow, a sentence each. They come before
                 those of the job itself, and a repeated request returns those of the first.
-            usual: values of `jobs.settled_defaults.FILLED` for what the body leaves out and the
-                model has no opinion on: the defaults of the caller's dialect.
+            usual: values of `jobs.validation.settled_defaults.FILLED` for what the body
+                leaves out and the model has no opinion on: the defaults of the caller's dialect.
 
         Returns:
             The new job, or the one that the same request has created before.

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from api.places import Places
+from api.http.places import Places
 from jobs.errors import RecordsUnavailable
-from jobs.idempotency import SubmittedJob
-from jobs.record import JobRecords
+from jobs.records.idempotency import SubmittedJob
+from jobs.records.record import JobRecords
 from jobs.status import JobStatus
 
 SHORTEST_PAUSE = 0.01

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from redis import Redis
 
-from jobs.counts import count_jobs
 from jobs.errors import RecordsUnavailable
 from jobs.names import JOB_TYPES
+from jobs.records.counts import count_jobs
 from jobs.workers import Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

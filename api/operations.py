@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from jobs.names import JobKind
-from jobs.output_formats import MEDIA_TYPES
+from jobs.pictures.output_formats import MEDIA_TYPES
 
 PICTURES = tuple(MEDIA_TYPES.values())
 KEYS = ("header", "bearer", "basic")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from api.auth import DUMMY_KEY, read_keys
-from api.cors import ANY_ORIGIN
+from api.http.cors import ANY_ORIGIN
 from jobs.limits import WaitingCaps
 from jobs.settings import JobSettings
 

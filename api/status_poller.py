@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from jobs.errors import RecordsUnavailable
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 from jobs.status import JobSnapshot, JobState
 
 log = structlog.get_logger(__name__)

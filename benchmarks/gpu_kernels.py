@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.gpu_subject import Subject
 from benchmarks.harness import Figure, figure, in_turns, seconds
 from stable_diffusion.conditioning import Conditioning
-from stable_diffusion.cuda_recorder import CudaRecorder
+from stable_diffusion.cuda.recorder import CudaRecorder
 from stable_diffusion.model import Model
 from stable_diffusion.networks import empty_conditioning, unet_prediction
 from stable_diffusion.offload.plan import PARTS

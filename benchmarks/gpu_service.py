@@ -9,7 +9,7 @@ from benchmarks.fixtures import running_service, running_valkey, until
 from benchmarks.gpu_subject import Subject
 from benchmarks.harness import Figure, figure
 from jobs.connection import connect
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 
 JOBS = 20
 BODY = {"prompt": "a red circle", "H": 64, "W": 64, "ddim_steps": 8, "type": "standard"}

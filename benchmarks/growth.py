@@ -18,17 +18,17 @@ from redis import Redis
 from benchmarks.fixtures import running_valkey
 from benchmarks.harness import BenchmarkOptions, Figure, figure, seconds
 from jobs import keys
-from jobs.claim import Claim
-from jobs.claims import Claims
 from jobs.connection import connect
-from jobs.expiry import Expiry, Retention
-from jobs.file_cleanup import FileCleanup
-from jobs.new_job import NewJob, new_job_id
-from jobs.overview import Overview
-from jobs.record import ANY_SUBMITTER, MAX_RECENT, JobRecords
-from jobs.request import parse_request
+from jobs.pictures.store import PictureStore
+from jobs.records.claim import Claim
+from jobs.records.claims import Claims
+from jobs.records.expiry import Expiry, Retention
+from jobs.records.file_cleanup import FileCleanup
+from jobs.records.new_job import NewJob, new_job_id
+from jobs.records.overview import Overview
+from jobs.records.record import ANY_SUBMITTER, MAX_RECENT, JobRecords
 from jobs.status import Result
-from jobs.store import PictureStore
+from jobs.validation.request import parse_request
 from worker.background.sweeper import Sweeper
 
 FEW_KEYS, MANY_KEYS = 100, (1000, 10_000)

@@ -22,7 +22,7 @@ from benchmarks.fixtures import running_stack, running_valkey, until
 from benchmarks.harness import BenchmarkOptions, Figure, figure
 from benchmarks.peak import resident
 from jobs.connection import connect
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 from jobs.status import JobState
 from launcher.stack import Stack
 

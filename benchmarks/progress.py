@@ -12,11 +12,11 @@ from redis import Redis
 
 from benchmarks.fixtures import running_valkey
 from benchmarks.harness import BenchmarkOptions, Figure, figure
-from jobs.claims import Claims
 from jobs.connection import connect
-from jobs.new_job import NewJob, new_job_id
-from jobs.record import JobRecords
-from jobs.request import parse_request
+from jobs.records.claims import Claims
+from jobs.records.new_job import NewJob, new_job_id
+from jobs.records.record import JobRecords
+from jobs.validation.request import parse_request
 from stable_diffusion import tiny
 from stable_diffusion.generate import Evaluation, generate
 from stable_diffusion.load_model import load_model

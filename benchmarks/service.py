@@ -21,7 +21,7 @@ from benchmarks.client import Client, encode
 from benchmarks.fixtures import noop_worker, running_service, running_valkey, until
 from benchmarks.harness import BenchmarkOptions, Figure, figure, seconds
 from jobs.connection import connect
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.load_model import load_model

@@ -8,7 +8,7 @@ from api.dialects.a1111.fields_common import COMMON
 from api.dialects.a1111.fields_extras import BATCH_FIELDS, SINGLE_FIELDS
 from api.dialects.a1111.fields_img2img import IMG2IMG_FIELDS
 from api.dialects.a1111.fields_txt2img import TXT2IMG_FIELDS
-from jobs.parameters import SCHEMAS, fields_of
+from jobs.parameters.schemas import SCHEMAS, fields_of
 
 NATIVE = frozenset(
     name

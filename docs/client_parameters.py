@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.inputs import INPUT_FIELDS
 from jobs.names import JOB_TYPES, JobKind
-from jobs.parameters import SCHEMAS
+from jobs.parameters.schemas import SCHEMAS
+from jobs.pictures.inputs import INPUT_FIELDS
 
 HEAD = '''"""The service's parameters. `make docs` writes this file."""
 

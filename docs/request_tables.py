@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.names import SAMPLERS, SCHEDULERS
-from jobs.output_parameters import OUTPUT_FIELDS
-from jobs.parameters import SCHEMAS, AnyRequest
-from jobs.validation_faults import expected_of
+from jobs.parameters.output import OUTPUT_FIELDS
+from jobs.parameters.schemas import SCHEMAS, AnyRequest
+from jobs.validation.validation_faults import expected_of
 from stable_diffusion.sampler_table import SamplerRow
 from stable_diffusion.scheduler_table import SchedulerRow
 

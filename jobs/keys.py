@@ -7,7 +7,7 @@ key); nothing that a client sent becomes part of a name. `api.rate_limit` has a 
 PREFIX = "sdjobs:"
 
 JOB = PREFIX + "job:"
-"""+ id: a hash, the record of a job; `jobs.record_fields` lists its fields."""
+"""+ id: a hash, the record of a job; `jobs.records.record_fields` lists its fields."""
 TOMBSTONE = PREFIX + "tombstone:"
 """+ id: the submitter of a job, kept for some time after its record has expired."""
 PREVIEW = PREFIX + "preview:"
@@ -17,8 +17,8 @@ IDEMPOTENCY = PREFIX + "idempotency:"
 
 QUEUE = PREFIX + "fair-queue:"
 """+ type: a sorted set of the places of the waiting jobs, in the order in which they are taken
-(`jobs.fair_queue`). + type, submitter: a submitter's own waiting jobs, by priority and order of
-arrival."""
+(`jobs.records.fair_queue`). + type, submitter: a submitter's own waiting jobs, by priority and
+order of arrival."""
 IDLE = PREFIX + "idle-turn:"
 """+ type: a sorted set of the submitters without waiting jobs, by the start tag of their next."""
 TURN = PREFIX + "turn:"
@@ -28,16 +28,17 @@ OLD_IDLE, OLD_VIRTUAL_TIME = PREFIX + "idle:", PREFIX + "virtual-time:"
 """The same of the version before, whose processes may run beside this one's during an update."""
 POSTPONED = PREFIX + "postponed:"
 """+ type: a sorted set of the jobs that wait for a pause to end, by the time at which it does
-(`jobs.postponed`). + type, submitter: a submitter's own."""
+(`jobs.records.postponed`). + type, submitter: a submitter's own."""
 USER_TURNS = PREFIX + "user-turns:"
 """+ type, submitter, priority: a sorted set, the turn of the next job of each of the submitter's
-users, and the current turn (`jobs.user_turns`); expires when no job is submitted or taken."""
+users, and the current turn (`jobs.records.user_turns`); expires when no job is submitted or
+taken."""
 ARRIVALS = PREFIX + "arrivals"
 """How many jobs have been submitted: the order of arrival of the latest."""
 
 KEY_BYTES = PREFIX + "key-bytes:"
 """+ submitter: a hash, how many bytes each of its unended jobs holds, and the sums `unended`,
-`ended` and `forgotten` (`jobs.key_budget`)."""
+`ended` and `forgotten` (`jobs.records.key_budget`)."""
 ENDED_JOBS = PREFIX + "ended-jobs:"
 """+ submitter: a sorted set of its ended jobs, by the sum `ended` with each of them."""
 
@@ -45,7 +46,7 @@ LEASES = PREFIX + "leases"
 """A sorted set of the running jobs, by the time at which their lease expires."""
 REAPER = PREFIX + "reaper"
 """A hash: `last`, when expired leases were last looked for; `from`, since when they may be taken
-(`jobs.lease_clock`)."""
+(`jobs.records.lease_clock`)."""
 RECENT = PREFIX + "recent"
 """A list of the latest successful jobs, the newest first."""
 RECENT_OF = PREFIX + "recent-of:"

@@ -12,7 +12,8 @@ class Defaults(BaseModel):
     """Values for fields that a request leaves out; None: no opinion.
 
     They are not checked here: another version may have announced them, and the worker that read
-    them has checked them. `jobs.settled_defaults` leaves out what this version does not know.
+    them has checked them. `jobs.validation.settled_defaults` leaves out what this version does
+    not know.
 
     Attributes:
         steps, scale, sampler, scheduler, vae: of `ddim_steps` and the fields of the same names.

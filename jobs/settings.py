@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobs.expiry import Retention
 from jobs.limits import Limits
 from jobs.logs import LogFormat
-from jobs.webhook_rules import WebhookRules
-from jobs.webhook_signature import WebhookSecrets, secret_bytes
+from jobs.records.expiry import Retention
+from jobs.webhooks.rules import WebhookRules
+from jobs.webhooks.signature import WebhookSecrets, secret_bytes
 
 
 class JobSettings(BaseSettings):

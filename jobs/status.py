@@ -83,7 +83,7 @@ class Result(_Fact):
         images: the pictures in order; empty if only a grid was requested.
         grid: all pictures in one, if it was requested and there is more than one.
         saved: False with `skip_save`: the pictures are transient.
-        format: of the pictures, a key of `jobs.output_formats.OUTPUT_FORMATS`.
+        format: of the pictures, a key of `jobs.pictures.output_formats.OUTPUT_FORMATS`.
         upscaler: the name of what enlarged the pictures; empty: nothing did.
         model, model_hash: the model's name and the first 10 hex digits of its SHA-256; empty if the
             job needed no model, and then so are the following ones.

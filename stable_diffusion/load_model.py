@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stable_diffusion.device_thread import thread_of, with_index
+from stable_diffusion.cuda.device_thread import thread_of, with_index
 from stable_diffusion.families.family import Prediction
 from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.networks import size_of

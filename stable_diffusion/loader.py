@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stable_diffusion.device_thread import thread_of, with_index
+from stable_diffusion.cuda.device_thread import thread_of, with_index
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.families.family import Prediction
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import ON_GPU, second_unet_type
 from stable_diffusion.load_model import build_model
 from stable_diffusion.model import Model

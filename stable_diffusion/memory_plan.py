@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.graphs import Graphs
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.networks import Networks
 from stable_diffusion.offload.copy_stream import CudaCopyStream

@@ -9,21 +9,22 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
+from stable_diffusion.autoencoder.small_autoencoder import SmallAutoencoder
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.conditioning_schedule import (
     Composition,
     ConditioningSchedule,
     encode_schedules,
 )
-from stable_diffusion.deep_cache import DeepCache
-from stable_diffusion.device_thread import (
+from stable_diffusion.cuda.device_thread import (
     DeviceThread,
     on_device,
     on_device_in_tf32,
 )
+from stable_diffusion.cuda.graphs import Graphs
+from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import NumericalError
 from stable_diffusion.families.family import Family, Prediction
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import half_decoder, half_type
 from stable_diffusion.networks import Networks, decoded, posterior, unet_prediction
 from stable_diffusion.offload.offload_cache import OffloadCache
@@ -32,7 +33,6 @@ from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.prompt.tokenizer import ClipTokenizer
 from stable_diffusion.samplers.schedule import NoiseSchedule
 from stable_diffusion.shared_weights import clone_sharing_weights
-from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.tiling import without_edges
 

@@ -16,9 +16,9 @@ from diffusers.models.unets.unet_2d_condition import (
 from torch import FloatTensor, Tensor, nn
 from transformers import CLIPTextModel
 
+from stable_diffusion.autoencoder.small_autoencoder import SmallAutoencoder
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.families.family import Family
-from stable_diffusion.small_autoencoder import SmallAutoencoder
 
 M = TypeVar("M", bound=nn.Module)
 

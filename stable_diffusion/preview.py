@@ -23,11 +23,11 @@ from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from stable_diffusion.device_thread import thread_of
+from stable_diffusion.autoencoder.small_autoencoder import SmallAutoencoder
+from stable_diffusion.cuda.device_thread import thread_of
 from stable_diffusion.errors import ModelError
 from stable_diffusion.image import to_image
 from stable_diffusion.model import Model
-from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.weights.mapped import MappedFiles
 from stable_diffusion.weights.small_vae_files import read_small_autoencoder
 

@@ -16,7 +16,10 @@ def test_who_uses_a_shared_server_is_in_its_group(request: pytest.FixtureRequest
 
 
 def test_other_files_are_groups_of_their_own() -> None:
-    assert group_of("tests/jobs/test_claims.py::test_a[b::c]") == "tests/jobs/test_claims.py"
+    assert (
+        group_of("tests/jobs/records/test_claims.py::test_a[b::c]")
+        == "tests/jobs/records/test_claims.py"
+    )
 
 
 def test_what_is_listed_is_there() -> None:

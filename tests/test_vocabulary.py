@@ -91,7 +91,7 @@ PATTERNS = {
     r"\bdef weigh\b|\bweigh\(": "estimate_bytes",
     r"\bdef relieve\b|\brelieve\(": "free_and_probe",
     r"\bdef glance\b|\bglance\(": "quick_eval",
-    r"\bjobs[./]line\b": "jobs.fair_queue",
+    r"\bjobs[./]line\b": "jobs.records.fair_queue",
     r"\bbenchmarks[./]rig\b": "benchmarks.fixtures",
     r"\blauncher[./](leash|place|revival)\b": "parent_death_signal, preflight, restarter",
     r"\bsd_client[./](offers|following|refusals)\b": "capabilities, watch, http_errors",
@@ -121,7 +121,7 @@ SETTINGS = {
     r"\bstray_seconds\b": "orphan_grace",
     r"\bsynchronous_seconds\b": "sync_timeout",
     r"\bwake_seconds\b": "resend_after",
-    # api/page_files.py has a constant TYPES
+    # api/http/page_files.py has a constant TYPES
     r"(?:^#? *|[\"'`])TYPES(?:[\"'`]|[=:] *(?:standard|optimized))|\bname: TYPES\b": "JOB_TYPES",
 }
 DEPRECATED_IN = {"jobs/environment.py", "tests/jobs/test_environment.py", "docs/operations.md"}

@@ -18,7 +18,7 @@ from stable_diffusion import tiny
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.load_model import load_model
 from stable_diffusion.model import Model
-from stable_diffusion.upscale import Upscaler, load_upscaler, upscale
+from stable_diffusion.upscaling.upscale import Upscaler, load_upscaler, upscale
 from training.degradation import degraded, halved
 from training.drawings import draw
 from training.scenes import random_scene

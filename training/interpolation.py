@@ -17,7 +17,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
+from stable_diffusion.upscaling.rrdbnet import RRDBNet, RRDBShape
 
 SHARPENED = (1 / 16, -1 / 2, 15 / 8, -1 / 2, 1 / 16)  # 1 + S + S²
 SMOOTHED = (1 / 4, 1 / 2, 1 / 4)  # 1 - S

@@ -24,7 +24,7 @@ from stable_diffusion import tiny
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.image import to_image, to_tensor
 from stable_diffusion.networks import decoded, moved, posterior
-from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
+from stable_diffusion.upscaling.rrdbnet import RRDBNet, RRDBShape
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.state_dict_loading import load_networks
 from training.degradation import degraded, halved

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from redis import Redis
 
-from jobs.deliveries import Deliveries
-from jobs.expiry import Expiry
 from jobs.names import JobType
+from jobs.records.expiry import Expiry
+from jobs.webhooks.deliveries import Deliveries
 from jobs.workers import Workers
 from worker.background.heartbeat import Heartbeat
 from worker.background.periodic_thread import PeriodicThread

@@ -7,8 +7,8 @@ from contextlib import suppress
 import structlog
 from celery.worker import state as celery_state
 
-from jobs.claims import Claims
 from jobs.errors import RecordsUnavailable
+from jobs.records.claims import Claims
 from worker.background.lease import LeaseKeeper
 from worker.background.periodic_thread import PeriodicThread
 from worker.errors import StopReason

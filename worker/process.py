@@ -11,14 +11,14 @@ from contextlib import suppress
 import structlog
 from celery import Celery
 
-from jobs.claim import Claim
-from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.errors import RecordsUnavailable
-from jobs.file_cleanup import FileCleanup
 from jobs.names import JOB_TYPES, JobType, queue_of
+from jobs.pictures.store import PictureStore
 from jobs.queue import wake_worker
-from jobs.store import PictureStore
+from jobs.records.claim import Claim
+from jobs.records.claims import Claims
+from jobs.records.file_cleanup import FileCleanup
 from jobs.workers import Workers
 from worker.background.lease import LeaseKeeper
 from worker.background.metrics import WorkerMetrics

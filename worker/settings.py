@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from jobs.claims import MAX_HAND_BACKS, PAUSES_SECONDS, PAUSES_WINDOW_SECONDS
 from jobs.names import JOB_TYPES, JobType
+from jobs.records.claims import MAX_HAND_BACKS, PAUSES_SECONDS, PAUSES_WINDOW_SECONDS
 from jobs.settings import JobSettings
 from worker.cores import default_slots
 from worker.models.catalogue import Catalogue
@@ -196,7 +196,8 @@ class WorkerSettings(JobSettings):
     def _leases_are_kept(self) -> Self:
         """Refuse searches for expired leases that are so rare that none ever takes a job.
 
-        After half a lease without one `jobs.lease_clock` takes none, so that renewals come first.
+        After half a lease without one `jobs.records.lease_clock` takes none, so that renewals
+        come first.
         """
         for name in ("renew_seconds", "reap_seconds"):
             if (value := getattr(self, name)) >= self.lease_seconds / 2:

@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from jobs.claim import Claim
 from jobs.names import JobType
+from jobs.records.claim import Claim
 
 _POLL_SECONDS = 0.2
 

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from jobs.inputs import INPUT_FIELDS
 from jobs.names import GenerationKind, sampler_named, scheduler_named
-from jobs.output_parameters import OUTPUT_FIELDS
-from jobs.parameters import SCHEMAS, fields_of
-from jobs.validation_faults import faults_of
+from jobs.parameters.output import OUTPUT_FIELDS
+from jobs.parameters.schemas import SCHEMAS, fields_of
+from jobs.pictures.inputs import INPUT_FIELDS
+from jobs.validation.validation_faults import faults_of
 
 Source = Literal["service", "automatic1111", "invokeai", "comfyui", "unknown"]
 MAX_SHOWN = 200

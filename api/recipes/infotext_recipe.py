@@ -1,11 +1,11 @@
-"""An infotext as a native request: `jobs.infotext_table` has the names."""
+"""An infotext as a native request: `jobs.infotext.table` has the names."""
 
 from api.recipes.draft import NO_SUCH_PARAMETER, Draft, Recipe
 from api.recipes.infotext_fields import sizes_split, split_infotext
 from api.recipes.infotext_sampler import put_sampler, split_sampler
 from api.recipes.installed import put_model, put_refiner, put_vae
-from jobs.infotext_table import SETTINGS, STRENGTH
-from jobs.parameters import SCHEMAS, fields_of
+from jobs.infotext.table import SETTINGS, STRENGTH
+from jobs.parameters.schemas import SCHEMAS, fields_of
 from jobs.served import Served
 from jobs.upscalers import NETWORK
 

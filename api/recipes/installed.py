@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from api.recipes.draft import Draft
-from jobs.infotext_setting import json_of
+from jobs.infotext.setting import json_of
 from jobs.names import find_name
 from jobs.served import Served
 

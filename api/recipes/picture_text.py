@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 from pydantic_core import PydanticCustomError
 
-from jobs.base64_text import decode_base64
 from jobs.errors import Fault, InvalidRequest
-from jobs.picture_formats import IN_WORDS, PILLOW_NAMES, name_of_other
-from jobs.tiff_directories import bound_directories
+from jobs.pictures.base64_text import decode_base64
+from jobs.pictures.picture_formats import IN_WORDS, PILLOW_NAMES, name_of_other
+from jobs.pictures.tiff_directories import bound_directories
 
 bound_directories()
 MAX_TEXT = 1 << 22

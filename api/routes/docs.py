@@ -10,9 +10,9 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from pydantic import RootModel
 
 from api.errors import NoSuchDocument
+from api.http.response_headers import content_security_policy
 from api.openapi import DIALECTS, NATIVE, TITLE, document
 from api.operations import ApiResponse, Operation, Parameter
-from api.response_headers import content_security_policy
 from jobs.limits import Limits
 
 DOCS = "/docs"

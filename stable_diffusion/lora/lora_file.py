@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import Tensor
 
 from stable_diffusion.bundled_embeddings import bundled_embedding
-from stable_diffusion.embeddings import of_two_encoders
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.lora.names import PEFT_PREFIX, TensorName, tensor_name
 from stable_diffusion.lora.peft_config import peft_config
 from stable_diffusion.prompt.chunks import CAPACITY
+from stable_diffusion.textual_inversion import of_two_encoders
 from stable_diffusion.weights.checkpoint import open_checkpoint
 
 

@@ -18,9 +18,9 @@ from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
 from torch import Tensor, nn
 
 from stable_diffusion import families
+from stable_diffusion.autoencoder.small_autoencoder import SmallAutoencoder
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Family
-from stable_diffusion.small_autoencoder import SmallAutoencoder
 from stable_diffusion.weights.checkpoint import open_checkpoint
 from stable_diffusion.weights.model_files import small_encoder_beside, vae_name, vae_weight_files
 from stable_diffusion.weights.quantized import true_values

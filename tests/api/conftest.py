@@ -16,18 +16,18 @@ from redis import Redis
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.claim import Claim
-from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
-from jobs.output_formats import PictureFormat, encode
-from jobs.record import JobRecords
-from jobs.request import Request
+from jobs.pictures.output_formats import PictureFormat, encode
+from jobs.pictures.store import PictureStore
+from jobs.records.claim import Claim
+from jobs.records.claims import Claims
+from jobs.records.record import JobRecords
 from jobs.settings import JobSettings
 from jobs.status import Failure, Progress, Result, StoredPicture
-from jobs.store import PictureStore
-from jobs.stored_request import read_stored
+from jobs.validation.request import Request
+from jobs.validation.stored_request import read_stored
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from jobs.workers import Workers
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
-from jobs.claim import Claim
-from jobs.request import Request
+from jobs.records.claim import Claim
 from jobs.status import Preview
+from jobs.validation.request import Request
 from tests.api.conftest import HandWorker, painted
 
 

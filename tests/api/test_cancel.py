@@ -11,7 +11,7 @@ from PIL import Image
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.claim import ClaimStatus
+from jobs.records.claim import ClaimStatus
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}

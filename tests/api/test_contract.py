@@ -15,9 +15,9 @@ from api.auth import DUMMY_KEY
 from api.dialects.native.status_models import RecentJobs, Status
 from api.openapi import DIALECTS, NATIVE, VERSION, methods_of, path_of
 from api.routes.docs import LOGO_STYLE
-from jobs.parameters import SCHEMAS, fields_of
+from jobs.parameters.schemas import SCHEMAS, fields_of
 from tests.api.conftest import HandWorker
-from tests.jobs.test_request import EXAMPLE, IMAGE_EXAMPLE
+from tests.jobs.validation.test_request import EXAMPLE, IMAGE_EXAMPLE
 
 ROOT = Path(__file__).parents[2]
 KEY = {"X-API-Key": DUMMY_KEY}

@@ -14,8 +14,8 @@ from redis import Redis
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from jobs import keys
-from jobs.file_cleanup import FileCleanup
-from jobs.record import JobRecords
+from jobs.records.file_cleanup import FileCleanup
+from jobs.records.record import JobRecords
 from jobs.status import JobState
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi

@@ -18,7 +18,7 @@ from api.dialects.native.status_models import JobPreview
 from api.settings import ApiSettings
 from api.status_poller import POLL_SECONDS
 from jobs import keys
-from jobs.claim import Claim
+from jobs.records.claim import Claim
 from jobs.status import Failure, JobState, Preview
 from tests.api.conftest import HandWorker, painted
 from tests.api.serving import RunningApi, served, settings_of

@@ -14,7 +14,7 @@ from api.auth import DUMMY_KEY
 from api.dialects.native.template_files import ENDPOINTS
 from api.settings import ApiSettings
 from jobs.names import JobKind
-from jobs.store import PictureStore
+from jobs.pictures.store import PictureStore
 from tests.api.conftest import HandWorker, painted
 
 TEMPLATES = Path(__file__).parents[2] / "templates"

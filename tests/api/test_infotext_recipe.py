@@ -12,10 +12,10 @@ from api.recipes.draft import Recipe
 from api.recipes.infotext_fields import MAX_SETTINGS
 from api.recipes.infotext_recipe import infotext_recipe
 from jobs.names import GenerationKind
-from jobs.parameters import SCHEMAS
-from jobs.picture_fields import SAME_PICTURE
-from jobs.request import parse_request
+from jobs.parameters.picture_fields import SAME_PICTURE
+from jobs.parameters.schemas import SCHEMAS
 from jobs.served import Served
+from jobs.validation.request import parse_request
 from jobs.worker_facts import ModelFacts
 from worker.execution.infotext import infotext
 

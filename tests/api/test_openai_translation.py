@@ -16,9 +16,9 @@ from api.dialects.openai.translation import STEPS_OF_QUALITY, Translated, Transl
 from jobs.errors import InvalidRequest
 from jobs.limits import Limits
 from jobs.names import JobKind
-from jobs.parameters import SCHEMAS, fields_of
-from jobs.request import parse_request
+from jobs.parameters.schemas import SCHEMAS, fields_of
 from jobs.served import Served
+from jobs.validation.request import parse_request
 from jobs.worker_facts import ModelFacts
 
 MODELS = ("tiny", "photos/realistic")

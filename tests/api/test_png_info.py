@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from api.auth import DUMMY_KEY
-from jobs.output_formats import OUTPUT_FORMATS, encode
+from jobs.pictures.output_formats import OUTPUT_FORMATS, encode
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}

@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.auth import DUMMY_KEY
-from jobs.hires_rules import second_pass_steps
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
-from jobs.request import TextToImage
-from jobs.stored_request import read_stored
+from jobs.validation.hires_rules import second_pass_steps
+from jobs.validation.request import TextToImage
+from jobs.validation.stored_request import read_stored
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker

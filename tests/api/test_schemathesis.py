@@ -21,7 +21,7 @@ from api import create_app
 from api.auth import DUMMY_KEY
 from api.openapi import DIALECTS, NATIVE
 from api.settings import NO_LIMIT, ApiSettings
-from jobs.output_parameters import OUTPUT_FIELDS
+from jobs.parameters.output import OUTPUT_FIELDS
 from tests.api.conftest import HandWorker
 
 pytestmark = pytest.mark.heavy

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from api.auth import DUMMY_KEY
-from jobs.lora_tags import with_loras
+from jobs.prompts.lora_tags import with_loras
 
 pytestmark = pytest.mark.service
 

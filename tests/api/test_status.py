@@ -11,9 +11,9 @@ from PIL import Image
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from jobs import keys
-from jobs.claims import PAUSES_SECONDS
+from jobs.pictures.store import PictureStore
+from jobs.records.claims import PAUSES_SECONDS
 from jobs.status import Failure
-from jobs.store import PictureStore
 from tests.api.conftest import HandWorker
 
 KEY = {"X-API-Key": DUMMY_KEY}

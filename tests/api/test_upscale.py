@@ -7,10 +7,10 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from api.auth import DUMMY_KEY
-from jobs.claim import Claim
+from jobs.records.claim import Claim
 from jobs.status import Progress, Result, StoredPicture
 from tests.api.conftest import HandWorker, painted
-from tests.jobs.test_request import picture
+from tests.jobs.validation.test_request import picture
 
 KEY = {"X-API-Key": DUMMY_KEY}
 

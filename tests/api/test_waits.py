@@ -8,7 +8,7 @@ from api.backends import Backends
 from api.job_service import JobService
 from api.settings import ApiSettings
 from jobs.errors import RecordsUnavailable
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 from jobs.status import JobStatus
 from tests.api.conftest import HandWorker
 

@@ -13,9 +13,9 @@ from api.dialects.native.capabilities_models import Models as ApiModels
 from api.dialects.native.status_models import Status as ApiStatus
 from jobs.model_defaults import Preset
 from jobs.names import JOB_TYPES
-from jobs.output_formats import PictureFormat
-from jobs.parameter_types import Precision
-from jobs.parameters import SCHEMAS
+from jobs.parameters.schemas import SCHEMAS
+from jobs.parameters.types import Precision
+from jobs.pictures.output_formats import PictureFormat
 from jobs.status import JobState
 from sd_client import (
     BadArgument,

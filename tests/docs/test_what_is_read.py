@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.init_image import read_init_image
-from jobs.picture_formats import FORMATS, IN_WORDS
+from jobs.pictures.init_image import read_init_image
+from jobs.pictures.picture_formats import FORMATS, IN_WORDS
 from sd_client import parameters
 from tests.docs.pages import HTTP_API, PARAMETERS
 

@@ -31,8 +31,8 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from jobs.counts import count_jobs
 from jobs.errors import JobExpired, NoSuchJob, RecordsUnavailable
+from jobs.records.counts import count_jobs
 from jobs.status import JobState, JobStatus
 from tests.faults.api import BODY, KEY, running_api
 from tests.faults.storm_faults import DISK, Faults, mount, plan

@@ -13,17 +13,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stable_diffusion.cuda_recorder import CudaRecorder
-from stable_diffusion.embeddings import with_embeddings
+from stable_diffusion.cuda.graphs import free_memory
+from stable_diffusion.cuda.recorder import CudaRecorder
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import free_memory
 from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
 from stable_diffusion.preview import LatentPreview
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.sampler_table import SAMPLERS
+from stable_diffusion.textual_inversion import with_embeddings
 from stable_diffusion.tiny import PATH, PATH_XL, SMALL_DECODER_PATH, UPSCALER_PATH
-from stable_diffusion.upscale import doubled, load_upscaler
+from stable_diffusion.upscaling.upscale import doubled, load_upscaler
 from stable_diffusion.weights.fingerprint import Fingerprints
 from worker.execution.diffusion_engine import StableDiffusion
 from worker.execution.failures import is_out_of_memory

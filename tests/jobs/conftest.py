@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from jobs.claims import Claims
 from jobs.connection import connect
 from jobs.names import JobType
-from jobs.new_job import NewJob, new_job_id
-from jobs.record import JobRecords
-from jobs.request import parse_request
+from jobs.records.claims import Claims
+from jobs.records.new_job import NewJob, new_job_id
+from jobs.records.record import JobRecords
 from jobs.status import Result
+from jobs.validation.request import parse_request
 
 Open = Callable[..., str]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from jobs.parameters import SCHEMAS
+from jobs.parameters.schemas import SCHEMAS
 
 Wrong = st.SearchStrategy[Any]
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import Tensor
 
-from stable_diffusion.graphs import Function, Tensors
+from stable_diffusion.cuda.graphs import Function, Tensors
 
 
 @dataclass

@@ -10,10 +10,10 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from stable_diffusion import guided_network
 from stable_diffusion.conditioning import Conditioning
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.deep_cache import DeepCache
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.model import Model
 from stable_diffusion.networks import unet_prediction
 from stable_diffusion.prompt.grammar import read_prompt

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families import FAMILIES, family_by_id
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras

@@ -13,9 +13,9 @@ from diffusers.pipelines.latent_consistency_models.pipeline_latent_consistency_t
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from safetensors.torch import load_file, save_file
 
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.families import family_by_id
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.load_model import load_model
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras

@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch import _utils as rebuilding
 
-from stable_diffusion.embeddings import read_embedding
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.load_model import load_model
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.lora.layer_change import LayerChange
 from stable_diffusion.model import Model
+from stable_diffusion.textual_inversion import read_embedding
 from stable_diffusion.tiny import PATHS
 from stable_diffusion.weights.checkpoint import MAX_HEADER_BYTES, open_checkpoint
 from stable_diffusion.weights.prediction import prediction_beside

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.cpu.convolution import QuickConvolution
+from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import Graphs
 from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stable_diffusion.load_model import load_model
-from stable_diffusion.rrdbnet import RRDBShape
 from stable_diffusion.tiny import PATH, UPSCALER_PATH
-from stable_diffusion.upscale import Upscaler, load_upscaler
+from stable_diffusion.upscaling.rrdbnet import RRDBShape
+from stable_diffusion.upscaling.upscale import Upscaler, load_upscaler
 from training.degradation import degraded
 from training.fidelity import (
     Comparison,

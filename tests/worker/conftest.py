@@ -15,17 +15,17 @@ from celery import Celery
 from PIL import Image
 from redis import Redis
 
-from jobs.claims import Claims
 from jobs.connection import connect
-from jobs.file_cleanup import FileCleanup
 from jobs.names import GenerationKind
-from jobs.new_job import NewJob, new_job_id
+from jobs.pictures.store import PictureStore
 from jobs.queue import make_celery, wake_worker
-from jobs.record import JobRecords
-from jobs.request import parse_request
+from jobs.records.claims import Claims
+from jobs.records.file_cleanup import FileCleanup
+from jobs.records.new_job import NewJob, new_job_id
+from jobs.records.record import JobRecords
 from jobs.settings import JobSettings
 from jobs.status import JobStatus
-from jobs.store import PictureStore
+from jobs.validation.request import parse_request
 from jobs.workers import Workers
 from tests.worker.small import SmallEngine
 from worker.background.lease import LeaseKeeper

@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.inputs import InputRole
-from jobs.request import Request
+from jobs.pictures.inputs import InputRole
+from jobs.validation.request import Request
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey

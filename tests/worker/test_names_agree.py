@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.names import JOB_TYPES, SAMPLERS
-from jobs.parameters import ImageToImage, TextToImage
+from jobs.parameters.schemas import ImageToImage, TextToImage
 from stable_diffusion.bounds import MAX_STEPS, check_steps, check_strength
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.recipe import MemoryPlan

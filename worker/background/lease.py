@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobs.claim import Claim
-from jobs.claims import Claims
+from jobs.records.claim import Claim
+from jobs.records.claims import Claims
 from worker.background.periodic_thread import PeriodicThread
 from worker.errors import StopReason
 from worker.execution.active_job import ActiveJob

@@ -1,7 +1,7 @@
 """What a worker measures, and the HTTP server from which Prometheus reads it.
 
 Jobs are not counted by final state here, because a killed worker loses its counts. The records
-count them (jobs.record_steps, jobs.claim_steps), and the API exports those counts.
+count them (jobs.records.record_steps, jobs.records.claim_steps), and the API exports those counts.
 """
 
 import threading

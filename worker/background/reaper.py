@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from jobs.claims import Claims
-from jobs.file_cleanup import FileCleanup
 from jobs.names import JobType
+from jobs.records.claims import Claims
+from jobs.records.file_cleanup import FileCleanup
 from jobs.status import JobState
 from worker.background.periodic_thread import PeriodicThread
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from jobs.errors import StoreError
-from jobs.store import PictureStore
+from jobs.pictures.store import PictureStore
 from worker.background.periodic_thread import PeriodicThread
 from worker.execution.progress_clock import ProgressClock
 

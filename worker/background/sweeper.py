@@ -15,9 +15,9 @@ from redis.exceptions import LockError
 from jobs import keys
 from jobs.connection import reaching_redis
 from jobs.errors import StoreError
-from jobs.expiry import Expiry
-from jobs.file_cleanup import FileCleanup
-from jobs.queue_repair import QueueRepair
+from jobs.records.expiry import Expiry
+from jobs.records.file_cleanup import FileCleanup
+from jobs.records.queue_repair import QueueRepair
 from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)

@@ -15,16 +15,16 @@ import certifi
 import httpx
 import structlog
 
-from jobs.deliveries import Deliveries, Delivery
 from jobs.errors import RecordsUnavailable, WebhookRefused
-from jobs.webhook_rules import WebhookRules
-from jobs.webhook_signature import WebhookSecrets, signed_headers
+from jobs.webhooks.deliveries import Deliveries, Delivery
+from jobs.webhooks.rules import WebhookRules
+from jobs.webhooks.signature import WebhookSecrets, signed_headers
 from worker.background.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
 
 _CONCURRENT = 64
-"""Attempts at once; `jobs.deliveries` limits those of one receiver."""
+"""Attempts at once; `jobs.webhooks.deliveries` limits those of one receiver."""
 _GONE = 410
 """The receiver wants no further attempts (Standard Webhooks)."""
 

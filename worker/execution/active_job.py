@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from jobs.claim import Claim, ClaimStatus
+from jobs.records.claim import Claim, ClaimStatus
 from worker.errors import JobStopped, StopReason
 from worker.execution.progress_clock import ProgressClock
 

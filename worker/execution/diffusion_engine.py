@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from jobs.inputs import InputRole
 from jobs.names import usual_prediction
-from stable_diffusion.device_thread import thread_of, with_index
+from jobs.pictures.inputs import InputRole
+from stable_diffusion.cuda.device_thread import thread_of, with_index
+from stable_diffusion.cuda.graphs import free_memory
 from stable_diffusion.generate import Evaluation, Picture, describe, generate
-from stable_diffusion.graphs import free_memory
 from stable_diffusion.guided_network import check_refiner
 from stable_diffusion.load_model import with_small_autoencoder
 from stable_diffusion.loader import Loader, ModelDescription
@@ -22,7 +22,7 @@ from stable_diffusion.model import HASH_DIGITS, Model
 from stable_diffusion.preview import LatentPreview
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.stopwatch import Stopwatch
-from stable_diffusion.upscale import Upscaler, doubled
+from stable_diffusion.upscaling.upscale import Upscaler, doubled
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.reading import replaces_full_vae
 from stable_diffusion.weights.weight_cache import WeightCache

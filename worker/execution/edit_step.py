@@ -6,7 +6,7 @@ from typing import Self
 
 from PIL import Image, ImageChops
 
-from jobs.request import ImageToImage, Request
+from jobs.validation.request import ImageToImage, Request
 from stable_diffusion.masked_area import MaskedArea
 from stable_diffusion.masks import blurred, filled, fit_mask
 from worker.execution.inputs import Inputs

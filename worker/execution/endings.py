@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import structlog
 
-from jobs.claim import Claim, ClaimStatus
 from jobs.errors import JobsError, RecordsUnavailable, StoreError
 from jobs.failures import FailureCode
+from jobs.pictures.store import TRANSIENT, Staging
+from jobs.records.claim import Claim, ClaimStatus
 from jobs.status import Result
-from jobs.store import TRANSIENT, Staging
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import StopReason
 from worker.execution.execution_context import ExecutionContext

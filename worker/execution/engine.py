@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from PIL import Image
 
-from jobs.inputs import InputRole
+from jobs.pictures.inputs import InputRole
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.prompt_jobs import PromptJob
 from worker.models.model_key import ModelKey
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stable_diffusion.loader import ModelDescription
     from stable_diffusion.model import Model
     from stable_diffusion.recipe import Recipe
-    from stable_diffusion.upscale import Upscaler
+    from stable_diffusion.upscaling.upscale import Upscaler
 
 log = structlog.get_logger(__name__)
 

@@ -6,12 +6,12 @@ from math import prod
 
 import structlog
 
-from jobs.claim import Claim, ClaimStatus
 from jobs.errors import RecordsUnavailable
 from jobs.names import JobType
-from jobs.request import Upscale
-from jobs.store import TRANSIENT
-from jobs.stored_request import read_stored
+from jobs.pictures.store import TRANSIENT
+from jobs.records.claim import Claim, ClaimStatus
+from jobs.validation.request import Upscale
+from jobs.validation.stored_request import read_stored
 from stable_diffusion.stopwatch import Stopwatch
 from worker.errors import JobStopped, StopReason
 from worker.execution.active_job import ActiveJob

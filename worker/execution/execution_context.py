@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.claims import Claims
-from jobs.file_cleanup import FileCleanup
-from jobs.store import PictureStore
+from jobs.pictures.store import PictureStore
+from jobs.records.claims import Claims
+from jobs.records.file_cleanup import FileCleanup
 from worker.background.lease import LeaseKeeper
 from worker.background.metrics import WorkerMetrics
 from worker.execution.engine import EngineProvider

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from jobs.output_formats import OUTPUT_FORMATS, encode
-from jobs.request import Request
+from jobs.pictures.output_formats import OUTPUT_FORMATS, encode
+from jobs.pictures.store import Staging
 from jobs.status import Progress, Result, StoredPicture
-from jobs.store import Staging
+from jobs.validation.request import Request
 from stable_diffusion.stopwatch import Stopwatch
 from worker.execution.active_job import ActiveJob
 from worker.execution.comparison_grid import labelled_grid

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 
 from jobs import __version__
-from jobs.infotext_table import SETTINGS
-from jobs.request import Request
+from jobs.infotext.table import SETTINGS
+from jobs.validation.request import Request
 
 _NEEDS_QUOTES = re.compile(r"[,:\n]")
 

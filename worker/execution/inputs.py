@@ -4,9 +4,9 @@ import io
 
 from PIL import Image, ImageChops
 
-from jobs.inputs import InputRole
-from jobs.request import AnyRequest, ImageToImage
-from jobs.store import PictureStore
+from jobs.pictures.inputs import InputRole
+from jobs.pictures.store import PictureStore
+from jobs.validation.request import AnyRequest, ImageToImage
 from stable_diffusion.masks import resized_mask
 from worker.errors import BadInputImage
 

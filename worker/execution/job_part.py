@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.request import Request
+from jobs.validation.request import Request
 from worker.execution.edit_step import EditStep
 from worker.execution.engine import Engine
 from worker.execution.inputs import Inputs

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from jobs.claims import Claims
-from jobs.parameters import ImageToImage, Standard
-from jobs.request import Request
+from jobs.parameters.schemas import ImageToImage, Standard
+from jobs.records.claims import Claims
+from jobs.validation.request import Request
 from worker.execution.active_job import ActiveJob
 from worker.execution.endings import write_with_retry
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from jobs.hires_rules import second_pass_steps
 from jobs.names import sampler_named
-from jobs.request import ImageToImage, Request, TextToImage
+from jobs.validation.hires_rules import second_pass_steps
+from jobs.validation.request import ImageToImage, Request, TextToImage
 from stable_diffusion.bounds import executed_steps
 from stable_diffusion.guided_network import first_refined
 from stable_diffusion.model import Model

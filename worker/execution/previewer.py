@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 from PIL import Image
 
-from jobs.claims import Claims
+from jobs.records.claims import Claims
 from jobs.status import Preview, Progress
 from worker.background.periodic_thread import PeriodicThread
 from worker.execution.active_job import ActiveJob

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from jobs.hires_rules import second_pass_steps
 from jobs.names import sampler_named
-from jobs.parts import parts_of
-from jobs.request import ImageToImage, Request, TextToImage
-from jobs.stored_prompts import PROMPTS_OF_PARTS
+from jobs.prompts.parts import parts_of
+from jobs.records.stored_prompts import PROMPTS_OF_PARTS
+from jobs.validation.hires_rules import second_pass_steps
+from jobs.validation.request import ImageToImage, Request, TextToImage
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.inputs import InputRole
 from jobs.limits import SIDE_STEP
 from jobs.names import sampler_named
-from jobs.request import ImageToImage, Request, TextToImage
+from jobs.pictures.inputs import InputRole
+from jobs.validation.request import ImageToImage, Request, TextToImage
 from stable_diffusion.image import fit
 from stable_diffusion.latent_upscalers import LATENT_UPSCALERS, LatentUpscaler
 from stable_diffusion.prompt.grammar import ParsedPrompt

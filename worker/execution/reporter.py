@@ -5,7 +5,7 @@ The sampling thread leaves its progress here and continues; it never waits for R
 
 from collections.abc import Callable
 
-from jobs.claims import Claims
+from jobs.records.claims import Claims
 from jobs.status import Progress
 from worker.background.periodic_thread import PeriodicThread
 from worker.execution.active_job import ActiveJob

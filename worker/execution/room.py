@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from jobs.output_formats import OUTPUT_FORMATS, PictureFormat
-from jobs.request import Request
+from jobs.pictures.output_formats import OUTPUT_FORMATS, PictureFormat
+from jobs.validation.request import Request
 
 _BYTES_PER_FILE = 8192
 """For the infotext, and for the blocks of the file system."""

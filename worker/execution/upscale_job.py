@@ -3,14 +3,14 @@
 from PIL import Image
 
 from jobs import __version__
-from jobs.claim import ClaimStatus
-from jobs.output_formats import encode
-from jobs.request import Upscale
+from jobs.pictures.output_formats import encode
+from jobs.pictures.store import TRANSIENT
+from jobs.records.claim import ClaimStatus
 from jobs.status import Result, StoredPicture
-from jobs.store import TRANSIENT
 from jobs.upscalers import NETWORK
-from stable_diffusion.exact_size import to_size
+from jobs.validation.request import Upscale
 from stable_diffusion.stopwatch import Stopwatch
+from stable_diffusion.upscaling.exact_size import to_size
 from worker.execution.active_job import ActiveJob
 from worker.execution.endings import publish, timings_of
 from worker.execution.execution_context import ExecutionContext

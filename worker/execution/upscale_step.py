@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Self
 
 from PIL import Image, ImageOps
 
-from jobs.request import ImageToImage, Request, TextToImage
-from stable_diffusion.exact_size import doublings, to_size
+from jobs.validation.request import ImageToImage, Request, TextToImage
 from stable_diffusion.stopwatch import Stopwatch
+from stable_diffusion.upscaling.exact_size import doublings, to_size
 from worker.execution.active_job import ActiveJob
 from worker.execution.engine import Engine
 from worker.execution.inputs import Inputs
 
 if TYPE_CHECKING:
-    from stable_diffusion.upscale import Upscaler
+    from stable_diffusion.upscaling.upscale import Upscaler
 
 PHASE = "upscale"
 _RESAMPLING = {"lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}

@@ -7,9 +7,9 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from jobs.model_defaults import Defaults, ModelDefaults, Preset
-from jobs.parameter_types import Sampler, Scale, Side, Steps, Vae
-from jobs.sampling_parameters import Scheduler
-from jobs.validation_faults import faults_of, safe_value
+from jobs.parameters.sampling import Scheduler
+from jobs.parameters.types import Sampler, Scale, Side, Steps, Vae
+from jobs.validation.validation_faults import faults_of, safe_value
 from stable_diffusion.weights.small_files import read_text
 
 PRESETS = "preset"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import structlog
 
-from jobs.lora_tags import lora_name
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
 from jobs.names import find_name
+from jobs.prompts.lora_tags import lora_name
 from stable_diffusion import tiny
 from stable_diffusion.families import FAMILIES
 from worker.models.catalogue import Catalogue

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stable_diffusion.embeddings import (
+from stable_diffusion.errors import ModelError
+from stable_diffusion.families import by_context_width, with_more_encoders
+from stable_diffusion.model import Model
+from stable_diffusion.prompt.embeddings import found_name, pattern_of
+from stable_diffusion.prompt.grammar import ParsedPrompt
+from stable_diffusion.textual_inversion import (
     columns_for,
     embedding_width,
     read_embedding,
     text_widths,
     with_embeddings,
 )
-from stable_diffusion.errors import ModelError
-from stable_diffusion.families import by_context_width, with_more_encoders
-from stable_diffusion.model import Model
-from stable_diffusion.prompt.embeddings import found_name, pattern_of
-from stable_diffusion.prompt.grammar import ParsedPrompt
 from worker.errors import UnknownEmbedding, UnusableEmbedding
 from worker.models.catalogue import Catalogue
 from worker.models.model_key import FileSignature, file_signature

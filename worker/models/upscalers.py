@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stable_diffusion import tiny
 from stable_diffusion.errors import ModelNotFound
-from stable_diffusion.upscale import Upscaler, load_upscaler
+from stable_diffusion.upscaling.upscale import Upscaler, load_upscaler
 from worker.models.folder_entries import entries, is_file
 
 _SUFFIXES = (".pth", ".safetensors")

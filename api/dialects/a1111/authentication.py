@@ -5,7 +5,7 @@ from flask import Request
 from api.auth import Caller
 from api.caller import caller_of
 from api.dialect import Services
-from api.json_object import JsonObject
+from api.http.json_object import JsonObject
 from api.operations import KEYS
 
 __all__ = ["KEYS", "caller_of", "read_request"]

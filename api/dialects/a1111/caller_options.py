@@ -12,10 +12,10 @@ from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.model_defaults import Preset
 from jobs.names import find_name
-from jobs.output_formats import BY_SUBTYPE, JPEG_QUALITY, OUTPUT_FORMATS, PictureFormat
-from jobs.parameter_types import WHOLE
+from jobs.parameters.types import WHOLE
+from jobs.pictures.output_formats import BY_SUBTYPE, JPEG_QUALITY, OUTPUT_FORMATS, PictureFormat
 from jobs.served import Served
-from jobs.validation_faults import faults_of, safe_value
+from jobs.validation.validation_faults import faults_of, safe_value
 
 MAX_NAME = 1024
 NO_VAE = ("automatic", "none", "")

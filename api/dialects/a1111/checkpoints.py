@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from api.job_service import JobService
 from jobs.errors import InvalidRequest
-from jobs.model_choice import InstalledModels
 from jobs.served import Served
+from jobs.validation.model_choice import InstalledModels
 
 _SHORTEST_HASH = 8
 

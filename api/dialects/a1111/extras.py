@@ -29,8 +29,8 @@ from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
 from api.operations import ApiResponse, Operation
 from api.recipes.picture_text import picture_text_of
-from jobs.init_image import read_init_image
-from jobs.validation_faults import safe_value
+from jobs.pictures.init_image import read_init_image
+from jobs.validation.validation_faults import safe_value
 
 MAX_FACTOR = 8
 """The largest `upscale_by` of a native request."""

@@ -6,10 +6,10 @@ from PIL import Image, ImageOps
 
 from api.dialects.a1111.caller_options import CallerOptions
 from api.dialects.a1111.fields import Values
-from jobs.decoding import decoding
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MAX_OUTPUT_SIDE
-from jobs.output_formats import encode
+from jobs.pictures.decoding import decoding
+from jobs.pictures.output_formats import encode
 
 RESAMPLINGS = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
 

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, cre
 from pydantic import Field as SchemaField
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.parameter_types import WHOLE
-from jobs.validation_faults import safe_value
+from jobs.parameters.types import WHOLE
+from jobs.validation.validation_faults import safe_value
 
 Flag = Annotated[bool | Literal[0, 1], AfterValidator(bool)]
 """True or false; clients of other languages write 1 or 0."""

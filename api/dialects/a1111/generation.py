@@ -21,7 +21,7 @@ from api.dialects.a1111.waiting import Submission, finished_or_interrupted
 from api.drawing_size import drawing_size
 from jobs.errors import InvalidRequest
 from jobs.names import JobKind, sampler_named
-from jobs.parameters import SCHEMAS, fields_of
+from jobs.parameters.schemas import SCHEMAS, fields_of
 from jobs.status import JobStatus
 
 GRAMMAR = "a1111"

@@ -12,12 +12,12 @@ from api.dialects.a1111.fields import Values
 from api.dialects.a1111.fields_extras import NO_UPSCALER
 from api.dialects.a1111.sampler_names import AUTOMATIC, sampling_of
 from api.drawing_size import DrawingSize
-from jobs.hires_parameters import MAX_SCALE, MIN_SCALE
 from jobs.limits import MAX_OUTPUT_SIDE, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
-from jobs.output_parameters import OUTPUT_FIELDS
-from jobs.parameter_types import MAX_STEPS
+from jobs.parameters.hires import MAX_SCALE, MIN_SCALE
+from jobs.parameters.output import OUTPUT_FIELDS
+from jobs.parameters.types import MAX_STEPS
 from jobs.upscalers import NETWORK
-from jobs.validation_faults import safe_value
+from jobs.validation.validation_faults import safe_value
 
 LATENT_MODES = {
     "Latent": "latent",

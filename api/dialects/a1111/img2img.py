@@ -26,7 +26,7 @@ from api.dialects.a1111.settings import request_settings
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission
 from api.operations import ApiResponse, Operation
-from jobs.inputs import INPUT_ROLES
+from jobs.pictures.inputs import INPUT_ROLES
 
 USUAL_PADDINGS = (0, 32)
 """Of the API and of the web UI, which clients send with every mask."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from api.dialects.a1111.fields import Field
 from api.recipes.infotext_fields import fields_of_infotext
-from jobs.infotext_setting import json_of
+from jobs.infotext.setting import json_of
 
 _FIELDS = {
     "Prompt": "prompt",

@@ -1,7 +1,7 @@
 """Brings the picture of img2img to the size of the result, as `resize_mode` says.
 
-It is done here, on the checked picture and within the bounds of `jobs.decoding`, so that the engine
-knows one way only: it crops what has another aspect.
+It is done here, on the checked picture and within the bounds of `jobs.pictures.decoding`, so that
+the engine knows one way only: it crops what has another aspect.
 """
 
 import base64
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from PIL import Image, ImageOps
 from pydantic_core import PydanticCustomError
 
-from jobs.decoding import decoding
 from jobs.errors import Fault, InvalidRequest
+from jobs.pictures.decoding import decoding
 
 STRETCH, CROP, FILL, LATENT = range(4)
 _LANCZOS = Image.Resampling.LANCZOS
@@ -25,7 +25,7 @@ def read_picture(
 
     Args:
         text: base64 or a data URL.
-        read: of `jobs.inputs`, for its role.
+        read: of `jobs.pictures.inputs`, for its role.
         max_pixels: the most that it may have.
         field: its name in errors.
 

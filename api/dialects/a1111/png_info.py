@@ -12,8 +12,8 @@ from api.dialects.a1111.operation_parts import described
 from api.recipes.infotext_fields import fields_of_infotext
 from api.recipes.picture_text import picture_text_of
 from jobs.errors import InvalidRequest
-from jobs.picture_formats import IN_WORDS
-from jobs.validation_faults import faults_of
+from jobs.pictures.picture_formats import IN_WORDS
+from jobs.validation.validation_faults import faults_of
 
 
 class PngInfoRequest(BaseModel):

@@ -12,7 +12,7 @@ from api.dialects.a1111.fields import Values
 from jobs.errors import InvalidRequest
 from jobs.limits import NATIVE_SIZE
 from jobs.served import Served
-from jobs.settled_defaults import InstalledDefaults
+from jobs.validation.settled_defaults import InstalledDefaults
 
 _PREFIX = "override_settings."
 _CHECKPOINT = "sd_model_checkpoint"

@@ -7,8 +7,8 @@ from typing import Any
 from flask import request
 
 from api.auth import Caller
-from api.client_gone import client_gone
 from api.dialect import Services
+from api.http.client_gone import client_gone
 from api.waited_job import successful, waited_for
 from jobs.errors import InvalidRequest
 from jobs.names import JobKind

@@ -15,13 +15,13 @@ from api.dialects.native.capabilities_models import (
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
 from jobs.names import CONFIGS, SAMPLERS, SCHEDULERS
-from jobs.output_formats import OUTPUT_FORMATS
-from jobs.parameter_types import Precision
-from jobs.parameters import SCHEMAS, AnyRequest
-from jobs.picture_fields import picture_fields
-from jobs.picture_formats import FORMATS
-from jobs.settled_defaults import InstalledDefaults
+from jobs.parameters.picture_fields import picture_fields
+from jobs.parameters.schemas import SCHEMAS, AnyRequest
+from jobs.parameters.types import Precision
+from jobs.pictures.output_formats import OUTPUT_FORMATS
+from jobs.pictures.picture_formats import FORMATS
 from jobs.upscalers import UpscalerName
+from jobs.validation.settled_defaults import InstalledDefaults
 
 
 def capability_routes(jobs: JobService) -> Blueprint:

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, current_app, request
 
-from api.client_gone import client_gone
 from api.dialects.native.event_stream import EventId, digest, event_stream
 from api.dialects.native.status_json import status_json
 from api.dialects.native.status_models import JobPreview
+from api.http.client_gone import client_gone
 from api.job_service import JobService
 from api.operations import JOB_ID, ApiResponse, Operation, Parameter
 

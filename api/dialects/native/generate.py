@@ -5,17 +5,17 @@ from http import HTTPStatus
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from api.client_gone import client_gone
 from api.dialect import Services
 from api.dialects.native.authentication import read_request
 from api.dialects.native.picture_response import picture_response
 from api.dialects.native.status_json import location_of, status_json
 from api.dialects.native.status_models import AcceptedJob, Status
+from api.http.client_gone import client_gone
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.job_service import JobService
 from api.operations import KEYS, PICTURES, ApiResponse, Operation
-from jobs.idempotency import SubmittedJob
 from jobs.names import JobKind
+from jobs.records.idempotency import SubmittedJob
 from jobs.status import JobState, JobStatus
 
 _LOCATION = {"Location": "the address of the job's status"}

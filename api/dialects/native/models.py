@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from api.dialects.native.capabilities_models import InstalledModel, Models
 from api.job_service import JobService
 from api.operations import ApiResponse, Operation
-from jobs.settled_defaults import InstalledDefaults, named
+from jobs.validation.settled_defaults import InstalledDefaults, named
 
 
 def model_routes(jobs: JobService) -> Blueprint:

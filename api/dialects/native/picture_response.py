@@ -8,7 +8,7 @@ from flask import Response, request, send_file
 
 from api.job_pictures import default_picture, pictures_by_name, thumbnail
 from api.job_service import JobService
-from jobs.output_formats import MEDIA_TYPES
+from jobs.pictures.output_formats import MEDIA_TYPES
 from jobs.status import JobStatus
 
 CACHE_SECONDS = 86_400

@@ -15,8 +15,8 @@ from api.recipes.picture_text import picture_text_of
 from api.recipes.read_recipe import read_recipe
 from jobs.errors import InvalidRequest
 from jobs.names import GenerationKind
-from jobs.picture_formats import IN_WORDS
-from jobs.validation_faults import faults_of
+from jobs.pictures.picture_formats import IN_WORDS
+from jobs.validation.validation_faults import faults_of
 
 _EXAMPLE = next(each.body()["init_img"] for each in templates() if each.kind == "img2img")
 

@@ -5,7 +5,7 @@ from typing import Any
 from api.dialects.native.template_files import templates
 from jobs.limits import Limits
 from jobs.names import JobKind
-from jobs.parameters import SCHEMAS
+from jobs.parameters.schemas import SCHEMAS
 
 _API_KEY = {
     "type": ["string", "null"],

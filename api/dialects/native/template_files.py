@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api.body import parse_object
+from api.http.body import parse_object
 from jobs.names import JobKind, JobType
-from jobs.parameters import SCHEMAS
+from jobs.parameters.schemas import SCHEMAS
 
 FOLDER = Path(__file__).resolve().parents[3] / "templates"
 ENDPOINTS: dict[JobKind, str] = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from api.dialects.openai.request_models import NATIVE_NAMES, OPTIONS, WITHOUT_NAME
 from jobs.errors import Fault
 from jobs.names import JobKind
-from jobs.validation_faults import OtherSchema
+from jobs.validation.validation_faults import OtherSchema
 
 _OWN_API = "the service's own API"
 _IN_TEXT = {
@@ -29,7 +29,7 @@ def in_this_dialect(faults: Iterable[Fault], names: Mapping[str, str]) -> tuple[
     """The same faults, one a field, by the names of this dialect.
 
     Args:
-        faults: of a request by the field names of `jobs.parameters`.
+        faults: of a request by the field names of `jobs.parameters.schemas`.
         names: field → the field in which the client has sent it.
     """
     found: dict[str, Fault] = {}

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from api.dialects.openai.images_of_edit import IMAGE_NAMES
 from api.errors import UnreadableBody
-from api.form_data import Form
+from api.http.form_data import Form
 
 _IMAGES = {*IMAGE_NAMES, "mask", "markup"}
 

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
 from api.caller import caller_of
-from api.client_gone import client_gone
 from api.dialect import Services
 from api.dialects.openai.answers import images_json
 from api.dialects.openai.documented_bodies import EditBody, GenerateBody
@@ -20,14 +19,15 @@ from api.dialects.openai.request_models import OPTIONS
 from api.dialects.openai.response_models import GeneratedImages, PartialImage
 from api.dialects.openai.translation import Translated, Translator
 from api.errors import TooManyStreams
-from api.form_data import MIME_TYPE as FORM
+from api.http.client_gone import client_gone
+from api.http.form_data import MIME_TYPE as FORM
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.idempotency import NAME as IDEMPOTENCY_HEADER
 from api.operations import KEYS, ApiResponse, Operation, Parameter
 from api.waited_job import waited_for
 from jobs.errors import InvalidRequest
-from jobs.idempotency import SubmittedJob
 from jobs.names import JobKind
+from jobs.records.idempotency import SubmittedJob
 
 EVENTS = "text/event-stream"
 STREAM_HEADERS = {

@@ -11,9 +11,9 @@ import pybase64
 from PIL import Image
 
 from api.dialects.openai.request_models import MAX_IMAGES
-from jobs.base64_text import decode_base64
 from jobs.errors import Fault
-from jobs.picture_formats import IN_WORDS, PILLOW_NAMES
+from jobs.pictures.base64_text import decode_base64
+from jobs.pictures.picture_formats import IN_WORDS, PILLOW_NAMES
 
 IMAGE_NAMES = ("image", "image[]", "images", "images[]")
 """The parts of a form, and the fields of a JSON body, that are images to edit."""

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 
 from jobs.errors import Fault, InvalidRequest
-from jobs.model_choice import ModelChoice
 from jobs.names import DEFAULT_MODEL, find_name, network_kind, without_suffix
 from jobs.served import Served
-from jobs.validation_faults import safe_value
+from jobs.validation.model_choice import ModelChoice
+from jobs.validation.validation_faults import safe_value
 
 NOT_FOUND = "model_not_found"
 _OF_OPENAI = re.compile(r"(dall-e|(chat)?gpt|o\d|sora)\b", re.IGNORECASE)

@@ -5,7 +5,7 @@ import io
 
 from PIL import Image
 
-from jobs.output_formats import BY_SUBTYPE, encode
+from jobs.pictures.output_formats import BY_SUBTYPE, encode
 from jobs.status import JobSnapshot, JobStatus, Preview
 
 _QUALITY = 85

@@ -12,8 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from jobs.limits import MAX_OUTPUT_SIDE, MIN_SIDE
 from jobs.names import JobKind, JobType
-from jobs.parameter_types import WHOLE, Count, Seed, Steps, Strength, Text
-from jobs.parameters import SCHEMAS, TYPE_MEANS
+from jobs.parameters.schemas import SCHEMAS, TYPE_MEANS
+from jobs.parameters.types import WHOLE, Count, Seed, Steps, Strength, Text
 
 SIZE_EXPECTED = (
     f"auto, or width x height in pixels, such as 768x512, each from {MIN_SIDE} up to "

@@ -1,4 +1,4 @@
-"""A body of this dialect → the fields of `jobs.parameters`, and what the answer needs besides."""
+"""A body of this dialect → a request's fields, and what the answer needs besides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from api.dialects.openai.request_models import (
 from api.drawing_size import drawing_size
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import NATIVE_SIZE, Limits
-from jobs.model_choice import InstalledModels
 from jobs.names import JobKind
-from jobs.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
-from jobs.request import parse_request
+from jobs.pictures.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
 from jobs.served import Served
-from jobs.validation_faults import faults_of
+from jobs.validation.model_choice import InstalledModels
+from jobs.validation.request import parse_request
+from jobs.validation.validation_faults import faults_of
 
 STEPS_OF_QUALITY = {
     "low": 10,
@@ -48,7 +48,7 @@ class Translated:
     """A request, translated.
 
     Attributes:
-        body: the request by the field names of `jobs.parameters`.
+        body: the request by the field names of `jobs.parameters.schemas`.
         options: the same in this dialect's own fields.
         warnings: what could not be followed.
         names: field of `body` → the field in which the client sent it.

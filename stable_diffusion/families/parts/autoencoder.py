@@ -37,7 +37,7 @@ class Autoencoder(Part):
     original_prefix: str = "first_stage_model."
 
     def build(self) -> "nn.Module":
-        from stable_diffusion.autoencoder_strips import (  # noqa: PLC0415 - imports torch
+        from stable_diffusion.autoencoder.strips import (  # noqa: PLC0415 - imports torch
             build_autoencoder,
         )
 

@@ -19,7 +19,7 @@ from api.dialects.a1111.fields_extras import BATCH_FIELDS, SINGLE_FIELDS
 from api.dialects.a1111.fields_img2img import IMG2IMG_FIELDS
 from api.dialects.a1111.fields_txt2img import TXT2IMG_FIELDS
 from api.settings import NO_LIMIT, ApiSettings
-from jobs.record import JobRecords
+from jobs.records.record import JobRecords
 from tests.api.a1111.conftest import announce, basic, encoded
 from tests.api.conftest import HandWorker
 

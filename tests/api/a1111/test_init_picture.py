@@ -8,7 +8,7 @@ from PIL import Image
 
 from api.dialects.a1111.init_picture import CROP, FILL, LATENT, STRETCH, read_picture, sized_picture
 from jobs.errors import InvalidRequest
-from jobs.init_image import read_init_image
+from jobs.pictures.init_image import read_init_image
 from tests.api.a1111.conftest import encoded, opened
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -15,7 +15,7 @@ from webuiapi import WebUIApi
 from werkzeug.serving import make_server
 
 from api.auth import DUMMY_KEY
-from jobs.output_formats import encode
+from jobs.pictures.output_formats import encode
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.conftest import HandWorker
 from tests.processes import eventually

@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from api.auth import DUMMY_KEY
-from jobs.claim import Claim
+from jobs.records.claim import Claim
 from jobs.status import Preview, Progress
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker

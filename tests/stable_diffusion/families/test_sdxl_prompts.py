@@ -8,17 +8,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stable_diffusion.embeddings import (
+from stable_diffusion.families import with_more_encoders
+from stable_diffusion.load_model import build_model
+from stable_diffusion.model import Model
+from stable_diffusion.prompt.conditioning import encode_prompts
+from stable_diffusion.textual_inversion import (
     columns_for,
     embedding_width,
     read_embedding,
     text_widths,
     with_embeddings,
 )
-from stable_diffusion.families import with_more_encoders
-from stable_diffusion.load_model import build_model
-from stable_diffusion.model import Model
-from stable_diffusion.prompt.conditioning import encode_prompts
 from stable_diffusion.weights.reading import Weights
 from tests.stable_diffusion.layouts import random_networks
 from tests.stable_diffusion.small_xl import SMALL, SMALL_REFINER

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stable_diffusion.embeddings import embedding_width, with_embeddings
 from stable_diffusion.load_model import build_model
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
+from stable_diffusion.textual_inversion import embedding_width, with_embeddings
 from stable_diffusion.weights.reading import Weights
 from tests.stable_diffusion import small_xl
 from tests.stable_diffusion.small_xl import SMALL

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stable_diffusion import memory_plan
+from stable_diffusion.cuda.graphs import RECORD_AFTER, Graphs
 from stable_diffusion.generate import generate
-from stable_diffusion.graphs import RECORD_AFTER, Graphs
 from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
@@ -23,8 +23,8 @@ from stable_diffusion.recipe import Recipe
 from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
+from tests.stable_diffusion.cuda.test_graphs import FakeRecorder
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
-from tests.stable_diffusion.test_graphs import FakeRecorder
 
 pytestmark = pytest.mark.heavy
 

@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stable_diffusion import networks as engine_networks
-from stable_diffusion.embeddings import with_embeddings
 from stable_diffusion.generate import generate
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.prompt.text_encoding_cache import TextEncodingCache
 from stable_diffusion.recipe import Recipe
+from stable_diffusion.textual_inversion import with_embeddings
 
 SMALL = Recipe(prompt="a red circle", width=64, height=64, steps=1)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.claims import Claims
-from jobs.store import PictureStore
+from jobs.pictures.store import PictureStore
+from jobs.records.claims import Claims
 from tests.worker.conftest import until
 from worker.background.lease import LeaseKeeper
 from worker.background.store_probe import StoreProbe

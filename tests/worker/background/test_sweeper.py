@@ -5,7 +5,7 @@ import pytest
 
 from jobs import keys
 from jobs.errors import StoreError
-from jobs.expiry import Expiry, Retention
+from jobs.records.expiry import Expiry, Retention
 from jobs.status import JobState
 from tests.worker.conftest import Bench
 from worker.background.sweeper import Sweeper

@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from jobs import keys
-from jobs.deliveries import Deliveries
-from jobs.webhook_rules import WebhookRules
-from jobs.webhook_signature import WebhookSecrets
+from jobs.webhooks.deliveries import Deliveries
+from jobs.webhooks.rules import WebhookRules
+from jobs.webhooks.signature import WebhookSecrets
 from tests.worker.conftest import Bench, until
 from tests.worker.receiver import SECRET, receiving
 from worker.background.webhook_sender import WebhookSender

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from jobs.model_choice import InstalledModels
-from jobs.request import parse_request
 from jobs.status import JobState
+from jobs.validation.model_choice import InstalledModels
+from jobs.validation.request import parse_request
 from stable_diffusion.families.tiny import TINY, TINY_V2
 from stable_diffusion.networks import build_networks
 from stable_diffusion.prompt import grammar

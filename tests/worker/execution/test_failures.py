@@ -227,7 +227,7 @@ def test_a_job_that_will_not_fit_is_not_drawn(
     def statvfs(_: str) -> SimpleNamespace:
         return SimpleNamespace(f_flag=0, f_bavail=70, f_frsize=4096)  # 284 kB
 
-    monkeypatch.setattr("jobs.store.os.statvfs", statvfs)
+    monkeypatch.setattr("jobs.pictures.store.os.statvfs", statvfs)
     small, large = bench.submit(), bench.submit(H=512, W=512)
     engine = SmallEngine()
     bench.run(engine, jobs=2)

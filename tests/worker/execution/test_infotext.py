@@ -7,7 +7,7 @@ from PIL import Image
 
 from jobs import __version__
 from jobs.names import GenerationKind
-from jobs.request import parse_request
+from jobs.validation.request import parse_request
 from tests.worker.conftest import png
 from worker.execution.infotext import infotext
 

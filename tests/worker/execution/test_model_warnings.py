@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.request import parse_request
+from jobs.validation.request import parse_request
 from stable_diffusion.families import family_by_id
 from stable_diffusion.load_model import load_model
 from stable_diffusion.tiny import PATH

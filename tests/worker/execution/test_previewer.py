@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.claim import Claim, ClaimStatus
-from jobs.claims import Claims
 from jobs.errors import RecordsUnavailable
+from jobs.records.claim import Claim, ClaimStatus
+from jobs.records.claims import Claims
 from jobs.status import JobState, Preview
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import worker

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jobs.names import GenerationKind
-from jobs.request import Request, parse_request
+from jobs.validation.request import Request, parse_request
 from stable_diffusion.prompt.grammar import read_prompt
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.samplers.variation import NO_VARIATION, Variation

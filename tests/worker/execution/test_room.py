@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from jobs.names import GenerationKind
-from jobs.output_formats import OUTPUT_FORMATS, encode
-from jobs.request import parse_request
+from jobs.pictures.output_formats import OUTPUT_FORMATS, encode
+from jobs.validation.request import parse_request
 from tests.worker.conftest import png
 from worker.execution.picture_grid import grid
 from worker.execution.room import room_of

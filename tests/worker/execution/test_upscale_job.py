@@ -8,9 +8,9 @@ import numpy
 import pytest
 from PIL import Image
 
-from jobs.new_job import NewJob, new_job_id
-from jobs.request import Upscale, parse_request
+from jobs.records.new_job import NewJob, new_job_id
 from jobs.status import JobState, Result
+from jobs.validation.request import Upscale, parse_request
 from stable_diffusion.errors import UnreadableModel
 from tests.worker.conftest import Bench, png
 from tests.worker.small import SmallEngine

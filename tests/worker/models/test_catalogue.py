@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import InvalidRequest
-from jobs.model_choice import InstalledModels
 from jobs.names import usual_prediction
+from jobs.validation.model_choice import InstalledModels
 from stable_diffusion import tiny
 from worker.errors import UnknownModel
 from worker.models.catalogue import Catalogue

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from jobs.prompt_additions import InstalledAdditions
+from jobs.prompts.prompt_additions import InstalledAdditions
 from stable_diffusion.prompt.grammar import read_prompt
 from worker.models.lora_folder import LoraFolder
 

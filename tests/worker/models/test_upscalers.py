@@ -8,8 +8,8 @@ import torch
 
 from stable_diffusion import tiny
 from stable_diffusion.errors import ModelNotFound, UnreadableModel
-from stable_diffusion.rrdbnet import RRDBNet, RRDBShape
-from stable_diffusion.upscale import Upscaler
+from stable_diffusion.upscaling.rrdbnet import RRDBNet, RRDBShape
+from stable_diffusion.upscaling.upscale import Upscaler
 from worker.models.upscalers import Upscalers
 
 

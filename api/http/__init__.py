@@ -1,0 +1,1 @@
+"""HTTP below Flask's routes: connections, bodies, headers, addresses."""

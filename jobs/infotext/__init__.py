@@ -1,0 +1,1 @@
+"""The recipe that is written into a picture, and read from one."""

@@ -1,0 +1,1 @@
+"""The request's parameters by topic: types, bounds, defaults and meanings."""

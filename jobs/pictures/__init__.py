@@ -1,0 +1,1 @@
+"""The pictures of jobs: decoded from hostile input, and stored."""

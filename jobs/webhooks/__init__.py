@@ -1,0 +1,1 @@
+"""Webhook messages: where they may go, how they are signed, which wait."""

@@ -1,0 +1,1 @@
+"""Autoencoders besides the whole one: in strips, and a small one."""

@@ -1,0 +1,1 @@
+"""What makes a GPU fast: one thread, recorded evaluations."""

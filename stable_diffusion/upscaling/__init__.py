@@ -1,0 +1,1 @@
+"""Pictures made larger by a network, and brought to an exact size."""
