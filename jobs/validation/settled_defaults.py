@@ -179,7 +179,8 @@ def _no_preset(name: str, model: str, presets: Mapping[Preset, Defaults]) -> Fau
         problem = f"was asked for, and the model {model} has no presets"
         expected = (
             f"the field left out; an operator gives the model one by a table [preset.{name}] in "
-            f"{model}.toml beside it, or by a few-step LoRA for it (models pull lcm-lora-sdv1-5)"
+            f"{model}.toml beside it, or by a few-step LoRA for its family (models pull "
+            "lcm-lora-sdv1-5, or lcm-lora-sdxl)"
         )
     return Fault(
         field="preset", code="unknown_preset", value=name, problem=problem, expected=expected
