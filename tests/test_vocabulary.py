@@ -121,7 +121,7 @@ SETTINGS = {
     r"\bstray_seconds\b": "orphan_grace",
     r"\bsynchronous_seconds\b": "sync_timeout",
     r"\bwake_seconds\b": "resend_after",
-    # api/http/page_files.py has a constant TYPES
+    # api/page_files.py has a constant TYPES
     r"(?:^#? *|[\"'`])TYPES(?:[\"'`]|[=:] *(?:standard|optimized))|\bname: TYPES\b": "JOB_TYPES",
 }
 DEPRECATED_IN = {"jobs/environment.py", "tests/jobs/test_environment.py", "docs/operations.md"}

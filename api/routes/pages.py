@@ -3,8 +3,8 @@
 from flask import Blueprint, Response
 
 from api.errors import NoSuchPage
-from api.http.page_files import TYPES, page_files, page_response
 from api.operations import ApiResponse, Operation, Parameter
+from api.page_files import TYPES, page_files, page_response
 
 FILE = Parameter(name="file", where="path", description="a file of the pages")
 NOT_MODIFIED = ApiResponse(description="the browser's copy is current")

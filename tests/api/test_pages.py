@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.auth import DUMMY_KEY
-from api.http.page_files import FOLDER, page_files
+from api.page_files import FOLDER, page_files
 from api.settings import ApiSettings
 from tests.api.conftest import HandWorker
 

@@ -9,8 +9,8 @@ from api.dialect import Services
 from api.dialects.native.authentication import read_request
 from api.dialects.native.status_json import listed_job_json, location_of
 from api.dialects.native.status_models import RecentJobs
-from api.http.page_files import page_response
 from api.operations import KEYS, ApiResponse, Operation, Parameter
+from api.page_files import page_response
 from jobs.records.record import ANY_SUBMITTER
 
 COUNT = 10
