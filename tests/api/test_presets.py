@@ -210,6 +210,11 @@ A1111, OPENAI = "/sdapi/v1/txt2img", "/v1/images/generations"
         (A1111, {"preset": "quality"}, OWN),  # which the model lacks
         (
             A1111,
+            {"preset": "fast", "override_settings": {"sd_vae": "None"}},
+            (4, 1, "lcm", "automatic", None),
+        ),
+        (
+            A1111,
             {"override_settings": {"preset": "fast"}, "steps": 9},
             (9, 1, "lcm", "automatic", "taesd"),
         ),
