@@ -26,7 +26,7 @@ from jobs.records.new_job import NewJob, new_job_id, user_digest
 from jobs.records.stored_prompts import drawn_prompts
 from jobs.served import Served
 from jobs.validation.compared_models import bodies_of_combinations, filled_as_first
-from jobs.validation.comparisons import comparison_warnings
+from jobs.validation.comparisons import comparison_warnings, varied_faults
 from jobs.validation.defaults_warnings import defaults_warnings
 from jobs.validation.hires_rules import hires_warnings
 from jobs.validation.model_choice import InstalledModels, ModelChoice
@@ -198,7 +198,9 @@ class JobFactory:
             filled = filled_as_first(body, bodies[0], fill)
         else:
             filled = fill(body)
-        faults = [*dict.fromkeys(chain(*(each.faults for each in combinations or [filled])))]
+        faults = [*filled.faults]
+        if combinations:
+            faults = [*varied_faults(body["vary"], [each.faults for each in combinations])]
         request = None
         try:
             request = parse_request(

@@ -137,7 +137,11 @@ class Loader:
         if weights is None and cache:
             size = sum(self._sizes(path, CPU, offloaded=offloaded).values())
             written = cache.write_while(
-                lambda place: read(place=self._twice(place, path)), entry, self._dtype, size
+                lambda place: read(place=self._twice(place, path)),
+                entry,
+                self._dtype,
+                size,
+                on_wait=lambda: on_progress(0.0),
             )
             weights = cache.open(entry.result(), self._dtype) if written else None
         weights = self._with_device_precision(weights or read())

@@ -7,7 +7,7 @@ import { fileName, kindOf, requestOf } from "./recipe.js";
 const LEFT_OUT = ["from-file", "synchronous_request", "return_base64", "device"];
 
 // left out they would be filled in by the defaults of a model or of a LoRA
-const SAID = ["ddim_steps", "scale", "sampler", "scheduler"];
+const SAID = ["ddim_steps", "scale", "sampler", "scheduler", "vae", "W", "H"];
 
 /** The command that generates a picture again. `defaults` are those of /capabilities. */
 export function curlCommand(status, picture, defaults, origin) {

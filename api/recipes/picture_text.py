@@ -20,6 +20,7 @@ _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _CODE_LENGTH = 8
 _INFOTEXT = "parameters"
+_STEPS = "Steps: "
 _NAMED_TEXT_TAGS = (0x010F, 0x0110)
 _NAMED_TEXT = re.compile(r"(prompt|workflow):.*", re.IGNORECASE | re.DOTALL)
 
@@ -113,7 +114,10 @@ def _user_comment(exif: Image.Exif) -> str:
         return value
     code, text = bytes(value[:_CODE_LENGTH]), bytes(value[_CODE_LENGTH:])
     if code.startswith(b"UNICODE"):
-        # EXIF says: in the byte order of the file; most programs write big-endian
-        little = text[1::2].count(0) > text[::2].count(0)
-        return text.decode("utf-16-le" if little else "utf-16-be", "replace")
+        # EXIF says: in the byte order of the file; most programs write big-endian. Of 一 and many
+        # emoji it is the other byte that is 0, so what every infotext has decides, if it is there.
+        big, little = (text.decode(f"utf-16-{order}", "replace") for order in ("be", "le"))
+        if _STEPS in big:
+            return big
+        return little if text[1::2].count(0) > text[::2].count(0) else big
     return text.decode("utf-8", "replace").rstrip("\0")

@@ -1,6 +1,6 @@
 """Reads the values of `vary`, each as its field alone would be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -74,13 +74,15 @@ def _fault(field: str, code: str, value: Any, problem: str, expected: str) -> Fa
     return Fault(field=field, code=code, value=value, problem=problem, expected=expected)
 
 
-def varied_faults(request: Request, of_combinations: list[list[Fault]]) -> Iterator[Fault]:
+def varied_faults(
+    vary: Mapping[str, Sequence[Any]], of_combinations: Sequence[Sequence[Fault]]
+) -> Iterator[Fault]:
     """The faults of all combinations, each once, under the name of the value that it is about.
 
     Args:
+        vary: as of a request.
         of_combinations: in the order of `Request.combinations`.
     """
-    vary = request.vary or {}
     across = len(next(iter(vary.values()), ()))
     found: set[tuple[str, str]] = set()
     for number, faults in enumerate(of_combinations):

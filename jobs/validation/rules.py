@@ -199,7 +199,7 @@ def rule_faults(
     ]
     rules = [rule for rule in RULES if wrong.isdisjoint(rule.fields)]
     found = [[fault for rule in rules for fault in rule.check(each)] for each in contexts]
-    yield from varied_faults(request, found)
+    yield from varied_faults(vary, found)
     if wrong.isdisjoint(COST_FIELDS):
         yield from cost_faults(contexts, len(combinations))
     if wrong.isdisjoint(HIRES_COST_FIELDS) and len(contexts) == len(combinations):

@@ -36,6 +36,7 @@ _PREDICTIONS: dict[str, Prediction | None] = {"": None, "epsilon": "epsilon", "v
 _SUFFIX, _PARTIAL = ".safetensors", ".partial"
 _MIN_BYTES = 256 * 2**20
 """Bytes of a model below which a cache entry saves no noticeable time."""
+_POLL_SECONDS = 0.1
 _FREE_BYTES = 2 * 2**30
 """Bytes of the disk that the cache leaves free."""
 
@@ -77,6 +78,7 @@ class WeightCache:
         fingerprint: Future[str],
         dtype: torch.dtype,
         size: int,
+        on_wait: Callable[[], object] = lambda: None,
     ) -> bool:
         """Write an entry, whole or not at all, while the weights are read.
 
@@ -87,16 +89,17 @@ class WeightCache:
             fingerprint: is waited for after the reading, so that it can be computed beside.
             dtype: of the UNet.
             size: bytes of all weights.
+            on_wait: called several times a second while another thread writes its entry.
 
         Returns:
             Whether there is one now; there is none if the model is too small, or the disk too full.
 
         Raises:
-            What `read` or `fingerprint` does.
+            What `read`, `fingerprint` or `on_wait` does.
         """
         if not self._min_bytes <= size <= self._max_bytes:
             return False
-        with self._writing:
+        with self._turn(on_wait):
             if fingerprint.done() and self._path(fingerprint.result(), dtype).is_file():
                 return True
             try:
@@ -116,6 +119,16 @@ class WeightCache:
             except OSError:
                 return False
         return True
+
+    @contextmanager
+    def _turn(self, on_wait: Callable[[], object]) -> Iterator[None]:
+        """One thread writes at a time: reading another model may take minutes."""
+        while not self._writing.acquire(timeout=_POLL_SECONDS):
+            on_wait()
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def _intact(self, path: Path) -> bool:
         note = json.loads(_note(path).read_text())

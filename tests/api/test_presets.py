@@ -129,7 +129,7 @@ def test_each_of_the_models_that_are_compared_has_its_own_values(
         ({"vary": {"ckpt": ["tiny", "lost"]}}, "vary.ckpt[1]", "unknown_model"),
         ({"vary": {"ckpt": ["tiny", 5]}}, "vary.ckpt[1]", "type"),
         ({"vary": {"ckpt": ["tiny", "plain"]}, "preset": "fast"}, "preset", "unknown_preset"),
-        ({"vary": {"preset": ["fast", "quality"]}}, "preset", "unknown_preset"),
+        ({"vary": {"preset": ["fast", "quality"]}}, "vary.preset[1]", "unknown_preset"),
         ({"vary": {"W": [64, 640]}}, "vary.W[1]", "range"),
         ({"ckpt": "lost", "vary": {"scale": [1, 2]}}, "ckpt", "unknown_model"),
         ({"vary": {"ckpt": ["tiny"] * 9, "seed": [*range(9)]}}, "vary", "too_expensive"),
@@ -208,6 +208,11 @@ A1111, OPENAI = "/sdapi/v1/txt2img", "/v1/images/generations"
         (A1111, {"prompt": "a <lora:lcm:1>", "steps": None}, (4, 1, "lcm", "automatic", None)),
         (A1111, {"preset": "fast"}, (4, 1, "lcm", "automatic", "taesd")),
         (A1111, {"preset": "quality"}, OWN),  # which the model lacks
+        (
+            A1111,
+            {"preset": "fast", "override_settings": {"sd_vae": "None"}},
+            (4, 1, "lcm", "automatic", None),
+        ),
         (
             A1111,
             {"override_settings": {"preset": "fast"}, "steps": 9},

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -218,6 +219,32 @@ def test_a_disk_that_fills_up_while_a_copy_is_written_leaves_none(
     assert model.name == "model"
     assert added
     assert not list((tmp_path / "copies").iterdir())
+
+
+def test_a_loading_that_waits_until_another_has_written_its_copy_can_be_stopped(
+    tmp_path: Path, source: Path, other: Path
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    models, begun, end = loader(tmp_path), Event(), Event()
+
+    def hold(_share: float) -> None:
+        begun.set()
+        end.wait(10)
+        end.set()
+
+    def stop(_share: float) -> None:
+        raise Stopped
+
+    first = Thread(target=models.load, args=("model", source), kwargs={"on_progress": hold})
+    first.start()
+    assert begun.wait(60)
+    with pytest.raises(Stopped):
+        models.load("other", other, on_progress=stop)
+    assert not end.is_set() and first.is_alive()
+    end.set()
+    first.join()
 
 
 def test_a_fingerprint_is_computed_once_for_as_long_as_a_file_stays(

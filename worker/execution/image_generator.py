@@ -85,7 +85,8 @@ class ImageGenerator:
         self._meter = ProgressMeter(
             self.parts[0].request.n_samples,
             self._count,
-            [part.prompt_job.evaluations * prod(part.request.sampled_size) for part in self.order],
+            [part.prompt_job.evaluations for part in self.order],
+            [prod(part.request.sampled_size) for part in self.order],
             upscaled=any(part.upscale.follows for part in self.parts),
         )
 

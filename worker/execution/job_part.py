@@ -68,6 +68,19 @@ def job_parts_of(
 
 
 def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
-    """The parts model by model, so that each model is loaded once."""
-    models = [str(part.request.ckpt) for part in parts]
-    return sorted(parts, key=lambda part: models.index(str(part.request.ckpt)))
+    """The parts by model, then autoencoder and LoRAs, so that each of them is loaded once."""
+    models = [_model_of(part) for part in parts]
+
+    def place(part: JobPart) -> list[int]:
+        own = _model_of(part)
+        return [
+            next(index for index, model in enumerate(models) if model[:depth] == own[:depth])
+            for depth in range(1, len(own) + 1)
+        ]
+
+    return sorted(parts, key=place)
+
+
+def _model_of(part: JobPart) -> tuple[object, ...]:
+    """What it is made of, first what takes longest to load."""
+    return str(part.request.ckpt), part.request.vae, part.prompt_job.prompt.loras

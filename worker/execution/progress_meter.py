@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from operator import mul
 from typing import TYPE_CHECKING
 
 from jobs.status import Progress
@@ -22,8 +23,8 @@ class ProgressMeter:
     Args:
         batch_size: images generated at once.
         images: images in all, as many in each part.
-        work: of the parts, one after the other: their evaluations of the network, or what is in
-            proportion to them.
+        evaluations: of the network, about, of the parts one after the other.
+        sizes: what an evaluation of each part costs, in proportion; empty: the same.
         upscaled: whether the generated images are upscaled.
     """
 
@@ -31,13 +32,15 @@ class ProgressMeter:
         self,
         batch_size: int,
         images: int,
-        work: Sequence[float] = (1,),
+        evaluations: Sequence[float] = (1,),
+        sizes: Sequence[float] = (),
         *,
         upscaled: bool = False,
     ) -> None:
         self._batch_size = batch_size
         self._images = images
-        self._work = work
+        self._evaluations = evaluations
+        self._work = [*map(mul, evaluations, sizes)] if sizes else evaluations
         self._upscaling = _UPSCALING if upscaled else 0.0
         self._upscaled = 0.0
         self._sampled = Progress(step=0, steps=0, fraction=0.0, images=images)
@@ -48,13 +51,13 @@ class ProgressMeter:
 
         The remaining time follows from the average rate so far.
         """
-        before, own, whole = sum(self._work[:part]), self._work[part], sum(self._work)
-        sampled = (before + evaluation.fraction * own) / whole
+        sampled = _share(self._work, part, evaluation.fraction)
         iteration = part * evaluation.iterations + evaluation.iteration
-        # where the work is in evaluations, this is the number of all
-        steps = round(evaluation.iterations * evaluation.evaluations * whole / own)
+        planned = sum(self._evaluations) / self._evaluations[part]
+        steps = round(evaluation.iterations * evaluation.evaluations * planned)
+        done = steps * _share(self._evaluations, part, evaluation.fraction)
         self._sampled = Progress(
-            step=min(steps, round(sampled * steps)),
+            step=min(steps, round(done)),
             steps=steps,
             fraction=sampled,
             image=min(self._images, iteration * self._batch_size + 1),
@@ -87,6 +90,11 @@ class UpscaleMeter:
     def read(self, share: float) -> Progress:
         """The progress when this share is done, 0..1."""
         return _timed(Progress(step=0, steps=1, fraction=0, upscaling=True), share, self._started)
+
+
+def _share(weights: Sequence[float], part: int, fraction: float) -> float:
+    """How much of all parts is done, when this fraction of one of them is."""
+    return (sum(weights[:part]) + fraction * weights[part]) / sum(weights)
 
 
 def _timed(progress: Progress, fraction: float, started: float) -> Progress:

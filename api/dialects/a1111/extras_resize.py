@@ -9,7 +9,7 @@ from api.dialects.a1111.fields import Values
 from jobs.errors import Fault, InvalidRequest
 from jobs.limits import MAX_OUTPUT_SIDE
 from jobs.pictures.decoding import decoding
-from jobs.pictures.output_formats import encode
+from jobs.pictures.output_formats import OUTPUT_FORMATS, encode
 
 RESAMPLINGS = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
 
@@ -62,7 +62,7 @@ def cropped(png: bytes, values: Values) -> bytes:
 def resampled(
     png: bytes, size: tuple[int, int], upscaler: str, infotext: str, options: CallerOptions
 ) -> bytes:
-    """The file of the picture at another size.
+    """The file of the picture at another size; a PNG, if their format cannot hold it.
 
     Args:
         upscaler: a name of RESAMPLINGS; of no matter if the picture has that size.
@@ -73,4 +73,7 @@ def resampled(
     with decoding.room(max(image.width * image.height, size[0] * size[1])):
         if size != image.size:
             image = image.resize(size, RESAMPLINGS[upscaler])
-        return encode(image, options.samples_format, infotext, options.jpeg_quality)
+        picture_format = options.samples_format
+        if max(size) > OUTPUT_FORMATS[picture_format].max_side:
+            picture_format = "png"
+        return encode(image, picture_format, infotext, options.jpeg_quality)

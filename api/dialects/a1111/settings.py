@@ -40,7 +40,9 @@ class RequestSettings:
     def body(self, known: Collection[str]) -> dict[str, Any]:
         """The native fields of these options, of those that there are."""
         body: dict[str, Any] = {"ckpt": self.model, **self.options.format_fields}
-        if self.options.sd_vae.lower() not in NO_VAE:
+        if self.options.sd_vae.lower() == "none":
+            body["vae"] = None  # the model's own, also where its defaults name another
+        elif self.options.sd_vae.lower() not in NO_VAE:
             body["vae"] = self.options.sd_vae
         if self.preset:
             body["preset"] = self.preset

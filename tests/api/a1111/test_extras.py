@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from jobs.pictures.output_formats import OUTPUT_FORMATS
 from jobs.status import Failure
 from tests.api.a1111.conftest import Caller, encoded, opened
 
@@ -81,6 +82,14 @@ def test_the_picture_has_the_format_of_the_keys_options(caller: Caller, upscaler
     assert caller.post("extra-single-image", body).status_code == 500
     failing.join()
     assert asked == [("webp", 40)]
+
+
+def test_a_picture_too_long_for_the_format_is_a_png(caller: Caller) -> None:
+    caller.post("options", {"samples_format": "webp"})
+
+    answer = extra(caller, image=encoded((OUTPUT_FORMATS["webp"].max_side + 1, 8)))
+
+    assert opened(answer["image"]).format == "PNG"
 
 
 def test_several_pictures_at_once(caller: Caller) -> None:

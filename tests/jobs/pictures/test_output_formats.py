@@ -59,6 +59,14 @@ def test_the_same_picture_is_the_same_file_and_has_a_text_only_if_there_is_one(
     assert not plain.getexif()
 
 
+@pytest.mark.parametrize("picture_format", OUTPUT_FORMATS)
+@pytest.mark.parametrize("letter", ["Ä", "一", "😀"])
+def test_every_prompt_is_read_back(picture_format: PictureFormat, letter: str) -> None:
+    text = f"{99 * letter}\nSteps: 3"
+    data = encode(Image.new("RGB", (8, 8)), picture_format, text)
+    assert read_picture_text(base64.b64encode(data).decode()).infotext == text
+
+
 @pytest.mark.parametrize(("length", "kept"), [(32_000, True), (40_000, True), (70_000, False)])
 def test_a_jpeg_has_as_long_an_infotext_as_it_can_hold(length: int, *, kept: bool) -> None:
     text = "ab" * (length // 2)

@@ -141,6 +141,21 @@ def test_models_and_sizes_are_compared_and_each_model_is_loaded_once(bench: Benc
     assert sheet.getpixel((left + 3 * 64, above + 128)) == (41, 1, 99)
 
 
+def test_a_model_is_loaded_once_with_each_autoencoder_that_is_compared(bench: Bench) -> None:
+    (bench.models / "vae").mkdir()
+    (bench.models / "vae" / "mse.safetensors").touch()
+    engine = SmallEngine()
+    engine.memory_bytes = lambda: 2**31  # room for one model
+    job_id = bench.submit(vary={"vae": [None, "mse"], "seed": [5, 6, 7]})
+    bench.run(engine)
+    result = bench.status(job_id).result
+    assert result, bench.status(job_id).failure
+    assert engine.loads == ["small", "small"]
+    assert result.seeds == (5, 5, 6, 6, 7, 7)
+    texts = [opened(bench, image.name).info["parameters"] for image in result.images]
+    assert ["VAE: mse" in text for text in texts] == [False, True] * 3
+
+
 def test_a_grid_has_all_images_in_the_requested_rows(bench: Bench) -> None:
     job_id = bench.submit(n_iter=3, n_samples=2, skip_grid=False, n_rows=3, W=128, seed=0)
     bench.run()

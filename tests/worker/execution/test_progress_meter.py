@@ -32,7 +32,7 @@ def test_a_sampler_that_runs_longer_than_planned_stays_below_one() -> None:
 
 
 def test_progress_continues_from_one_prompt_to_the_next() -> None:
-    meter = ProgressMeter(batch_size=1, images=2, work=(1, 1))
+    meter = ProgressMeter(batch_size=1, images=2, evaluations=(1, 1))
     seen = [
         meter.read(SmallEvaluation(0, 1, step, 2, step / 2), prompt)  # type: ignore[arg-type]
         for prompt in range(2)
@@ -44,7 +44,7 @@ def test_progress_continues_from_one_prompt_to_the_next() -> None:
 
 
 def test_parts_count_by_their_work() -> None:
-    meter = ProgressMeter(batch_size=1, images=2, work=(2, 6))
+    meter = ProgressMeter(batch_size=1, images=2, evaluations=(2, 6))
     seen = [
         meter.read(SmallEvaluation(0, 1, step, steps, step / steps), part)  # type: ignore[arg-type]
         for part, steps in enumerate((2, 6))
@@ -52,3 +52,14 @@ def test_parts_count_by_their_work() -> None:
     ]
     assert [(progress.step, progress.steps) for progress in seen] == [(n, 8) for n in range(1, 9)]
     assert seen[1].fraction == 0.25
+
+
+def test_steps_are_counted_whatever_each_of_them_costs() -> None:
+    meter = ProgressMeter(batch_size=1, images=2, evaluations=(2, 2), sizes=(1, 4))
+    seen = [
+        meter.read(SmallEvaluation(0, 1, step, 2, step / 2), part)  # type: ignore[arg-type]
+        for part in range(2)
+        for step in (1, 2)
+    ]
+    assert [(progress.step, progress.steps) for progress in seen] == [(n, 4) for n in range(1, 5)]
+    assert [progress.fraction for progress in seen] == [0.1, 0.2, 0.6, 0.99]
