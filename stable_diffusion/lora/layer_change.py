@@ -73,7 +73,8 @@ class LayerChange:
 
     def factored(self, weight: Tensor) -> Tensor | LowRank:
         """As `of_weight`, without the product where it is one of two factors."""
-        if self.weight_roles - {"alpha", "scale", "scalar"} != {"up", "down"}:
+        is_matrix = weight.dim() > 1  # a norm has one value for each channel
+        if not is_matrix or self.weight_roles - {"alpha", "scale", "scalar"} != {"up", "down"}:
             return self.of_weight(weight)
         self._check_types()
         # what does not fit `of_weight` names

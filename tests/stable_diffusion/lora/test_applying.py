@@ -122,6 +122,19 @@ def test_norms_and_biases_are_targets(tiny: Model, tmp_path: Path, layer: str) -
     assert made.nbytes == lora_size(tiny, [read_lora(tmp_path / "x.safetensors")])
 
 
+def test_the_factors_of_a_norm_are_multiplied(tiny: Model, tmp_path: Path) -> None:
+    layer = "mid_block.attentions.0.transformer_blocks.0.norm1"
+    own = tiny.networks.unet.get_parameter(f"{layer}.weight")
+    up, down = torch.arange(2.0 * len(own)).view(-1, 2) / 100, torch.tensor([[1.0], [-2.0]])
+    tensors = {
+        f"{kohya(layer)}.lora_up.weight": up,
+        f"{kohya(layer)}.lora_down.weight": down,
+    }
+    made = applied(tiny, tensors, tmp_path / "x.safetensors")
+    changed = made.networks.unet.get_parameter(f"{layer}.weight")
+    torch.testing.assert_close(changed, own + (up @ down).flatten())
+
+
 def test_factors_that_do_not_fit_together_are_no_crash(tiny: Model, tmp_path: Path) -> None:
     layer = kohya(UNET)
     for tensors in (
