@@ -238,7 +238,7 @@ class _Loading:
             dtype,
             memory_format=torch.channels_last
             if channels_last and len(shape) == 4
-            else torch.preserve_format,
+            else torch.contiguous_format,  # a pickle may have the tensor in any layout
         )
         if converted.data_ptr() == found.data_ptr():
             # never keep memory of a file that another process may change or truncate

@@ -85,6 +85,15 @@ def test_the_second_loading_finds_a_copy_that_draws_the_same(
     assert strides[0] == strides[1]
 
 
+def test_a_file_whose_matrices_lie_transposed_is_copied_too(tmp_path: Path, source: Path) -> None:
+    tensors = load_file(source)
+    path = tmp_path / "model.ckpt"
+    torch.save({n: t.T.contiguous().T if t.dim() == 2 else t for n, t in tensors.items()}, path)
+    model = load(tmp_path, path)
+    assert model.mapped
+    assert pixels(model) == pixels(load_model(source, name="model"))
+
+
 def test_what_the_file_said_of_itself_is_kept(
     tmp_path: Path, other: Path, read: list[Path]
 ) -> None:
