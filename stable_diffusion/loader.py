@@ -26,7 +26,7 @@ from stable_diffusion.offload.offload_cache import MAX_PINNED_BYTES, OffloadCach
 from stable_diffusion.step_batching import StepBatcher
 from stable_diffusion.unet_kind import UNetKind
 from stable_diffusion.weights.detection import detect_family
-from stable_diffusion.weights.fingerprint import Fingerprints
+from stable_diffusion.weights.fingerprint import Fingerprints, file_signature
 from stable_diffusion.weights.prediction import declared_prediction
 from stable_diffusion.weights.reading import (
     VaeFiles,
@@ -132,16 +132,23 @@ class Loader:
             unet_dtype=self._unet_type(offloaded),
             vae=vaes.full,
         )
+        files = [path] if vaes.full is None else [path, vaes.full]
+        before = [file_signature(file) for file in files]
         entry = self._entry(path, vaes.full if cache else None)
         weights = cache.open(entry.result(), self._dtype) if cache and entry.done() else None
         if weights is None and cache:
             size = sum(self._sizes(path, CPU, offloaded=offloaded).values())
+
+            def read_once(place: Place) -> Weights:
+                found = read(place=self._twice(place, path))
+                entry.result()
+                if before != [file_signature(file) for file in files]:
+                    # others would take these weights for those of the fingerprint
+                    raise OSError(f"{path.name} was replaced while it was read")
+                return found
+
             written = cache.write_while(
-                lambda place: read(place=self._twice(place, path)),
-                entry,
-                self._dtype,
-                size,
-                on_wait=lambda: on_progress(0.0),
+                read_once, entry, self._dtype, size, on_wait=lambda: on_progress(0.0)
             )
             weights = cache.open(entry.result(), self._dtype) if written else None
         weights = self._with_device_precision(weights or read())

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import shutil
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -92,6 +93,29 @@ def test_a_file_whose_matrices_lie_transposed_is_copied_too(tmp_path: Path, sour
     model = load(tmp_path, path)
     assert model.mapped
     assert pixels(model) == pixels(load_model(source, name="model"))
+
+
+def test_a_file_that_is_replaced_while_it_is_read_leaves_no_copy(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Fingerprints(tmp_path / "fingerprints.json").of(source)
+    tensors = load_file(source)
+    tensors["model.diffusion_model.out.2.bias"] += 1
+    save_file(tensors, tmp_path / "new.safetensors")
+    kept, real, replaced = tmp_path / "old.safetensors", reading.read_weights, list[Path]()
+    shutil.copy2(source, kept)
+
+    def read_new(path: Path, *arguments: Any, **options: Any) -> Any:
+        if not replaced:
+            replaced.append((tmp_path / "new.safetensors").replace(source))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr("stable_diffusion.loader.read_weights", read_new)
+    biases = [
+        load(tmp_path, path).networks.unet.get_parameter("conv_out.bias") for path in (source, kept)
+    ]
+    assert replaced
+    torch.testing.assert_close(biases[0], biases[1] + 1, rtol=0, atol=1e-3)
 
 
 def test_what_the_file_said_of_itself_is_kept(
