@@ -3,7 +3,7 @@
 A row is one setting, in the order in which they are written. The names are those of AUTOMATIC1111
 1.10 (`create_infotext` in modules/processing.py). Of those that it has none for, "CFG Rescale φ" is
 that of the extension for it; no other tool writes "Extend …", "Guidance start", "Guidance end",
-"Cache interval", "Prompt grammar" and "Zero negative".
+"Cache interval", "Hires total steps", "Prompt grammar" and "Zero negative".
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from typing import Any
 from jobs.infotext.setting import Setting, json_of
 from jobs.names import AUTOMATIC, SAMPLERS, SCHEDULERS, sampler_named, scheduler_named
 from jobs.parameters.mask import EXTENDED_SIDES
+from jobs.parameters.types import MAX_STEPS
 from jobs.upscalers import NETWORK
 from jobs.validation.cached_passes import why_nothing_is_cached
 from jobs.validation.hires_rules import second_pass_steps
@@ -21,6 +22,7 @@ from jobs.validation.request import Request
 
 STRENGTH = "Denoising strength"
 _KARRAS = " Karras"
+_STEPS = range(1, MAX_STEPS + 1)
 _SAMPLERS = {row.key: row for row in SAMPLERS}
 _SCHEDULERS = {row.key: row.label for row in SCHEDULERS}
 _MASK_MODE = {False: "Inpaint masked", True: "Inpaint not masked"}
@@ -67,12 +69,21 @@ def _key_of(named: Callable[[str], Any]) -> Callable[[str, Mapping[str, str]], s
 def _hires_steps(text: str, settings: Mapping[str, str]) -> Any:
     """Executed steps → the steps of which the strength executes as many; None: the first pass'."""
     executed, share = json_of(text), json_of(settings.get(STRENGTH, ""))
-    if not isinstance(executed, int) or not isinstance(share, int | float) or share <= 0:
+    # other programs may have written any number, which is refused as it is
+    if executed not in _STEPS or not isinstance(share, int | float) or not 0 < share <= 1:
         return executed
     first = json_of(settings.get("Steps", ""))
-    if isinstance(first, int) and max(1, int(share * first)) == executed:
+    if first in _STEPS and max(1, int(share * first)) == executed:
         return None
     return ceil(executed / share - 1e-9)
+
+
+def _further_hires_steps(request: Any) -> int | None:
+    """The steps of the second pass, where those that are executed are read as others."""
+    settings = {"Steps": str(request.ddim_steps), STRENGTH: str(request.hires_strength)}
+    read = _hires_steps(str(second_pass_steps(request)), settings) or request.ddim_steps
+    steps = request.hires_steps or request.ddim_steps
+    return None if read == steps else steps
 
 
 def _resized_from(request: Request) -> str | None:
@@ -126,6 +137,7 @@ SETTINGS = (
         ),
         # of those that are executed, as AUTOMATIC1111 counts them
         Setting("Hires steps", "hires_steps", write=second_pass_steps, read=_hires_steps),
+        Setting("Hires total steps", "hires_steps", own=True, write=_further_hires_steps),
         Setting(
             "Hires upscaler",
             "hires_upscaler",

@@ -168,6 +168,19 @@ def test_our_own_automatic_scheduler_is_the_samplers_own(
     assert (found["sampler"], found.get("scheduler")) == read
 
 
+@pytest.mark.parametrize(
+    ("first", "again", "strength"), [(20, 11, 0.7), (10, 11, 0.7), (20, 50, 0.58), (50, 0, 0.58)]
+)
+def test_a_second_pass_is_read_back_with_steps_that_its_strength_leaves_out(
+    first: int, again: int, strength: float
+) -> None:
+    body = {"prompt": "a cat", "seed": 1, "ddim_steps": first, "hires_scale": 1.5}
+    body |= {"hires_steps": again, "hires_strength": strength}
+    request = parse_request("txt2img", body)
+    found = recipe(infotext(request, seed=1, model="tiny", model_hash="")).request
+    assert (found["hires_strength"], found.get("hires_steps", 0)) == (strength, again)
+
+
 PUBLISHED = """\
 a (red:1.2) dragon BREAK on a beach, <lora:style:0.8>
 Negative prompt: lowres, [bad]
@@ -271,6 +284,13 @@ def test_settings_of_automatic1111_are_read(settings: str, read: dict[str, Any])
         ("Mask blur: 4", "Mask blur", "no such parameter"),
         ("Face restoration: CodeFormer", "Face restoration", "no such parameter"),
         ("RNG: NV", "RNG", "another picture"),
+        (
+            "Denoising strength: nan, Hires upscale: 2, Hires steps: 4",
+            "Denoising strength",
+            "up to 1",
+        ),
+        (f"Denoising strength: 0.5, Hires steps: {'9' * 400}", "Hires steps", "too large"),
+        (f"Denoising strength: 0.5, Hires steps: 4, Steps: {'9' * 400}", "Steps", "too large"),
         ("Postprocess upscale to: 300x9", "Postprocess upscale to-1", "no valid output_height"),
     ],
 )
