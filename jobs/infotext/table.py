@@ -62,6 +62,19 @@ def _schedule_type(request: Request) -> str:
     return "Karras" if _SAMPLERS[request.sampler].label.endswith(_KARRAS) else "Automatic"
 
 
+def _hires_schedule_type(request: Any) -> str | None:
+    """That of the second pass, where it is asked for or differs from that of the first."""
+    sampler, scheduler = request.hires_sampler, request.hires_scheduler
+    again = {"sampler": sampler or request.sampler, "scheduler": scheduler or request.scheduler}
+    own = _schedule_type(request.model_copy(update=again))
+    return own if scheduler or own != _schedule_type(request) else None
+
+
+def _sampler_label(key: str | None) -> str | None:
+    """Without the schedule, which has a setting of its own."""
+    return _SAMPLERS[key].label.removesuffix(_KARRAS) if key else None
+
+
 def _key_of(named: Callable[[str], Any]) -> Callable[[str, Mapping[str, str]], str]:
     return lambda text, _: row.key if (row := named(text)) else text
 
@@ -93,9 +106,7 @@ def _resized_from(request: Request) -> str | None:
 
 SETTINGS = (
     Setting("Steps", "ddim_steps", always=True),
-    Setting(
-        "Sampler", write=lambda request: _SAMPLERS[request.sampler].label.removesuffix(_KARRAS)
-    ),
+    Setting("Sampler", write=lambda request: _sampler_label(request.sampler)),
     Setting("Schedule type", write=_schedule_type),
     Setting("CFG scale", "scale", always=True),
     Setting("Image CFG scale", "image_scale"),
@@ -148,13 +159,13 @@ SETTINGS = (
         Setting(
             "Hires sampler",
             "hires_sampler",
-            choices={row.key: row.label for row in SAMPLERS},
+            write=lambda request: _sampler_label(request.hires_sampler),
             read=_key_of(sampler_named),
         ),
         Setting(
             "Hires schedule type",
             "hires_scheduler",
-            choices=_SCHEDULERS,
+            write=_hires_schedule_type,
             read=_key_of(scheduler_named),
         ),
         Setting("Hires prompt", "hires_prompt", read=lambda text, _: text),

@@ -73,7 +73,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "hires_strength": {"hires_scale": 1.5, "hires_strength": 0.4},
     "hires_upscaler": {"hires_scale": 1.5, "hires_upscaler": "latent_nearest_exact"},
     "hires_prompt": {"hires_scale": 1.5, "hires_prompt": "a cat, close"},
-    "hires_negative_prompt": {"hires_scale": 1.5, "hires_negative_prompt": "12"},
+    "hires_negative_prompt": {"hires_scale": 1.5, "hires_negative_prompt": '"12"'},
     "hires_sampler": {"hires_scale": 1.5, "hires_sampler": "k_heun"},
     "hires_scheduler": {"hires_scale": 1.5, "hires_scheduler": "beta"},
 }
@@ -179,6 +179,27 @@ def test_a_second_pass_is_read_back_with_steps_that_its_strength_leaves_out(
     request = parse_request("txt2img", body)
     found = recipe(infotext(request, seed=1, model="tiny", model_hash="")).request
     assert (found["hires_strength"], found.get("hires_steps", 0)) == (strength, again)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "read"),
+    [
+        (("k_dpmpp_2m_ka", "automatic"), ("k_euler", None), ("k_euler", "automatic")),
+        (("k_dpmpp_2m_ka", "automatic"), ("k_lms_ka", None), ("k_lms", None)),
+        (("k_euler", "exponential"), ("k_lms_ka", None), ("k_lms", None)),
+        (("k_euler", "automatic"), ("k_lms_ka", None), ("k_lms", "karras")),
+        (("k_dpmpp_2m_ka", "automatic"), (None, "automatic"), (None, "karras")),
+    ],
+)
+def test_a_second_pass_is_read_back_with_its_own_noise_levels(
+    first: tuple[str, str], again: tuple[str | None, str | None], read: tuple[str, str | None]
+) -> None:
+    body = {"prompt": "a cat", "seed": 1, "hires_scale": 1.5}
+    body |= {"sampler": first[0], "scheduler": first[1]}
+    body |= {"hires_sampler": again[0], "hires_scheduler": again[1]}
+    request = parse_request("txt2img", body)
+    found = recipe(infotext(request, seed=1, model="tiny", model_hash="")).request
+    assert (found.get("hires_sampler"), found.get("hires_scheduler")) == read
 
 
 PUBLISHED = """\

@@ -8,7 +8,7 @@ from jobs import __version__
 from jobs.infotext.table import SETTINGS
 from jobs.validation.request import Request
 
-_NEEDS_QUOTES = re.compile(r"[,:\n]")
+_NEEDS_QUOTES = re.compile(r'[,:\n]|^"')
 
 
 def infotext(
