@@ -35,7 +35,7 @@ up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ct
 # waits for servers; no more than six. TEST_PROCESSES=0: one after the other, in one process.
 # nproc takes OMP_NUM_THREADS for the number of cores.
 CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1)
-TEST_PROCESSES ?= $(shell expr $(CORES) + 1 \& $(CORES) \< 6 \| 6)
+TEST_PROCESSES ?= $(shell expr $(CORES) + 2 \& $(CORES) \< 5 \| 6)
 PYTEST := $(RUN) -m pytest -n $(TEST_PROCESSES)
 
 test: $(DEV_STAMP) ## the whole test suite

@@ -6,7 +6,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = {
-    "tests/browser/": "service",
+    "tests/browser/": "browser",
     "tests/docs/test_commands.py": "service",
     "tests/api/test_service.py": "service",
     "tests/api/test_events.py": "service",
@@ -27,6 +27,7 @@ LONGEST = (
     "service",
     "faults",
     "tests/stable_diffusion/test_generate.py",
+    "browser",
     "small_service",
     "tests/stable_diffusion/samplers/test_sampling.py",
     "tests/training/test_train.py",
