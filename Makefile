@@ -31,7 +31,7 @@ demo: $(APP_STAMP) ## start everything, draw one picture with the tiny model, sa
 up: $(APP_STAMP) ## the service on port 5001 (PORT, DATA_DIR, WORKERS), until Ctrl-C
 	@$(RUN) -m launcher up
 
-# Files side by side: as many processes as there are cores and one more, since much of the suite
+# Files side by side: two processes more than there are cores, since much of the suite
 # waits for servers; no more than six. TEST_PROCESSES=0: one after the other, in one process.
 # nproc takes OMP_NUM_THREADS for the number of cores.
 CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1)

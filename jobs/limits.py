@@ -57,8 +57,8 @@ class Limits:
     ) -> dict[str, int]:
         """H and W that a body got because it did not have them, at most as large as they may be."""
         largest = self.side(native_size) // SIDE_STEP * SIDE_STEP
-        names = (name for name in ("H", "W") if sent.get(name) is None and name in filled)
-        return {name: min(filled[name], largest) for name in names}
+        got = {name: filled.get(name) for name in ("H", "W") if sent.get(name) is None}
+        return {name: min(side, largest) for name, side in got.items() if side is not None}
 
     def side(self, native_size: int) -> int:
         """The largest H and W in pixels for a model trained at `native_size` pixels."""

@@ -39,13 +39,16 @@ def test_every_template_is_accepted_as_it_is(
     assert answer.headers["Location"] == answer.json["Location"]
 
 
-def test_a_prompt_alone_is_enough(client: FlaskClient, worker: HandWorker) -> None:
-    answer = client.post("/generate", json={"prompt": "a cat"}, headers=KEY)
+@pytest.mark.parametrize("left_out", [{}, {"H": None, "W": None}])
+def test_a_prompt_alone_is_enough(
+    client: FlaskClient, worker: HandWorker, left_out: dict[str, None]
+) -> None:
+    answer = client.post("/generate", json={"prompt": "a cat", **left_out}, headers=KEY)
 
     assert answer.status_code == 202, answer.text
     claim, request = worker.claim()
     assert claim.job_id == answer.get_json()["task_id"]
-    assert request.prompt == "a cat"
+    assert (request.prompt, request.W, request.H) == ("a cat", 512, 512)
 
 
 def test_a_body_without_a_type_goes_to_the_type_that_is_served(
