@@ -1,9 +1,9 @@
 """Turns the body of a request into a job: validated, its model chosen, its seed drawn."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, cycle
+from itertools import chain
 from typing import Any, Self
 
 from api.backends import Backends
@@ -26,13 +26,11 @@ from jobs.records.new_job import NewJob, new_job_id, user_digest
 from jobs.records.stored_prompts import drawn_prompts
 from jobs.served import Served
 from jobs.validation.compared_models import bodies_of_combinations, filled_as_first
-from jobs.validation.comparisons import comparison_warnings, varied_faults
-from jobs.validation.defaults_warnings import defaults_warnings
-from jobs.validation.hires_rules import hires_warnings
+from jobs.validation.comparisons import varied_faults
 from jobs.validation.model_choice import InstalledModels, ModelChoice
-from jobs.validation.prompt_warnings import file_warnings, prompt_warnings
-from jobs.validation.request import AnyRequest, Upscale, parse_request
-from jobs.validation.sampling_warnings import sampling_warnings
+from jobs.validation.prompt_warnings import file_warnings
+from jobs.validation.request import AnyRequest, Request, Upscale, parse_request
+from jobs.validation.request_warnings import request_warnings
 from jobs.validation.settled_defaults import FilledBody, InstalledDefaults
 from jobs.webhooks.rules import WebhookRules
 from jobs.workers import Workers
@@ -110,32 +108,16 @@ class JobFactory:
             model = choice.name
             named: list[Any] = (request.vary or {}).get("ckpt", [])
             compared = [*map(models.choose, named)]
-            fillings = [*of_combinations] or [filled]
             assert request.seed is not None, "a random seed is drawn before the request is read"
             combinations = request.combinations()
             variation_seed = request.variation_seed
             if variation_seed is None and any(each.variation_strength for each in combinations):
                 variation_seed = secrets.randbelow(SEEDS)
-            parts = combinations
-            if request.wildcards:
-                loras = [each.loras for each in fillings]
-                lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
-                parts = drawn_parts(request, lines, Wildcards(self.wildcards), loras)
-                prompts = drawn_prompts(request, parts)
-            elif request.from_file:
-                read = self.prompt_files.read(
-                    request.from_file, request.prompt_grammar, filled.loras
-                )
-                prompts = {"prompts": tuple(prompt.text for prompt in read)}
-                warnings += file_warnings(read)
+            fillings = of_combinations or [filled]
+            parts, prompts, of_file = self._read_prompts(request, fillings)
+            warnings += of_file
             warnings += (*choice.warnings, *chain(*(each.warnings for each in compared)))
-            warnings += (*chain(*(each.warnings for each in fillings)),)
-            warnings += prompt_warnings(parts, own=not prompts or request.wildcards)
-            warnings += tuple(dict.fromkeys(chain(*map(sampling_warnings, combinations))))
-            for each, own in zip(combinations, cycle(fillings), strict=False):
-                warnings += hires_warnings(each, own.loras.tags)
-                warnings += defaults_warnings(each, own.sources)
-            warnings += comparison_warnings(request)
+            warnings += tuple(request_warnings(request, parts, fillings))
             refiner = NO_MODEL
             if request.refiner_ckpt:
                 refiner = models.choose(request.refiner_ckpt)
@@ -157,6 +139,22 @@ class JobFactory:
             user=user_digest(user, submitter=submitter),
             idempotent=idempotent,
         )
+
+    def _read_prompts(
+        self, request: Request, fillings: Sequence[FilledBody]
+    ) -> tuple[Sequence[Request], dict[str, tuple[str, ...]], tuple[str, ...]]:
+        """The parts with their prompts, what the record keeps of these, warnings about a file."""
+        if request.wildcards:
+            lines = self.prompt_files.lines(request.from_file) if request.from_file else ()
+            loras = [each.loras for each in fillings]
+            parts = drawn_parts(request, lines, Wildcards(self.wildcards), loras)
+            return parts, drawn_prompts(request, parts), ()
+        if request.from_file:  # not in a comparison: one filling for all
+            loras, grammar = fillings[0].loras, request.prompt_grammar
+            read = self.prompt_files.read(request.from_file, grammar, loras)
+            prompts = {"prompts": tuple(prompt.text for prompt in read)}
+            return request.combinations(), prompts, file_warnings(read)
+        return request.combinations(), {}, ()
 
     def _parse(
         self,
