@@ -252,7 +252,11 @@ class Storm:
         pictures of its first run stay.
         """
         ignored = self._forgotten() | {job for job in self._faults.repeated if self._failed(job)}
-        return {name for name in self._bench.files() if not any(job in name for job in ignored)}
+        return {
+            name
+            for name in self._bench.files(probes=True)
+            if not any(job in name for job in ignored)
+        }
 
     def _failed(self, job: str) -> bool:
         return self._has_record(job) and self._bench.status(job).state is JobState.FAILURE

@@ -94,9 +94,15 @@ class Bench:
     def status(self, job_id: str) -> JobStatus:
         return self.records.get(job_id)
 
-    def files(self) -> list[str]:
+    def files(self, *, probes: bool = False) -> list[str]:
+        """The names of all files in the store.
+
+        Args:
+            probes: also those of probes, which a killed worker may leave to the sweeper.
+        """
         found = (path for path in self.outputs.rglob("*") if path.is_file())
-        return sorted(str(path.relative_to(self.outputs)) for path in found)
+        names = sorted(str(path.relative_to(self.outputs)) for path in found)
+        return [name for name in names if probes or not name.startswith(".parts/probe.")]
 
     @contextmanager
     def context(
