@@ -42,7 +42,7 @@ class Person:
         """Start a txt2img; the job is queued when this returns."""
         before = self.waiting()
         answer = self._pool.submit(self.post, "txt2img", {**SMALL, **fields})
-        assert eventually(lambda: answer.done() or self.waiting() > before, 20)
+        assert eventually(lambda: answer.done() or self.waiting() > before)
         return answer
 
     def waiting(self) -> int:
