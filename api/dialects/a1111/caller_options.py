@@ -111,8 +111,17 @@ A1111_DEFAULTS = {
 
 
 def caller_options(services: Services, caller: Caller) -> CallerOptions:
-    """The options of the caller's key. Raises RecordsUnavailable."""
-    return CallerOptions.model_validate(services.jobs.options(of=caller.submitter))
+    """The options of the caller's key. Raises RecordsUnavailable.
+
+    One with a value that this version does not know has its default: another version has set it.
+    """
+    stored = services.jobs.options(of=caller.submitter)
+    try:
+        return CallerOptions.model_validate(stored)
+    except ValidationError as error:
+        unknown = {detail["loc"][0] for detail in error.errors(include_url=False)}
+        known = {name: value for name, value in stored.items() if name not in unknown}
+        return CallerOptions.model_validate(known)
 
 
 def store_options(
