@@ -92,7 +92,8 @@ def _checkpoint(value: Any) -> Any:
     if (
         isinstance(value, dict)
         and 0 < len(value) <= 32
-        and all(isinstance(name, str) and 0 < len(name) <= _MAX_NAME for name in value.values())
+        and all(isinstance(file, str) and 0 < len(file) <= _MAX_NAME for file in value.values())
+        and all(len(name) <= _MAX_NAME for name in value)
     ):
         return {_printable(name): _printable(file) for name, file in value.items()}
     raise PydanticCustomError("type", "is neither a model's name nor an object of them")
@@ -207,7 +208,7 @@ Checkpoint = Annotated[
                     "type": "object",
                     "minProperties": 1,
                     "maxProperties": 32,
-                    "propertyNames": {"pattern": _TEXT_PATTERN},
+                    "propertyNames": {"pattern": _TEXT_PATTERN, "maxLength": _MAX_NAME},
                     "additionalProperties": _MODEL_NAME,
                 },
             ]

@@ -96,7 +96,7 @@ def sampling_of(
     if wanted is None and scheduler:
         wanted = scheduler_named(scheduler)
         if wanted is None:
-            warnings.append(f"scheduler: there is no {scheduler!r}; Automatic was used")
+            warnings.append(f"scheduler: there is no {scheduler[:80]!r}; Automatic was used")
     row = sampler_named(name)
     if row is None and (instead := SUBSTITUTES.get(name)):
         warnings.append(f"sampler_name: {name} is not available; {instead} was used")
