@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
 from api.auth import Caller
+from api.caller import read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import KEYS, read_request
 from api.dialects.a1111.caller_options import caller_options
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.extras_resize import RESAMPLINGS, cropped, resampled, wanted_size
@@ -26,7 +26,7 @@ from api.dialects.a1111.generation import INSTALLED_UPSCALER
 from api.dialects.a1111.init_picture import picture_size, read_picture
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
-from api.operations import ApiResponse, Operation
+from api.operations import KEYS, ApiResponse, Operation
 from api.recipes.picture_text import picture_text_of
 from jobs.limits import MIN_SIDE
 from jobs.parameters.output import OUTPUT_FIELDS
