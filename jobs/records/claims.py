@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import structlog
 from redis import Redis
+from redis.commands.core import Script
 
 from jobs import keys
 from jobs.connection import reaching_redis
@@ -123,29 +124,19 @@ class Claims:
 
     def renew(self, claim: Claim) -> ClaimStatus:
         """Extend the lease to `lease_seconds` from now."""
-        with reaching_redis():
-            reply = self._renew(args=[*_key(claim), self._lease])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._renew, claim, self._lease)
 
     def report(self, claim: Claim, progress: Progress) -> ClaimStatus:
         """Record the progress. The job's fraction never falls, whatever is reported."""
-        with reaching_redis():
-            reply = self._report(args=[*_key(claim), progress.model_dump_json(), progress.fraction])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._report, claim, progress.model_dump_json(), progress.fraction)
 
     def preview(self, claim: Claim, preview: Preview) -> ClaimStatus:
         """Record a preview, which is kept until the next one or the job's end."""
-        with reaching_redis():
-            reply = self._preview(
-                args=[*_key(claim), preview.model_dump_json(), PREVIEW_TTL_SECONDS]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(self._preview, claim, preview.model_dump_json(), PREVIEW_TTL_SECONDS)
 
     def loading(self, claim: Claim, fraction: float) -> ClaimStatus:
         """Record how much of the job's model is loaded, 0..1, until the first progress."""
-        with reaching_redis():
-            reply = self._loading(args=[*_key(claim), fraction])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._loading, claim, fraction)
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> ClaimStatus:
         """Replace the job's warnings: those of its submission and those the worker adds."""
@@ -183,10 +174,7 @@ class Claims:
         return self._end(claim, JobState.CANCELLED, "owner", "")
 
     def _set_fields(self, claim: Claim, **fields: str) -> ClaimStatus:
-        flat = [part for field in fields.items() for part in field]
-        with reaching_redis():
-            reply = self._note(args=[*_key(claim), *flat])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._note, claim, *(part for field in fields.items() for part in field))
 
     def hand_back(self, claim: Claim) -> ClaimStatus:
         """Return the job to its former position in the queue.
@@ -201,17 +189,14 @@ class Claims:
             message=f"workers that shut down returned this job more than {self._max_hand_backs} "
             "times",
         )
-        with reaching_redis():
-            reply = self._hand_back(
-                args=[
-                    *_key(claim),
-                    *self._ttls,
-                    self._max_hand_backs,
-                    self._max_attempts,
-                    failure.model_dump_json(),
-                ]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(
+            self._hand_back,
+            claim,
+            *self._ttls,
+            self._max_hand_backs,
+            self._max_attempts,
+            failure.model_dump_json(),
+        )
 
     def postpone(self, claim: Claim, failure: Failure) -> ClaimStatus:
         """Postpone a job because the store or Redis failed; the attempt does not count.
@@ -219,17 +204,14 @@ class Claims:
         Each pause is the next of `pauses`. A job that has had them all ends with the failure.
         CANCEL or LOST: nothing was changed.
         """
-        with reaching_redis():
-            reply = self._postpone(
-                args=[
-                    *_key(claim),
-                    *self._ttls,
-                    failure.model_dump_json(),
-                    self._pauses_window,
-                    *self._pauses,
-                ]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(
+            self._postpone,
+            claim,
+            *self._ttls,
+            failure.model_dump_json(),
+            self._pauses_window,
+            *self._pauses,
+        )
 
     def release_postponed(self) -> tuple[tuple[str, JobType], ...]:
         """Return every postponed job whose pause is over to its queue: its id and its type."""
@@ -278,11 +260,11 @@ class Claims:
         return cast(int, reply)
 
     def _end(self, claim: Claim, state: JobState, field: str, value: str) -> ClaimStatus:
-        with reaching_redis():
-            reply = self._finish(args=[*_key(claim), state, *self._ttls, MAX_RECENT, field, value])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._finish, claim, state, *self._ttls, MAX_RECENT, field, value)
 
 
-def _key(claim: Claim) -> tuple[str, int, str]:
-    """What a script compares with the record."""
-    return claim.job_id, claim.token, claim.owner
+def _run(script: Script, claim: Claim, *args: str | float) -> ClaimStatus:
+    """Run a script that changes the job only while the claim holds it."""
+    with reaching_redis():
+        reply = script(args=[claim.job_id, claim.token, claim.owner, *args])
+    return ClaimStatus(cast(str, reply))
