@@ -46,7 +46,7 @@ def images_json(
         size=size_text(result),
         quality=None if request.options.steps else quality_of(request),
         output_format=request.options.output_format,
-        safety_identifier=request.options.safety_identifier or request.options.user or None,
+        safety_identifier=request.user or None,
         id=status.job_id,
         seeds=list(result.seeds),
         warnings=list(status.warnings),
