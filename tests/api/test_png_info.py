@@ -376,3 +376,9 @@ def test_a_number_beyond_all_bounds_is_no_fault_of_the_service(
     client: FlaskClient, worker: HandWorker, texts: dict[str, Any]
 ) -> None:
     assert recipe(client, png(**texts))["kind"] == "txt2img"
+
+
+def test_a_long_row_of_spaces_is_read_at_once(client: FlaskClient, worker: HandWorker) -> None:
+    metadata = {"image": {"prompt": "a cat [dog]" + " " * 300_000 + "[cow]"}}
+    asked = recipe(client, png(sd_metadata=metadata))["request"]
+    assert (asked["prompt"], asked["negative_prompt"]) == ("a cat", "dog, cow")
