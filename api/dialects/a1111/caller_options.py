@@ -11,13 +11,12 @@ from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.model_defaults import Preset
-from jobs.names import find_name
+from jobs.names import MAX_NAME, find_name
 from jobs.parameters.types import WHOLE
 from jobs.pictures.output_formats import BY_SUBTYPE, JPEG_QUALITY, OUTPUT_FORMATS, PictureFormat
 from jobs.served import Served
 from jobs.validation.validation_faults import faults_of, safe_value
 
-MAX_NAME = 1024
 NO_VAE = ("automatic", "none", "")
 """Values of `sd_vae` that mean the autoencoder in the model's own file, in lower case."""
 
