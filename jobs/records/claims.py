@@ -7,7 +7,7 @@ and one more attempt. Every later step passes owner and token; outdated ones cha
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any, cast
 
 import structlog
@@ -20,7 +20,7 @@ from jobs.failures import FailureCode
 from jobs.names import JOB_TYPES, JobType
 from jobs.records import claim_steps as steps
 from jobs.records import postpone_steps
-from jobs.records.claim import Claim, ClaimStatus, ReapedJob, fields_of_claim
+from jobs.records.claim import Claim, ClaimStatus, HeldJob, ReapedJob, fields_of_claim
 from jobs.records.record import MAX_RECENT, TOMBSTONE_TTL
 from jobs.records.record_fields import DAMAGED, RECORD_VERSION
 from jobs.status import Failure, JobState, Preview, Progress, Result
@@ -103,24 +103,15 @@ class Claims:
                 )
             if not taken:
                 return None
-            claim = Claim(
-                job_id=taken[0],
-                type=job_type,
-                kind="txt2img",
-                owner=owner,
-                token=int(taken[1]),
-                attempt=int(taken[2]),
-                stored_request="",
-                model="",
-                warnings=(),
-                submitted=0,
-                started=0,
-            )
+            job_id, token, attempt, *fields = taken
+            held = HeldJob(job_id=job_id, owner=owner, token=int(token))
             try:
-                return replace(claim, **fields_of_claim(taken[3:]))
+                found = fields_of_claim(fields)
             except (ValueError, TypeError) as error:
-                log.error("a job with a damaged record fails", job=claim.job_id, reason=str(error))
-                self.fail(claim, DAMAGED)
+                log.error("a job with a damaged record fails", job=job_id, reason=str(error))
+                self.fail(held, DAMAGED)
+            else:
+                return Claim(**asdict(held), type=job_type, attempt=int(attempt), **found)
 
     def renew(self, claim: Claim) -> ClaimStatus:
         """Extend the lease to `lease_seconds` from now."""
@@ -165,7 +156,7 @@ class Claims:
         """End the job with SUCCESS. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.SUCCESS, "result", result.model_dump_json())
 
-    def fail(self, claim: Claim, failure: Failure) -> ClaimStatus:
+    def fail(self, claim: HeldJob, failure: Failure) -> ClaimStatus:
         """End the job with FAILURE. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.FAILURE, "failure", failure.model_dump_json())
 
@@ -259,11 +250,11 @@ class Claims:
             reply = self._overdue(args=[job_type, seconds])
         return cast(int, reply)
 
-    def _end(self, claim: Claim, state: JobState, field: str, value: str) -> ClaimStatus:
+    def _end(self, claim: HeldJob, state: JobState, field: str, value: str) -> ClaimStatus:
         return _run(self._finish, claim, state, *self._ttls, MAX_RECENT, field, value)
 
 
-def _run(script: Script, claim: Claim, *args: str | float) -> ClaimStatus:
+def _run(script: Script, claim: HeldJob, *args: str | float) -> ClaimStatus:
     """Run a script that changes the job only while the claim holds it."""
     with reaching_redis():
         reply = script(args=[claim.job_id, claim.token, claim.owner, *args])
