@@ -29,6 +29,7 @@ from jobs.names import JobKind, model_named
 from jobs.queue import wake_worker
 from jobs.records.idempotency import IdempotentRequest, SubmittedJob
 from jobs.records.new_job import NewJob
+from jobs.records.overview import MAX_WAITING
 from jobs.served import Served
 from jobs.status import JobState, JobStatus, Preview
 from jobs.worker_facts import WorkerFacts
@@ -243,9 +244,12 @@ class JobService:
         """The ids of the latest successful jobs of all keys, newest first."""
         return self._records.recent(count)
 
-    def unfinished(self, *, of: str) -> tuple[JobStatus, ...]:
-        """The waiting and running jobs of a submitter, in the order in which they will end."""
-        return self._overview.under_way(of=of)
+    def unfinished(self, *, of: str, most: int = MAX_WAITING) -> tuple[JobStatus, ...]:
+        """The waiting and running jobs of a submitter, in the order in which they will end.
+
+        As Overview.under_way.
+        """
+        return self._overview.under_way(of=of, most=most)
 
     def finished(self, *, of: str, of_all: int) -> tuple[JobStatus, ...]:
         """The last `of_all` successful jobs of all keys and all those of a submitter."""
