@@ -43,13 +43,12 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
         return model
     on_cpu = model.device.type == "cpu"
     unbatched = replace(model, step_batcher=None, graphs=None)
-    if on_cpu and not model.mapped:
-        return unbatched  # only mapped pages can be released
+    # on a CPU only mapped pages can be released
+    if resident and not (on_cpu and model.mapped):
+        return unbatched
     planned = replace(unbatched, networks=model.networks.map(clone_sharing_weights))
     if on_cpu:
         return _releasing_pages(planned, turbo=recipe.turbo)
-    if resident:
-        return unbatched
     return _offloaded(model, planned, recipe)
 
 
@@ -133,17 +132,13 @@ class OffloadedModule:
     Args:
         network: used by nothing else; its weights may be shared.
         device: where it computes.
-        dtype: the type of its floating point weights there; None: their own.
 
     Attributes:
         resident: whether its weights are on the device.
     """
 
-    def __init__(
-        self, network: nn.Module, device: torch.device, dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._device = device
-        self._dtype = dtype
         self._own = tensor_slots(network)
         self.resident = False
 
@@ -153,8 +148,7 @@ class OffloadedModule:
             return
         self.resident = True
         for held, name, tensor in self._own:
-            dtype = self._dtype if tensor.is_floating_point() else None
-            copied = tensor.detach().to(self._device, dtype)
+            copied = tensor.detach().to(self._device)
             held[name] = nn.Parameter(copied, False) if isinstance(tensor, nn.Parameter) else copied
 
     def unload(self) -> None:

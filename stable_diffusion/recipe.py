@@ -129,23 +129,20 @@ class Recipe:
             side = getattr(self, name)
             if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE:
                 raise RecipeError(f"{name} is {side}; it must be a multiple of {SIDE_MULTIPLE}")
-        if self.unet_batch is not None and self.unet_batch < 1:
-            raise RecipeError(f"unet_batch is {self.unet_batch}; it must be at least 1")
-        if not 1 <= self.clip_skip <= MAX_CLIP_SKIP:
-            raise RecipeError(f"clip_skip is {self.clip_skip}; it must be 1 to {MAX_CLIP_SKIP}")
-        if not 1 <= self.cache_interval <= MAX_CACHE_INTERVAL:
-            raise RecipeError(
-                f"cache_interval is {self.cache_interval}; it must be 1 to {MAX_CACHE_INTERVAL}"
-            )
+        for name in ("iterations", "batch_size", "unet_batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RecipeError(f"{name} is {value}; it must be at least 1")
+        for name, most in (("clip_skip", MAX_CLIP_SKIP), ("cache_interval", MAX_CACHE_INTERVAL)):
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise RecipeError(f"{name} is {value}; it must be 1 to {most}")
         if self.refiner_switch_at is not None and not 0 <= self.refiner_switch_at < 1:
             raise RecipeError(
                 f"refiner_switch_at is {self.refiner_switch_at}; it must be 0 up to but without 1"
             )
         check_steps(self.steps)
         check_strength(self.strength)
-        for name in ("iterations", "batch_size"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} is {getattr(self, name)}; it must be at least 1")
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
         for role, image in self.inputs.items():
             if role not in _INPUT_SIZES:

@@ -18,6 +18,10 @@ _NOISE = frozenset({"eta", "s_noise"})
 _DDIM = frozenset({"eta", "ddim_eta"})
 
 
+FEWEST_STEPS_TO_RESTART = 20
+"""Below, Restart goes down once along its levels; from there on it chooses them itself."""
+
+
 def _one(steps: int, _to_zero: bool) -> int:
     return steps
 
@@ -28,8 +32,8 @@ def _two(steps: int, to_zero: bool) -> int:
 
 
 def _restart(steps: int, to_zero: bool) -> int:
-    """From 20 steps on it chooses its levels itself, down to 0."""
-    return _two(steps, to_zero or steps >= 20)
+    """The levels that it chooses itself end at 0."""
+    return _two(steps, to_zero or steps >= FEWEST_STEPS_TO_RESTART)
 
 
 def _plms(steps: int, _to_zero: bool) -> int:

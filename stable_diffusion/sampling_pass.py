@@ -60,8 +60,8 @@ def sampled(
         guided = guided_network(model, recipe, init.concat, changes, networks)
         refined = refinement(model, recipe, init.concat, changes, networks)
     for iteration in range(recipe.iterations):
-        seeds = seeds_of(recipe)[iteration * recipe.batch_size :][: recipe.batch_size]
         first = iteration * recipe.batch_size
+        seeds = seeds_of(recipe)[first : first + recipe.batch_size]
         noise = NoiseSource(seeds, latent_shape, recipe.variation, first)
         first_noise = _shared_noise(recipe, latent_shape) if recipe.fixed_code else noise.initial()
         with watch.timing("sample"), networks:

@@ -101,7 +101,8 @@ def _further_hires_steps(request: Any) -> int | None:
 
 def _resized_from(request: Request) -> str | None:
     width, height = request.seed_resize_from_w, request.seed_resize_from_h
-    return f"{width or request.W}x{height or request.H}" if width or height else None
+    own_width, own_height = request.sampled_size
+    return f"{width or own_width}x{height or own_height}" if width or height else None
 
 
 SETTINGS = (

@@ -163,12 +163,9 @@ class Family(ABC):
     @cached_property
     def schedule(self) -> "NoiseSchedule":
         """The noise levels it was trained on."""
-        from stable_diffusion.samplers.schedule import (  # noqa: PLC0415 - imports torch
-            NoiseSchedule,
-            scaled_linear_alphas_cumprod,
-        )
+        from stable_diffusion.samplers.schedule import NoiseSchedule  # noqa: PLC0415 - imports torch
 
-        return NoiseSchedule(scaled_linear_alphas_cumprod())
+        return NoiseSchedule()
 
     @cached_property
     def zero_snr_schedule(self) -> "NoiseSchedule":

@@ -36,7 +36,7 @@ def _stepping(*, plus: bool) -> SamplerFunction:
         """Step down along `timesteps` to the last one, 0.
 
         Args:
-            denoiser: gives ε(x_t, t).
+            denoiser: gives x₀ and ε(x_t, t).
             x: (n, C, h, w), from `start` at the first timestep.
             timesteps: falling, see `NoiseSchedule.ddim_timesteps`.
             noise: drawn only if η is above 0.
@@ -54,15 +54,13 @@ def _stepping(*, plus: bool) -> SamplerFunction:
             scale = CFGPP_SCALE if plus else 1.0
             level = denoiser.training_level(x, t)
             estimate = denoiser.estimate(x, level, scaled=scale, both=plus)
-            epsilon = estimate.epsilon()
             # CFG++, algorithm 2: the noise is put back without guidance
-            renoised = estimate.from_negative().epsilon() if plus else epsilon
+            epsilon = estimate.from_negative().epsilon()
             # equation 16: σ_t²
             variance = eta**2 * (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)
             variance = min(variance, 1 - alpha_next)
             # equation 12: "predicted x₀", "direction pointing to x_t", "random noise"
-            predicted = (x - sqrt(1 - alpha) * epsilon) / sqrt(alpha)
-            x = sqrt(alpha_next) * predicted + sqrt(1 - alpha_next - variance) * renoised
+            x = sqrt(alpha_next) * estimate.denoised() + sqrt(1 - alpha_next - variance) * epsilon
             if variance > 0:
                 x = x + sqrt(variance) * noise.step().to(x.device)
         return x

@@ -90,9 +90,11 @@ def fast(
 
     It ends at the smallest σ of the model, not at 0, as k-diffusion and AUTOMATIC1111 have it.
     """
-    ends = denoiser.schedule.sigma_min, sigmas[0].item()
+    low, high = denoiser.schedule.sigma_min, sigmas[0].item()
+    if _indivisible(low, high):
+        return denoiser(x, sigmas[0].expand(len(x)))
     return _function("dpm_fast")(
-        denoiser, x, *ends, len(sigmas) - 1, **_dpm_noise(noise, options), disable=True
+        denoiser, x, low, high, len(sigmas) - 1, **_dpm_noise(noise, options), disable=True
     )
 
 
@@ -105,7 +107,7 @@ def adaptive(
     so the picture, must not depend on the other images.
     """
     low, high = denoiser.schedule.sigma_min, sigmas[0].item()
-    if high <= low * (1 + 1e-4):  # nothing is left to divide into steps
+    if _indivisible(low, high):
         return denoiser(x, sigmas[0].expand(len(x)))
 
     def checked(x: Tensor, sigma: Tensor) -> Tensor:
@@ -127,6 +129,11 @@ def _given(row: SamplerRow, options: SamplerOptions) -> dict[str, float]:
     """The options that a function takes, without those that are left to it."""
     names = (field.name for field in fields(options) if field.name in row.takes)
     return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _indivisible(low: float, high: float) -> bool:
+    """Whether the DPM solvers find no step between two σ, the ends of a range."""
+    return high <= low * (1 + 1e-4)
 
 
 def _dpm_noise(noise: NoiseSource, options: SamplerOptions) -> dict[str, Any]:

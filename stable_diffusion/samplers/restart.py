@@ -9,13 +9,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from stable_diffusion.sampler_table import FEWEST_STEPS_TO_RESTART
 from stable_diffusion.samplers.denoiser import Denoiser
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import SamplerOptions
 from stable_diffusion.samplers.schedule import append_zero, karras_levels
 
-FEWEST_STEPS = 20
-"""Below, nothing is repeated."""
 _TWICE_FROM = 36
 _FROM_SIGMA, _TO_SIGMA = 2.0, 0.1
 
@@ -58,7 +57,7 @@ def steps_of(sigmas: Tensor) -> list[Step]:
     they start so low that nothing can be repeated, all steps go down.
     """
     steps = len(sigmas) - 1
-    if steps < FEWEST_STEPS:
+    if steps < FEWEST_STEPS_TO_RESTART:
         return list(pairwise(sigmas.tolist()))
     times, length = (2, steps // 4) if steps >= _TWICE_FROM else (1, 9)
     ends = sigmas[0].item(), sigmas[-2].item()

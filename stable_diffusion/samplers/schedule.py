@@ -127,10 +127,13 @@ def without_penultimate(spacing: Spacing) -> Spacing:
 
     The step to the smallest σ is so long, measured in log σ, that solvers of higher order
     overshoot: DPM2 and DPM++ 3M SDE (AUTOMATIC1111's "discard penultimate sigma"), and on
-    the model's own levels, where that step is longest, DPM++ 2M SDE.
+    the model's own levels, where that step is longest, DPM++ 2M SDE. With as many steps as trained
+    levels there is no further one, and none is left out.
     """
 
     def levels(schedule: NoiseSchedule, steps: int) -> Tensor:
+        if steps == len(schedule.sigmas):
+            return spacing(schedule, steps)
         sigmas = spacing(schedule, steps + 1)
         return torch.cat([sigmas[:-2], sigmas[-1:]])
 

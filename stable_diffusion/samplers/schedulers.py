@@ -33,7 +33,7 @@ def sgm_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
     With Euler it is what AUTOMATIC1111 and ComfyUI sample Lightning and Turbo models with. Its
     timesteps are 999·(1 − k/steps), with fractions: above those of `trailing` by less than 1.
     """
-    return append_zero(schedule.sigma(torch.linspace(_last(schedule), 0, steps + 1)[:-1]))
+    return append_zero(schedule.sigma(torch.linspace(len(schedule.sigmas) - 1, 0, steps + 1)[:-1]))
 
 
 def trailing(schedule: NoiseSchedule, steps: int) -> Tensor:
@@ -99,11 +99,6 @@ def beta_spaced(schedule: NoiseSchedule, steps: int) -> Tensor:
     quantiles = beta.ppf(torch.linspace(1, 0, steps, dtype=torch.float64), _BETA_SHAPE, _BETA_SHAPE)
     low, high = schedule.sigma_min, schedule.sigma_max
     return append_zero((low + torch.as_tensor(quantiles) * (high - low)).float())
-
-
-def _last(schedule: NoiseSchedule) -> int:
-    """The timestep of the largest σ."""
-    return len(schedule.sigmas) - 1
 
 
 SCHEDULERS: Mapping[str, Scheduler] = MappingProxyType(

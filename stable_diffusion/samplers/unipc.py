@@ -6,9 +6,8 @@ x = latents + σ·noise; the paper's α_t then cancels out.
 """
 
 from collections.abc import Sequence
-from math import expm1, log, sqrt
+from math import exp, expm1, log, sqrt
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +81,7 @@ def _step(
     """
     h = target - lambdas[-1]
     base = known[-1]
-    result = np.exp(-h) * x - expm1(-h) * base
+    result = exp(-h) * x - expm1(-h) * base
     ratios = [(level - lambdas[-1]) / h for level in lambdas[-2::-1]]
     slopes = [(each - base) / ratio for each, ratio in zip(known[-2::-1], ratios, strict=True)]
     if estimate is not None:

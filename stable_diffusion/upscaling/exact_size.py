@@ -49,13 +49,12 @@ def to_size(image: Image.Image, width: int, height: int, double: Double) -> Imag
     box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
     # each doubling is four times the work of the one before
     ends = [(4**number - 1) / (4**count - 1) for number in range(count + 1)]
-    for number, (start, end) in enumerate(pairwise(ends), start=1):
-        if number == count:
-            return _doubled(image, box, (width, height), double, start, end)
+    *earlier, last = pairwise(ends)
+    for share in earlier:
         whole = (0, 0, *image.size)
-        image = _doubled(image, whole, (2 * image.width, 2 * image.height), double, start, end)
+        image = _doubled(image, whole, (2 * image.width, 2 * image.height), double, *share)
         box = 2 * box[0], 2 * box[1], 2 * box[2], 2 * box[3]
-    raise AssertionError
+    return _doubled(image, box, (width, height), double, *last)
 
 
 def _doubled(

@@ -18,6 +18,7 @@ from jobs.workers import Workers
 from stable_diffusion.errors import ModelError, NumericalError
 from stable_diffusion.generate import generate
 from stable_diffusion.loader import Loader
+from stable_diffusion.model import HASH_DIGITS
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.weights.fingerprint import Fingerprints, size_on_disk
 from stable_diffusion.weights.model_files import vae_beside
@@ -33,7 +34,6 @@ app = typer.Typer(name="models", no_args_is_help=True, add_completion=False)
 # names of files may look like the markup of rich: `my model [fp16]`
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
-HASH_DIGITS = 10
 _MOST_GROUPS = 4
 _PROBE = Recipe(
     prompt="",

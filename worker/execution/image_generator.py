@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from stable_diffusion.generate import Evaluation
     from stable_diffusion.model import Model
 
-_HASH_DIGITS = 10
-
 
 @dataclass(frozen=True)
 class _UsedModel:
@@ -46,8 +44,8 @@ class _UsedModel:
     @classmethod
     def of(cls, model: "Model") -> Self:
         refiner = model.refiner
-        named = f"{refiner.name} [{refiner.hash[:_HASH_DIGITS]}]" if refiner else ""
-        return cls(model.name, model.hash[:_HASH_DIGITS], model.vae, named)
+        named = f"{refiner.name} [{refiner.hash}]" if refiner else ""
+        return cls(model.name, model.hash, model.vae, named)
 
 
 @dataclass(kw_only=True)

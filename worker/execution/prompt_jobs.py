@@ -10,6 +10,7 @@ from jobs.prompts.parts import parts_of
 from jobs.records.stored_prompts import PROMPTS_OF_PARTS
 from jobs.validation.hires_rules import second_pass_steps
 from jobs.validation.request import ImageToImage, Request, TextToImage
+from stable_diffusion.bounds import executed_steps
 from stable_diffusion.prompt.grammar import ParsedPrompt, read_prompt
 
 
@@ -43,7 +44,7 @@ class PromptJob:
         assert sampler, "a request has a sampler of the table"
         steps = request.ddim_steps
         if isinstance(request, ImageToImage):
-            steps = max(1, int(steps * request.denoising_strength))
+            steps = executed_steps(steps, request.denoising_strength)
         images = 1 if sampler.exact else request.n_samples
         first = request.n_iter * images * sampler.evaluations(steps, True)
         if not (isinstance(request, TextToImage) and request.has_second_pass):

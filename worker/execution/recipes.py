@@ -137,7 +137,8 @@ def _variation(request: Request) -> Variation:
     height, width = request.seed_resize_from_h, request.seed_resize_from_w
     resized = None
     if height or width:
-        resized = ((height or request.H) // SIDE_STEP, (width or request.W) // SIDE_STEP)
+        own_width, own_height = request.sampled_size
+        resized = ((height or own_height) // SIDE_STEP, (width or own_width) // SIDE_STEP)
     if not request.variation_strength:
         return Variation(size=resized) if resized else NO_VARIATION
     assert request.variation_seed is not None, "a request is settled before it becomes a job"

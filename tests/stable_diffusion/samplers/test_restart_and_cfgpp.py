@@ -10,11 +10,13 @@ from torch import Tensor
 from stable_diffusion.guidance import guide
 from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.restart import steps_of
+from stable_diffusion.samplers.schedule import NoiseSchedule, zero_terminal_snr
 from tests.stable_diffusion.samplers.toys import (
     NEGATIVE,
     POSITIVE,
     SCHEDULE,
     SHAPE,
+    Gaussian,
     Prediction,
     denoiser,
     distance,
@@ -63,6 +65,18 @@ def test_restart_goes_on_from_fresh_noise_of_each_picture():
             end = x + (slope + other) * (after - before) / 2
         x, last = end, after
     assert distance(draw("restart", denoiser(random_unet()), steps=20), x) < 1e-4
+
+
+def test_a_step_of_ddim_from_pure_noise_loses_no_digits():
+    """There √ᾱ is 0.0002: divided by it, the rounding error of ε would be seen in x₀."""
+    schedule = NoiseSchedule(zero_terminal_snr(SCHEDULE.alphas_cumprod))
+    high, low = (schedule.alphas_cumprod[t].item() for t in (999, 0))
+    noise = NoiseSource((1, 2), SHAPE).initial()
+    v = Gaussian("v", schedule)(noise, torch.full((2,), 999.0), POSITIVE.expand(2))
+    clean = high**0.5 * noise - (1 - high) ** 0.5 * v
+    expected = low**0.5 * clean + (1 - low) ** 0.5 * (high**0.5 * v + (1 - high) ** 0.5 * noise)
+    denoise = denoiser(Gaussian("v", schedule), prediction="v", schedule=schedule)
+    torch.testing.assert_close(draw("ddim", denoise, steps=1), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])

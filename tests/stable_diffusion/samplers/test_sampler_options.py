@@ -12,6 +12,7 @@ from stable_diffusion.samplers.noise import NoiseSource
 from stable_diffusion.samplers.sampler import SamplerOptions
 from stable_diffusion.samplers.sampling import sample
 from tests.stable_diffusion.samplers.toys import (
+    MEAN,
     PLAIN,
     SCHEDULE,
     SHAPE,
@@ -83,6 +84,12 @@ def test_eta_1_is_what_ancestral_and_sde_samplers_do(key: str):
     own = 0.3 if key == "tcd" else own
     plain = draw(key, denoiser(Gaussian()), steps=6)
     assert draw(key, denoiser(Gaussian()), steps=6, eta=own).equal(plain)
+
+
+@pytest.mark.parametrize("key", taking("eta"))
+def test_a_single_step_from_the_smallest_level_keeps_the_image(key: str):
+    kept = draw(key, denoiser(Gaussian()), steps=50, image=MEAN[None], strength=0.02, eta=1.0)
+    assert distance(kept, MEAN.expand_as(kept)) < 0.4
 
 
 @pytest.mark.parametrize("key", [*CHURNING, "k_dpm_fast", "k_dpm_ad", "restart"])

@@ -4,10 +4,10 @@ from torch import Tensor
 
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import NumericalError, RecipeError
+from stable_diffusion.sampler_table import FEWEST_STEPS_TO_RESTART
 from stable_diffusion.samplers import SAMPLERS
 from stable_diffusion.samplers.estimate import Estimate
 from stable_diffusion.samplers.noise import NoiseSource
-from stable_diffusion.samplers.restart import FEWEST_STEPS
 from stable_diffusion.samplers.sampling import evaluations_planned, executed_steps, sample
 from tests.stable_diffusion.samplers.toys import (
     DETERMINISTIC,
@@ -117,7 +117,7 @@ def test_noise_on_the_way_is_new_and_depends_on_the_seed(key: str):
             SAMPLERS[key],
             denoiser(Gaussian()),
             NoiseSource((seed,), SHAPE),
-            steps=FEWEST_STEPS,
+            steps=FEWEST_STEPS_TO_RESTART,
             initial_noise=start,
         )
 

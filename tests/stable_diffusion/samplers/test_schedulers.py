@@ -103,6 +103,14 @@ def test_levels_fall_from_near_the_largest(key: str, steps: int):
     assert levels[-1] == 0 or key == "kl_optimal"
 
 
+@pytest.mark.parametrize("key", SCHEDULERS)
+def test_no_level_is_visited_twice_where_the_last_but_one_is_left_out(key: str):
+    for steps in (999, 1000):
+        levels = resolve("k_dpmpp_3m_sde", key).spacing(SCHEDULE, steps)
+        assert levels.shape == (steps + 1,)
+        assert (levels.diff() < 0).all()
+
+
 @pytest.mark.parametrize("key", [key for key in TAKING if f"{key}_ka" in SAMPLERS])
 def test_a_karras_sampler_is_the_plain_one_with_that_scheduler_to_the_bit(key: str):
     named = draw(f"{key}_ka", denoiser(Gaussian()), steps=7)

@@ -106,6 +106,8 @@ def test_masks_are_described_as_automatic1111_does() -> None:
         ", Mask blur: 4, Mask mode: Inpaint not masked, Inpaint area: Only masked, "
         "Masked area padding: 32, Masked content: latent noise, Extend left: 64, RNG"
     ) in full
+    resized = text("img2img", **body, W=64, extend={"left": 64}, seed_resize_from_h=32)
+    assert ", Seed resize from: 128x32, " in resized
 
 
 @pytest.mark.parametrize(

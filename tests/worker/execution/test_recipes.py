@@ -117,6 +117,12 @@ def test_a_variation_has_the_size_of_the_request_where_it_names_none() -> None:
     assert recipe_for(request(variation_seed=5)).variation == NO_VARIATION
 
 
+def test_a_variation_has_the_size_of_an_extended_picture() -> None:
+    body = {"H": 64, "W": 64, "extend": {"left": 64}, "seed_resize_from_h": 32}
+    extended = recipe_for(request("img2img", **body), Image.new("RGB", (128, 64)))
+    assert extended.variation == Variation(size=(4, 16))
+
+
 def test_the_type_is_the_memory_plan() -> None:
     assert recipe_for(request(type="optimized")).memory_plan == "optimized"
 
