@@ -178,6 +178,7 @@ class JobFactory:
             lora_aliases=served.lora_aliases,
             embedding_aliases=served.embedding_aliases,
             bundled_embeddings=served.bundled_embeddings,
+            lora_widths=served.lora_widths,
         )
 
         def fill(body: dict[str, Any]) -> FilledBody:
