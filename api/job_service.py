@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from api.backends import Backends
+from api.client_shares import ClientShares
 from api.errors import NoSuchImage, TooManyStreams
-from api.http.places import Places, client_of, is_loopback
 from api.job_events import JobEvents
 from api.job_factory import JobFactory
 from api.job_pictures import default_picture, pictures_by_name
@@ -29,6 +29,7 @@ from jobs.names import JobKind, model_named
 from jobs.queue import wake_worker
 from jobs.records.idempotency import IdempotentRequest, SubmittedJob
 from jobs.records.new_job import NewJob
+from jobs.records.overview import MAX_WAITING
 from jobs.served import Served
 from jobs.status import JobState, JobStatus, Preview
 from jobs.worker_facts import WorkerFacts
@@ -61,13 +62,8 @@ class JobService:
         self._rate_limit = None
         if settings.rate_limit != NO_LIMIT:
             self._rate_limit = SubmitRateLimit(backends.redis, settings.rate_limit)
-        self._job_wait = JobWait(
-            backends.records,
-            Places(settings.synchronous_slots, settings.client_share),
-            settings.sync_timeout,
-        )
-        self._event_places = Places(settings.event_streams, settings.client_share)
-        self._several_keys = len(settings.keys) + len(settings.all_admin_keys) > 1
+        self._shares = ClientShares(settings)
+        self._job_wait = JobWait(backends.records, self._shares.waits, settings.sync_timeout)
         self.limits: Limits = settings.limits
         self.default_model = model_named(settings.default_model)
 
@@ -180,7 +176,7 @@ class JobService:
             warnings=warnings,
             usual=usual,
         )
-        holders = self._holders(submitter, address)
+        holders = self._shares.holders(submitter, address)
         result = self._job_wait.until_ended(job, holders, abandoned)
         if result.status is None and not keep:
             self.give_up(job.job_id, by=submitter)
@@ -223,10 +219,11 @@ class JobService:
         Raises:
             TooManyStreams: as many are open as the settings allow, or as one client may have.
         """
-        holders = (f"job:{job_id}", *self._holders(submitter, address))
-        if refusal := self._event_places.take(*holders):
-            raise TooManyStreams(self._event_places.count, self._event_places.share, refusal)
-        on_close = partial(self._event_places.free, *holders)
+        places = self._shares.streams
+        holders = (f"job:{job_id}", *self._shares.holders(submitter, address))
+        if refusal := places.take(*holders):
+            raise TooManyStreams(places.count, places.share, refusal)
+        on_close = partial(places.free, *holders)
         return JobEvents(self._poller, job_id, on_close=on_close, abandoned=abandoned)
 
     def cancel(self, job_id: str, *, by: str) -> JobState:
@@ -247,9 +244,12 @@ class JobService:
         """The ids of the latest successful jobs of all keys, newest first."""
         return self._records.recent(count)
 
-    def unfinished(self, *, of: str) -> tuple[JobStatus, ...]:
-        """The waiting and running jobs of a submitter, in the order in which they will end."""
-        return self._overview.under_way(of=of)
+    def unfinished(self, *, of: str, most: int = MAX_WAITING) -> tuple[JobStatus, ...]:
+        """The waiting and running jobs of a submitter, in the order in which they will end.
+
+        As Overview.under_way.
+        """
+        return self._overview.under_way(of=of, most=most)
 
     def finished(self, *, of: str, of_all: int) -> tuple[JobStatus, ...]:
         """The last `of_all` successful jobs of all keys and all those of a submitter."""
@@ -305,17 +305,6 @@ class JobService:
     def close(self) -> None:
         """End all event streams, now and from now on. A signal handler may call it."""
         self._poller.stop()
-
-    def _holders(self, submitter: str, address: str) -> tuple[str, ...]:
-        """For whom a place counts.
-
-        Not for a key that everybody uses, and not for the address that all programs and proxies of
-        this machine share.
-        """
-        holders = [f"key:{submitter}"] if self._several_keys and submitter else []
-        if address and not is_loopback(address):
-            holders.append(f"address:{client_of(address)}")
-        return tuple(holders)
 
     def _delete_files(self, job_id: str) -> None:
         """Delete an ended job's files. If that fails, a worker's sweeper deletes them later."""

@@ -18,10 +18,10 @@ from werkzeug.routing import Rule
 from api.dialects.native.error_json import Error
 from api.dialects.native.request_bodies import body_schemas, request_body
 from api.operations import ERRORS, ApiResponse, Operation, Parameter, operation_of
+from jobs import __version__ as VERSION
 from jobs.limits import Limits
 from jobs.names import JobKind
 
-VERSION = "0.1.0"
 TITLE = "Stable Diffusion service"
 NATIVE = "native"
 """The name of the dialect in whose document the service's own routes are."""

@@ -89,12 +89,11 @@ class JobExpired(JobsError):
 
 
 class IdempotencyKeyReused(JobsError):
-    """The idempotency key belongs to another request."""
+    """The idempotency key, which the client has sent under `name`, belongs to another request."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "Idempotency-Key") -> None:
         super().__init__(
-            "this Idempotency-Key was used before, with another body: send the same body, or "
-            "another key"
+            f"this {name} was used before, with another body: send the same body, or another {name}"
         )
 
 

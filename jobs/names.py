@@ -17,6 +17,7 @@ __all__ = [
     "CONFIGS",
     "DEFAULT_MODEL",
     "JOB_TYPES",
+    "MAX_NAME",
     "RUN_TASK",
     "SAMPLERS",
     "SCHEDULERS",
@@ -40,6 +41,8 @@ GenerationKind = Literal["txt2img", "img2img"]
 """The kinds that a model executes."""
 JOB_TYPES: tuple[JobType, ...] = get_args(JobType)
 
+MAX_NAME = 1024
+"""Characters of the name of a model or its like: a file's may have 255, its folders as many."""
 RUN_TASK = "jobs.run"
 DEFAULT_MODEL = "default"
 
@@ -122,8 +125,11 @@ def model_named(spelling: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    """A name as it is compared: in composed Unicode (NFC), without spaces around it."""
-    return unicodedata.normalize("NFC", text).strip()
+    """A name as it is compared: in composed Unicode (NFC), without spaces around it.
+
+    A text that is too long for a name stays as it is: its accents are sorted in quadratic time.
+    """
+    return (unicodedata.normalize("NFC", text) if len(text) <= MAX_NAME else text).strip()
 
 
 def without_suffix(file: str) -> str:

@@ -8,6 +8,12 @@ from jobs.names import JobType
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from stable_diffusion.unet_kind import UNetKind
 
+_NAMES = (
+    *("types", "models", "vaes", "loras", "lora_aliases"),
+    *("embeddings", "embedding_aliases", "bundled_embeddings"),
+)
+"""What each worker announces by names."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -52,6 +58,18 @@ class Served:
         """For each model's name, the first digits of its SHA-256; empty while it is not known."""
         return {facts.name: facts.hash for facts in self.model_facts}
 
+    def model_with_hash(self, digits: str) -> str | None:
+        """The model whose hash begins with hex digits, or the other way round; None: there is none.
+
+        Args:
+            digits: the first ones of a SHA-256, in any case; so many that two models differ.
+        """
+        said = digits.lower()
+        for name, known in self.hashes.items():
+            if known and (known.startswith(said) or said.startswith(known)):
+                return name
+        return None
+
     @property
     def unets(self) -> dict[str, UNetKind]:
         """For each model's name what its UNet samples, where that is known."""
@@ -80,20 +98,12 @@ def served_by(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         )
     loras = {new.name: new for worker in reversed(workers) for new in worker.lora_facts}
     return Served(
-        types=tuple(sorted({served for worker in workers for served in worker.types})),
-        models=tuple(sorted({model for worker in workers for model in worker.models})),
         alive=alive,
-        loras=tuple(sorted({name for worker in workers for name in worker.loras})),
-        embeddings=tuple(sorted({name for worker in workers for name in worker.embeddings})),
-        vaes=tuple(sorted({name for worker in workers for name in worker.vaes})),
         model_facts=tuple(facts[name] for name in sorted(facts)),
-        lora_aliases=tuple(sorted({n for worker in workers for n in worker.lora_aliases})),
-        embedding_aliases=tuple(
-            sorted({name for worker in workers for name in worker.embedding_aliases})
-        ),
-        bundled_embeddings=tuple(
-            sorted({name for worker in workers for name in worker.bundled_embeddings})
-        ),
         lora_facts=tuple(loras[name] for name in sorted(loras)),
         lora_widths=dict(pair for worker in workers for pair in worker.lora_widths.items()),
+        **{
+            names: tuple(sorted({name for worker in workers for name in getattr(worker, names)}))
+            for names in _NAMES
+        },
     )

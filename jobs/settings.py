@@ -1,5 +1,6 @@
 """The settings that API and workers share. Instantiated by composition roots only."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -162,13 +163,4 @@ class JobSettings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """The caps on one request."""
-        return Limits(
-            max_side=self.max_side,
-            max_side_768=self.max_side_768,
-            max_side_1024=self.max_side_1024,
-            max_images=self.max_images,
-            max_work=self.max_work,
-            max_init_pixels=self.max_init_pixels,
-            max_output_pixels=self.max_output_pixels,
-            max_hires_pixels=self.max_hires_pixels,
-        )
+        return Limits(**{cap.name: getattr(self, cap.name) for cap in fields(Limits)})

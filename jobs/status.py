@@ -80,7 +80,7 @@ class Result(_Fact):
     """The result of a successful job.
 
     Attributes:
-        images: the pictures in order; empty if only a grid was requested.
+        images: the pictures in order.
         grid: all pictures in one, if it was requested and there is more than one.
         saved: False with `skip_save`: the pictures are transient.
         format: of the pictures, a key of `jobs.pictures.output_formats.OUTPUT_FORMATS`.

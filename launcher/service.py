@@ -73,15 +73,19 @@ class Service:
         self._process.terminate()
 
     def kill(self) -> int:
-        """Send SIGKILL to the process group. Returns the exit status, as Popen's."""
+        """Send SIGKILL to the process group, and relay its last lines, which may be in the pipe.
+
+        Returns the exit status, as Popen's.
+        """
         with suppress(ProcessLookupError, PermissionError):  # the group has ended
             os.killpg(self.pid, signal.SIGKILL)
-        return self._process.wait()
+        status = self._process.wait()
+        self._relaying.join(timeout=5)
+        return status
 
     def exit_message(self) -> str:
         """How the process ended, and its last line. Only for a process that is not running."""
         status = self.kill()
-        self._relaying.join(timeout=1)  # its last lines may still be in the pipe
         if status < 0:
             return f"{self.name} was killed by {signal.Signals(-status).name}"
         last = next((line for line in reversed(self._last_lines) if line.strip()), "")

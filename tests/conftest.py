@@ -22,7 +22,9 @@ from tests.scheduling import GroupScheduling, longest_first, side_by_side
 
 # How long an example takes says something of the machine, nothing of the code. At home every run
 # tries other examples; a run of CI can be repeated.
-hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "project", deadline=None, derandomize=bool({"CI", "REPEATABLE"} & os.environ.keys())
+)
 hypothesis.settings.load_profile("project")
 
 # One thread a process: the networks of the tests are small, and threads that wait for one another

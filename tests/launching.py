@@ -42,8 +42,10 @@ class Launcher:
         def said_or_dead() -> bool:
             return text in self.said or self.process.poll() is not None
 
-        assert eventually(said_or_dead, START_SECONDS), self.said
-        assert text in self.said, self.said
+        eventually(said_or_dead, START_SECONDS)
+        if text not in self.said:
+            self.process.kill()  # the kernel ends its children with it
+            raise AssertionError(f"it did not say {text!r}:\n{self.said}")
         self.slowness = slowness(time.monotonic() - self._began, READY_SECONDS)
 
     def wait(self, seconds: float = START_SECONDS) -> int:

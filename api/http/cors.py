@@ -12,10 +12,14 @@ ANY_ORIGIN = "*"
 METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 READ_HEADERS = (
     "Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, "
-    "Last-Event-ID, Range, X-API-Key, X-Requested-With"
+    "Last-Event-ID, Range, X-API-Key, X-Requested-With, *"
 )
-"""Of requests."""
-EXPOSED_HEADERS = "Content-Range, ETag, Link, Location, Retry-After, WWW-Authenticate"
+"""Of requests. The star stands for those of SDKs, such as X-Stainless-Lang of OpenAI's; browsers do
+not count Authorization among them."""
+EXPOSED_HEADERS = (
+    "Content-Range, ETag, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id, "
+    "X-Should-Retry"
+)
 """Of answers; a page may read them beside the few that every page may."""
 PREFLIGHT_SECONDS = 7200
 """How long a browser remembers an answer; Chromium does so no longer."""

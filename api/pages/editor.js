@@ -164,7 +164,8 @@ export class Editor {
     resize();
     find("#mask_area").addEventListener("input", () => this.#changed());
     find("#mask_from_alpha").addEventListener("change", () => this.#cover());
-    find("#edited").addEventListener("load", () => this.#cover());
+    // anything else is painted already, and drawing it anew would end a stroke
+    find("#edited").addEventListener("load", () => { if (this.#fromAlpha) this.#cover(); });
     const scale = (factor) => {
       const wanted = brush.valueAsNumber * factor;
       brush.value = factor > 1 ? Math.ceil(wanted) : Math.floor(wanted);

@@ -242,6 +242,7 @@ async function begin() {
   }
   jobs.restore(); // changes the address
   if (address) history.replaceState(null, "", address);
+  find("#draw").disabled = false; // a job before would be restored a second time
   await followAddress();
   document.body.dataset.ready = "";
 }

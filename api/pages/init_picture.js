@@ -12,6 +12,7 @@ export class InitPicture {
   constructor(changed) {
     this.changed = changed;
     this.picture = null;
+    this.given = 0; // how often the picture was given or taken away
     this.maxPixels = Infinity; // the server's limit, and the types that it reads
     this.types = [];
     const drop = find("#drop");
@@ -40,13 +41,17 @@ export class InitPicture {
     });
   }
 
-  /** Use a file or blob; shows a message if it is not a picture. */
+  /** Use a file or blob, unless another picture or none is given while it is read; shows a message
+      if it is not a picture. */
   async take(blob) {
     if (!blob) return;
+    this.given += 1;
+    const { given } = this;
     let bitmap;
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
+      if (given !== this.given) return;
       if (UNSHOWN.includes(blob.type) && this.types.includes(blob.type)) {
         this.set({ blob });
         return;
@@ -57,7 +62,8 @@ export class InitPicture {
     const { width, height } = bitmap;
     const fits = width * height <= this.maxPixels && this.types.includes(blob.type);
     const shown = fits ? { blob, width, height } : await resized(bitmap, this.maxPixels);
-    this.set({ ...shown, transparent: blob.type !== "image/jpeg" && isTransparent(bitmap) });
+    const transparent = blob.type !== "image/jpeg" && isTransparent(bitmap);
+    if (given === this.given) this.set({ ...shown, transparent });
     bitmap.close();
   }
 
@@ -67,6 +73,7 @@ export class InitPicture {
   }
 
   set(picture) {
+    this.given += 1;
     const shown = find("#init-picture");
     URL.revokeObjectURL(shown.src);
     this.picture = picture;

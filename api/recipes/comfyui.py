@@ -6,6 +6,7 @@ that starts from an empty latent if there is one, because others work on its res
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -149,9 +150,9 @@ def _text(draft: Draft, graph: Graph, link: Any, name: str) -> str:
 
 def _upstream(graph: Graph, link: Any) -> Iterator[Node]:
     """The nodes that lead to a link, nearest first, each once."""
-    waiting, seen = [link], set[str]()
+    waiting, seen = deque([link]), set[str]()
     while waiting:
-        key = _key(waiting.pop(0))
+        key = _key(waiting.popleft())
         if key in seen or key not in graph:
             continue
         seen.add(key)

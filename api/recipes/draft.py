@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from jobs.names import GenerationKind, sampler_named, scheduler_named
 from jobs.parameters.output import OUTPUT_FIELDS
-from jobs.parameters.schemas import SCHEMAS, fields_of
-from jobs.pictures.inputs import INPUT_FIELDS
+from jobs.parameters.schemas import SCHEMAS, fields_of, without_inputs
 from jobs.validation.validation_faults import faults_of
 
 Source = Literal["service", "automatic1111", "invokeai", "comfyui", "unknown"]
@@ -96,9 +95,8 @@ class Draft:
         known = fields_of(schema)
         for name in [name for name in self.body if name not in known]:
             self._drop(name, NO_SUCH_PARAMETER)
-        inputs = {name: b"" for name in INPUT_FIELDS if name in known and name != "mask"}
         try:
-            schema.model_validate(self.body | inputs)
+            schema.model_validate(self.body | without_inputs(schema))
         except ValidationError as error:
             for fault in faults_of(error, schema, self.body):
                 self._drop(fault.field, f"{fault.problem}; expected {fault.expected}")

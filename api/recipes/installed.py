@@ -66,11 +66,4 @@ def put_vae(draft: Draft, name: str, installed: Collection[str], written: str = 
 
 
 def _with_hash(digits: str, served: Served) -> str | None:
-    """The model whose hash begins with the digits, or the other way round."""
-    said = digits.lower()
-    if len(said) < _HASH_DIGITS:
-        return None
-    for name, known in served.hashes.items():
-        if known and (known.startswith(said) or said.startswith(known)):
-            return name
-    return None
+    return served.model_with_hash(digits) if len(digits) >= _HASH_DIGITS else None

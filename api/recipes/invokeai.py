@@ -98,7 +98,8 @@ def invokeai_2_recipe(metadata: Mapping[str, Any], served: Served) -> Recipe:
     prompt = str(image.get("positive_prompt", ""))
     if negative := re.findall(r"\[([^\[\]]*)\]", prompt):
         image["negative_prompt"] = ", ".join(negative)
-        image["positive_prompt"] = re.sub(r"\s*\[[^\[\]]*\]", "", prompt).strip()
+        # from the first space of several on: else each of a million would be searched from
+        image["positive_prompt"] = re.sub(r"(?<!\s)\s*\[[^\[\]]*\]", "", prompt).strip()
     if image.pop("seamless", False):
         image |= {"seamless_x": True, "seamless_y": True}
     image["generation_mode"] = image.pop("type", "txt2img")

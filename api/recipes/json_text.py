@@ -25,5 +25,9 @@ def sequence(value: Any) -> Sequence[Any]:
 
 def number_text(value: Any) -> str:
     """A number in the fewest digits, anything else as 1: the weight that is meant without one."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:g}" if is_number else "1"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "1"
+    try:
+        return f"{value:g}"
+    except OverflowError:  # an integer that no float can hold
+        return "1"

@@ -88,7 +88,7 @@ def _hires_steps(text: str, settings: Mapping[str, str]) -> Any:
     first = json_of(settings.get("Steps", ""))
     if first in _STEPS and max(1, int(share * first)) == executed:
         return None
-    return ceil(executed / share - 1e-9)
+    return ceil(min(executed / share, MAX_STEPS + 1) - 1e-9)  # a share may be as small as 1e-320
 
 
 def _further_hires_steps(request: Any) -> int | None:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from jobs.names import MAX_NAME
+
 DEFAULT_SWITCH_AT = 0.8
-_MAX_NAME = 1024
-"""Characters, as of `ckpt`."""
 _CKPT, _SWITCH_AT = "ckpt", "switch_at"
 
 
@@ -16,7 +16,7 @@ def _refiner(value: Any) -> Any:
     if not isinstance(value, dict) or not {_CKPT} <= value.keys() <= {_CKPT, _SWITCH_AT}:
         raise PydanticCustomError("type", "is no object with ckpt")
     name, share = value[_CKPT], value.get(_SWITCH_AT, DEFAULT_SWITCH_AT)
-    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or "\x00" in name:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or "\x00" in name:
         raise PydanticCustomError("type", "has a ckpt that is no model's name")
     if not isinstance(share, int | float) or isinstance(share, bool):
         raise PydanticCustomError("type", "has a switch_at that is no number")
@@ -37,7 +37,7 @@ Refiner = Annotated[
                 _CKPT: {
                     "type": "string",
                     "minLength": 1,
-                    "maxLength": _MAX_NAME,
+                    "maxLength": MAX_NAME,
                     "pattern": r"^[^\x00]*$",
                 },
                 _SWITCH_AT: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},

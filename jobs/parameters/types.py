@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from jobs.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE, SIDE_STEP, Limits
-from jobs.names import CONFIGS, SAMPLERS, sampler_named
+from jobs.names import CONFIGS, MAX_NAME, SAMPLERS, sampler_named
 from jobs.pictures.init_image import read_transparent_image
 from jobs.pictures.inputs import INPUT_ROLES, InputRole
 from stable_diffusion.bounds import MAX_STEPS, MAX_STRENGTH, MIN_STEPS
@@ -20,8 +20,6 @@ MAX_SEED = 2**53 - 1
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MAX_SEGMENTS = 8
-_MAX_NAME = 1024
-"""Characters: a file's name may have 255, and its folders as many."""
 # Surrogates cannot be encoded, and NUL ends a C string.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _URL = re.compile(r"^https?://[!-~]+$")
@@ -87,12 +85,13 @@ def _prompt_file(value: Any) -> Any:
 
 
 def _checkpoint(value: Any) -> Any:
-    if isinstance(value, str) and 0 < len(value) <= _MAX_NAME:
+    if isinstance(value, str) and 0 < len(value) <= MAX_NAME:
         return _printable(value)
     if (
         isinstance(value, dict)
         and 0 < len(value) <= 32
-        and all(isinstance(name, str) and 0 < len(name) <= _MAX_NAME for name in value.values())
+        and all(isinstance(file, str) and 0 < len(file) <= MAX_NAME for file in value.values())
+        and all(len(name) <= MAX_NAME for name in value)
     ):
         return {_printable(name): _printable(file) for name, file in value.items()}
     raise PydanticCustomError("type", "is neither a model's name nor an object of them")
@@ -134,7 +133,7 @@ def _config(value: Any) -> Any:
 _TEXT_PATTERN = r"^[^\x00]*$"
 _FOLDER_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _FOLDER_PATTERN = rf"^({_FOLDER_NAME}(/{_FOLDER_NAME}){{0,{_MAX_SEGMENTS - 1}}}/?)?$"
-_MODEL_NAME = {"type": "string", "minLength": 1, "maxLength": _MAX_NAME, "pattern": _TEXT_PATTERN}
+_MODEL_NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": _TEXT_PATTERN}
 
 Text = Annotated[
     str,
@@ -207,7 +206,7 @@ Checkpoint = Annotated[
                     "type": "object",
                     "minProperties": 1,
                     "maxProperties": 32,
-                    "propertyNames": {"pattern": _TEXT_PATTERN},
+                    "propertyNames": {"pattern": _TEXT_PATTERN, "maxLength": MAX_NAME},
                     "additionalProperties": _MODEL_NAME,
                 },
             ]
@@ -221,7 +220,7 @@ Config = Annotated[
 ]
 Vae = Annotated[
     str,
-    Field(min_length=1, max_length=_MAX_NAME, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": _TEXT_PATTERN}),
     AfterValidator(_printable),
 ]
 Batch = Annotated[int, Field(ge=1, le=128), WHOLE]

@@ -18,13 +18,25 @@ class ClaimStatus(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A job that a worker has claimed.
+class HeldJob:
+    """What every step of a worker that has a job is compared with.
 
     Attributes:
         owner: the worker and this claim. A Redis that has lost its last second may give one token
             twice, even to one worker.
         token: the fencing token, larger than any the job had before.
+    """
+
+    job_id: str
+    owner: str
+    token: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(HeldJob):
+    """A job that a worker has claimed.
+
+    Attributes:
         attempt: 1 for the first worker that starts it.
         stored_request: the request's JSON, for `jobs.validation.stored_request.read_stored`.
         inputs: the roles of its input pictures; None: its record is of version 1, without them.
@@ -32,11 +44,8 @@ class Claim:
         submitted, started: seconds since the epoch by Redis' clock; the first attempt started it.
     """
 
-    job_id: str
     type: JobType
     kind: JobKind
-    owner: str
-    token: int
     attempt: int
     stored_request: str
     model: str

@@ -7,11 +7,12 @@ and one more attempt. Every later step passes owner and token; outdated ones cha
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any, cast
 
 import structlog
 from redis import Redis
+from redis.commands.core import Script
 
 from jobs import keys
 from jobs.connection import reaching_redis
@@ -19,7 +20,7 @@ from jobs.failures import FailureCode
 from jobs.names import JOB_TYPES, JobType
 from jobs.records import claim_steps as steps
 from jobs.records import postpone_steps
-from jobs.records.claim import Claim, ClaimStatus, ReapedJob, fields_of_claim
+from jobs.records.claim import Claim, ClaimStatus, HeldJob, ReapedJob, fields_of_claim
 from jobs.records.record import MAX_RECENT, TOMBSTONE_TTL
 from jobs.records.record_fields import DAMAGED, RECORD_VERSION
 from jobs.status import Failure, JobState, Preview, Progress, Result
@@ -102,50 +103,31 @@ class Claims:
                 )
             if not taken:
                 return None
-            claim = Claim(
-                job_id=taken[0],
-                type=job_type,
-                kind="txt2img",
-                owner=owner,
-                token=int(taken[1]),
-                attempt=int(taken[2]),
-                stored_request="",
-                model="",
-                warnings=(),
-                submitted=0,
-                started=0,
-            )
+            job_id, token, attempt, *fields = taken
+            held = HeldJob(job_id=job_id, owner=owner, token=int(token))
             try:
-                return replace(claim, **fields_of_claim(taken[3:]))
+                found = fields_of_claim(fields)
             except (ValueError, TypeError) as error:
-                log.error("a job with a damaged record fails", job=claim.job_id, reason=str(error))
-                self.fail(claim, DAMAGED)
+                log.error("a job with a damaged record fails", job=job_id, reason=str(error))
+                self.fail(held, DAMAGED)
+            else:
+                return Claim(**asdict(held), type=job_type, attempt=int(attempt), **found)
 
     def renew(self, claim: Claim) -> ClaimStatus:
         """Extend the lease to `lease_seconds` from now."""
-        with reaching_redis():
-            reply = self._renew(args=[*_key(claim), self._lease])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._renew, claim, self._lease)
 
     def report(self, claim: Claim, progress: Progress) -> ClaimStatus:
         """Record the progress. The job's fraction never falls, whatever is reported."""
-        with reaching_redis():
-            reply = self._report(args=[*_key(claim), progress.model_dump_json(), progress.fraction])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._report, claim, progress.model_dump_json(), progress.fraction)
 
     def preview(self, claim: Claim, preview: Preview) -> ClaimStatus:
         """Record a preview, which is kept until the next one or the job's end."""
-        with reaching_redis():
-            reply = self._preview(
-                args=[*_key(claim), preview.model_dump_json(), PREVIEW_TTL_SECONDS]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(self._preview, claim, preview.model_dump_json(), PREVIEW_TTL_SECONDS)
 
     def loading(self, claim: Claim, fraction: float) -> ClaimStatus:
         """Record how much of the job's model is loaded, 0..1, until the first progress."""
-        with reaching_redis():
-            reply = self._loading(args=[*_key(claim), fraction])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._loading, claim, fraction)
 
     def warn(self, claim: Claim, warnings: tuple[str, ...]) -> ClaimStatus:
         """Replace the job's warnings: those of its submission and those the worker adds."""
@@ -174,7 +156,7 @@ class Claims:
         """End the job with SUCCESS. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.SUCCESS, "result", result.model_dump_json())
 
-    def fail(self, claim: Claim, failure: Failure) -> ClaimStatus:
+    def fail(self, claim: HeldJob, failure: Failure) -> ClaimStatus:
         """End the job with FAILURE. CANCEL or LOST: nothing was changed."""
         return self._end(claim, JobState.FAILURE, "failure", failure.model_dump_json())
 
@@ -183,10 +165,7 @@ class Claims:
         return self._end(claim, JobState.CANCELLED, "owner", "")
 
     def _set_fields(self, claim: Claim, **fields: str) -> ClaimStatus:
-        flat = [part for field in fields.items() for part in field]
-        with reaching_redis():
-            reply = self._note(args=[*_key(claim), *flat])
-        return ClaimStatus(cast(str, reply))
+        return _run(self._note, claim, *(part for field in fields.items() for part in field))
 
     def hand_back(self, claim: Claim) -> ClaimStatus:
         """Return the job to its former position in the queue.
@@ -201,17 +180,14 @@ class Claims:
             message=f"workers that shut down returned this job more than {self._max_hand_backs} "
             "times",
         )
-        with reaching_redis():
-            reply = self._hand_back(
-                args=[
-                    *_key(claim),
-                    *self._ttls,
-                    self._max_hand_backs,
-                    self._max_attempts,
-                    failure.model_dump_json(),
-                ]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(
+            self._hand_back,
+            claim,
+            *self._ttls,
+            self._max_hand_backs,
+            self._max_attempts,
+            failure.model_dump_json(),
+        )
 
     def postpone(self, claim: Claim, failure: Failure) -> ClaimStatus:
         """Postpone a job because the store or Redis failed; the attempt does not count.
@@ -219,17 +195,14 @@ class Claims:
         Each pause is the next of `pauses`. A job that has had them all ends with the failure.
         CANCEL or LOST: nothing was changed.
         """
-        with reaching_redis():
-            reply = self._postpone(
-                args=[
-                    *_key(claim),
-                    *self._ttls,
-                    failure.model_dump_json(),
-                    self._pauses_window,
-                    *self._pauses,
-                ]
-            )
-        return ClaimStatus(cast(str, reply))
+        return _run(
+            self._postpone,
+            claim,
+            *self._ttls,
+            failure.model_dump_json(),
+            self._pauses_window,
+            *self._pauses,
+        )
 
     def release_postponed(self) -> tuple[tuple[str, JobType], ...]:
         """Return every postponed job whose pause is over to its queue: its id and its type."""
@@ -277,12 +250,12 @@ class Claims:
             reply = self._overdue(args=[job_type, seconds])
         return cast(int, reply)
 
-    def _end(self, claim: Claim, state: JobState, field: str, value: str) -> ClaimStatus:
-        with reaching_redis():
-            reply = self._finish(args=[*_key(claim), state, *self._ttls, MAX_RECENT, field, value])
-        return ClaimStatus(cast(str, reply))
+    def _end(self, claim: HeldJob, state: JobState, field: str, value: str) -> ClaimStatus:
+        return _run(self._finish, claim, state, *self._ttls, MAX_RECENT, field, value)
 
 
-def _key(claim: Claim) -> tuple[str, int, str]:
-    """What a script compares with the record."""
-    return claim.job_id, claim.token, claim.owner
+def _run(script: Script, claim: HeldJob, *args: str | float) -> ClaimStatus:
+    """Run a script that changes the job only while the claim holds it."""
+    with reaching_redis():
+        reply = script(args=[claim.job_id, claim.token, claim.owner, *args])
+    return ClaimStatus(cast(str, reply))

@@ -2,11 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from jobs import keys
+from jobs.errors import IdempotencyKeyReused
 from jobs.names import JobKind, JobType
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmittedJob:
+    """The answer to a submission, the same each time the request is repeated."""
+
+    job_id: str
+    type: JobType
+    model: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,15 +41,18 @@ class IdempotentRequest:
         text = json.dumps([kind, body], sort_keys=True)
         return cls(redis_key(idempotency_key, submitter=submitter), _digest(text))
 
-
-@dataclass(frozen=True, kw_only=True)
-class SubmittedJob:
-    """The answer to a submission, the same each time the request is repeated."""
-
-    job_id: str
-    type: JobType
-    model: str
-    warnings: tuple[str, ...] = ()
+    def job_in(self, known: Mapping[str, str]) -> SubmittedJob | None:
+        """The job in the hash under `key`; None: it names none. Raises IdempotencyKeyReused."""
+        if not known.keys() >= {"body", "job", "type", "model", "warnings"}:
+            return None
+        if known["body"] != self.body:
+            raise IdempotencyKeyReused
+        return SubmittedJob(
+            job_id=known["job"],
+            type=cast(JobType, known["type"]),
+            model=known["model"],
+            warnings=tuple(json.loads(known["warnings"])),
+        )
 
 
 def redis_key(idempotency_key: str, *, submitter: str) -> str:

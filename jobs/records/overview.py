@@ -12,7 +12,7 @@ from jobs.records.record import ANY_SUBMITTER, MAX_RECENT, JobRecords
 from jobs.status import JobState, JobStatus
 
 MAX_WAITING = 50
-"""How many waiting jobs of each type are listed: the first ones."""
+"""How many waiting jobs of each type are usually listed: the first ones."""
 
 
 class Overview:
@@ -22,11 +22,17 @@ class Overview:
         self._redis = redis
         self._records = records
 
-    def under_way(self, *, of: str) -> tuple[JobStatus, ...]:
-        """The running jobs of a submitter, or of ANY_SUBMITTER, then the waiting ones in order."""
+    def under_way(self, *, of: str, most: int = MAX_WAITING) -> tuple[JobStatus, ...]:
+        """The running jobs of a submitter, or of ANY_SUBMITTER, then the waiting ones in order.
+
+        Args:
+            most: how many waiting jobs of each type; 0: all.
+        """
         with reaching_redis():
             running = cast(list[str], self._redis.zrange(keys.LEASES, 0, -1))
-            waiting = [job_id for job_type in JOB_TYPES for job_id in self._waiting(job_type, of)]
+            waiting = [
+                job_id for job_type in JOB_TYPES for job_id in self._waiting(job_type, of, most)
+            ]
         # a job that was claimed between the two reads is found twice
         found = self._now(tuple(dict.fromkeys(running + waiting)))
         return tuple(
@@ -65,11 +71,11 @@ class Overview:
         snapshots = self._records.snapshots(dict.fromkeys(job_ids, 0))
         return tuple(snapshot.status for snapshot in snapshots.values())
 
-    def _waiting(self, job_type: str, of: str) -> list[str]:
+    def _waiting(self, job_type: str, of: str, most: int) -> list[str]:
         """The first jobs in the queue, then those that are postponed."""
         everybody = of == ANY_SUBMITTER
         queue = keys.queue(job_type) if everybody else keys.submitter_queue(job_type, of)
-        found = cast(list[str], self._redis.zrange(queue, 0, MAX_WAITING - 1))
+        found = cast(list[str], self._redis.zrange(queue, 0, most - 1))
         queued = [keys.job_of(place) for place in found] if everybody else found
         pausing = keys.postponed(job_type) if everybody else keys.submitter_postponed(job_type, of)
-        return queued + cast(list[str], self._redis.zrange(pausing, 0, MAX_WAITING - 1))
+        return queued + cast(list[str], self._redis.zrange(pausing, 0, most - 1))

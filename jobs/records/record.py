@@ -3,7 +3,6 @@
 The worker's side is `jobs.records.claims`; the Lua scripts are in `jobs.records.record_steps`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -13,7 +12,6 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import reaching_redis
 from jobs.errors import (
-    IdempotencyKeyReused,
     JobAlreadyFinal,
     JobExpired,
     NoSuchJob,
@@ -27,8 +25,8 @@ from jobs.names import JOB_TYPES, JobType
 from jobs.records import record_steps as steps
 from jobs.records.idempotency import IdempotentRequest, SubmittedJob, redis_key
 from jobs.records.new_job import NewJob
-from jobs.records.record_fields import RECORD_VERSION, record_of, status_of
-from jobs.status import JobSnapshot, JobState, JobStatus, Preview
+from jobs.records.record_fields import record_of, snapshot_of, status_of
+from jobs.status import JobSnapshot, JobState, JobStatus
 
 log = structlog.get_logger(__name__)
 
@@ -79,29 +77,13 @@ class JobRecords:
         Raises:
             TooManyWaiting, QueueFull, TooManyBytes, IdempotencyKeyReused: nothing was written.
         """
-        request, idempotent = job.request, job.idempotent
-        stored, ended = job.stored_request, job.ended_request
-        fields = {
-            "version": RECORD_VERSION,
-            "kind": request.kind,
-            "priority": request.priority,
-            "request": _json(stored),
-            "inputs": _json(list(request.inputs)),
-            "model": job.model,
-            "warnings": _json(job.warnings),
-        }
-        if ended != stored:
-            fields["ended_request"] = _json(ended)
-        if request.webhook is not None:
-            fields["webhook"] = request.webhook
-        if job.user:
-            fields["user"] = job.user
+        idempotent = job.idempotent
         with reaching_redis():
             reply = self._open(
                 keys=[idempotent.key] if idempotent else [],
                 args=[
                     job.job_id,
-                    request.type,
+                    job.request.type,
                     job.submitter,
                     self._caps.per_submitter,
                     self._caps.total,
@@ -109,7 +91,7 @@ class JobRecords:
                     idempotent.body if idempotent else "",
                     len(JOB_TYPES),
                     *JOB_TYPES,
-                    *(part for field in fields.items() for part in field),
+                    *(part for field in job.fields.items() for part in field),
                 ],
             )
         match cast(Literal["opened", "taken", "share", "full", "bytes", "same", "other"], reply):
@@ -134,16 +116,7 @@ class JobRecords:
         """
         with reaching_redis():
             known = cast(dict[str, str], self._redis.hgetall(request.key))
-        if not known.keys() >= {"body", "job", "type", "model", "warnings"}:
-            return None
-        if known["body"] != request.body:
-            raise IdempotencyKeyReused
-        return SubmittedJob(
-            job_id=known["job"],
-            type=cast(JobType, known["type"]),
-            model=known["model"],
-            warnings=tuple(json.loads(known["warnings"])),
-        )
+        return request.job_in(known)
 
     def find(self, idempotency_key: str, *, submitter: str) -> str | None:
         """The id of the job that a submitter has sent under an idempotency key; None: no such."""
@@ -189,7 +162,7 @@ class JobRecords:
         for job_id, found in zip(jobs, replies, strict=True):
             if isinstance(found, list):
                 try:
-                    snapshots[job_id] = _snapshot(job_id, found)
+                    snapshots[job_id] = snapshot_of(job_id, found)
                 except UnreadableRecord as error:
                     self._log_once(error)
         return snapshots
@@ -267,25 +240,3 @@ class JobRecords:
         """How many jobs of a type wait in its queue."""
         with reaching_redis():
             return cast(int, self._redis.zcard(keys.queue(job_type)))
-
-
-def _json(value: Any) -> str:
-    """As UTF-8, which takes a third of the bytes of escapes in most scripts."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _snapshot(job_id: str, found: list[Any]) -> JobSnapshot:
-    """From a reply of WATCH. Raises UnreadableRecord."""
-    if found[0] == "unreadable":
-        raise UnreadableRecord(job_id, found[1])
-    queue_position, fields, preview = found
-    record = record_of(fields)
-    status = status_of(job_id, record, queue_position)
-    try:
-        return JobSnapshot(
-            status=status,
-            previews=int(record.get("previews", 0)),
-            preview=Preview.model_validate_json(preview) if preview else None,
-        )
-    except ValueError as error:
-        raise UnreadableRecord(job_id, f"its preview: {error}") from error

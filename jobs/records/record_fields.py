@@ -40,7 +40,16 @@ from pydantic import ValidationError
 
 from jobs.errors import UnreadableRecord
 from jobs.failures import FailureCode
-from jobs.status import Failure, JobState, JobStatus, Postponement, Progress, Result
+from jobs.status import (
+    Failure,
+    JobSnapshot,
+    JobState,
+    JobStatus,
+    Postponement,
+    Preview,
+    Progress,
+    Result,
+)
 
 RECORD_VERSION = 4
 DAMAGED = Failure(
@@ -52,6 +61,23 @@ DAMAGED = Failure(
 def record_of(fields: list[str]) -> dict[str, str]:
     """A hash that a script returns as a list of fields and values."""
     return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def snapshot_of(job_id: str, reply: list[Any]) -> JobSnapshot:
+    """From a reply of WATCH of `jobs.records.record_steps`. Raises UnreadableRecord."""
+    if reply[0] == "unreadable":
+        raise UnreadableRecord(job_id, reply[1])
+    queue_position, fields, preview = reply
+    record = record_of(fields)
+    status = status_of(job_id, record, queue_position)
+    try:
+        return JobSnapshot(
+            status=status,
+            previews=int(record.get("previews", 0)),
+            preview=Preview.model_validate_json(preview) if preview else None,
+        )
+    except ValueError as error:
+        raise UnreadableRecord(job_id, f"its preview: {error}") from error
 
 
 def status_of(job_id: str, record: Mapping[str, str], queue_position: int | None) -> JobStatus:

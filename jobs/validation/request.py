@@ -6,7 +6,7 @@ A body is read once, by `parse_request`; the request is frozen, and each field h
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, get_args, overload
+from typing import Any, TypedDict, Unpack, get_args, overload
 
 from pydantic import ValidationError
 
@@ -52,36 +52,26 @@ WIDEST: JobType = "standard"
 """The type with all fields of its kind: a body with an unknown type is read as this one."""
 
 
+class _Given(TypedDict, total=False):
+    """The optional arguments of `parse_request`."""
+
+    limits: Limits | None
+    default_type: JobType
+    prompt_files: PromptFiles | None
+    models: InstalledModels | None
+    additions: InstalledAdditions | None
+    wildcards: WildcardFiles | None
+    sent: Collection[str] | None
+    loras: AddedLoras
+    combinations: Sequence[FilledBody]
+
+
 @overload
 def parse_request(
-    kind: GenerationKind,
-    body: dict[str, Any],
-    *,
-    limits: Limits | None = None,
-    default_type: JobType = "optimized",
-    prompt_files: PromptFiles | None = None,
-    models: InstalledModels | None = None,
-    additions: InstalledAdditions | None = None,
-    wildcards: WildcardFiles | None = None,
-    sent: Collection[str] | None = None,
-    loras: AddedLoras = NO_LORAS,
-    combinations: Sequence[FilledBody] = (),
+    kind: GenerationKind, body: dict[str, Any], **given: Unpack[_Given]
 ) -> Request: ...
 @overload
-def parse_request(
-    kind: JobKind,
-    body: dict[str, Any],
-    *,
-    limits: Limits | None = None,
-    default_type: JobType = "optimized",
-    prompt_files: PromptFiles | None = None,
-    models: InstalledModels | None = None,
-    additions: InstalledAdditions | None = None,
-    wildcards: WildcardFiles | None = None,
-    sent: Collection[str] | None = None,
-    loras: AddedLoras = NO_LORAS,
-    combinations: Sequence[FilledBody] = (),
-) -> AnyRequest: ...
+def parse_request(kind: JobKind, body: dict[str, Any], **given: Unpack[_Given]) -> AnyRequest: ...
 def parse_request(
     kind: JobKind,
     body: dict[str, Any],

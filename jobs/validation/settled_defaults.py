@@ -11,8 +11,10 @@ from typing import Any, get_args
 from jobs.errors import Fault
 from jobs.model_defaults import Defaults, ModelDefaults, Preset
 from jobs.names import plain_name, sampler_named, scheduler_named
+from jobs.parameters.comparison import MAX_VALUES
 from jobs.parameters.prompt import PromptGrammar
 from jobs.parameters.schemas import NULL_HAS_A_MEANING
+from jobs.parameters.types import MAX_PROMPT
 from jobs.prompts.lora_tags import NO_LORAS, AddedLoras, lora_name
 from jobs.prompts.prompt_checks import loras_in
 from jobs.served import Served
@@ -188,10 +190,14 @@ def _no_preset(name: str, model: str, presets: Mapping[Preset, Defaults]) -> Fau
 
 
 def _prompts(body: Mapping[str, Any]) -> Iterator[tuple[str, PromptGrammar]]:
-    """The texts that a body's prompts may have, each with the grammar that it is read in."""
+    """The texts that a body's prompts may have, each with the grammar that it is read in.
+
+    Those that are too long, or too many, are faults of their fields: reading 16 MB takes minutes.
+    """
     varied = _varied(body).get("prompt")
-    texts = chain([body.get("prompt")], varied if isinstance(varied, list) else ())
-    return ((text, _grammar(body)) for text in texts if isinstance(text, str))
+    texts = chain([body.get("prompt")], varied[:MAX_VALUES] if isinstance(varied, list) else ())
+    short = (text for text in texts if isinstance(text, str) and len(text) <= MAX_PROMPT)
+    return ((text, _grammar(body)) for text in short)
 
 
 def _grammar(body: Mapping[str, Any]) -> PromptGrammar:

@@ -9,15 +9,19 @@ together. So a receiver that hangs delays its own messages only. The messages of
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import structlog
 from redis import Redis
 
 from jobs.connection import reaching_redis
+from jobs.records.record_fields import record_of
 from jobs.records.shared_lua import SHARED_ALLOW_OOM
 from jobs.status import Failure, Result
+
+log = structlog.get_logger(__name__)
 
 _LANES_PER_RECEIVER = 4
 
@@ -138,15 +142,24 @@ class Deliveries:
         self._put_back = redis.register_script(_PUT_BACK)
 
     def take(self) -> Delivery | None:
-        """Take a message that is due; None when there is none, or their receivers are busy."""
-        with reaching_redis():
-            taken = cast(list[Any] | None, self._take(args=[self._lease]))
-        if not taken:
-            return None
-        name, tries, flat = taken
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        submitter = fields.get("submitter", "")  # code before this field may have written it
-        return Delivery(f"msg_{name}", fields["url"], submitter, int(tries), _body(fields))
+        """Take a message that is due; None when there is none, or their receivers are busy.
+
+        A message that lacks what its body needs is deleted, and the next one is taken.
+        """
+        while True:
+            with reaching_redis():
+                taken = cast(list[Any] | None, self._take(args=[self._lease]))
+            if not taken:
+                return None
+            name, tries, flat = taken
+            fields = record_of(flat)
+            url, submitter = fields.get("url", ""), fields.get("submitter", "")
+            delivery = Delivery(f"msg_{name}", url, submitter, int(tries), b"")
+            try:
+                return replace(delivery, body=_body(fields))
+            except (KeyError, ValueError) as error:  # the record of its job was damaged
+                log.error("a damaged message is dropped", message=f"msg_{name}", reason=repr(error))
+                self.done(delivery)
 
     def done(self, delivery: Delivery) -> None:
         """Delete a message that was delivered or given up."""

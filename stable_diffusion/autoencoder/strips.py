@@ -1,5 +1,7 @@
 """Encodes and decodes large images in strips of rows, in a fraction of the memory.
 
+Float32 on a CPU gains time, too, since a strip stays in its caches.
+
 Each layer computes a strip of rows at a time, with the rows beside it that its convolution sees. A
 group normalization takes the mean and variance of the whole image, which are collected from all
 strips first. So the result is that of the whole image, up to rounding, and nothing is computed
@@ -20,6 +22,8 @@ STRIP_PIXELS = 1 << 15
 """Pixels of a strip: a strip of 128 channels has 16 MiB."""
 WHOLE_PIXELS = 1 << 18
 """Pixels of the largest image that is computed as a whole."""
+WHOLE_PIXELS_FLOAT32 = 1 << 16
+"""The same in float32 on a CPU."""
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -70,7 +74,11 @@ def build_autoencoder(config: Mapping[str, Any]) -> AutoencoderKL:
 
 def _in_strips(x: Tensor, factor: int) -> bool:
     """Whether an image is computed in strips; `factor`: pixels of its side for one of x's."""
-    return x.shape[-2] * x.shape[-1] * factor**2 > WHOLE_PIXELS and not torch.is_grad_enabled()
+    if torch.is_grad_enabled():
+        return False
+    in_float32 = x.device.type == "cpu" and x.dtype == torch.float32
+    whole = WHOLE_PIXELS_FLOAT32 if in_float32 else WHOLE_PIXELS
+    return x.shape[-2] * x.shape[-1] * factor**2 > whole
 
 
 def _layers(block: nn.Module, name: str) -> Iterator[nn.Module]:
@@ -93,7 +101,7 @@ def by_strips(
         wrap: beside the first row is the last one.
     """
     output: Tensor | None = None
-    for start, stop in _strips(x):
+    for start, stop in _strips(x, scale):
         strip, above = _with_neighbours(x, start, stop, wrap=wrap)
         computed = layer(before(strip) if before else strip)
         first = above * scale
@@ -171,10 +179,13 @@ def _normalization(norm: nn.GroupNorm, x: Tensor) -> Layer:
     return normalized
 
 
-def _strips(x: Tensor) -> Iterator[tuple[int, int]]:
-    """The first row of each strip and that after its last; both even, save the image's last."""
+def _strips(x: Tensor, scale: int = 1) -> Iterator[tuple[int, int]]:
+    """The first row of each strip and that after its last; both even, save the image's last.
+
+    A strip has STRIP_PIXELS once its sides are `scale` times as long.
+    """
     height, width = x.shape[-2:]
-    rows = max(2, STRIP_PIXELS // width // 2 * 2)
+    rows = max(2, STRIP_PIXELS // (width * scale**2) // 2 * 2)
     for start in range(0, height, rows):
         yield start, min(start + rows, height)
 

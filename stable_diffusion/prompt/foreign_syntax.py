@@ -18,7 +18,8 @@ _OF_A1111 = frozenset({_PROMPT_EDITING, _ALTERNATING, _COMPOSITION})
 _KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bAND\b(?!(?<=[A-Z]{2} AND) [A-Z]{2,}\b)"), _COMPOSITION),
     (re.compile(r"\{[^{}]*+\}"), "a choice of words"),
-    (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]*?__(?!\.?\w|\()"), "a wildcard"),
+    # bounded: what ends none of many underscores would be searched from each of them
+    (re.compile(r"(?<!\w)__[A-Za-z0-9][\w/.*-]{0,99}?__(?!\.?\w|\()"), "a wildcard"),
     (re.compile(r"\)\s*\.(?:blend|and|swap)\("), "a function of InvokeAI's prompts"),
     (re.compile(r"\)(?:\++|--+)(?=[\s,)]|\Z)"), "InvokeAI's emphasis"),
     (re.compile(r"\{\{[^{}]++\}\}"), "NovelAI's emphasis"),

@@ -16,6 +16,7 @@ from redis import Redis
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
+from jobs import keys
 from jobs.connection import connect
 from jobs.limits import NATIVE_SIZE
 from jobs.names import JobType
@@ -44,7 +45,7 @@ def settings(redis_url: str, tmp_path: Path) -> ApiSettings:
         outputs=str(tmp_path / "outputs"),
         api_keys=(DUMMY_KEY, "ключ"),
         max_body_mib=1,
-        sync_timeout=20,
+        sync_timeout=120,
         default_model="tiny",
     )
 
@@ -88,7 +89,7 @@ class HandWorker:
         return by_hand
 
     def announce(
-        self, *types: JobType, ttl_seconds: float = 60, native_size: int = NATIVE_SIZE
+        self, *types: JobType, ttl_seconds: float = 600, native_size: int = NATIVE_SIZE
     ) -> None:
         facts = WorkerFacts(
             worker_id="by-hand",
@@ -105,9 +106,14 @@ class HandWorker:
         """How many jobs of a type wait."""
         return JobRecords(self.redis, result_ttl_seconds=600).waiting(job_type)
 
+    def waiting(self, job_type: JobType = "optimized") -> set[str]:
+        """The ids of the jobs of a type that wait."""
+        places = cast("list[str]", self.redis.zrange(keys.queue(job_type), 0, -1))
+        return {keys.job_of(place) for place in places}
+
     def claim(self, job_type: JobType = "optimized") -> tuple[Claim, Request]:
-        """The next job of a type, waiting a little for one to come."""
-        deadline = time.monotonic() + 20
+        """The next job of a type, waiting for one to come."""
+        deadline = time.monotonic() + 120
         while (claim := self.claims.claim(job_type, "by-hand")) is None:
             assert time.monotonic() < deadline, "no job came"
             time.sleep(0.02)

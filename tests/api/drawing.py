@@ -19,12 +19,20 @@ class DrawingWorker:
     Attributes:
         worker: claims and finishes the jobs.
         previews: how many previews each picture has, evenly spread.
+        due: the numbers of those that come as partial images, from 1: each is shown until the test
+            says that it was received.
         drawn: the requests so far.
     """
 
     worker: HandWorker
     previews: int = 0
+    due: tuple[int, ...] = ()
     drawn: list[Request] = field(default_factory=list[Request])
+    _received: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def received(self) -> None:
+        """An event has come."""
+        self._received.release()
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
@@ -56,6 +64,9 @@ class DrawingWorker:
                 step=step, steps=steps, image=image, width=width, height=height, jpeg=jpeg
             )
             self.worker.claims.preview(claim, shown)
-            time.sleep(0.25)  # the API polls ten times a second
+            if number in self.due:
+                self._received.acquire(timeout=120)
+            else:
+                time.sleep(0.25)  # the API polls ten times a second, if it gets the processor
         self.drawn.append(request)
         self.worker.finish(claim, request)

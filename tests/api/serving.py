@@ -4,13 +4,14 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
 from launcher.stack import API
+from tests.launching import START_SECONDS
 from tests.ports import free_port
 from tests.processes import eventually
 
@@ -72,14 +73,18 @@ class RunningApi:
 
     def start(self) -> None:
         """Returns when it answers."""
-        assert eventually(self._answers, 120), self.said
+        try:
+            assert eventually(self._answers, START_SECONDS), self.said
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
             self._process.wait(120)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        except BaseException:
+            self.kill()
             raise
 
     def terminate(self) -> None:
@@ -88,7 +93,8 @@ class RunningApi:
 
     def kill(self) -> None:
         """End gunicorn and its workers, now."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     @property

@@ -69,7 +69,7 @@ class EventStream:
 def events(client: httpx.Client, job_id: str, last: str | None = None) -> Iterator[EventStream]:
     """The stream of a job, from the event after the `last` on; waits for a place."""
     headers = {} if last is None else {"Last-Event-ID": last}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         with client.stream("GET", f"/events/{job_id}", headers=headers) as answer:
             if answer.status_code == 200:

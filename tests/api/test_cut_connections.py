@@ -83,9 +83,9 @@ def test_after_a_cut_there_is_one_more_evaluation_at_most(
         with api.connect() as connection:
             connection.sendall(head.encode() + sent)
             assert eventually(lambda: bench.records.waiting("optimized") == 1)
-            running = threading.Thread(target=execute_job, args=(context, "optimized"))
+            running = threading.Thread(target=execute_job, args=(context, "optimized"), daemon=True)
             running.start()
-            assert engine.started.wait(60)
+            assert engine.started.wait(120)
             (job,) = context.leases.running()
             job_id = job.claim.job_id
             before = engine.evaluations
@@ -93,7 +93,7 @@ def test_after_a_cut_there_is_one_more_evaluation_at_most(
         assert eventually(lambda: bench.status(job_id).cancel_requested)
         assert eventually(lambda: job._reason is not None)
         gate.set()
-        running.join(60)
+        running.join(120)
 
     assert bench.status(job_id).state is JobState.CANCELLED
     assert engine.evaluations - before <= 1

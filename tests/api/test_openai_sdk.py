@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {"model": "tiny", "size": "192x192", "extra_body": {"ste
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False) as client:
+    with httpx2.Client(trust_env=False, timeout=240) as client:
         yield client
 
 

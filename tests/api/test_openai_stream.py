@@ -3,7 +3,7 @@
 import base64
 import io
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,7 +48,7 @@ def worker(settings: ApiSettings, api: RunningApi) -> HandWorker:
 
 @pytest.fixture
 def sdk(api: RunningApi) -> Iterator[openai.OpenAI]:
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=240) as http:
         yield openai.OpenAI(
             api_key=DUMMY_KEY, base_url=f"{api.url}/v1", max_retries=0, http_client=http
         )
@@ -59,15 +59,25 @@ def size_of(data: str) -> tuple[str | None, tuple[int, int]]:
     return image.format, image.size
 
 
+def followed(drawing: DrawingWorker, stream: Iterable[Any]) -> list[Any]:
+    """All events of a stream, each of which lets the worker go on."""
+    events: list[Any] = []
+    for event in stream:
+        events.append(event)
+        drawing.received()
+    return events
+
+
 @pytest.mark.parametrize("output_format", ["png", "webp"])
 def test_partial_images_come_before_the_image_and_have_its_size(
     sdk: openai.OpenAI, worker: HandWorker, output_format: Any
 ) -> None:
-    with DrawingWorker(worker, previews=5):
-        events = list(
+    with DrawingWorker(worker, previews=5, due=(3, 5)) as drawing:
+        events = followed(
+            drawing,
             sdk.images.generate(
                 **SMALL, stream=True, partial_images=2, output_format=output_format, quality="low"
-            )
+            ),
         )
 
     kinds = [event.type.rpartition(".")[2] for event in events]
@@ -88,11 +98,12 @@ def test_partial_images_come_before_the_image_and_have_its_size(
 def test_each_image_of_an_edit_has_its_partial_images_and_an_event(
     sdk: openai.OpenAI, worker: HandWorker
 ) -> None:
-    with DrawingWorker(worker, previews=3):
-        events = list(
+    with DrawingWorker(worker, previews=3, due=(2, 6)) as drawing:
+        events = followed(
+            drawing,
             sdk.images.edit(
                 image=FILE, prompt="a cat", n=2, stream=True, partial_images=1, model="tiny"
-            )
+            ),
         )
 
     kinds = [event.type for event in events]
@@ -133,7 +144,18 @@ def test_faults_of_a_stream_are_found_before_it_begins(
 def test_more_streams_than_places_are_refused_and_leave_no_job(
     sdk: openai.OpenAI, worker: HandWorker
 ) -> None:
-    streams = [sdk.images.generate(**SMALL, stream=True) for _ in range(2)]
+    streams: list[openai.Stream[Any]] = []
+
+    def opens() -> bool:
+        """Whether there is a place; those of the streams before this test are free soon."""
+        try:
+            streams.append(sdk.images.generate(**SMALL, stream=True))
+        except openai.InternalServerError:
+            return False
+        return True
+
+    for _ in range(2):
+        assert eventually(opens)
 
     with pytest.raises(openai.InternalServerError) as refused:
         sdk.images.generate(**SMALL, stream=True)

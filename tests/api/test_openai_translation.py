@@ -9,6 +9,7 @@ from openai.types import image_edit_params, image_generate_params
 from PIL import Image
 
 from api.dialects.openai.answers import ANSWERED_QUALITY
+from api.dialects.openai.form_values import typed
 from api.dialects.openai.images_of_edit import Picture, take_images
 from api.dialects.openai.masks import mask_fields
 from api.dialects.openai.request_models import NATIVE_NAMES, OPTIONS, WITHOUT_NAME, ImageOptions
@@ -399,3 +400,11 @@ def test_the_compression_is_the_quality_of_a_lossy_format(
 
     assert result.body.get("jpeg_quality") == quality
     assert any(each.startswith("output_compression:") for each in result.warnings) == warns
+
+
+def test_an_object_in_a_form_keeps_its_capital_letters() -> None:
+    vary = '{"prompt": ["A Cat", "a DOG"], "W": [64, 128]}'
+
+    body = typed({"vary": [vary], "tiling": ["True"]}, OPTIONS["img2img"])
+
+    assert body == {"vary": {"prompt": ["A Cat", "a DOG"], "W": [64, 128]}, "tiling": True}

@@ -353,3 +353,32 @@ def test_a_key_is_needed_and_may_be_in_the_body(client: FlaskClient, worker: Han
     body = {"image": base64.b64encode(png()).decode()}
     assert client.post("/png-info", json=body).status_code == 401
     assert client.post("/png-info", json=body | {"api_key": DUMMY_KEY}).status_code == 200
+
+
+NO_FLOAT = 10**400
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"parameters": "a\nSteps: 9, Hires steps: 5, Denoising strength: 1e-320, Size: 64x64"},
+        {"invokeai_metadata": {"loras": [{"model": "ink", "weight": NO_FLOAT}]}},
+        {
+            "prompt": {
+                "1": {"class_type": "KSampler", "inputs": {"model": ["2", 0]}},
+                "2": {"class_type": "LoraLoader", "inputs": {"strength_model": NO_FLOAT}},
+            }
+        },
+    ],
+    ids=["infotext", "invokeai", "comfyui"],
+)
+def test_a_number_beyond_all_bounds_is_no_fault_of_the_service(
+    client: FlaskClient, worker: HandWorker, texts: dict[str, Any]
+) -> None:
+    assert recipe(client, png(**texts))["kind"] == "txt2img"
+
+
+def test_a_long_row_of_spaces_is_read_at_once(client: FlaskClient, worker: HandWorker) -> None:
+    metadata = {"image": {"prompt": "a cat [dog]" + " " * 300_000 + "[cow]"}}
+    asked = recipe(client, png(sd_metadata=metadata))["request"]
+    assert (asked["prompt"], asked["negative_prompt"]) == ("a cat", "dog, cow")

@@ -80,6 +80,11 @@ class BrowserTab:
         self.page.wait_for_selector("body[data-ready]")
         return self.page
 
+    def reload(self) -> None:
+        """Load the page again. What it remembers is there when this returns."""
+        self.page.reload()
+        self.page.wait_for_selector("body[data-ready]")
+
     def fill(self, prompt: str = "a red cat", **fields: object) -> None:
         """Fill the form in; what is not named is small, so that it is drawn soon."""
         self.page.fill("#prompt", prompt)
@@ -124,6 +129,10 @@ class BrowserTab:
         while not _evaluated(page, true, argument):
             assert time.monotonic() < deadline, f"never: {true}"
             page.wait_for_timeout(50)
+
+    def without_key(self) -> None:
+        """Returns when the key is no longer in the address."""
+        self.page.wait_for_url(lambda url: "key" not in url)
 
     def step(self) -> int:
         """The step that the page tells; 0 while it tells none."""

@@ -112,6 +112,17 @@ def test_what_is_painted_with_the_mouse_is_white_in_the_mask(editor: BrowserTab)
     editor.screenshot("editor-mask")
 
 
+def test_a_stroke_goes_on_when_the_picture_below_it_has_been_loaded(editor: BrowserTab) -> None:
+    mouse = editor.page.mouse
+    mouse.move(*at(editor, 0.25, 0))
+    mouse.down()
+    editor.page.dispatch_event("#edited", "load")
+    mouse.move(*at(editor, 0.25, 1), steps=4)
+    mouse.up()
+
+    assert part(mask(editor), 0, 0.49) == WHITE
+
+
 def test_the_options_of_a_mask_are_sent_with_it(editor: BrowserTab) -> None:
     paint_left(editor)
     page = editor.page

@@ -29,7 +29,7 @@ def test_the_key_is_asked_for_once_and_kept_for_the_session(tab: BrowserTab) -> 
     page.keyboard.press("Enter")
     tab.finished()
 
-    page.reload()
+    tab.reload()
     tab.draw()
     tab.finished()
     page.click("text=Gallery")
@@ -41,12 +41,12 @@ def test_the_key_is_asked_for_once_and_kept_for_the_session(tab: BrowserTab) -> 
 
 def test_the_link_that_the_launcher_prints_brings_the_key_along(tab: BrowserTab) -> None:
     page = tab.open(f"/#key={DUMMY_KEY}", key=None)
-    assert "key" not in page.url
+    tab.without_key()
     assert page.evaluate("history.length") <= 2  # this page, and the empty one before it
     page.go_back()
     page.go_forward()
     page.wait_for_selector("body[data-ready]")
-    assert "key" not in page.url
+    tab.without_key()
     tab.draw()
     tab.finished()
     assert page.locator("dialog.key").count() == 0
@@ -63,7 +63,7 @@ def test_a_link_with_another_key_works_in_the_open_page(tab: BrowserTab) -> None
     page.keyboard.press("Escape")
     page.evaluate("location.hash = 'key=%D0%BA%2B%26'")
     tab.until("() => sessionStorage.getItem('api-key') === 'к+&'")
-    assert "key" not in page.url
+    tab.without_key()
 
 
 def test_without_a_key_nothing_is_drawn_and_the_page_says_why(tab: BrowserTab) -> None:
@@ -103,7 +103,7 @@ def test_words_that_look_like_html_stay_words(tab: BrowserTab) -> None:
     tab.draw(HOSTILE, negative_prompt=HOSTILE)
     tab.finished()
     assert HOSTILE in page.inner_text("#result .recipe")
-    page.reload()
+    tab.reload()
     tab.finished()
 
     page.goto(f"{tab.url}/recent")
@@ -217,7 +217,7 @@ def test_a_small_screen_needs_no_scrolling_to_the_side(tab: BrowserTab, scheme: 
 
 def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    with httpx.Client(base_url=service, trust_env=False) as client:
+    with httpx.Client(base_url=service, trust_env=False, timeout=60) as client:
         for path, kind in {
             "/": "text/html; charset=utf-8",
             "/recent": "text/html; charset=utf-8",
@@ -238,5 +238,4 @@ def test_pages_come_with_their_headers_and_are_not_sent_twice(service: str) -> N
 def test_swagger_s_page_still_works(tab: BrowserTab) -> None:
     page = tab.page
     page.goto(f"{tab.url}/docs/")
-    page.wait_for_selector(".opblock")
-    assert page.locator(".opblock").count() > 10
+    tab.until("document.querySelectorAll('.opblock').length > 10")

@@ -8,7 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.browser.conftest import BrowserTab
-from tests.browser.test_drawing import drop
+from tests.browser.test_drawing import drop, let_fall
 
 pytestmark = pytest.mark.service
 
@@ -57,6 +57,32 @@ def test_the_recipe_of_a_dropped_picture_fills_the_form(tab: BrowserTab) -> None
     with tab.next_job():
         page.click("#draw")
     tab.finished()
+
+
+HELD = """
+const decode = window.createImageBitmap.bind(window);
+window.createImageBitmap = async (blob) => {
+  await new Promise((resolve) => { window.release = resolve; });
+  window.decoded = decode(blob);
+  return window.decoded;
+};
+"""
+"""Pictures are decoded when the test says so."""
+
+
+def test_a_recipe_that_is_used_before_its_picture_is_decoded_replaces_it(tab: BrowserTab) -> None:
+    tab.page.add_init_script(HELD)
+    page = tab.open()
+    let_fall(tab, picture(parameters=INFOTEXT), "image/png")
+    page.click("#use-recipe")
+    page.wait_for_selector("#not-read:not([hidden])")
+
+    page.evaluate("window.release()")
+    tab.until("window.decoded instanceof Promise")
+    page.evaluate("window.decoded.then(() => new Promise((resolve) => setTimeout(resolve)))")
+
+    assert page.locator("#init-picture").is_hidden()
+    assert (page.input_value("#W"), page.input_value("#H")) == ("192", "128")
 
 
 def test_a_picture_of_another_program_stays_the_init_image(tab: BrowserTab) -> None:

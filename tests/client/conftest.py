@@ -15,12 +15,15 @@ from tests.worker.processes import worker
 
 @pytest.fixture(scope="session")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its URL. Each evaluation of its engine takes 0.1 s."""
+    """Its URL. Each evaluation of its engine takes 0.1 s.
+
+    No test lets a lease end: a worker that gets no processor for two seconds keeps its jobs.
+    """
     folder: Path = tmp_path_factory.mktemp("small_service")
     with Valkey(folder / "valkey") as valkey:
         bench = bench_on(valkey.url, folder)
         with (
-            worker(bench, valkey.url, CONCURRENCY="2"),
+            worker(bench, valkey.url, CONCURRENCY="2", LEASE_SECONDS="60"),
             running_api(bench, valkey.url) as api,
         ):
             yield api.url

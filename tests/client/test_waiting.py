@@ -32,6 +32,7 @@ from tests.client.scripted import (
     status,
     stream,
 )
+from tests.ports import free_port
 
 DONE = status("SUCCESS", 1.0, Images=[], seeds=[])
 
@@ -248,6 +249,4 @@ def test_the_error_of_an_unreachable_service_names_it(unused_port: int) -> None:
 
 @pytest.fixture
 def unused_port() -> int:
-    with Scripted() as server:
-        port = server.url.rpartition(":")[2]
-    return int(port)
+    return free_port()

@@ -107,7 +107,11 @@ class RunningNginx:
         # As root nginx would take another user, who may not enter the folder of a test.
         user = "user root root;" if os.getuid() == 0 else ""
         self._process = subprocess.Popen([*self._command, "-g", f"daemon off; {user}"])
-        assert eventually(self._listens, 60)
+        try:
+            assert eventually(self._listens, 60)
+        except BaseException:
+            self._process.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -309,14 +313,14 @@ def test_the_api_hears_the_address_of_the_client_last(tmp_path: Path) -> None:
         stack.callback(server.shutdown)
         proxy = stack.enter_context(RunningNginx(tmp_path, server.server_port))
         forged = {"X-Forwarded-For": "192.0.2.7", "Host": "images.example:8000"}
-        heard = httpx.get(proxy.url, headers=forged, trust_env=False).json()
+        heard = httpx.get(proxy.url, headers=forged, timeout=60, trust_env=False).json()
     assert heard["X-Forwarded-For"] == "192.0.2.7, 127.0.0.1"
     assert heard["Host"] == "images.example:8000"
 
 
 def test_without_an_api_the_proxy_says_so_as_the_api_would(tmp_path: Path) -> None:
     with RunningNginx(tmp_path, free_port()) as proxy:
-        answer = httpx.get(f"{proxy.url}/status/x", trust_env=False)
+        answer = httpx.get(f"{proxy.url}/status/x", timeout=60, trust_env=False)
     assert answer.status_code == 503
     assert answer.json()["details"] == []
     assert int(answer.headers["Retry-After"]) >= 1

@@ -146,7 +146,7 @@ class Storm:
                 self._dice,
                 disk=disk,
             )
-            submitting = threading.Thread(target=self._submit)
+            submitting = threading.Thread(target=self._submit, daemon=True)
             submitting.start()
             if self._repository:
                 self._update(apis)

@@ -24,7 +24,7 @@ UNSYNCED_SECONDS = 2.0
 LONGER_THAN_A_LEASE = 4.0
 HOUR = 3600
 DISK = "64m"
-HANG_SECONDS = 40.0
+HANG_SECONDS = 160.0
 """Within which a worker must have left that hangs in the store: PROGRESS_SECONDS is 5."""
 
 
@@ -133,14 +133,17 @@ class Faults:
             return  # a worker has drawn it meanwhile
         os.mkfifo(picture)
         deadline = time.monotonic() + HANG_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and picture.exists():
             for number, worker in enumerate(self._workers):
                 if worker.process.poll() is not None:
                     self.lost_workers[job] += 1
                     self._bury(number, lambda: None)
                     deadline = 0
             time.sleep(0.1)
-        aside.replace(picture)
+        if picture.exists():
+            aside.replace(picture)
+        else:  # a worker had opened it before: the job has ended
+            aside.unlink(missing_ok=True)
 
     def fill_disk(self) -> None:
         ballast = self._bench.outputs / ".ballast"

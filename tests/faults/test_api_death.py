@@ -66,9 +66,10 @@ def test_a_submit_is_accepted_whole_or_not_at_all(bench: Bench, valkey: Valkey) 
     with worker(bench, valkey.url, CONCURRENCY="2") as handle:
         handle.freeze()
         for death in range(DEATHS):
-            api = running_api(bench, valkey.url, f"api-{death}")
-            api.start()
-            with client_of(api) as client:
+            with (
+                running_api(bench, valkey.url, f"api-{death}") as api,
+                client_of(api) as client,
+            ):
                 submitters = Submitters(client, CLIENTS)
                 submitters.start()
                 enough = dice.randint(5, 15)

@@ -1,6 +1,5 @@
 """The store is full, or may not be written."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import pytest
 
 from jobs.status import JobState
 from tests.faults.api import client_of, running_api
+from tests.faults.storm_faults import mount
 from tests.faults.valkey import Valkey
 from tests.worker.conftest import Bench, until
 from tests.worker.processes import WorkerHandle, worker
@@ -28,23 +28,19 @@ SETTINGS = {
 NOT_CLAIMING = "the picture store cannot be used; no jobs are claimed"
 
 
-def mounted(options: str, folder: Path) -> None:
-    """Mount a file system in memory, or change how it is mounted."""
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a small disk needs the right to mount: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def disk(bench: Bench) -> Iterator[Path]:
     """The store on a disk of 2 MiB."""
-    if not shutil.which("mount"):
-        pytest.skip("a small disk needs the command mount")
     bench.outputs.mkdir()
-    mounted("size=2m", bench.outputs)
+    if not mount("size=2m", bench.outputs):
+        pytest.skip("a small disk needs the right to mount")
     yield bench.outputs
     subprocess.run(["umount", str(bench.outputs)], check=True)
+
+
+def remount(options: str, disk: Path) -> None:
+    """Change how the disk is mounted; while a file is being written, that is refused."""
+    until(lambda: mount(f"remount,{options}", disk))
 
 
 def filled(disk: Path, *, free: int) -> Path:
@@ -61,8 +57,7 @@ def filled(disk: Path, *, free: int) -> Path:
 
 def problem(bench: Bench) -> str:
     """What the worker announces."""
-    (facts,) = bench.workers.alive()
-    return facts.problem
+    return bench.only_worker().problem
 
 
 def claims(handle: WorkerHandle) -> int:
@@ -84,7 +79,7 @@ def test_while_the_disk_is_read_only_waiting_jobs_wait(
     with worker(bench, valkey.url, **SETTINGS) as handle:
         first = bench.send()
         bench.ended(first)
-        mounted("remount,ro", disk)
+        remount("ro", disk)
         jobs = [bench.send() for _ in range(MANY)]
         until(lambda: "Read-only" in problem(bench))
         claimed = claims(handle)
@@ -93,7 +88,7 @@ def test_while_the_disk_is_read_only_waiting_jobs_wait(
         assert claims(handle) == claimed
         assert {bench.status(job).state for job in jobs} == {JobState.PENDING}
 
-        mounted("remount,rw,size=2m", disk)
+        remount("rw,size=2m", disk)
         assert_all_succeed(bench, [first, *jobs])
         until(lambda: problem(bench) == "")
         assert handle.process.poll() is None
@@ -121,13 +116,13 @@ def test_a_worker_that_waits_for_its_store_can_be_stopped(
 ) -> None:
     with worker(bench, valkey.url, **SETTINGS) as first:
         bench.ended(bench.send())
-        mounted("remount,ro", disk)
+        remount("ro", disk)
         jobs = [bench.send() for _ in range(2)]
         until(lambda: problem(bench))
         time.sleep(2)  # a message waits in the worker
         assert first.terminate() == 0
     assert {bench.status(job).state for job in jobs} == {JobState.PENDING}
-    mounted("remount,rw,size=2m", disk)
+    remount("rw,size=2m", disk)
     with worker(bench, valkey.url, **SETTINGS):
         for job in jobs:
             assert bench.ended(job).state is JobState.SUCCESS

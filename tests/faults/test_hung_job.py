@@ -10,7 +10,7 @@ from jobs.names import GenerationKind
 from jobs.status import JobState
 from tests.faults.valkey import Valkey
 from tests.worker.conftest import Bench, until
-from tests.worker.processes import WorkerHandle, worker
+from tests.worker.processes import WorkerHandle, started, worker
 from tests.worker.small import ENDLESS, HANGS, SLOW
 from worker.graceful_shutdown import EXIT_FOR_RESTART
 
@@ -38,14 +38,15 @@ def assert_left_for_a_restart(handle: WorkerHandle, reason: str) -> None:
 
 
 def test_a_store_that_hangs_costs_one_attempt_of_one_job(bench: Bench, valkey: Valkey) -> None:
-    hung, other = bench.submit("img2img"), bench.submit(ddim_steps=LONG)
+    hung, other = bench.submit("img2img"), bench.submit(ddim_steps=10 * LONG)
     with (
         store_hangs_for(bench, hung),
-        worker(bench, valkey.url, CONCURRENCY="2", **IMPATIENT) as first,
+        started(bench, valkey.url, CONCURRENCY="2", **IMPATIENT) as first,
     ):
         assert_left_for_a_restart(first, "has not progressed")
     # the other job was handed back, in order
     assert (bench.status(other).state, bench.status(other).attempts) == (JobState.PENDING, 0)
+    bench.hurry()
     with worker(bench, valkey.url, CONCURRENCY="2"):
         ended = {job: bench.ended(job) for job in (hung, other)}
     assert {status.state for status in ended.values()} == {JobState.SUCCESS}
@@ -58,7 +59,7 @@ def test_a_job_that_never_ends_fails_after_three_workers_and_no_other_job_waits_
 ) -> None:
     hung, waiting = bench.submit(prompt=HANGS), bench.submit()
     for _ in range(3):
-        with worker(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
+        with started(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
             assert_left_for_a_restart(handle, "has not progressed")
     with worker(bench, valkey.url):
         assert bench.ended(waiting).state is JobState.SUCCESS
@@ -77,7 +78,7 @@ def test_whatever_never_ends_costs_its_job_an_attempt_and_no_other(
 ) -> None:
     (bench.models / f"{SLOW}.safetensors").touch()
     hung, waiting = bench.submit(prompt=prompt, model=model), bench.submit()
-    with worker(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
+    with started(bench, valkey.url, PRELOAD="false", **IMPATIENT) as handle:
         assert_left_for_a_restart(handle, reason)
     assert [bench.status(job).attempts for job in (hung, waiting)] == [1, 0]
 

@@ -38,7 +38,9 @@ class Valkey:
         )
         self._process.stdin.write(configuration.encode())
         self._process.stdin.close()
-        assert eventually(self._answers, 60)
+        if not eventually(self._answers):
+            self.kill()
+            raise AssertionError("it does not answer")
 
     def kill(self) -> None:
         """As the kernel does when memory runs out."""

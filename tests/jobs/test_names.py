@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.names import CONFIGS, SAMPLERS, model_named, network_kind, sampler_named
+from jobs.names import CONFIGS, SAMPLERS, find_name, model_named, network_kind, sampler_named
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_a_model_goes_by_every_documented_spelling(spelling: str, name: str) -> 
 def test_every_kind_of_configuration_has_a_model() -> None:
     kinds = {network_kind(name) for name in ("tiny", "sd14", "sd15", "sd21", "sd21v")}
     assert kinds == set(CONFIGS.values())
+
+
+def test_a_text_of_a_million_accents_is_no_name() -> None:
+    assert find_name("a" + "\u0301" * 500_000 + "\u0327" * 500_000, ("tiny", "sd15")) is None
+    assert find_name("cafe\u0301", ("café",)) == "café"

@@ -27,7 +27,7 @@ def test_without_a_broker_submitting_fails_soon_and_raises_nothing() -> None:
     app = make_celery(JobSettings(celery_broker_url="redis://127.0.0.1:1/0"), publisher=True)
     began = time.monotonic()
     assert not wake_worker(app, "some-id", "standard")
-    assert time.monotonic() - began < 5  # celery's own way takes 19 s
+    assert time.monotonic() - began < 15  # celery's own way waits for 19 s
 
 
 def test_a_broker_that_was_restarted_is_found_again_at_once() -> None:

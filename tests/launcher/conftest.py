@@ -4,6 +4,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def mark() -> Iterator[str]:
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert gone, f"still running: {left}"
+
+
+def valkey_url(mark: str) -> str:
+    """The URL of the service's private Valkey, from the environment of one of its processes."""
+    for pid in marked(mark):
+        with suppress(OSError):  # it has ended meanwhile
+            environment = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+            for entry in environment.split("\0"):
+                if entry.startswith("CELERY_RESULT_BACKEND=redis"):
+                    return entry.partition("=")[2]
+    raise AssertionError("no process has its URL")
 
 
 Launch = Callable[..., Launcher]

@@ -11,10 +11,10 @@ import pytest
 import redis
 from PIL import Image
 
-from tests.launcher.conftest import Launch
+from tests.launcher.conftest import Launch, valkey_url
 from tests.launching import Launcher
 from tests.ports import free_port
-from tests.processes import eventually, marked
+from tests.processes import eventually
 
 pytestmark = pytest.mark.service
 
@@ -28,13 +28,7 @@ def events(launcher: Launcher) -> list[dict[str, Any]]:
 
 def everything_in_redis(mark: str) -> str:
     """Every key and value, as the service's own Redis client reads them."""
-    url = next(
-        entry.partition("=")[2]
-        for pid in marked(mark)
-        for entry in Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
-        if entry.startswith("CELERY_RESULT_BACKEND=redis")
-    )
-    with redis.Redis.from_url(url, decode_responses=False) as client:
+    with redis.Redis.from_url(valkey_url(mark), decode_responses=False) as client:
         return " ".join(
             f"{key!r} {client.dump(key)!r} {_plain(client, key)}" for key in client.scan_iter()
         )

@@ -7,7 +7,7 @@ import pytest
 
 from launcher.errors import DataFolderInUse, LauncherError, PortInUse
 from launcher.preflight import data_folder, require_free_port
-from launcher.valkey import free_port
+from tests.ports import free_port
 
 
 def test_a_free_port_passes_and_stays_free() -> None:

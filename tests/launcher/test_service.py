@@ -36,6 +36,22 @@ def test_output_is_relayed_line_by_line(mark: str) -> None:
     service.kill()
 
 
+def test_killed_or_ended_a_service_has_relayed_all_that_it_said(mark: str) -> None:
+    lines: list[str] = []
+
+    def slowly(_: str, line: str) -> None:
+        time.sleep(0.1)
+        lines.append(line)
+
+    command = [sys.executable, "-c", "print('one'); print('two')"]
+    service = Service("sleeper", command, output=slowly, environment={MARK: mark})
+    assert eventually(lambda: not service.running())
+
+    service.kill()
+
+    assert lines == ["one", "two"]
+
+
 def test_the_exit_message_quotes_the_last_line(mark: str) -> None:
     service = started("import sys; sys.exit('no such model')", mark)
 

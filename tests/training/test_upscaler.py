@@ -67,7 +67,7 @@ def test_a_killed_training_resumes(work: Path) -> None:
     before = torch.load(work / "upscaler.pt", weights_only=True)
     done = make_upscaler(work, 0.02, CPU, drawings=4)
     assert torch.equal(done.conv_last.weight, before["average"]["module.conv_last.weight"])
-    make_upscaler(work, 0.03, CPU, drawings=4)
+    make_upscaler(work, (before["spent"] + 1) / 60, CPU, drawings=4)
     after = torch.load(work / "upscaler.pt", weights_only=True)
     assert after["spent"] > before["spent"]
     assert after["average"]["n_averaged"] > before["average"]["n_averaged"]

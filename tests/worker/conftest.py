@@ -26,8 +26,9 @@ from jobs.records.record import JobRecords
 from jobs.settings import JobSettings
 from jobs.status import JobStatus
 from jobs.validation.request import parse_request
+from jobs.worker_facts import WorkerFacts
 from jobs.workers import Workers
-from tests.worker.small import SmallEngine
+from tests.worker.small import HURRY, SmallEngine
 from worker.background.lease import LeaseKeeper
 from worker.execution.engine import Engine, EngineProvider
 from worker.execution.execute_job import execute_job
@@ -91,6 +92,24 @@ class Bench:
         until(lambda: self.status(job_id).state.final)
         return self.status(job_id)
 
+    def hurry(self) -> None:
+        """Let evaluations take no time in worker processes from now on.
+
+        So a job of many steps runs for as long as a test looks at it, and then ends.
+        """
+        (self.outputs.parent / HURRY).touch()
+
+    def only_worker(self) -> WorkerFacts:
+        """What the only worker announces; on a busy machine an announcement may be late."""
+        found: list[WorkerFacts] = []
+
+        def announced() -> bool:
+            found[:] = self.workers.alive()
+            return len(found) == 1
+
+        until(announced)
+        return found[0]
+
     def status(self, job_id: str) -> JobStatus:
         return self.records.get(job_id)
 
@@ -146,7 +165,7 @@ class Bench:
 
 def bench_on(redis_url: str, folder: Path) -> Bench:
     """A bench on a Redis, with models and images in a folder."""
-    redis = connect(redis_url)
+    redis = connect(redis_url, timeout=60)  # a test fails by what it asserts, not by a busy disk
     models = folder / "models"
     models.mkdir()
     (models / "small.safetensors").touch()

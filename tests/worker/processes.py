@@ -1,6 +1,7 @@
 """Starts and ends real worker processes on a real queue."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ SHORT = {
     "RESEND_AFTER": "1",
     "HEARTBEAT_INTERVAL": "0.5",
     "SHUTDOWN_GRACE_SECONDS": "0",
+    "SHUTDOWN_SECONDS": "100",
 }
 
 
@@ -37,6 +39,12 @@ class WorkerHandle:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(120)
+
+    def metrics_port(self) -> int:
+        """Where it serves its metrics; waits until it says so."""
+        port = re.compile(r"metrics served.* port=(\d+)\n")
+        until(lambda: port.search(self.log.read_text()))
+        return int(port.findall(self.log.read_text())[0])
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -93,12 +101,12 @@ def worker(
     bench: Bench, redis_url: str, app: str = "tests.worker.small_app", **settings: str
 ) -> Iterator[WorkerHandle]:
     """A worker that has announced itself; killed at the end of the block if it still runs."""
-    before = {facts.worker_id for facts in bench.workers.alive()}
     with started(bench, redis_url, app, **settings) as handle:
-        until(lambda: handle.process.poll() is not None or _new(bench, before))
+        until(lambda: handle.process.poll() is not None or _announced(bench, handle))
         assert handle.process.poll() is None, handle.log.read_text()
         yield handle
 
 
-def _new(bench: Bench, before: set[str]) -> bool:
-    return any(facts.worker_id not in before for facts in bench.workers.alive())
+def _announced(bench: Bench, handle: WorkerHandle) -> bool:
+    own = f"-{handle.process.pid}-"
+    return any(own in facts.worker_id for facts in bench.workers.alive())

@@ -50,7 +50,7 @@ def receiving(
             message = Webhook(secret).verify(body, dict(self.headers.items()))
             receiver.ids.append(self.headers["webhook-id"])
             receiver.requests.release()
-            receiver.released.wait(60)
+            receiver.released.wait(240)
             code = receiver.codes.pop(0) if receiver.codes else 204
             if code == 204:
                 receiver.messages.append(json.loads(body))

@@ -26,6 +26,8 @@ SLOW = "slow"
 LEAK = "takes all memory and never frees it"
 HANGS = "an evaluation never returns"
 ENDLESS = "evaluations that lead nowhere"
+HURRY = "hurry"
+"""The file in DATA_DIR of `Bench.hurry`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +60,10 @@ class SmallPicture:
 
 
 class SmallEngine:
-    """Needs `seconds` for an evaluation.
+    """Needs `seconds` for an evaluation, and for a tile.
 
     Args:
+        hurries: evaluations and tiles take no time once it returns True.
         gate: holds every job after its first evaluation until it is set.
         errors: raised for the prompts that are its keys.
         tiles: in which an image is doubled.
@@ -78,6 +81,7 @@ class SmallEngine:
     def __init__(
         self,
         seconds: float = 0.0,
+        hurries: Callable[[], bool] = lambda: False,
         gate: threading.Event | None = None,
         errors: dict[str, Exception] | None = None,
         tiles: int = 1,
@@ -86,6 +90,7 @@ class SmallEngine:
         freezes: bool = False,
     ) -> None:
         self._seconds = seconds
+        self._hurries = hurries
         self._gate = gate
         self._errors = errors or {}
         self.started = threading.Event()
@@ -168,7 +173,7 @@ class SmallEngine:
         for iteration in range(iterations):
             for step in range(1, steps + 1):
                 with stopwatch.timing("sample"):
-                    time.sleep(self._seconds)
+                    self._take_time()
                 fraction = (iteration + step / steps) / iterations
                 on_evaluation(SmallEvaluation(iteration, iterations, step, steps, fraction))
                 self.started.set()
@@ -194,8 +199,12 @@ class SmallEngine:
         for tile in range(self._tiles):
             on_tile(tile / self._tiles)
             self.upscaling.set()
-            time.sleep(self._seconds)
+            self._take_time()
         return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
+
+    def _take_time(self) -> None:
+        if not self._hurries():
+            time.sleep(self._seconds)
 
     def free_and_probe(self) -> None:
         if self.exhausted:

@@ -30,7 +30,7 @@ def test_a_worker_that_announces_itself_is_healthy_until_it_is_frozen(
     bench: Bench, redis_url: str
 ) -> None:
     with worker(bench, redis_url) as handle:
-        assert check(redis_url).returncode == 0
+        until(lambda: check(redis_url).returncode == 0)
         handle.freeze()
         until(lambda: not bench.workers.alive())
         result = check(redis_url)
@@ -44,7 +44,7 @@ def test_the_worker_of_another_container_does_not_make_this_one_healthy(
     bench: Bench, redis_url: str
 ) -> None:
     with worker(bench, redis_url):
-        [facts] = bench.workers.alive()
+        facts = bench.only_worker()
         other = facts.model_copy(update={"worker_id": f"elsewhere-{facts.worker_id}"})
     bench.workers.withdraw(facts.worker_id)
     bench.workers.announce(other, ttl_seconds=60)

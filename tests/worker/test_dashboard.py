@@ -24,9 +24,8 @@ def test_every_metric_of_the_dashboard_is_exported_by_the_api_or_a_worker(
     metrics = pytest.importorskip("api.metrics", reason="this API exports no metrics yet")
 
     with worker(bench, redis_url, METRICS_PORT=str(free_port())) as handle:
-        served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
-        port = int(served.rpartition("port=")[2])
-        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=120).text
+        url = f"http://127.0.0.1:{handle.metrics_port()}/metrics"
+        of_worker = httpx.get(url, trust_env=False, timeout=120).text
         of_api = metrics.exposition(connect(redis_url)).decode()
 
     exported = {

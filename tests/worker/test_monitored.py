@@ -34,9 +34,11 @@ def test_celery_events_are_sent_only_if_configured(
         )
         try:
             until(lambda: process.poll() is not None or bench.workers.alive())
-        finally:
             process.terminate()
-            process.wait(60)
+            process.wait(240)
+        finally:
+            process.kill()
+            process.wait()
 
         event = events.get_message(timeout=2)
 

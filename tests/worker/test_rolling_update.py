@@ -58,6 +58,9 @@ def test_jobs_of_the_code_before_are_executed_by_the_present_one(
         answer = client.post("/generate", json=SUBMITTED, headers=again)
         assert answer.get_json()["task_id"] == unended["idempotent"]
         until(lambda: all(bench.status(job_id).state.final for job_id in unended.values()))
+        # nothing is left behind: neither queues nor leases nor init images
+        until(lambda: not any("inputs/" in name for name in bench.files()))
+        assert not bench.redis.exists(keys.LEASES, *map(keys.queue, JOB_TYPES))
 
     for name, job_id in unended.items():
         status = bench.status(job_id)
@@ -74,6 +77,3 @@ def test_jobs_of_the_code_before_are_executed_by_the_present_one(
         older.job_ids["finished"],
         *unended.values(),
     }
-    # nothing is left behind: neither queues nor leases nor init images
-    assert not bench.redis.exists(keys.LEASES, *map(keys.queue, JOB_TYPES))
-    assert not any("inputs/" in name for name in bench.files())

@@ -1,5 +1,7 @@
 """Finds jobs that hang, and lets the worker leave: a thread that hangs cannot be ended."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -40,6 +42,7 @@ class Watchdog(PeriodicThread):
         self._others = others
         self._on_hang = on_hang
         self._limits = progress_seconds, deadline_seconds
+        self._ticked = math.inf
 
     @property
     def oldest_progress_seconds(self) -> float:
@@ -47,13 +50,25 @@ class Watchdog(PeriodicThread):
         return max((job.clock.silent_seconds for job in self._leases.running()), default=0.0)
 
     def tick(self) -> None:
+        late = self._late_seconds()
         for job in self._leases.running():
-            self._check(job.clock, "the job", job=job.claim.job_id)
+            self._check(job.clock, late, "the job", job=job.claim.job_id)
         for name, clock_of in self._others.items():
             if clock := clock_of():
-                self._check(clock, name)
+                self._check(clock, late, name)
 
-    def _check(self, clock: ProgressClock, what: str, **context: str) -> None:
+    def _late_seconds(self) -> float:
+        """For how long this thread, and so every other one, could not run.
+
+        The process was stopped, or its container or machine was paused.
+        """
+        before, self._ticked = self._ticked, time.monotonic()
+        late = self._ticked - before - _INTERVAL_SECONDS
+        return late if late > _INTERVAL_SECONDS else 0.0
+
+    def _check(self, clock: ProgressClock, late: float, what: str, **context: str) -> None:
+        if late:
+            clock.forgive(late)
         problem = "" if clock.hung else clock.problem(*self._limits)
         if problem:
             clock.hung = True

@@ -43,6 +43,12 @@ class ProgressClock:
             self._share = share
             self._expected = max(self._expected, (now - self._started) / share)
 
+    def forgive(self, seconds: float) -> None:
+        """Do not count so many of the last seconds, in which the whole process could not run."""
+        now = time.monotonic()
+        self._progressed = min(now, self._progressed + seconds)
+        self._started = min(now, self._started + seconds)
+
     def expect_batches_of(self, pixels: int) -> None:
         """The largest batch of the job: above a megapixel an evaluation may take longer."""
         self._scale = max(1.0, pixels / _PIXELS)

@@ -5,11 +5,11 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict
 from werkzeug.exceptions import NotFound
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import KEYS, caller_of
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.operation_parts import WITHOUT_BODY
-from api.operations import ApiResponse, Operation
+from api.operations import KEYS, ApiResponse, Operation
 
 
 class ControlNetModels(BaseModel):

@@ -11,13 +11,12 @@ from api.dialect import Services
 from api.dialects.a1111.checkpoints import checkpoint_named, title_of
 from jobs.errors import Fault, InvalidRequest
 from jobs.model_defaults import Preset
-from jobs.names import find_name
+from jobs.names import MAX_NAME, find_name
 from jobs.parameters.types import WHOLE
 from jobs.pictures.output_formats import BY_SUBTYPE, JPEG_QUALITY, OUTPUT_FORMATS, PictureFormat
 from jobs.served import Served
 from jobs.validation.validation_faults import faults_of, safe_value
 
-MAX_NAME = 1024
 NO_VAE = ("automatic", "none", "")
 """Values of `sd_vae` that mean the autoencoder in the model's own file, in lower case."""
 
@@ -111,8 +110,17 @@ A1111_DEFAULTS = {
 
 
 def caller_options(services: Services, caller: Caller) -> CallerOptions:
-    """The options of the caller's key. Raises RecordsUnavailable."""
-    return CallerOptions.model_validate(services.jobs.options(of=caller.submitter))
+    """The options of the caller's key. Raises RecordsUnavailable.
+
+    One with a value that this version does not know has its default: another version has set it.
+    """
+    stored = services.jobs.options(of=caller.submitter)
+    try:
+        return CallerOptions.model_validate(stored)
+    except ValidationError as error:
+        unknown = {detail["loc"][0] for detail in error.errors(include_url=False)}
+        known = {name: value for name, value in stored.items() if name not in unknown}
+        return CallerOptions.model_validate(known)
 
 
 def store_options(

@@ -35,20 +35,10 @@ def checkpoint_named(spelling: str, jobs: JobService, served: Served, *, field: 
         InvalidRequest: no model of this name is installed, or one with another hash.
     """
     models = InstalledModels.of(served, jobs.default_model)
-    if named := _model_with_hash(spelling, served):
+    digits = spelling.strip()
+    if len(digits) >= _SHORTEST_HASH and (named := served.model_with_hash(digits)):
         return named
     try:
         return models.choose(spelling or "default").name
     except InvalidRequest as error:
         raise InvalidRequest(tuple(replace(fault, field=field) for fault in error.faults)) from None
-
-
-def _model_with_hash(spelling: str, served: Served) -> str | None:
-    """The model whose hash begins with a spelling, or the other way round."""
-    digits = spelling.strip().lower()
-    if len(digits) < _SHORTEST_HASH:
-        return None
-    for name, known in served.hashes.items():
-        if known and (known.startswith(digits) or digits.startswith(known)):
-            return name
-    return None

@@ -3,8 +3,8 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.list_models import NoFlags, NoItems, Scripts
 from api.dialects.a1111.operation_parts import described
 

@@ -3,15 +3,14 @@
 import base64
 import html
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
 from api.auth import Caller
+from api.caller import read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import KEYS, read_request
 from api.dialects.a1111.caller_options import caller_options
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.extras_resize import RESAMPLINGS, cropped, resampled, wanted_size
@@ -27,8 +26,10 @@ from api.dialects.a1111.generation import INSTALLED_UPSCALER
 from api.dialects.a1111.init_picture import picture_size, read_picture
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission, finished
-from api.operations import ApiResponse, Operation
+from api.operations import KEYS, ApiResponse, Operation
 from api.recipes.picture_text import picture_text_of
+from jobs.limits import MIN_SIDE
+from jobs.parameters.output import OUTPUT_FIELDS
 from jobs.pictures.init_image import read_init_image
 from jobs.validation.validation_faults import safe_value
 
@@ -141,7 +142,10 @@ def _processed(
         return Processed(file, "No upscaler was chosen: the size is unchanged")
     png = cropped(png, values)
     width, height = picture_size(png)
-    size = wanted_size(values, width, height)
+    factor = values["upscaling_resize"]
+    by_factor = values["resize_mode"] == 0 and 1 < factor <= MAX_FACTOR
+    least = 1 if by_factor or upscaler in RESAMPLINGS else MIN_SIDE
+    size = wanted_size(values, width, height, least)
     done = f"Postprocess upscale to: {size[0]}x{size[1]}, Postprocess upscaler: {upscaler}"
     if upscaler in RESAMPLINGS:
         infotext = picture_text_of(text, field).infotext
@@ -154,7 +158,9 @@ def _processed(
         kind="upscale",
         body={
             "init_img": _base64(png),
-            **_native_size(values, size),
+            **(
+                {"upscale_by": factor} if by_factor else dict(zip(OUTPUT_FIELDS, size, strict=True))
+            ),
             **options.format_fields,
             "skip_save": True,
             "return_base64": True,
@@ -165,13 +171,6 @@ def _processed(
     )
     status = finished(services, submission, caller)
     return Processed(services.jobs.pictures(status)[0], done, status.warnings)
-
-
-def _native_size(values: Values, size: tuple[int, int]) -> dict[str, Any]:
-    factor = values["upscaling_resize"]
-    if values["resize_mode"] == 0 and 1 < factor <= MAX_FACTOR:
-        return {"upscale_by": factor}
-    return {"output_width": size[0], "output_height": size[1]}
 
 
 def _html(*lines: str) -> str:

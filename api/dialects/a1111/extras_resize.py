@@ -14,11 +14,11 @@ from jobs.pictures.output_formats import OUTPUT_FORMATS, encode
 RESAMPLINGS = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
 
 
-def wanted_size(values: Values, width: int, height: int) -> tuple[int, int]:
+def wanted_size(values: Values, width: int, height: int, least: int = 1) -> tuple[int, int]:
     """Width and height of the result, before it is cropped, for a picture of this size.
 
     Raises:
-        InvalidRequest: a side would have more than MAX_OUTPUT_SIDE pixels, or none.
+        InvalidRequest: a side would have more than MAX_OUTPUT_SIDE pixels, or fewer than `least`.
     """
     if values["resize_mode"] == 0:
         field, scale = "upscaling_resize", values["upscaling_resize"]
@@ -27,7 +27,7 @@ def wanted_size(values: Values, width: int, height: int) -> tuple[int, int]:
         scale = max(target[0] / width, target[1] / height)
         field = "upscaling_resize_w" if scale * height == target[1] else "upscaling_resize_h"
     size = round(width * scale), round(height * scale)
-    if not 1 <= min(size) <= max(size) <= MAX_OUTPUT_SIDE:
+    if not least <= min(size) <= max(size) <= MAX_OUTPUT_SIDE:
         raise InvalidRequest(
             (
                 Fault(
@@ -35,7 +35,7 @@ def wanted_size(values: Values, width: int, height: int) -> tuple[int, int]:
                     code="range",
                     value=values[field],
                     problem=f"would make a picture of {size[0]}×{size[1]} pixels",
-                    expected=f"sides of 1 up to {MAX_OUTPUT_SIDE} pixels",
+                    expected=f"sides of {least} up to {MAX_OUTPUT_SIDE} pixels",
                 ),
             )
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from flask.typing import ResponseReturnValue
@@ -41,18 +40,6 @@ class GeneratedImages(BaseModel):
     warnings: list[str] = Field(description="what could not be followed")
 
 
-def native_fields(kind: JobKind) -> dict[str, str]:
-    """The names of the fields that a native request of this kind may have."""
-    return fields_of(SCHEMAS[kind]["optimized"])
-
-
-@cache
-def choices_of(kind: JobKind, field: str) -> Collection[str] | None:
-    """The values of a native field that is an enumeration; None if there is no such field."""
-    properties = SCHEMAS[kind]["optimized"].model_json_schema()["properties"]
-    return properties[field].get("enum", ()) if field in properties else None
-
-
 def submission_of(
     kind: JobKind,
     table: Collection[fields.Field],
@@ -61,20 +48,18 @@ def submission_of(
     services: Services,
 ) -> Submission:
     """The job that a request asks for. Raises NotFound: there is no such sampler."""
-    known = native_fields(kind)
-    fields_ = fields.translated(table, values, known)
+    fields_ = fields.translated(table, values, fields_of(SCHEMAS[kind]["optimized"]))
     body: dict[str, Any] = {
-        **settings.body(known),
+        **settings.body(),
         **fields_.body,
         **_answer(values),
-        **(_refiner(values, services) if "refiner" in known else {}),
+        **_refiner(values, services),
+        "prompt_grammar": GRAMMAR,
     }
-    if "prompt_grammar" in known:
-        body["prompt_grammar"] = GRAMMAR
     warnings = [*settings.warnings, *fields_.warnings, *_script_warnings(values)]
 
     name = values["sampler_name"] or values["sampler_index"]
-    sampling = sampling_of(name, values["scheduler"], choices_of(kind, "scheduler"))
+    sampling = sampling_of(name, values["scheduler"])
     if sampling is None:
         raise NotFound("Sampler not found")
     body["sampler"] = sampling.sampler
@@ -103,7 +88,6 @@ def submission_of(
             size,
             services.jobs.limits,
             INSTALLED_UPSCALER,
-            choices_of(kind, "scheduler"),
             steps=settings.defaults.fill(body, settings.model, usual).body["ddim_steps"],
         )
         body |= hires.body

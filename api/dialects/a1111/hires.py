@@ -1,7 +1,6 @@
 """AUTOMATIC1111's hires fix, as a second pass of a native request."""
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +55,6 @@ def hires_fix(
     size: DrawingSize,
     limits: Limits,
     installed: str,
-    schedulers: Collection[str] | None,
     *,
     steps: int,
 ) -> HiresFix:
@@ -67,7 +65,6 @@ def hires_fix(
         size: of its first pass.
         limits: the caps on one request.
         installed: the name under which the workers' upscaler is listed.
-        schedulers: the values of the native field `scheduler`.
         steps: of the first pass.
 
     Raises:
@@ -107,7 +104,7 @@ def hires_fix(
     name, scheduler = values["hr_sampler_name"], values["hr_scheduler"]
     if name or scheduler:
         usual = values["sampler_name"] or values["sampler_index"]
-        asked = sampling_of(name or usual, scheduler or values["scheduler"], schedulers)
+        asked = sampling_of(name or usual, scheduler or values["scheduler"])
         if asked is None:
             raise NotFound("Sampler not found")
         body["hires_sampler"] = asked.sampler

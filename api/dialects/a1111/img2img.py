@@ -6,8 +6,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
+from api.caller import read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import KEYS, read_request
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.fields import Values, read_values
 from api.dialects.a1111.fields_img2img import IMG2IMG_FIELDS, ImageToImageBody
@@ -25,7 +25,7 @@ from api.dialects.a1111.init_picture import (
 from api.dialects.a1111.settings import request_settings
 from api.dialects.a1111.txt2img import ERRORS
 from api.dialects.a1111.waiting import Submission
-from api.operations import ApiResponse, Operation
+from api.operations import KEYS, ApiResponse, Operation
 from jobs.pictures.inputs import INPUT_ROLES
 
 USUAL_PADDINGS = (0, 32)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.operation_parts import Warnings, described
 from api.dialects.a1111.own_jobs import drawing_jobs
 from jobs.errors import JobAlreadyFinal, JobExpired, NoSuchJob

@@ -3,12 +3,12 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.checkpoints import title_of, usable_models
 from api.dialects.a1111.extras_resize import RESAMPLINGS
 from api.dialects.a1111.fields_extras import NO_UPSCALER
-from api.dialects.a1111.generation import INSTALLED_UPSCALER, choices_of
+from api.dialects.a1111.generation import INSTALLED_UPSCALER
 from api.dialects.a1111.hires import LATENT_MODES
 from api.dialects.a1111.list_models import (
     Checkpoint,
@@ -107,12 +107,10 @@ def list_routes(services: Services) -> Blueprint:
     def schedulers() -> ResponseReturnValue:
         """The schedulers that a sampler may be combined with."""
         caller_of(services, request)
-        known = known_schedulers()
         return Schedulers(
             [
                 Scheduler(name=row.name, label=row.label, aliases=list(row.aliases) or None)
                 for row in SCHEDULERS
-                if row.key in known
             ]
         ).model_dump()
 
@@ -142,11 +140,6 @@ def list_routes(services: Services) -> Blueprint:
     for name in REFRESHED:
         routes.post(f"/{name}", endpoint=name.replace("-", "_"))(refresh)
     return routes
-
-
-def known_schedulers() -> tuple[str, ...]:
-    """The values of the native field `scheduler`; without it, what the samplers' labels have."""
-    return tuple(choices_of("txt2img", "scheduler") or (AUTOMATIC, "karras"))
 
 
 def _options(label: str) -> dict[str, str]:

@@ -6,8 +6,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.operation_parts import Warnings, described
 
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.dialects.a1111.authentication import KEYS
 from api.dialects.a1111.error_json import A1111Error
-from api.operations import ApiResponse, Operation, Parameter
+from api.operations import KEYS, ApiResponse, Operation, Parameter
 
 WITHOUT_BODY = (401, 429, 503)
 """The status codes of errors of a route that reads no body."""

@@ -6,8 +6,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import ConfigDict, Field, create_model
 
+from api.caller import caller_of, read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of, read_request
 from api.dialects.a1111.caller_options import (
     CallerOptions,
     all_values,
@@ -16,8 +16,6 @@ from api.dialects.a1111.caller_options import (
     with_settings,
 )
 from api.dialects.a1111.operation_parts import Warnings, described
-
-__all__ = ["CallerOptions", "caller_options", "option_routes"]
 
 
 class AllOptions(CallerOptions, frozen=True):

@@ -13,7 +13,7 @@ def drawing_jobs(jobs: JobService, submitter: str) -> tuple[JobStatus, ...]:
     """
     return tuple(
         status
-        for status in jobs.unfinished(of=submitter)
+        for status in jobs.unfinished(of=submitter, most=0)
         if status.request.get("synchronous_request")
     )
 

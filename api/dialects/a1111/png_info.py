@@ -6,8 +6,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.caller import read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import read_request
 from api.dialects.a1111.operation_parts import described
 from api.recipes.infotext_fields import fields_of_infotext
 from api.recipes.picture_text import picture_text_of

@@ -6,8 +6,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
+from api.caller import caller_of
 from api.dialect import Services
-from api.dialects.a1111.authentication import caller_of
 from api.dialects.a1111.caller_options import caller_options
 from api.dialects.a1111.operation_parts import described
 from api.dialects.a1111.own_jobs import drawing_jobs, job_of_task

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from api.recipes.automatic_schedulers import AUTOMATIC_SCHEDULERS
+from jobs import names
 from jobs.names import sampler_named
 
 AUTOMATIC = "automatic"
@@ -39,6 +40,7 @@ SCHEDULERS: tuple[SchedulerName, ...] = (
     SchedulerName("beta", "beta", "Beta"),
 )
 """In AUTOMATIC1111's order; `uniform` and `normal` visit the same noise levels here."""
+NATIVE_SCHEDULERS = frozenset(row.key for row in names.SCHEDULERS)
 SUBSTITUTES = {
     "DPM++ 2M SDE Heun": "DPM++ 2M SDE",
 }
@@ -79,7 +81,7 @@ def split_label(name: str) -> tuple[str, SchedulerName | None]:
 
 
 def sampling_of(
-    sampler: str, scheduler: str | None, known: Collection[str] | None
+    sampler: str, scheduler: str | None, known: Collection[str] | None = NATIVE_SCHEDULERS
 ) -> Sampling | None:
     """What a request's sampler and scheduler mean here.
 
@@ -96,7 +98,7 @@ def sampling_of(
     if wanted is None and scheduler:
         wanted = scheduler_named(scheduler)
         if wanted is None:
-            warnings.append(f"scheduler: there is no {scheduler!r}; Automatic was used")
+            warnings.append(f"scheduler: there is no {scheduler[:80]!r}; Automatic was used")
     row = sampler_named(name)
     if row is None and (instead := SUBSTITUTES.get(name)):
         warnings.append(f"sampler_name: {name} is not available; {instead} was used")

@@ -1,6 +1,5 @@
 """The options under which one request runs: those of its key, changed by `override_settings`."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,17 +36,19 @@ class RequestSettings:
     warnings: tuple[str, ...]
     defaults: InstalledDefaults
 
-    def body(self, known: Collection[str]) -> dict[str, Any]:
-        """The native fields of these options, of those that there are."""
-        body: dict[str, Any] = {"ckpt": self.model, **self.options.format_fields}
+    def body(self) -> dict[str, Any]:
+        """The native fields of these options."""
+        body: dict[str, Any] = {
+            "ckpt": self.model,
+            "clip_skip": self.options.CLIP_stop_at_last_layers,
+            **self.options.format_fields,
+        }
         if self.options.sd_vae.lower() == "none":
             body["vae"] = None  # the model's own, also where its defaults name another
         elif self.options.sd_vae.lower() not in NO_VAE:
             body["vae"] = self.options.sd_vae
         if self.preset:
             body["preset"] = self.preset
-        if "clip_skip" in known:
-            body["clip_skip"] = self.options.CLIP_stop_at_last_layers
         return body
 
     def with_size(self, values: Values, limits: Limits) -> Values:

@@ -3,15 +3,15 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from api.caller import read_request
 from api.dialect import Services
-from api.dialects.a1111.authentication import KEYS, read_request
 from api.dialects.a1111.error_json import A1111Error
 from api.dialects.a1111.fields import read_values
 from api.dialects.a1111.fields_txt2img import TXT2IMG_FIELDS, TextToImageBody
 from api.dialects.a1111.generation import GeneratedImages, answer, submission_of
 from api.dialects.a1111.infotext import with_infotext
 from api.dialects.a1111.settings import request_settings
-from api.operations import ApiResponse, Operation
+from api.operations import KEYS, ApiResponse, Operation
 
 ERRORS = (401, 404, 408, 409, 410, 413, 415, 422, 429, 503, 504)
 

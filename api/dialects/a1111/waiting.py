@@ -10,11 +10,12 @@ from api.auth import Caller
 from api.dialect import Services
 from api.http.client_gone import client_gone
 from api.waited_job import successful, waited_for
-from jobs.errors import InvalidRequest
+from jobs.errors import IdempotencyKeyReused, InvalidRequest
 from jobs.names import JobKind
 from jobs.status import JobState, JobStatus
 
 MAX_WARNINGS = 50
+_TASK_ID = "force_task_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def finished_or_interrupted(
 
     AUTOMATIC1111 answers an interrupted request as a successful one, and so its clients expect.
     """
-    again = "force_task_id" if submission.task_id else ""
+    again = _TASK_ID if submission.task_id else ""
     try:
         result = services.jobs.submit_and_wait(
             submission.kind,
@@ -70,6 +71,8 @@ def finished_or_interrupted(
             abandoned=client_gone(request.environ),
             keep=bool(again),
         )
+    except IdempotencyKeyReused:
+        raise IdempotencyKeyReused(_TASK_ID) from None
     except InvalidRequest as error:
         written = submission.written or {}
         named = (replace(each, field=written.get(each.field, each.field)) for each in error.faults)

@@ -5,10 +5,9 @@ from typing import Any
 from flask import Request
 
 from api.auth import Caller, header_keys
+from api.caller import authenticated, client_address
 from api.dialect import Services
 from api.errors import Unauthorized
-from api.http.client_address import client_address
-from api.refusals import note_caller
 
 
 def read_request(
@@ -34,29 +33,21 @@ def read_request(
         TooManyWrongKeys: no known key, and its address has sent too many wrong ones.
         What BodyReader.read raises.
     """
-    address = client_address(request)
     has_body = needs_body or (bool(request.mimetype) and _sends_body(request))
     if sent := [key for key in (*header_keys(request), query_key) if key]:
-        caller = _caller(services, address, sent)
+        caller = authenticated(services, request, sent)
         body = services.bodies.read(request, caller.submitter) if has_body else {}
         if isinstance(body.get("api_key"), str | None):
             body.pop("api_key", None)
         return caller, body
     if not has_body:
         raise Unauthorized("Unauthorized")
+    address = client_address(request)
     services.wrong_keys.check(address)
     body = services.bodies.read(request, address)
-    return _caller(services, address, [body.pop("api_key", None)]), body
+    return authenticated(services, request, [body.pop("api_key", None)]), body
 
 
 def _sends_body(request: Request) -> bool:
     """False for a DELETE of a library that names a Content-Type and sends nothing."""
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
-
-
-def _caller(services: Services, address: str, candidates: list[Any]) -> Caller:
-    try:
-        return note_caller(services.keys.authenticate(candidates))
-    except Unauthorized:
-        services.wrong_keys.count(address)
-        raise

@@ -6,14 +6,10 @@ from api.dialects.native.event_stream import EventId, digest, event_stream
 from api.dialects.native.status_json import status_json
 from api.dialects.native.status_models import JobPreview
 from api.http.client_gone import client_gone
+from api.http.server_sent_events import HEADERS, MEDIA_TYPE
 from api.job_service import JobService
 from api.operations import JOB_ID, ApiResponse, Operation, Parameter
 
-MEDIA_TYPE = "text/event-stream"
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # else nginx collects events until its buffer is full
-}
 LAST_EVENT_ID = Parameter(
     name="Last-Event-ID", where="header", description="the `id` of the last event received"
 )

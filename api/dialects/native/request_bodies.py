@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.dialects.native.template_files import templates
+from api.null_schema import or_null
 from jobs.limits import Limits
 from jobs.names import JobKind
 from jobs.parameters.schemas import SCHEMAS
@@ -29,25 +30,12 @@ def body_schemas(limits: Limits) -> dict[str, Any]:
                     bounded["maximum"] = min(cap, bounded["maximum"])
             required = described.get("required", ())
             described["properties"] = {
-                name: property_ if name in required else _or_null(property_)
+                name: property_ if name in required else or_null(property_)
                 for name, property_ in described["properties"].items()
             }
             described["properties"]["api_key"] = _API_KEY
             found[schema.__name__] = described
     return found
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an optional field, for which null means that it is omitted."""
-    if "anyOf" in schema:
-        null = {"type": "null"}
-        return schema | {"anyOf": [each for each in schema["anyOf"] if each != null] + [null]}
-    nullable = schema | {"type": [schema["type"], "null"]}
-    if "const" in nullable:
-        nullable["enum"] = [nullable.pop("const")]
-    if "enum" in nullable:
-        nullable["enum"] = [*nullable["enum"], None]
-    return nullable
 
 
 def request_body(kind: JobKind) -> dict[str, Any]:

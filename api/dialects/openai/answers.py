@@ -11,6 +11,7 @@ from api.dialects.openai.response_models import (
     Usage,
 )
 from api.dialects.openai.translation import Translated
+from api.job_pictures import pictures_by_name
 from jobs.status import JobStatus, Result
 
 TOKEN_SIDE = 16
@@ -34,8 +35,8 @@ def images_json(
     result = result_of(status)
     if request.options.response_format == "url":
         data = [
-            GeneratedImage(url=f"{base_url}/images/{status.job_id}/{number}")
-            for number in range(len(result.images))
+            GeneratedImage(url=f"{base_url}/images/{status.job_id}/{name}")
+            for name in pictures_by_name(status)
         ]
     else:
         data = [GeneratedImage(b64_json=base64.b64encode(each).decode()) for each in pictures]
@@ -46,7 +47,7 @@ def images_json(
         size=size_text(result),
         quality=None if request.options.steps else quality_of(request),
         output_format=request.options.output_format,
-        safety_identifier=request.options.safety_identifier or request.options.user or None,
+        safety_identifier=request.user or None,
         id=status.job_id,
         seeds=list(result.seeds),
         warnings=list(status.warnings),

@@ -5,28 +5,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, create_model
 
 from api.dialects.openai.request_models import OPTIONS, EditImages
+from api.null_schema import or_null
 
 
-def _or_null(schema: dict[str, Any]) -> None:
+def _with_nulls(schema: dict[str, Any]) -> None:
     """Let every optional field be null."""
     required = schema.get("required", ())
-    for name, described in schema["properties"].items():
-        choices = described.get("anyOf", ())
-        if name in required or {"type": "null"} in choices:
-            continue
-        if choices:
-            described["anyOf"] = [*choices, {"type": "null"}]
-        elif "const" in described:
-            described["enum"] = [described.pop("const"), None]
-            described["type"] = [described["type"], "null"]
-        else:
-            described["type"] = [described["type"], "null"]
-            if "enum" in described:
-                described["enum"] = [*described["enum"], None]
+    schema["properties"] |= {
+        name: or_null(described)
+        for name, described in schema["properties"].items()
+        if name not in required
+    }
 
 
 class _Nullable(BaseModel):
-    model_config = ConfigDict(json_schema_extra=_or_null)
+    model_config = ConfigDict(json_schema_extra=_with_nulls)
 
 
 _FIELDS = "OpenAI's fields, and those of the service by their own names."

@@ -47,8 +47,9 @@ def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
 def _typed(value: str | bytes, schema: Mapping[str, Any]) -> Any:
     if isinstance(value, bytes) or _accepts_text(schema):
         return value
+    text = value.strip()
     try:
-        return json.loads(value.strip().lower())  # Python writes True
+        return json.loads(text.lower() if text.isalpha() else text)  # Python writes True
     except (ValueError, RecursionError):
         return value
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from api.caller import caller_of
+from api.caller import caller_of, read_request
 from api.dialect import Services
 from api.dialects.openai.answers import images_json
 from api.dialects.openai.documented_bodies import EditBody, GenerateBody
@@ -21,6 +21,7 @@ from api.dialects.openai.translation import Translated, Translator
 from api.errors import TooManyStreams
 from api.http.client_gone import client_gone
 from api.http.form_data import MIME_TYPE as FORM
+from api.http.server_sent_events import HEADERS, MEDIA_TYPE
 from api.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from api.idempotency import NAME as IDEMPOTENCY_HEADER
 from api.operations import KEYS, ApiResponse, Operation, Parameter
@@ -29,11 +30,6 @@ from jobs.errors import InvalidRequest
 from jobs.names import JobKind
 from jobs.records.idempotency import SubmittedJob
 
-EVENTS = "text/event-stream"
-STREAM_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # else nginx collects events until its buffer is full
-}
 USER_HEADER = "X-OpenWebUI-User-Id"
 USER = Parameter(name=USER_HEADER, where="header", description="in place of the field `user`")
 ERRORS = (400, 401, 404, 408, 409, 413, 415, 429, 503, 504)
@@ -41,7 +37,7 @@ RESPONSES = {
     200: ApiResponse(
         description="the images; with `stream`, Server-Sent Events",
         body=GeneratedImages,
-        media=(EVENTS,),
+        media=(MEDIA_TYPE,),
         event=PartialImage,
         headers={"X-Request-Id": "the id of the job"},
     )
@@ -67,9 +63,8 @@ def image_routes(services: Services) -> Blueprint:
         The job is cancelled when the client closes the connection, or when the images are not
         ready in time, unless the request has an `Idempotency-Key`.
         """
-        submitter = caller_of(services, request).submitter
-        body = services.bodies.read(request, submitter)
-        return _answer(services, "txt2img", submitter, body)
+        caller, body = read_request(services, request)
+        return _answer(services, "txt2img", caller.submitter, body)
 
     @routes.post("/edits")
     @Operation(
@@ -169,8 +164,8 @@ def _stream(
         again=again,
         dumps=current_app.json.dumps,
     )
-    headers = {**STREAM_HEADERS, "X-Request-Id": job.job_id}
-    response = Response(iter(events), mimetype=EVENTS, headers=headers)
+    headers = {**HEADERS, "X-Request-Id": job.job_id}
+    response = Response(iter(events), mimetype=MEDIA_TYPE, headers=headers)
     response.call_on_close(events.close)
     return response
 

@@ -372,16 +372,16 @@ def test_a_client_that_goes_away_takes_its_job_with_it(service: str) -> None:
         f"Authorization: Basic {base64.b64encode(f'a:{DUMMY_KEY}'.encode()).decode()}\r\n\r\n"
     )
 
+    def told(path: str) -> dict[str, Any]:
+        return httpx.get(f"{service}{path}", headers=KEY, timeout=60, trust_env=False).json()
+
     def waited_for() -> list[dict[str, Any]]:
-        found = httpx.get(f"{service}/recent?facts=true", headers=KEY, trust_env=False).json()
-        return [job for job in found["Under_way"] if job["request"]["prompt"] == "left alone"]
+        under_way = told("/recent?facts=true")["Under_way"]
+        return [job for job in under_way if job["request"]["prompt"] == "left alone"]
 
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall((head + body).encode())
-        assert eventually(lambda: any(job["State"] == "PROGRESS" for job in waited_for()), 60)
+        assert eventually(lambda: any(job["State"] == "PROGRESS" for job in waited_for()))
         job_id = waited_for()[0]["task_id"]
 
-    def state() -> str:
-        return httpx.get(f"{service}/status/{job_id}", trust_env=False).json()["State"]
-
-    assert eventually(lambda: state() == "CANCELLED", 20)
+    assert eventually(lambda: told(f"/status/{job_id}")["State"] == "CANCELLED")

@@ -118,3 +118,12 @@ def test_a_wrong_value_is_a_422(caller: Caller, fields: dict[str, Any], field: s
 
     assert answer.status_code == 422
     assert answer.get_json()["detail"][0]["loc"] == ["body", field]
+
+
+def test_a_factor_that_the_upscaler_cannot_follow_is_named(caller: Caller) -> None:
+    body = {"image": encoded((99, 99)), "upscaler_1": "Upscaler", "upscaling_resize": 0.5}
+
+    (fault,) = caller.post("extra-single-image", body).get_json()["detail"]
+
+    assert (fault["loc"], fault["input"]) == (["body", "upscaling_resize"], 0.5)
+    assert "sides of 64" in fault["msg"]

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.auth import DUMMY_KEY
+from jobs import keys
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
@@ -144,3 +145,15 @@ def test_without_a_key_there_are_none(client: FlaskClient, method: str) -> None:
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
     assert answer.get_json()["detail"]
+
+
+def test_an_option_that_another_version_has_set_leaves_the_others(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    client.post("/sdapi/v1/options", json={"jpeg_quality": 61}, headers=basic(DUMMY_KEY))
+    (stored,) = worker.redis.scan_iter(keys.OPTIONS + "*")
+    worker.redis.hset(stored, '"samples_format"', '"avif"')
+
+    options = options_of(client)
+
+    assert (options["samples_format"], options["jpeg_quality"]) == ("png", 61)

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from api.auth import DUMMY_KEY
 from jobs.records.claim import Claim
+from jobs.records.overview import MAX_WAITING
 from jobs.status import Preview, Progress
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
@@ -42,7 +43,7 @@ class Person:
         """Start a txt2img; the job is queued when this returns."""
         before = self.waiting()
         answer = self._pool.submit(self.post, "txt2img", {**SMALL, **fields})
-        assert eventually(lambda: answer.done() or self.waiting() > before, 20)
+        assert eventually(lambda: answer.done() or self.waiting() > before)
         return answer
 
     def waiting(self) -> int:
@@ -171,6 +172,21 @@ def test_interrupt_ends_what_waits_too_but_not_what_the_key_has_queued_elsewhere
     status = app.test_client().get(queued.get_json()["Location"]).get_json()
     assert status["State"] == "PENDING"
     assert one.progress()["state"] == IDLE
+
+
+def test_a_job_behind_all_that_the_key_has_queued_is_followed_and_interrupted(
+    app: Flask, one: Person, pool: ThreadPoolExecutor, worker: HandWorker
+) -> None:
+    body = {"prompt": "a", "W": 64, "H": 64}
+    for _ in range(MAX_WAITING):
+        app.test_client().post("/generate", json=body, headers={"X-API-Key": DUMMY_KEY})
+    answer = pool.submit(one.post, "txt2img", SMALL)
+    assert eventually(lambda: worker.queued() > MAX_WAITING, 20)
+
+    assert one.progress()["state"]["job_count"] == 1
+    one.post("interrupt")
+
+    assert answer.result().get_json()["images"] == []
 
 
 def test_skip_ends_the_running_picture_only(one: Person, worker: HandWorker) -> None:

@@ -86,3 +86,10 @@ def test_a_scheduler_is_found_by_name_label_and_alias() -> None:
             found = scheduler_named(spelling)
             assert found is not None
             assert found.key == row.key
+
+
+def test_a_warning_does_not_repeat_a_long_name() -> None:
+    found = sampling_of("Euler", "x" * 5000, KNOWN)
+
+    assert found is not None
+    assert len("".join(found.warnings)) < 200

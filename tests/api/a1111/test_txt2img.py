@@ -247,3 +247,13 @@ def test_the_quality_of_lossy_formats_is_an_option(
 
     _, request = worker.claim()
     assert (request.format, request.jpeg_quality) == (picture_format, quality)
+
+
+def test_a_task_id_of_another_request_is_named(caller: Caller) -> None:
+    body = {**SMALL, "force_task_id": "task(abc)"}
+    caller.drawn("txt2img", body)
+
+    answer = caller.post("txt2img", {**body, "prompt": "another"})
+
+    assert answer.status_code == 409
+    assert "force_task_id" in answer.get_json()["detail"]

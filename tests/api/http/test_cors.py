@@ -151,3 +151,14 @@ def test_a_real_server_answers_a_preflight(api: RunningApi) -> None:
     answer = httpx.options(f"{api.url}/generate", headers=asked, trust_env=False, timeout=60)
 
     assert (answer.status_code, answer.content, allowed(answer)) == (204, b"", APP)
+
+
+def test_openai_s_sdk_may_send_its_headers_and_read_ours(settings: ApiSettings) -> None:
+    client = of(settings, APP)
+    asked = preflight(client, "/v1/images/generations")
+    refused = client.post("/v1/images/generations", json={}, headers={"Origin": APP})
+
+    sent = asked.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"*", "Authorization"} <= set(sent)  # x-stainless-lang and its like
+    read = refused.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"X-Should-Retry", "X-Request-Id"} <= set(read)

@@ -138,6 +138,7 @@ def test_the_type_left_out_is_the_one_that_is_served() -> None:
         ({"ckpt": 3}, "type"),
         ({"ckpt": {"sd14": "a\0b"}}, "invalid_characters"),
         ({"ckpt": {"\ud800": "model.ckpt"}}, "invalid_characters"),
+        ({"ckpt": {"a" * 1025: "model.ckpt"}}, "type"),
         ({"ckpt": "sd21", "config": "scripts/v1-inference.yaml"}, "config_mismatch"),
         ({"turbo": "false"}, "type"),
         ({"turbo": 0}, "type"),

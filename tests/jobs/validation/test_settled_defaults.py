@@ -8,6 +8,8 @@ import pytest
 from jobs.connection import connect
 from jobs.errors import InvalidRequest
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
+from jobs.parameters.comparison import MAX_VALUES
+from jobs.parameters.types import MAX_PROMPT
 from jobs.prompts.prompt_files import PromptFiles
 from jobs.served import Served
 from jobs.validation.defaults_warnings import defaults_warnings
@@ -228,3 +230,15 @@ def test_of_workers_that_disagree_the_first_counts(redis_url: str) -> None:
     (model,), (lora,) = served.model_facts, served.lora_facts
     assert model.defaults and (model.defaults.steps, model.hash) == (5, "abc")
     assert lora.defaults.steps == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "<lora:lcm:1>" + "a" * MAX_PROMPT},
+        {"prompt": "a", "vary": {"prompt": ["a"] * MAX_VALUES + ["<lora:lcm:1>"]}},
+    ],
+    ids=["too long", "too many"],
+)
+def test_prompts_that_will_be_refused_are_not_read(body: dict[str, Any]) -> None:
+    assert INSTALLED.fill(body, "unknown").sources == INSTALLED.fill({}, "unknown").sources

@@ -279,3 +279,20 @@ def test_a_secret_that_is_none_is_refused(secret: str) -> None:
         JobSettings(webhook_secret=(secret,))
     with pytest.raises(ValueError, match="whsec_ and base64"):
         JobSettings(webhook_master_secret=(secret,))
+
+
+@pytest.mark.parametrize("field", ["kind", "type", "model", "attempts"])
+def test_a_message_of_a_damaged_record_holds_up_no_other(
+    submit: Callable[[], str],
+    records: JobRecords,
+    deliveries: Deliveries,
+    redis: Redis,
+    field: str,
+) -> None:
+    bad, good = submit(), submit()
+    redis.hdel(keys.job(bad), field)
+    records.cancel(bad)
+    records.cancel(good)
+
+    assert [json.loads(each.body)["data"]["task_id"] for each in due(deliveries)] == [good]
+    assert nothing_is_left(redis)

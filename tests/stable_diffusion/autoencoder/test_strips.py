@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
@@ -48,6 +49,7 @@ def both_ways(vae: AutoencoderKL, width: int, height: int, count: int = 1) -> tu
 
 def in_strips(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
     monkeypatch.setattr(autoencoder_strips, "WHOLE_PIXELS", 0)
+    monkeypatch.setattr(autoencoder_strips, "WHOLE_PIXELS_FLOAT32", 0)
     monkeypatch.setattr(autoencoder_strips, "STRIP_PIXELS", pixels)
 
 
@@ -96,15 +98,41 @@ def test_a_shipped_model_decodes_in_strips_what_it_decodes_whole(
     assert 10 * torch.log10(4 / error) > 90
 
 
-def test_small_pictures_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "limit"),
+    [(torch.float32, "WHOLE_PIXELS_FLOAT32"), (torch.bfloat16, "WHOLE_PIXELS")],
+)
+def test_small_pictures_are_not_cut(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, limit: str
+) -> None:
     def cut(*_arguments: object, **_named: object) -> Tensor:
         raise AssertionError("it was cut")
 
     monkeypatch.setattr(autoencoder_strips, "by_strips", cut)
-    vae = random_autoencoder()
+    in_strips(monkeypatch, 256)
+    monkeypatch.setattr(autoencoder_strips, limit, 64 * 64)
+    vae = random_autoencoder(dtype)
     both_ways(vae, 64, 64)
     with pytest.raises(AssertionError, match="it was cut"):
-        both_ways(vae, 512, 520)
+        both_ways(vae, 64, 72)
+
+
+def test_a_strip_that_is_enlarged_has_the_pixels_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The largest layer of a picture is the one that doubles its sides."""
+    in_strips(monkeypatch, 512)
+    pixels: list[int] = []
+
+    def enlarged(strip: Tensor) -> Tensor:
+        pixels.append(4 * strip.shape[-1] * strip.shape[-2])
+        return F.interpolate(strip, scale_factor=2.0)
+
+    x = torch.randn(1, 2, 32, 16)
+    doubled = autoencoder_strips.by_strips(enlarged, x, scale=2)
+    torch.testing.assert_close(doubled, F.interpolate(x, scale_factor=2.0))
+    beside = 2 * 4 * 16  # a row above and one below
+    assert max(pixels) <= 512 + beside
 
 
 def test_a_half_precision_autoencoder_that_overflows_computes_in_full(tiny: Model) -> None:

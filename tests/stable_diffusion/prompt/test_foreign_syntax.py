@@ -56,3 +56,7 @@ def test_plain_words_are_not(prompt: str) -> None:
 @pytest.mark.parametrize("piece", ["[", "[a", "[:1", "{", "{|", "__", "__a", "<lora:", ").blend"])
 def test_long_prompts_are_read_in_one_pass(piece: str) -> None:
     foreign_syntax_warnings(piece * 100_000)
+
+
+def test_underscores_that_end_no_wildcard_are_read_at_once() -> None:
+    assert foreign_syntax_warnings(".__a" * 50_000) == ()

@@ -33,10 +33,11 @@ def test_a_worker_exports_steps_seconds_and_memory(bench: Bench, redis_url: str)
     ):
         bench.ended(bench.send(ddim_steps=7))
         bench.ended(bench.send("img2img", type="optimized", ddim_steps=3, n_iter=1))
-        until(lambda: any(facts.loaded for facts in bench.workers.alive()))
-        served = next(line for line in handle.log.read_text().splitlines() if "served" in line)
-        exported = numbers(int(served.rpartition("port=")[2]))
-        (facts,) = bench.workers.alive()
+        until(lambda: bench.only_worker().loaded)
+        served = handle.metrics_port()
+        until(lambda: numbers(served)["sd_worker_busy"] == 0)  # soon after the end is recorded
+        exported = numbers(served)
+        facts = bench.only_worker()
 
     assert exported["sd_worker_steps_total"] == 10
     assert exported["sd_worker_steps_per_second"] > 0

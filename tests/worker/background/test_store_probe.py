@@ -51,7 +51,7 @@ def test_a_store_that_works_is_probed_once_in_a_while(store: CountingStore) -> N
 def test_who_waits_goes_on_when_the_store_works_again(store: CountingStore, tmp_path: Path) -> None:
     obstacle = in_the_way(tmp_path)
     probe = StoreProbe(store, seconds=0.05)
-    waiting = threading.Thread(target=probe.wait, args=[lambda: False])
+    waiting = threading.Thread(target=probe.wait, args=[lambda: False], daemon=True)
     waiting.start()
     until(lambda: store.probes > 2)
     assert probe.problem
@@ -66,7 +66,7 @@ def test_a_worker_that_leaves_does_not_wait(store: CountingStore, tmp_path: Path
     in_the_way(tmp_path)
     probe = StoreProbe(store, seconds=AGES)
     leaving = threading.Event()
-    waiting = threading.Thread(target=probe.wait, args=[leaving.is_set])
+    waiting = threading.Thread(target=probe.wait, args=[leaving.is_set], daemon=True)
     waiting.start()
     until(lambda: probe.problem)
     leaving.set()
@@ -109,7 +109,7 @@ def test_a_probe_that_hangs_is_told_and_ends_the_worker(tmp_path: Path) -> None:
     )
     watchdog.tick()
     assert not hung.is_set()
-    waiting = threading.Thread(target=probe.usable)
+    waiting = threading.Thread(target=probe.usable, daemon=True)
     waiting.start()
     until(lambda: "has not answered" in probe.problem)
     watchdog.start()

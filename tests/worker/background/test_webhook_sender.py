@@ -80,11 +80,12 @@ def test_a_message_is_dropped_after_the_last_retry(bench: Bench) -> None:
 def test_the_next_attempt_comes_after_the_configured_pause(bench: Bench) -> None:
     with receiving(500) as receiver:
         cancelled(bench, receiver.url)
+        redis: Any = bench.redis
+        before = redis.time()[0]
         sender(bench, retry_seconds=(3600,)).tick()
         assert len(receiver.ids) == 1
-        redis: Any = bench.redis
         (_, due), *_ = redis.zrange(keys.LANES, 0, -1, withscores=True)
-        assert 3590 < due - redis.time()[0] <= 3601
+        assert before + 3600 <= due <= redis.time()[0] + 3601
 
 
 def test_a_receiver_that_is_gone_gets_no_retry(bench: Bench) -> None:
@@ -122,12 +123,11 @@ def test_the_request_goes_to_the_address_that_was_checked(
     assert resolved == ["example.com"]
 
 
-def test_a_receiver_that_hangs_delays_no_other(bench: Bench) -> None:
-    with receiving(hangs=True) as slow, receiving() as quick:
+def test_an_attempt_at_a_receiver_that_hangs_times_out(bench: Bench) -> None:
+    with receiving(hangs=True) as slow:
         cancelled(bench, slow.url)
-        cancelled(bench, quick.url)
-        sender(bench, retry_seconds=(3600,), timeout_seconds=1).tick()
-        assert quick.events == ["job.cancelled"]
+        sender(bench, retry_seconds=(3600,), timeout_seconds=0.3).tick()
+        assert slow.events == []
         assert bench.redis.zcard(keys.LANES) == 1
 
 
@@ -138,13 +138,15 @@ def test_a_receiver_that_hangs_delays_only_its_own_messages(bench: Bench) -> Non
             cancelled(bench, slow.url)
         sending = sender(bench, timeout_seconds=600, seconds=0.05)
         sending.start()
-        assert slow.requests.acquire(timeout=60)
-        for expected in (1, 2):
-            cancelled(bench, quick.url)
-            until(lambda count=expected: len(quick.events) == count, 60)
-        assert slow.events == []
-        assert 1 <= len(slow.ids) <= 4
-        sending.stop()
+        try:
+            assert slow.requests.acquire(timeout=60)
+            for expected in (1, 2):
+                cancelled(bench, quick.url)
+                until(lambda count=expected: len(quick.events) == count, 60)
+            assert slow.events == []
+            assert 1 <= len(slow.ids) <= 4
+        finally:
+            sending.stop()
 
 
 def test_a_receiver_verifies_with_its_own_secret(bench: Bench) -> None:

@@ -135,9 +135,16 @@ def test_the_output_size_comes_after_post_upscale(bench: Bench) -> None:
 
 
 def test_progress_continues_while_images_are_upscaled(bench: Bench) -> None:
-    engine = SmallEngine(seconds=0.02, tiles=20)
-    job_id = bench.submit("txt2img", ddim_steps=1, output_width=128, output_height=128, n_iter=2)
     seen: list[Progress] = []
+
+    def upscaled(image: int) -> int:
+        """How often an image was seen while it was upscaled."""
+        return sum(each.upscaling and each.image == image for each in seen)
+
+    engine = SmallEngine(
+        seconds=0.02, tiles=2000, hurries=lambda: upscaled(len(engine.doublings)) > 1
+    )
+    job_id = bench.submit("txt2img", ddim_steps=1, output_width=128, output_height=128, n_iter=2)
     with bench.context(engine) as context:
         thread = threading.Thread(target=execute_job, args=[context, "standard"])
         thread.start()
