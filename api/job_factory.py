@@ -27,7 +27,7 @@ from jobs.records.stored_prompts import drawn_prompts
 from jobs.served import Served
 from jobs.validation.compared_models import bodies_of_combinations, filled_as_first
 from jobs.validation.comparisons import varied_faults
-from jobs.validation.model_choice import InstalledModels, ModelChoice
+from jobs.validation.model_choice import InstalledModels
 from jobs.validation.prompt_warnings import file_warnings
 from jobs.validation.request import AnyRequest, Request, Upscale, parse_request
 from jobs.validation.request_warnings import request_warnings
@@ -36,7 +36,6 @@ from jobs.webhooks.rules import WebhookRules
 from jobs.workers import Workers
 
 DEFAULT_TYPE: JobType = "optimized"
-NO_MODEL = ModelChoice("")
 SEEDS = 2**32
 """Drawn seeds are below it, so that every tool can read them."""
 
@@ -118,15 +117,15 @@ class JobFactory:
             warnings += of_file
             warnings += (*choice.warnings, *chain(*(each.warnings for each in compared)))
             warnings += tuple(request_warnings(request, parts, fillings))
-            refiner = NO_MODEL
-            if request.refiner_ckpt:
-                refiner = models.choose(request.refiner_ckpt)
-                warnings += tuple(each.replace("ckpt:", "refiner:", 1) for each in refiner.warnings)
+            of_refiners = filter(None, (each.refiner_ckpt for each in combinations))
+            refiners = {name: models.choose(name) for name in of_refiners}
+            for each in refiners.values():
+                warnings += tuple(text.replace("ckpt:", "refiner:", 1) for text in each.warnings)
             request = request.settled(
                 model=model,
                 seed=request.seed,
                 variation_seed=variation_seed,
-                refiner=refiner.name,
+                refiners={name: each.name for name, each in refiners.items()},
                 compared=[each.name for each in compared],
             )
         return NewJob(
@@ -178,6 +177,7 @@ class JobFactory:
             lora_aliases=served.lora_aliases,
             embedding_aliases=served.embedding_aliases,
             bundled_embeddings=served.bundled_embeddings,
+            lora_widths=served.lora_widths,
         )
 
         def fill(body: dict[str, Any]) -> FilledBody:

@@ -135,7 +135,7 @@ class JobService:
                 kind=kind,
                 type=job.request.type,
                 model=job.model,
-                images=job.request.image_count,
+                images=job.image_count,
             )
         return accepted
 

@@ -1,6 +1,7 @@
 """What is served: the announcements of all workers together."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jobs.model_defaults import LoraFacts
 from jobs.names import JobType
@@ -26,6 +27,7 @@ class Served:
         model_facts: of each model, by name; resident if any worker has it in memory. Of workers
             that announce different defaults of a model or a LoRA, the first by its id counts.
         lora_facts: of those of `loras` of which more is known than the name.
+        lora_widths: see `WorkerFacts`.
     """
 
     types: tuple[JobType, ...]
@@ -39,6 +41,7 @@ class Served:
     embedding_aliases: tuple[str, ...] = ()
     bundled_embeddings: tuple[str, ...] = ()
     lora_facts: tuple[LoraFacts, ...] = ()
+    lora_widths: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def native_sizes(self) -> dict[str, int]:
@@ -98,6 +101,7 @@ def served_by(workers: tuple[WorkerFacts, ...], *, alive: bool) -> Served:
         alive=alive,
         model_facts=tuple(facts[name] for name in sorted(facts)),
         lora_facts=tuple(loras[name] for name in sorted(loras)),
+        lora_widths=dict(pair for worker in workers for pair in worker.lora_widths.items()),
         **{
             names: tuple(sorted({name for worker in workers for name in getattr(worker, names)}))
             for names in _NAMES

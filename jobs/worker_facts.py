@@ -64,6 +64,7 @@ class WorkerFacts(BaseModel):
         bundled_embeddings: the names of embeddings in the files of LoRAs.
         vaes: the names that the field `vae` may have.
         lora_facts: of those of `loras` of which more is known than the name.
+        lora_widths: of the text embeddings that a LoRA reads, by each of its names, where known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -90,3 +91,4 @@ class WorkerFacts(BaseModel):
     bundled_embeddings: tuple[str, ...] = ()
     vaes: tuple[str, ...] = ()
     lora_facts: tuple[LoraFacts, ...] = ()
+    lora_widths: dict[str, int] = {}

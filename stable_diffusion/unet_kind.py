@@ -5,19 +5,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class UNetKind:
-    """What of a model decides which refiners and which jobs it can have.
+    """What of a model decides which refiners, LoRAs and jobs it can have.
 
     Attributes:
         family: the id of its family.
         latents: of the space it samples in; equal for families that can share latents.
         inputs: what it takes beside the noisy latents, such as `inpaint`; empty: nothing.
         needs_image: whether it can only change an image.
+        context_width: of the text embeddings that it attends to; 0: not known.
     """
 
     family: str
     latents: str
     inputs: str = ""
     needs_image: bool = False
+    context_width: int = 0
 
 
 def refiner_misfit(name: str, model: UNetKind, refiner: UNetKind) -> str:

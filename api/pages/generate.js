@@ -6,8 +6,8 @@ import { Editor } from "./editor.js";
 import { clearErrors, showError } from "./field_errors.js";
 import { base64, InitPicture, fittedSize, ownSize } from "./init_picture.js";
 import { isUnfinished, Jobs } from "./jobs.js";
-import { defaultRequest, fillChoices, limitSize, loadOptions, nativeSide } from "./options.js";
-import { defaultsOf, fillWanted, noteWanted, offerPresets } from "./presets.js";
+import { defaultRequest, fillChoices, limitSize, loadOptions } from "./options.js";
+import { defaultsOf, fillWanted, nativeSide, noteWanted, offerPresets } from "./presets.js";
 import { fromPicture, hadMask, kindOf, picturesOf, requestOf } from "./recipe.js";
 import { bodyOf, draftOf, fillForm } from "./request.js";
 import { setAddressJob, readAddress, rememberDraft, rememberedDraft } from "./session.js";
@@ -168,7 +168,8 @@ function listen() {
   });
   for (const select of [form.ckpt, form.preset]) {
     select.addEventListener("change", () => {
-      if (options) fillWanted(form, options, { all: select === form.preset });
+      const how = { all: select === form.preset, fromPicture: Boolean(init.picture) };
+      if (options) fillWanted(form, options, how);
       keepDraft();
     });
   }

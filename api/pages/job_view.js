@@ -62,8 +62,6 @@ export class JobView {
   #put(source, width, height, words) {
     const picture = find("#picture");
     picture.style.setProperty("--ratio", width / height);
-    // a grid, and a picture of a comparison of sizes, has a size of its own
-    picture.onload = () => picture.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
     picture.classList.remove("preview");
     if (picture.getAttribute("src") !== source) picture.src = source;
     picture.alt = words;
@@ -88,9 +86,7 @@ export class JobView {
     this.number = index;
     const pictures = picturesOf(job.status);
     const picture = pictures[index];
-    const [width, height] = picture.seed === undefined && pictures.length > 1
-      ? [1, 1] : job.status.Size;
-    this.#put(picture.source, width, height, wordsOf(requestOf(job.status, picture)));
+    this.#put(picture.source, ...picture.size, wordsOf(requestOf(job.status, picture)));
     for (const [each, button] of find("#pictures").querySelectorAll("button").entries()) {
       button.setAttribute("aria-pressed", each === index);
     }

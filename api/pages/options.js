@@ -27,14 +27,7 @@ export function defaultRequest(options) {
   const type = options.types[0] ?? "optimized";
   const defaults = options.defaults[type].txt2img;
   const ckpt = options.default_model;
-  const side = nativeSide(ckpt, options) ?? defaults.W;
-  return { ...defaults, ...wantedBy(ckpt, "", options), type, ckpt, seed: null, W: side, H: side };
-}
-
-/** The model's native size, within the limit of a request; undefined if it is unknown. */
-export function nativeSide(name, options) {
-  const side = options.native_sizes[name];
-  return side && Math.min(side, options.max_sides[name]);
+  return { ...defaults, ...wantedBy(ckpt, "", options), type, ckpt, seed: null };
 }
 
 /** Set the largest width and height that a request may have with the form's model. */

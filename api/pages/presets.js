@@ -3,6 +3,7 @@
 import { find, fillSelect } from "./dom.js";
 
 const WANTED = ["ddim_steps", "scale", "sampler", "vae"];
+const SIZE = ["W", "H"];
 let wanted = {}; // by the form's model and preset
 
 /**
@@ -15,11 +16,22 @@ export function defaultsOf({ ckpt, preset, type, kind = "txt2img" }, options) {
   return { ...kinds?.txt2img, ...kinds?.[kind], ...(presets[preset] ?? defaults) };
 }
 
-/** Those of them that have a field in the form. */
+/** Those of them that have a field in the form; the size is the model's native one if it has no own. */
 export function wantedBy(ckpt, preset, options) {
   const type = options.types[0] ?? "optimized";
   const all = defaultsOf({ ckpt, preset, type }, options);
-  return Object.fromEntries(WANTED.map((name) => [name, all[name] ?? ""]));
+  const own = defaultsOf({ ckpt, preset }, options), most = options.max_sides[ckpt] ?? Infinity;
+  const sides = SIZE.map((name) => own[name] ?? nativeSide(ckpt, options) ?? all[name]);
+  return {
+    ...Object.fromEntries(WANTED.map((name) => [name, all[name] ?? ""])),
+    ...Object.fromEntries(SIZE.map((name, index) => [name, Math.min(sides[index], most)])),
+  };
+}
+
+/** The model's native size, within the limit of a request; undefined if it is unknown. */
+export function nativeSide(name, options) {
+  const side = options.native_sizes[name];
+  return side && Math.min(side, options.max_sides[name]);
 }
 
 /** Offer the presets of a model; the one that was chosen stays if the model has it. */
@@ -37,12 +49,16 @@ export function noteWanted(form, options) {
 /** Whether the form's model or preset wants a value in this field. */
 export const isWanted = (name) => (wanted[name] ?? "") !== "";
 
-/** Fill in what another model wants, unless the user has chosen it, or all that a preset wants. */
-export function fillWanted(form, options, { all }) {
+/**
+ * Fill in what another model wants, unless the user has chosen it, or all that a preset wants. The
+ * size stays if the user, or the picture to start from, has decided it.
+ */
+export function fillWanted(form, options, { all, fromPicture }) {
   const before = wanted;
+  const unchanged = (name) => form[name].value === String(before[name]);
+  const sizes = !fromPicture && SIZE.every(unchanged) ? SIZE : [];
+  const names = [...WANTED.filter((name) => all || unchanged(name)), ...sizes];
   offerPresets(form, options);
   noteWanted(form, options);
-  for (const [name, value] of Object.entries(wanted)) {
-    if (all || form[name].value === String(before[name])) form[name].value = value;
-  }
+  for (const name of names) form[name].value = wanted[name];
 }

@@ -5,11 +5,12 @@ import { make } from "./dom.js";
 // a job may have one of each for every part, in a list whose name ends in "s"
 const PROMPTS = ["prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt"];
 
-/** The pictures of a finished job: address, number and seed of each (a grid has no seed). */
+/** The pictures of a finished job: address, number, size and seed of each (a grid has no seed). */
 export function picturesOf(status) {
   return (status.image_urls ?? []).map((source, index) => ({
     source,
     number: source.split("/").pop(),
+    size: status.sizes?.[index] ?? status.Size, // of an older server
     seed: source.endsWith("/grid") ? undefined : status.seeds[index], // an enlarged one has none
   }));
 }
@@ -100,7 +101,7 @@ export function recipeList(status, picture) {
     ["Mask", hadMask(status) ? "not kept" : undefined],
     ["Extended", extended(request.extend)],
     ["Upscaler", facts.upscaler],
-    ["Size", status.Size.join(" × ")],
+    ["Size", picture.size.join(" × ")],
     ["Type", status.type],
     ["Time", timings(facts.timings), "long"],
     ...status.Warnings.map((warning) => ["Note", warning, "long"]),

@@ -3,7 +3,7 @@
 from api.recipes.draft import NO_SUCH_PARAMETER, Draft, Recipe
 from api.recipes.infotext_fields import sizes_split, split_infotext
 from api.recipes.infotext_sampler import put_sampler, split_sampler
-from api.recipes.installed import put_model, put_refiner, put_vae
+from api.recipes.installed import OWN_VAE, put_model, put_refiner, put_vae
 from jobs.infotext.table import SETTINGS, STRENGTH
 from jobs.parameters.schemas import SCHEMAS, fields_of
 from jobs.served import Served
@@ -36,8 +36,9 @@ def infotext_recipe(text: str, served: Served) -> Recipe:
         draft.put("prompt_grammar", "native" if ours else "a1111", "Prompt grammar")
     put_sampler(draft, settings, ours=ours)
     put_model(draft, settings.get("Model", ""), settings.get("Model hash", ""), served)
-    if settings.get("VAE"):
-        put_vae(draft, settings["VAE"], served.vaes)
+    # the service names every one that replaces the model's own
+    if vae := settings.get("VAE") or (OWN_VAE if ours and "Model" in settings else ""):
+        put_vae(draft, vae, served.vaes)
     if "Refiner" in settings:
         put_refiner(draft, settings["Refiner"], settings.get("Refiner switch at", ""), served)
     if not ours and settings and settings.get("RNG") != "CPU":

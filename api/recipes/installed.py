@@ -9,6 +9,8 @@ from jobs.served import Served
 
 _HASH_DIGITS = 10
 """A1111 writes as many of the SHA-256; older versions wrote 8 digits of another digest."""
+OWN_VAE = "None"
+"""What A1111 calls the autoencoder in the model's own file."""
 NOT_INSTALLED = "is not installed"
 
 
@@ -54,8 +56,10 @@ def put_refiner(draft: Draft, written: str, share: str, served: Served) -> None:
 
 
 def put_vae(draft: Draft, name: str, installed: Collection[str], written: str = "VAE") -> None:
-    """Set `vae` to the installed autoencoder of a name."""
-    if found := find_name(name, installed):
+    """Set `vae` to the installed autoencoder of a name; OWN_VAE: to null, also over defaults."""
+    if name == OWN_VAE:
+        draft.put("vae", None, written, name)
+    elif found := find_name(name, installed):
         draft.put("vae", found, written, name)
     else:
         draft.skip(written, name, NOT_INSTALLED)

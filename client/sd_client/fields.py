@@ -16,7 +16,7 @@ class CommonFields(TypedDict, total=False):
     webhook: str | None
     output_width: int | None
     output_height: int | None
-    vary: dict[str, list[str | int | float | bool | dict[str, str] | None]] | None
+    vary: dict[str, list[str | int | float | bool | dict[str, str | int | float] | None]] | None
     preset: Literal["fast", "quality"] | None
     refiner: dict[str, str | float] | None
     cache: dict[str, int] | None

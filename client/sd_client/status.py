@@ -64,7 +64,8 @@ class Status:
         loading: share of the model that is loaded, 0 to 1, while it is loading.
         error: of a failed job, the reason.
         code: of a failed job, the reason as a stable code.
-        size: width and height of a finished picture, in pixels.
+        size: width and height of the first finished picture, in pixels.
+        sizes: those of each of `images`.
         format: of its pictures, one of PictureFormat.
         images: path of each picture on the service, the grid last.
         seeds: the seed of each picture.
@@ -85,6 +86,7 @@ class Status:
     error: str | None = None
     code: str | None = None
     size: tuple[int, int] | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
     format: str | None = None
     images: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -122,6 +124,7 @@ class Status:
             error=failure.get("message"),
             code=failure.get("code"),
             size=(size[0], size[1]) if size else None,
+            sizes=tuple((width, height) for width, height in answer.get("sizes", ())),
             format=answer.get("Format"),
             images=tuple(_current(answer, "image_urls") or ()),
             seeds=tuple(answer.get("seeds", ())),

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, PrivateAttr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from jobs.parameters.hires import HIRES_OPTIONS, HIRES_SIZE
+
 MAX_VALUES = 64
 COMBINATIONS = "combinations"
 """The key under which a stored request has what its combinations differ in beside `vary`."""
@@ -18,6 +20,7 @@ VARIABLE = (
     *("guidance_rescale", "guidance_start", "guidance_end"),
     *("variation_seed", "variation_strength", "seed_resize_from_h", "seed_resize_from_w"),
     *("denoising_strength", "noise_multiplier", "mask_fill", "image_scale"),
+    *("cache", "refiner", *HIRES_SIZE, *HIRES_OPTIONS),
 )
 """Fields that change the picture."""
 EXPECTED = (

@@ -1,6 +1,6 @@
 """The parameters of the kinds that a model executes, of both types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -12,7 +12,7 @@ from jobs.parameters.job import JobRequest
 from jobs.parameters.output import OutputSize
 from jobs.parameters.preset import PresetParameter
 from jobs.parameters.prompt import PromptParameters
-from jobs.parameters.refiner import RefinerParameters
+from jobs.parameters.refiner import RefinerParameters, named_refiner
 from jobs.parameters.sampling import SamplingParameters
 from jobs.parameters.types import (
     WHOLE,
@@ -160,17 +160,22 @@ class GenerationRequest(
         model: str,
         seed: int,
         variation_seed: int | None = None,
-        refiner: str = "",
+        refiners: Mapping[str, str] | None = None,
         compared: Sequence[str] = (),
     ) -> Self:
         """The same request with the models that were chosen and the seeds that were picked.
 
         Args:
+            refiners: the names of the refiners, by what it says of them.
             compared: the models of `vary`, in place of what it says of them.
         """
-        update: dict[str, Any] = {"ckpt": model, "seed": seed, **self.with_refiner(refiner)}
+        names, vary = refiners or {}, dict[str, list[Any]](self.vary or {})
         if compared:
-            update["vary"] = {**(self.vary or {}), "ckpt": [*compared]}
+            vary["ckpt"] = [*compared]
+        if "refiner" in vary:
+            vary["refiner"] = [named_refiner(each, names) for each in vary["refiner"]]
+        update: dict[str, Any] = {"ckpt": model, "seed": seed, "vary": vary or None}
+        update["refiner"] = named_refiner(self.refiner, names)
         if variation_seed is not None:
             update["variation_seed"] = variation_seed
         return self.model_copy(update=update)

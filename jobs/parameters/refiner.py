@@ -1,5 +1,6 @@
 """The parameter that hands a sampling over to a second model for its last part."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
@@ -67,6 +68,9 @@ class RefinerParameters(BaseModel, frozen=True):
         """The share of the noise levels after which it goes on, 0 up to but without 1."""
         return None if self.refiner is None else float(self.refiner[_SWITCH_AT])
 
-    def with_refiner(self, name: str) -> dict[str, dict[str, str | float]]:
-        """What to update for its second model to have this name; nothing without one of both."""
-        return {"refiner": {**self.refiner, _CKPT: name}} if self.refiner and name else {}
+
+def named_refiner(
+    refiner: dict[str, str | float] | None, names: Mapping[str, str]
+) -> dict[str, str | float] | None:
+    """A refiner whose model has the name that `names` has for it, if it has one."""
+    return refiner and {**refiner, _CKPT: names.get(str(refiner[_CKPT]), refiner[_CKPT])}

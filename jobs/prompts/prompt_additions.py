@@ -1,8 +1,8 @@
 """What a request adds to its model: LoRAs, embeddings, an autoencoder. Are they installed?"""
 
 import difflib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from jobs.errors import Fault
 from jobs.names import find_name, plain_name
@@ -21,6 +21,7 @@ class InstalledAdditions:
         lora_aliases, embedding_aliases: other names of the same LoRAs and embeddings.
         bundled_embeddings: embeddings in the file of a LoRA. Whether a prompt names that LoRA is
             left to the worker.
+        lora_widths: of the text embeddings that a LoRA reads, by each of its names, where known.
     """
 
     loras: Collection[str]
@@ -29,6 +30,7 @@ class InstalledAdditions:
     embedding_aliases: Collection[str] = ()
     bundled_embeddings: Collection[str] = ()
     vaes: Collection[str] = ()
+    lora_widths: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def vae_faults(self, name: str) -> tuple[Fault, ...]:
         """A fault if no autoencoder of this name is installed."""

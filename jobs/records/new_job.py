@@ -9,7 +9,7 @@ from typing import Any
 from jobs.records.idempotency import IdempotentRequest, SubmittedJob
 from jobs.records.record_fields import RECORD_VERSION
 from jobs.records.stored_prompts import PROMPTS_OF_PARTS, shortened_request
-from jobs.validation.request import AnyRequest
+from jobs.validation.request import AnyRequest, Upscale
 
 
 def new_job_id() -> str:
@@ -81,6 +81,16 @@ class NewJob:
         return SubmittedJob(
             job_id=self.job_id, type=self.request.type, model=self.model, warnings=self.warnings
         )
+
+    @property
+    def image_count(self) -> int:
+        """How many pictures all its parts make, without a grid."""
+        request, texts = self.request, len(self.prompts)
+        if isinstance(request, Upscale):
+            return request.image_count
+        if request.wildcards:
+            return texts
+        return request.image_count * len(request.combinations()) * (texts or 1)
 
     @property
     def stored_request(self) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def _read(request: Request, field: str, value: Any, limits: Limits) -> Any:
     schema = type(request)
     body = {"type": request.type, field: value}
     if field not in fields_of(schema):
-        problem, expected = f"belongs to img2img, not to {request.kind}", "another field"
+        other = "txt2img" if request.kind == "img2img" else "img2img"
+        problem, expected = f"belongs to {other}, not to {request.kind}", "another field"
         raise _Refused(_fault(field, "not_for_this_type", value, problem, expected))
     try:
         found = schema.model_validate(body | without_inputs(schema), context={"limits": limits})

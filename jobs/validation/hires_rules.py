@@ -102,10 +102,11 @@ def hires_cost_faults(contexts: "Sequence[RuleContext]") -> Iterator[Fault]:
     fields = (*fields, "hires_steps", *HIRES_SIZE)
     named = [field for field in fields if field in context.body_fields]
     field = next((field for field in named if getattr(request, field)), named[0])
+    varied = not context.varied.isdisjoint(named)
     yield Fault(
-        field=field,
+        field="vary" if varied else field,
         code="too_expensive",
-        value=getattr(request, field),
+        value=context.combinations if varied else getattr(request, field),
         problem="is too large: images·width·height·steps·cost of the model of both passes are "
         f"{first + second}, {second} of them of the second",
         expected=f"at most {most} together: fewer hires_steps, a smaller second pass, fewer images",

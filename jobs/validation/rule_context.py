@@ -1,6 +1,6 @@
 """What the rules of a request read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ class RuleContext:
         wildcards: draws the prompts, if the request has `wildcards`.
         loras: what the prompts of its file, and those that are drawn, get besides.
         combinations: how many `vary` makes, of which the request is one; 0: it has no `vary`.
+        varied: the fields of its `vary`.
     """
 
     request: "Request"
@@ -44,6 +45,7 @@ class RuleContext:
     wildcards: Wildcards
     loras: AddedLoras = NO_LORAS
     combinations: int = 0
+    varied: Set[str] = frozenset()
 
     @cached_property
     def lines(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from jobs.prompts.prompt_files import FIELD
 from jobs.validation.comparisons import varied_faults
 from jobs.validation.cost_rules import COST_FIELDS, cost_faults
 from jobs.validation.hires_rules import HIRES_CHECKS, HIRES_COST_FIELDS, hires_cost_faults
+from jobs.validation.lora_rules import LORA_CHECKS
 from jobs.validation.mask_rules import MASK_CHECKS
 from jobs.validation.model_choice import InstalledModels
 from jobs.validation.refiner_rules import REFINER_CHECKS
@@ -170,7 +171,8 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"vae"}), _vae_installed),
     *(
         Rule(fields, check)
-        for fields, check in (*REFINER_CHECKS, *SAMPLING_CHECKS, *HIRES_CHECKS, *MASK_CHECKS)
+        for checks in (REFINER_CHECKS, LORA_CHECKS, SAMPLING_CHECKS, HIRES_CHECKS, MASK_CHECKS)
+        for fields, check in checks
     ),
 )
 
@@ -193,6 +195,7 @@ def rule_faults(
             request=each,
             body_fields=context.body_fields | vary.keys(),
             combinations=len(combinations) if vary else 0,
+            varied=vary.keys(),
             loras=loras[number] if loras else context.loras,
         )
         for number, each in enumerate(combinations[: context.limits.max_images])

@@ -211,7 +211,8 @@ class Family(ABC):
     def unet_kind(self) -> UNetKind:
         """What its UNet samples, and what it needs for it."""
         inputs = self.unet_inputs
-        return UNetKind(self.id, self.latents.id, inputs.suffix, inputs.needs_image)
+        width = self.context_width
+        return UNetKind(self.id, self.latents.id, inputs.suffix, inputs.needs_image, width)
 
     @property
     def context_width(self) -> int:

@@ -15,6 +15,9 @@ from stable_diffusion.prompt.chunks import CAPACITY
 from stable_diffusion.textual_inversion import of_two_encoders
 from stable_diffusion.weights.checkpoint import open_checkpoint
 
+_NUMBERS = {"alpha", "scale", "scalar"}
+"""The roles of single numbers, which scale the whole change of a layer."""
+
 
 @dataclass(frozen=True)
 class Lora:
@@ -79,6 +82,7 @@ def read_lora(path: Path) -> Lora:
             {parts.role: checkpoint.read(name) for parts, name in tensors},
             {parts.role: name for parts, name in tensors},
         )
+        _check_numbers(change, path)
         rank = _rank(change.tensors)
         if config and "alpha" not in change.tensors and (rank or "lokr_w1" in change.tensors):
             scale = config.scale(tensors[0][0].module, rank)
@@ -93,6 +97,15 @@ def read_lora(path: Path) -> Lora:
             "beside it, so it was added as if lora_alpha were its rank",
         )
     return Lora(path, layers, len(checkpoint.names), tuple(unknown), embeddings, warnings)
+
+
+def _check_numbers(change: LayerChange, path: Path) -> None:
+    for role in sorted(_NUMBERS & change.tensors.keys()):
+        if (values := change.tensors[role].numel()) != 1:
+            raise UnreadableModel(
+                f"LoRA {path.name!r} cannot be used: {change.names[role]} has {values} values, and "
+                f"a layer has a single {role}"
+            )
 
 
 def _rank(tensors: Mapping[str, Tensor]) -> int | None:

@@ -1,20 +1,25 @@
 """What a model wants is filled in, in every dialect, for what a request leaves out."""
 
+import base64
 import json
 from threading import Thread
 from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
 from api.auth import DUMMY_KEY
 from jobs.model_defaults import Defaults, LoraFacts, ModelDefaults
+from jobs.pictures.output_formats import encode
 from jobs.validation.hires_rules import second_pass_steps
 from jobs.validation.request import TextToImage
 from jobs.validation.stored_request import read_stored
 from jobs.worker_facts import ModelFacts, WorkerFacts
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker
+from tests.api.drawing import DrawingWorker
+from worker.execution.infotext import infotext
 
 KEY = {"X-API-Key": DUMMY_KEY}
 LCM = Defaults(steps=4, scale=1, sampler="lcm", max_steps=12, max_scale=2, samplers=("lcm",))
@@ -269,3 +274,74 @@ def test_a_second_pass_of_a1111_executes_the_steps_that_the_model_wants(
     assert answer.status_code == 200, answer.text
     (job,) = client.get("/recent?facts=true", headers=KEY).json["Finished"]  # type: ignore[index]
     assert second_pass_steps(cast("TextToImage", read_stored("txt2img", job["request"]))) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "size"),
+    [
+        (A1111, {"override_settings": {"sd_model_checkpoint": "large"}}, (832, 1536)),
+        (
+            A1111,
+            {"override_settings": {"sd_model_checkpoint": "large"}, "width": 1024},
+            (1024, 1536),
+        ),
+        (A1111, {"override_settings": {"sd_model_checkpoint": "plain"}}, (512, 512)),
+        (OPENAI, {"model": "large"}, (832, 1536)),
+        (OPENAI, {"model": "large", "size": "1024x1024"}, (1024, 1024)),
+        (OPENAI, {"model": "plain"}, (512, 512)),
+    ],
+)
+def test_a_dialect_has_the_size_of_the_model_where_the_client_sends_none(
+    client: FlaskClient,
+    worker: HandWorker,
+    path: str,
+    sent: dict[str, Any],
+    size: tuple[int, int],
+) -> None:
+    headers = basic(DUMMY_KEY) if path == A1111 else {"Authorization": f"Bearer {DUMMY_KEY}"}
+    with DrawingWorker(worker) as drawing:
+        answer: Any = client.post(path, json={"prompt": "a cat", **sent}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert [(each.W, each.H) for each in drawing.drawn] == [size]
+    if path == A1111:
+        for told in (json.loads(answer.json["info"]), answer.json["parameters"]):
+            assert (told["width"], told["height"]) == size
+
+
+def test_the_refiners_that_are_compared_are_installed_ones(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    values = [None, {"ckpt": "plain.safetensors"}, {"ckpt": "tiny [0123456789]", "switch_at": 0.5}]
+    body = {"prompt": "a cat", "ckpt": "plain", "vary": {"refiner": values}}
+    assert client.post("/generate", json=body, headers=KEY).status_code == 202
+    _, request = worker.claim()
+    assert [each.refiner for each in request.combinations()] == [
+        None,
+        {"ckpt": "plain", "switch_at": 0.8},
+        {"ckpt": "tiny", "switch_at": 0.5},
+    ]
+
+    values.append({"ckpt": "lost"})
+    answer: Any = client.post("/generate", json=body, headers=KEY)
+    (detail,) = answer.json["details"]
+    assert (detail["field"], detail["code"]) == ("vary.refiner[3]", "unknown_model")
+
+
+def test_a_picture_of_the_models_own_autoencoder_is_made_again_with_it(
+    client: FlaskClient, worker: HandWorker
+) -> None:
+    client.post("/generate", json={"prompt": "a cat", "ckpt": "large", "vae": None}, headers=KEY)
+    claim, request = worker.claim()
+    worker.finish(claim, request)
+    text = infotext(request, seed=7, model="large", model_hash="")
+    picture = base64.b64encode(encode(Image.new("RGB", (8, 8)), "png", text)).decode()
+
+    read: Any = client.post("/png-info", json={"image": picture}, headers=KEY).json
+    client.post("/generate", json=read["request"], headers=KEY)
+    claim, again = worker.claim()
+    worker.finish(claim, again)
+    assert (request.vae, again.ckpt, again.vae) == (None, "large", None)
+
+    with DrawingWorker(worker) as drawing:
+        client.post(A1111, json={"infotext": text}, headers=basic(DUMMY_KEY))
+    assert [(each.ckpt, each.vae) for each in drawing.drawn] == [("large", None)]

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
 from api.auth import DUMMY_KEY, KeyRing
+from api.settings import ApiSettings
 from tests.api.a1111.conftest import basic
 from tests.api.conftest import HandWorker, painted
 
@@ -87,3 +88,30 @@ def test_nothing_is_refused_where_a_job_is_accepted(
         client.get(accepted.headers["Location"])
 
     assert [line["event"] for line in lines] == ["job accepted"]
+
+
+@pytest.mark.parametrize(
+    ("body", "images"),
+    [
+        ({"n_iter": 2}, 2),
+        ({"n_iter": 2, "vary": {"scale": [4, 8, 12], "seed": [1, 2]}}, 12),
+        ({"n_iter": 2, "wildcards": True, "vary": {"scale": [4, 8]}}, 4),
+        ({"n_iter": 2, "from-file": "animals"}, 6),
+        ({"n_iter": 2, "from-file": "animals", "wildcards": True}, 6),
+    ],
+)
+def test_the_log_says_how_many_images_were_asked_for(
+    client: FlaskClient,
+    worker: HandWorker,
+    settings: ApiSettings,
+    body: dict[str, Any],
+    images: int,
+) -> None:
+    settings.prompts_dir.mkdir(parents=True, exist_ok=True)
+    (settings.prompts_dir / "animals").write_text("a cat\na dog\n\na fox\n")
+    with capture_logs() as lines:
+        client.post(
+            "/generate", json={"prompt": "a {cat|dog}", "W": 64, "H": 64, **body}, headers=KEY
+        )
+
+    assert [line["images"] for line in lines] == [images]

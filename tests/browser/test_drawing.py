@@ -318,3 +318,41 @@ def test_the_curl_command_of_a_picture_that_had_a_start_takes_one_too(
 
     (made,) = (path for path in tmp_path.iterdir() if path.name != "picture.png")
     assert Image.open(made).convert("RGB").tobytes() == shown.tobytes()
+
+
+def test_another_model_has_its_own_size_unless_the_user_chose_one(tab: BrowserTab) -> None:
+    def with_size(route: Route) -> None:
+        told = route.fetch().json()
+        told["model_defaults"]["tiny-v2"] = {"defaults": {"W": 192, "H": 128}, "presets": {}}
+        route.fulfill(json=told)
+
+    def size() -> tuple[str, str]:
+        return page.input_value("#W"), page.input_value("#H")
+
+    tab.page.route("**/capabilities", with_size)
+    page = tab.open()
+    assert size() == ("256", "256")
+    page.select_option("#ckpt", "tiny-v2")
+    assert size() == ("192", "128")
+    page.select_option("#ckpt", "tiny")
+    assert size() == ("256", "256")
+
+    page.fill("#W", "64")
+    page.select_option("#ckpt", "tiny-v2")
+    assert size() == ("64", "256")
+
+
+def test_each_picture_of_a_comparison_is_told_with_its_own_size(tab: BrowserTab) -> None:
+    body = {"prompt": "a cat", "H": 64, "ddim_steps": 1, "vary": {"W": [64, 128]}}
+    job = httpx.post(f"{tab.url}/generate", json=body, headers=KEY, trust_env=False).json()
+    page = tab.open(f"/#job={job['task_id']}")
+    tab.finished()
+    for number, size in ((0, "64 × 64"), (1, "128 × 64"), (0, "64 × 64")):
+        page.locator("#pictures button").nth(number).click()
+        assert size in page.inner_text("#result .recipe")
+    page.locator("#pictures button").nth(2).click()
+    tab.until("() => document.querySelector('#picture').complete")
+    grid = page.locator("#picture").evaluate(
+        "shown => `${shown.naturalWidth} × ${shown.naturalHeight}`"
+    )
+    assert grid in page.inner_text("#result .recipe")

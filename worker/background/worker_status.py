@@ -59,6 +59,7 @@ class WorkerStatus:
             model_facts=self.inventory.facts(loaded, known_loras),
             loras=tuple(sorted(self.catalogue.loras())),
             lora_facts=tuple(lora.facts for lora in known_loras),
+            lora_widths=self.inventory.lora_widths(),
             embeddings=tuple(sorted(self.catalogue.embeddings())),
             vaes=tuple(sorted(self.catalogue.vaes())),
             problem=self.store_probe.problem,

@@ -60,7 +60,9 @@ def _of_one_size(images: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _label(field: str, value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {each}" for key, each in value.items())
     return f"{field}: {' '.join(text.split())}"
 
 

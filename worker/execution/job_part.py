@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.validation.request import Request
+from jobs.validation.request import Request, TextToImage
 from worker.execution.edit_step import EditStep
 from worker.execution.engine import Engine
 from worker.execution.inputs import Inputs
@@ -21,7 +21,7 @@ class JobPart:
 
     Attributes:
         first: the index of its first image among those of the job.
-        upscale: enlarges its images; parts of one size share it, and `edit`.
+        upscale: enlarges its images; parts with the same sizes share it, and `edit`.
         edit: puts its images back into the init image; None: they are the result.
     """
 
@@ -46,15 +46,18 @@ def job_parts_of(
     """The parts of a job in the order of their images.
 
     Args:
-        inputs: as `read_inputs` returns them. They are prepared once for each size of images.
+        inputs: as `read_inputs` returns them. They are prepared once for each size of images, and
+            each way to enlarge them.
         upscale_for: the step that enlarges the images of a request.
     """
-    prepared: dict[tuple[int, int], tuple[UpscaleStep, EditStep | None, Inputs]] = {}
+    prepared: dict[tuple[object, ...], tuple[UpscaleStep, EditStep | None, Inputs]] = {}
     parts: list[JobPart] = []
     first = 0
     for prompt_job in prompt_jobs:
         request = prompt_job.request
-        size = request.W, request.H
+        size = request.W, request.H, request.generated_size
+        if isinstance(request, TextToImage):
+            size = *size, request.hires_upscaler
         if size not in prepared:
             upscale = upscale_for(request)
             enlarged = upscale.before(inputs)
@@ -68,7 +71,7 @@ def job_parts_of(
 
 
 def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
-    """The parts by model, then autoencoder and LoRAs, so that each of them is loaded once."""
+    """The parts by model, autoencoder, LoRAs and refiner, so that each of them is loaded once."""
     models = [_model_of(part) for part in parts]
 
     def place(part: JobPart) -> list[int]:
@@ -83,4 +86,5 @@ def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
 
 def _model_of(part: JobPart) -> tuple[object, ...]:
     """What it is made of, first what takes longest to load."""
-    return str(part.request.ckpt), part.request.vae, part.prompt_job.prompt.loras
+    request = part.request
+    return str(request.ckpt), request.vae, part.prompt_job.prompt.loras, request.refiner_ckpt

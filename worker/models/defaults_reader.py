@@ -101,6 +101,13 @@ class DefaultsReader:
             found.append(KnownLora(facts, known, header.context_width))
         return tuple(found)
 
+    def lora_widths(self) -> dict[str, int]:
+        """The width of the text embeddings that a LoRA reads, by its names, where it is known."""
+        paths = {**self._catalogue.lora_folder.aliases(), **self._catalogue.loras()}
+        headers = {name: self._headers.of(path) for name, path in paths.items()}
+        widths = {name: each.context_width for name, each in headers.items() if each}
+        return {name: width for name, width in widths.items() if width}
+
     def of_model(self, name: str, path: Path, family: str, loras: Sequence[KnownLora]) -> Wanted:
         """What a model wants, with the presets whose LoRAs and autoencoder are installed.
 

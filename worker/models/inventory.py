@@ -41,6 +41,10 @@ class Inventory(PeriodicThread):
         """The installed LoRAs of which more is known than the name. Never blocks."""
         return self._defaults.loras()
 
+    def lora_widths(self) -> dict[str, int]:
+        """The width of the text embeddings that LoRAs read, by name. Never blocks."""
+        return self._defaults.lora_widths()
+
     def facts(
         self, resident: Collection[str], loras: Sequence[KnownLora] = ()
     ) -> tuple[ModelFacts, ...]:

@@ -170,14 +170,14 @@ SIZE = (
         type=_Side,
         default=512,
         followed=True,
-        means="width of the finished pictures",
+        means="width of the finished pictures; one of the model's defaults precedes 512",
     ),
     Field(
         name="height",
         type=_Side,
         default=512,
         followed=True,
-        means="height of the finished pictures",
+        means="height of the finished pictures; one of the model's defaults precedes 512",
     ),
     Field(
         name="batch_size", type=int, default=1, native="n_samples", means="pictures in one batch"

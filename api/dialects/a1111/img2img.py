@@ -53,6 +53,7 @@ def img2img_routes(services: Services) -> Blueprint:
         if not values["init_images"]:
             raise NotFound("Init image not found")
         settings = request_settings(services, caller, values)
+        values = settings.with_size(values, services.jobs.limits)
         submission = submission_of("img2img", IMG2IMG_FIELDS, values, settings, services)
         submission = _with_pictures(submission, values, max_pixels)
         parameters = dict(values.of)

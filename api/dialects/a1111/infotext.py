@@ -8,6 +8,8 @@ from typing import Any
 
 from api.dialects.a1111.fields import Field
 from api.recipes.infotext_fields import fields_of_infotext
+from api.recipes.infotext_recipe import OURS
+from api.recipes.installed import OWN_VAE
 from jobs.infotext.setting import json_of
 
 _FIELDS = {
@@ -78,6 +80,8 @@ def with_infotext(body: Mapping[str, Any], table: Collection[Field]) -> Mapping[
             for label, name in _SETTINGS.items()
             if label in written
         }
+        if written.get("Version", "").startswith(OURS):
+            settings.setdefault("sd_vae", OWN_VAE)
         filled[_OVERRIDES] = settings | own
         body = {name: value for name, value in body.items() if name != _OVERRIDES}
     return {**filled, **body}

@@ -1,6 +1,6 @@
 """The options under which one request runs: those of its key, changed by `override_settings`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.auth import Caller
@@ -9,7 +9,7 @@ from api.dialects.a1111.caller_options import NO_VAE, CallerOptions, caller_opti
 from api.dialects.a1111.checkpoints import checkpoint_named
 from api.dialects.a1111.fields import Values
 from jobs.errors import InvalidRequest
-from jobs.limits import NATIVE_SIZE
+from jobs.limits import NATIVE_SIZE, Limits
 from jobs.served import Served
 from jobs.validation.settled_defaults import InstalledDefaults
 
@@ -50,6 +50,14 @@ class RequestSettings:
         if self.preset:
             body["preset"] = self.preset
         return body
+
+    def with_size(self, values: Values, limits: Limits) -> Values:
+        """The values of a request that has the size its model wants where the client sent none."""
+        own = self.defaults.wanted(self.model, self.preset)
+        sizes = limits.filled_sizes(own, {}, self.native_size)
+        sides = {"width": sizes.get("W"), "height": sizes.get("H")}
+        wanted = {name: side for name, side in sides.items() if side and name not in values.sent}
+        return replace(values, of={**values.of, **wanted})
 
 
 def request_settings(services: Services, caller: Caller, values: Values) -> RequestSettings:

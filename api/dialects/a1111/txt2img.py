@@ -33,6 +33,7 @@ def txt2img_routes(services: Services) -> Blueprint:
         caller, body = read_request(services, request)
         values = read_values(TextToImageBody, TXT2IMG_FIELDS, with_infotext(body, TXT2IMG_FIELDS))
         settings = request_settings(services, caller, values)
+        values = settings.with_size(values, services.jobs.limits)
         submission = submission_of("txt2img", TXT2IMG_FIELDS, values, settings, services)
         return answer(submission, values, dict(values.of), services, caller)
 

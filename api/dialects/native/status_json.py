@@ -96,8 +96,8 @@ def _fill(answer: Status, status: JobStatus, pictures: Sequence[bytes] = ()) -> 
 
 def _fill_result(answer: Status, status: JobStatus, result: Result) -> None:
     by_name = pictures_by_name(status)
-    shown = next(iter(by_name.values()))
-    answer.Size = [shown.width, shown.height]
+    answer.sizes = [[picture.width, picture.height] for picture in by_name.values()]
+    answer.Size = answer.sizes[0]
     answer.Format = result.format
     answer.image_urls = [f"/images/{status.job_id}/{name}" for name in by_name]
     answer.seeds = list(result.seeds)

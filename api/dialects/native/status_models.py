@@ -143,7 +143,13 @@ class Status(JobAnswer):
     )
     failure: JobFailure | Absent = None
     Size: list[int] | Absent = Field(
-        default=None, min_length=2, max_length=2, description="width and height in pixels"
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="width and height in pixels, of the first picture",
+    )
+    sizes: list[list[int]] | Absent = Field(
+        default=None, description="width and height of each of `image_urls`, in pixels"
     )
     Format: str | Absent = Field(default=None, description="of the pictures, as in the request")
     image_urls: list[str] | Absent = Field(

@@ -27,6 +27,7 @@ from jobs.pictures.output_formats import BY_SUBTYPE, OUTPUT_FORMATS
 from jobs.served import Served
 from jobs.validation.model_choice import InstalledModels
 from jobs.validation.request import parse_request
+from jobs.validation.settled_defaults import InstalledDefaults
 from jobs.validation.validation_faults import faults_of
 
 STEPS_OF_QUALITY = {
@@ -130,7 +131,7 @@ class Translator:
             faults += error.faults
         picture = edited.images[0] if edited and edited.images else None
         own_size = sent.get("mask_area") == "masked"
-        size, size_warnings = self._size(options, body.get("ckpt", "default"), picture, own_size)
+        size, size_warnings = self._size(options, body, picture, own_size)
         body |= size
         warnings += size_warnings
         if picture:
@@ -149,18 +150,27 @@ class Translator:
         return translated
 
     def _size(
-        self, options: ImageOptions, ckpt: str, picture: Picture | None, own_size: bool
+        self,
+        options: ImageOptions,
+        body: Mapping[str, Any],
+        picture: Picture | None,
+        own_size: bool,
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The size to generate, and the one to bring it to, as fields of a job; warnings.
 
-        `auto` is the native size of the model, or near it with the aspect of the image to edit.
+        `auto` is the size that the model's defaults name, else its native size; with an image to
+        edit near the native one, in its aspect.
 
         Args:
             own_size: the result has the size of the image to edit, unless another is named.
         """
+        ckpt = body.get("ckpt", "default")
         models = InstalledModels.of(self.served, self.default_model)
         native = models.native_size(ckpt) if self.served.models else NATIVE_SIZE
         wanted = size_of(options.size)
+        own = InstalledDefaults.of(self.served).wanted(ckpt, body.get("preset"))
+        if not (wanted or picture) and own.keys() & {"W", "H"}:
+            return {}, ()  # filled in with the other defaults
         width, height = wanted or (picture and picture.size) or (native, native)
         size = drawing_size(width, height, native_size=native, limits=self.limits)
         body = {"W": size.width, "H": size.height}

@@ -105,7 +105,7 @@ def test_a_refiner_is_chosen_as_a_model_is() -> None:
     def parsed(name: str) -> Any:
         body = {"prompt": "a", "seed": 1, "refiner": {"ckpt": name}}
         request = parse_request("txt2img", body, models=models)
-        return request.settled(model="tiny", seed=1, refiner=models.name_of(name)).refiner
+        return request.settled(model="tiny", seed=1, refiners={name: models.name_of(name)}).refiner
 
     assert parsed("sdxl-refiner.safetensors") == {"ckpt": "sdxl-refiner", "switch_at": 0.8}
     with pytest.raises(InvalidRequest) as caught:

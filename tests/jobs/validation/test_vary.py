@@ -10,6 +10,7 @@ from jobs.names import GenerationKind
 from jobs.validation.comparisons import comparison_warnings
 from jobs.validation.request import GenerationRequest, parse_request
 from jobs.validation.stored_request import read_stored
+from tests.jobs.validation.test_model_choice import INIT_IMAGE
 
 LIMITS = Limits(max_images=8, max_work=8 * 64 * 64 * 20)
 SMALL = {"H": 64, "W": 64, "prompt": "a cat"}
@@ -53,7 +54,17 @@ def test_prompts_that_vary_need_no_other() -> None:
         ({"scale": [1, 2], "guidance_start": [0, 0.9]}, "vary.guidance_start[1]", "at most"),
         ({"seed": [1, -1]}, "vary.seed[1]", "drawn at random"),
         ({"denoising_strength": [0.5]}, "vary.denoising_strength[0]", "img2img"),
-        ({"hires_scale": [2]}, "vary", "names hires_scale, which cannot vary"),
+        ({"n_iter": [2]}, "vary", "names n_iter, which cannot vary"),
+        ({"hires_scale": [None, 2, 9]}, "vary.hires_scale[2]", "from 1 up to 4"),
+        ({"hires_scale": [2], "hires_width": [None, 128]}, "vary.hires_scale[0]", "a second size"),
+        ({"hires_scale": [1, 4], "hires_steps": [0, 80]}, "vary", "of both passes"),
+        (
+            {"hires_prompt": ["a dog <lora:ink:1>"], "hires_scale": [2]},
+            "vary.hires_prompt[0]",
+            "ink",
+        ),
+        ({"cache": [None, {"interval": 1}]}, "vary.cache[1]", "from 2 up to 10"),
+        ({"refiner": [None, {"switch_at": 0.5}]}, "vary.refiner[1]", 'such as {"ckpt"'),
         ({"W": [64, 100]}, "vary.W[1]", "a multiple of 8"),
         ({"cfg_scale": [64, 128]}, "vary", "did you mean scale?"),
         ({}, "vary", "one or two fields"),
@@ -89,3 +100,19 @@ def test_a_prompt_file_cannot_be_compared() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parsed(**{"from-file": "zoo.txt", "vary": {"scale": [1, 2]}})
     assert "cannot be combined with vary" in {fault.problem for fault in caught.value.faults}
+
+
+def test_a_second_pass_and_what_only_some_combinations_have_can_vary() -> None:
+    vary = {"hires_scale": [None, 1.5], "cache": [None, {"interval": 3}]}
+    combinations = parsed(vary=vary, hires_upscaler="lanczos").combinations()
+    assert [each.generated_size for each in combinations] == [(64, 64), (96, 96)] * 2
+    assert [each.cache_interval for each in combinations] == [1, 1, 3, 3]
+
+
+def test_what_the_kind_of_request_lacks_cannot_vary() -> None:
+    body = {"init_img": INIT_IMAGE, "vary": {"hires_scale": [1, 2]}}
+    with pytest.raises(InvalidRequest) as caught:
+        parsed("img2img", **body)
+    assert [each.problem for each in caught.value.faults] == [
+        "belongs to txt2img, not to img2img"
+    ] * 2

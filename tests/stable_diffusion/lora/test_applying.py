@@ -256,3 +256,16 @@ def test_it_is_what_diffusers_computes_with_the_file_it_saved(
         expected = unet_prediction(unet, x, t, text)
     torch.testing.assert_close(ours.predict(x, t, text), expected, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(tiny.predict(x, t, text), expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("role", ["alpha", "scale", "scalar"])
+def test_a_number_of_several_values_is_refused_by_its_name(
+    tiny: Model, tmp_path: Path, role: str
+) -> None:
+    several = {f"{kohya(UNET)}.{role}": torch.ones(3)}
+    with pytest.raises(UnreadableModel) as refused:
+        applied(tiny, plain(tiny) | several, tmp_path / "ink.safetensors")
+    assert str(refused.value) == (
+        f"LoRA 'ink.safetensors' cannot be used: {kohya(UNET)}.{role} has 3 values, and a layer "
+        f"has a single {role}"
+    )

@@ -235,6 +235,24 @@ def test_parts_are_the_jobs_that_they_stand_for(bench: Bench, engine: StableDiff
     assert len({pixels(bench, compared, number) for number in range(4)}) == 4
 
 
+def test_second_passes_are_compared(bench: Bench, engine: StableDiffusion) -> None:
+    body: dict[str, Any] = {"model": "tiny", "ddim_steps": 2, "seed": 7}
+    vary = {"hires_scale": [None, 1.5, 2], "hires_upscaler": ["lanczos", "latent", "nearest"]}
+    compared = bench.submit(**body, vary=vary)
+    alone = [
+        bench.submit(**body, hires_scale=scale, hires_upscaler=upscaler)
+        for upscaler in vary["hires_upscaler"]
+        for scale in vary["hires_scale"]
+    ]
+    bench.run(engine, jobs=10)
+    result = bench.status(compared).result
+    assert result, bench.status(compared).failure
+    assert [pixels(bench, compared, number) for number in range(9)] == [
+        pixels(bench, job) for job in alone
+    ]
+    assert [image.width for image in result.images] == [64, 96, 128] * 3
+
+
 def test_each_prompt_of_a_job_is_parsed_once(
     bench: Bench,
     additions: tuple[StableDiffusion, Catalogue],

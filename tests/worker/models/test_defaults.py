@@ -9,10 +9,12 @@ from safetensors.torch import save_file
 
 from jobs.model_defaults import Defaults, ModelDefaults
 from stable_diffusion import tiny
+from stable_diffusion.families import family_by_id
 from worker.models.catalogue import Catalogue
 from worker.models.defaults_reader import DefaultsReader
 from worker.models.few_step import few_step, rows
 
+INCLUDED = [path.stem for path in tiny.LORA_PATHS]
 KEY = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 PEFT = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
 
@@ -239,3 +241,15 @@ def test_little_is_kept_of_large_headers(installed: Installed) -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 2**20
+
+
+def test_the_text_width_of_a_lora_is_known_by_each_of_its_names(installed: Installed) -> None:
+    (installed.loras / "style").mkdir()
+    installed.lora("style/ink", 2048, PEFT)
+    installed.lora("thin", key=KEY.replace("to_k", "to_q").replace("attn2", "attn1"))
+    installed.lora("wide", 1024)
+    (installed.loras / "torn.safetensors").write_bytes(b"torn")
+    widths = installed.reader.lora_widths()
+    included = {name: widths.pop(name) for name in [*widths] if name in INCLUDED}
+    assert widths == {"style/ink": 2048, "ink": 2048, "wide": 1024}
+    assert set(included.values()) <= {family_by_id("tiny").unet_kind.context_width}
