@@ -68,7 +68,7 @@ def job_parts_of(
 
 
 def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
-    """The parts by model, then autoencoder and LoRAs, so that each of them is loaded once."""
+    """The parts by model, precision, autoencoder and LoRAs, so that each of them is loaded once."""
     models = [_model_of(part) for part in parts]
 
     def place(part: JobPart) -> list[int]:
@@ -83,4 +83,5 @@ def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
 
 def _model_of(part: JobPart) -> tuple[object, ...]:
     """What it is made of, first what takes longest to load."""
-    return str(part.request.ckpt), part.request.vae, part.prompt_job.prompt.loras
+    full = part.request.precision == "full"
+    return str(part.request.ckpt), full, part.request.vae, part.prompt_job.prompt.loras
