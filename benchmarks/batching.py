@@ -12,9 +12,11 @@ from benchmarks.harness import BenchmarkOptions, Figure, figure, in_turns
 from stable_diffusion import tiny
 from stable_diffusion.generate import generate
 from stable_diffusion.load_model import load_model
+from stable_diffusion.loader import Loader
 from stable_diffusion.model import Model
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
+from stable_diffusion.weights.fingerprint import Fingerprints
 
 _BASE = Recipe(prompt="a red circle on a blue background", width=256, height=256, steps=12)
 JOBS = tuple(
@@ -40,7 +42,7 @@ def measure(options: BenchmarkOptions) -> Iterator[Figure]:
     """The seconds of all jobs together."""
     yield from _figures("8 mixed jobs, tiny", load_model(tiny.PATH, name="tiny"), JOBS, options)
     file = random_checkpoint(options.folder / "model.safetensors", 1)
-    large = load_model(file, name="model")
+    large = Loader("cpu", Fingerprints(None)).load("model", file)
     yield from _figures("4 mixed jobs, SD 1.5", large, LARGE_JOBS, options)
 
 

@@ -33,7 +33,7 @@ PROMPTS = ("a red dragon on a beach", "a blue cat", "a green tree")
 def measure(options: BenchmarkOptions) -> Iterator[Figure]:
     """Seconds of an evaluation, the time of a sampling beside the full one, and the distance."""
     file = random_checkpoint(options.folder / "model.safetensors", 1)
-    model = Loader("cpu", Fingerprints(None)).load("model", file)
+    model = Loader("cpu", Fingerprints(None)).load("model", file, full=True)
     full, shallow = _evaluations(model, options.rounds)
     yield figure("shallow evaluation, SD 1.5; full", shallow, full)
     for interval in INTERVALS:

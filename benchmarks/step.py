@@ -3,7 +3,7 @@
 Both load the same random weights and run two DDIM steps with guidance, text encoding included.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -31,24 +31,27 @@ RECIPE = Recipe(prompt="a red dragon on a beach", steps=STEPS, width=512, height
 def measure(options: BenchmarkOptions) -> Iterator[Figure]:
     """The time of a guided step in each precision, and the error of half precision."""
     file = random_checkpoint(options.folder / "model.safetensors", 1)
-    model = Loader("cpu", Fingerprints(None)).load("model", file)
+    loader = Loader("cpu", Fingerprints(None))
+    models = {
+        precision: loader.load("model", file, full=precision == "full")
+        for precision in ("autocast", "full")
+    }
     peer = load_with_diffusers(file, configurations(options.folder / "configuration"))
-    arms = {precision: replace(RECIPE, precision=precision) for precision in ("autocast", "full")}
-    taken: dict[str, list[float]] = {name: [] for name in arms}
+    taken: dict[str, list[float]] = {precision: [] for precision in models}
 
     def diffusers() -> None:
         generate_with_diffusers(peer, RECIPE, "latent")
 
     def ours() -> None:
-        for name, recipe in arms.items():
-            taken[name].append(_sample(model, recipe))
+        for precision, model in models.items():
+            taken[precision].append(_sample(model, replace(RECIPE, precision=precision)))
 
     diffusers_seconds, _ = in_turns(diffusers, ours, rounds=options.rounds)
     steps = [seconds / STEPS for seconds in diffusers_seconds]
-    for name in arms:
-        mine = [seconds / STEPS for seconds in taken[name]]
-        yield figure(f"guided step, SD 1.5, {name}; diffusers eager", mine, steps)
-    yield figure("relative error of an evaluation, autocast", [_error(model)], unit="")
+    for precision in models:
+        mine = [seconds / STEPS for seconds in taken[precision]]
+        yield figure(f"guided step, SD 1.5, {precision}; diffusers eager", mine, steps)
+    yield figure("relative error of an evaluation, autocast", [_error(models)], unit="")
 
 
 def _sample(model: Model, recipe: Recipe) -> float:
@@ -58,12 +61,13 @@ def _sample(model: Model, recipe: Recipe) -> float:
     return stopwatch.seconds["encode"] + stopwatch.seconds["sample"]
 
 
-def _error(model: Model) -> float:
+def _error(models: Mapping[str, Model]) -> float:
     random = torch.Generator().manual_seed(1)
-    x = torch.randn(1, *model.family.latents.shape(*RECIPE.size), generator=random)
-    text = Conditioning(torch.randn(1, 77, model.family.context_width, generator=random))
-    full, half = (
+    family = models["full"].family
+    x = torch.randn(1, *family.latents.shape(*RECIPE.size), generator=random)
+    text = Conditioning(torch.randn(1, 77, family.context_width, generator=random))
+    half, full = (
         model.predict(x, torch.tensor([500.0]), text, precision=precision)
-        for precision in ("full", "autocast")
+        for precision, model in models.items()
     )
     return float((half - full).norm() / full.norm())

@@ -1,25 +1,22 @@
 """Half precision, used with `precision: autocast` where the device gains by it.
 
-A model has a second UNet in half precision. Its decoder is converted for each picture: that takes a
-hundredth of the time of decoding, and no memory while it waits. Only a CPU decodes in half
+A model is loaded with its UNet in half precision. Its decoder is converted for each picture: that
+takes a hundredth of the time of decoding, and no memory while it waits. Only a CPU decodes in half
 precision, in bfloat16, which has the range of float32; the activations of autoencoders exceed that
 of float16, which a GPU would use.
 
 The weights are converted once, not by torch's autocast at every evaluation: for Stable Diffusion 1
-on a CPU that conversion takes a fifth of the time, and on a GPU it fills the memory. A large model
-has no second UNet: its layers convert their weights, see `Family.large`.
+on a CPU that conversion takes a fifth of the time, and on a GPU it fills the memory. The layers of
+a large model convert their weights as they compute, see `Family.large`.
 """
 
-from dataclasses import replace
 from functools import cache
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from stable_diffusion.families.family import Family
-from stable_diffusion.networks import Networks
 from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.weights.mapped import MappedFiles
 
@@ -43,18 +40,6 @@ def half_type(family: Family, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if faster else None
 
 
-def second_unet_type(family: Family, device: torch.device) -> torch.dtype | None:
-    """The type of a model's second UNet; None: it has none."""
-    return None if family.large else half_type(family, device)  # whose layers convert
-
-
-def with_half_unet(networks: Networks, dtype: torch.dtype) -> Networks:
-    """The networks with a second UNet in `dtype`, unless they have one."""
-    if networks.half_unet:
-        return networks
-    return replace(networks, half_unet=_converted(networks.unet, dtype))
-
-
 def half_decoder(vae: AutoencoderKL, dtype: torch.dtype) -> AutoencoderKL:
     """The autoencoder with its decoder in `dtype`, and an encoder that it shares."""
     files = MappedFiles()
@@ -65,8 +50,3 @@ def half_decoder(vae: AutoencoderKL, dtype: torch.dtype) -> AutoencoderKL:
                 weights[name] = weight.detach().to(dtype)
                 files.release(weight)
     return clone_sharing_weights(vae, weights)
-
-
-def _converted(unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
-    weights = {name: weight.detach().to(dtype) for name, weight in unet.named_parameters()}
-    return clone_sharing_weights(unet, weights)

@@ -19,7 +19,6 @@ from stable_diffusion.weights.reading import (
     VaeFiles,
     Weights,
     read_weights,
-    with_device_precision,
 )
 from stable_diffusion.weights.small_vae_files import read_small_autoencoder
 
@@ -44,8 +43,7 @@ def load_model(
     """
     target = with_index(device)
     vaes = VaeFiles.chosen(path, None)
-    weights = with_device_precision(read_weights(path, target, dtype, vae=vaes.full), target)
-    weights = vaes.add_small(weights, dtype)
+    weights = vaes.add_small(read_weights(path, target, dtype, vae=vaes.full), dtype)
     fingerprint = Fingerprints().of(path)
     return build_model(weights, path, name=name, fingerprint=fingerprint, prediction=prediction)
 

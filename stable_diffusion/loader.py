@@ -6,7 +6,7 @@ never holds it. An unknown fingerprint is computed beside.
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stable_diffusion import half_precision
 from stable_diffusion.cuda.device_thread import thread_of, with_index
 from stable_diffusion.cuda.graphs import Graphs
+from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.family import Prediction
-from stable_diffusion.half_precision import ON_GPU, second_unet_type
 from stable_diffusion.load_model import build_model
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, sizes_of
@@ -28,14 +29,13 @@ from stable_diffusion.unet_kind import UNetKind
 from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.fingerprint import Fingerprints, file_signature
 from stable_diffusion.weights.prediction import declared_prediction
-from stable_diffusion.weights.reading import (
-    VaeFiles,
-    Weights,
-    open_weights,
-    read_weights,
-    with_device_precision,
+from stable_diffusion.weights.reading import VaeFiles, Weights, open_weights, read_weights
+from stable_diffusion.weights.state_dict_loading import (
+    Place,
+    described_networks,
+    exact_unet,
+    kept_types,
 )
-from stable_diffusion.weights.state_dict_loading import Place, described_networks, kept_types
 from stable_diffusion.weights.weight_cache import WeightCache
 
 CPU = torch.device("cpu")
@@ -61,13 +61,13 @@ class ModelDescription:
 
 
 class Loader:
-    """Loads models to one device in one precision. Safe to share between threads.
+    """Loads models to one device. Safe to share between threads.
 
     Args:
         device: on which the models compute.
         fingerprints: of the models that are known.
         cache: the weight cache; None: none is used.
-        dtype: type of the weights.
+        dtype: type of weights in full precision.
         max_concurrent: of each model's step batcher; 0: jobs share no evaluations.
         graphs: record evaluations of models on a GPU as CUDA graphs.
         max_unet_bytes: bytes of an offloaded model's UNet that may be on a GPU at once; 0: all.
@@ -107,6 +107,7 @@ class Loader:
         prediction: Prediction | None = None,
         vae: Path | None = None,
         offloaded: bool = False,
+        full: bool = False,
         on_progress: Callable[[float], object] = lambda _share: None,
     ) -> Model:
         """Load a model.
@@ -115,6 +116,7 @@ class Loader:
             name, path, prediction: as of `load_model`.
             vae: the file or folder of another autoencoder; None: that beside it, else its own.
             offloaded: keep the weights in main memory; see `memory_plan`.
+            full: for jobs with `precision: full`; see `unet_type`.
             on_progress: called with the share that is loaded, 0..1.
 
         Raises:
@@ -123,24 +125,25 @@ class Loader:
         storage = CPU if offloaded else self._device
         cache = self._cache if storage == CPU else None
         vaes = VaeFiles.chosen(path, vae)
+        dtype = self.unet_type(path, offloaded=offloaded, full=full)
         read = partial(
             read_weights,
             path,
             storage,
             self._dtype,
             on_progress,
-            unet_dtype=self._unet_type(offloaded),
+            unet_dtype=dtype,
             vae=vaes.full,
         )
         files = [path] if vaes.full is None else [path, vaes.full]
         before = [file_signature(file) for file in files]
         entry = self._entry(path, vaes.full if cache else None)
-        weights = cache.open(entry.result(), self._dtype) if cache and entry.done() else None
+        weights = cache.open(entry.result(), dtype) if cache and entry.done() else None
         if weights is None and cache:
-            size = sum(self._sizes(path, CPU, offloaded=offloaded).values())
+            size = sum(self._sizes(path, CPU, dtype).values())
 
             def read_once(place: Place) -> Weights:
-                found = read(place=self._twice(place, path))
+                found = read(place=place)
                 entry.result()
                 if before != [file_signature(file) for file in files]:
                     # others would take these weights for those of the fingerprint
@@ -148,18 +151,20 @@ class Loader:
                 return found
 
             written = cache.write_while(
-                read_once, entry, self._dtype, size, on_wait=lambda: on_progress(0.0)
+                read_once, entry, dtype, size, on_wait=lambda: on_progress(0.0)
             )
-            weights = cache.open(entry.result(), self._dtype) if written else None
-        weights = self._with_device_precision(weights or read())
+            weights = cache.open(entry.result(), dtype) if written else None
+        weights = weights or read()
         entry.result()  # from here on the fingerprint is known
         fingerprint = self._fingerprints.of(path)
         weights = vaes.add_small(weights, self._dtype)
         model = build_model(
             weights, path, name=name, fingerprint=fingerprint, prediction=prediction
         )
+        in_half = storage == CPU and dtype != self._dtype
         return replace(
             model,
+            exact_unet=partial(self._exact_unet, path, fingerprint) if in_half else None,
             device=self._device,
             device_thread=thread_of(self._device),
             nbytes=self._device_bytes(sizes_of(weights.networks), offloaded),
@@ -168,23 +173,25 @@ class Loader:
             step_batcher=StepBatcher(self._max_concurrent) if self._max_concurrent else None,
         )
 
-    def estimate_bytes(self, path: Path, *, offloaded: bool = False) -> int:
+    def estimate_bytes(self, path: Path, *, offloaded: bool = False, full: bool = False) -> int:
         """The bytes of the device's memory that a model will take.
 
         Raises ModelNotFound, UnreadableModel.
         """
         storage = CPU if offloaded else self._device
-        return self._device_bytes(self._sizes(path, storage, offloaded=offloaded), offloaded)
+        unet = self.unet_type(path, offloaded=offloaded, full=full)
+        return self._device_bytes(self._sizes(path, storage, unet), offloaded)
 
-    def _sizes(self, path: Path, storage: torch.device, *, offloaded: bool) -> dict[str, int]:
-        """The bytes of each network that `storage` will hold, by name."""
+    def _sizes(self, path: Path, storage: torch.device, unet: torch.dtype) -> dict[str, int]:
+        """The bytes of each network that `storage` will hold, by name.
+
+        Args:
+            unet: the type of the UNet.
+        """
         checkpoint = open_weights(path)
         family = detect_family(checkpoint)
-        empty = Weights(family, described_networks(family), None)
-        networks = self._with_device_precision(empty).networks
-        types = {"unet": self._unet_type(offloaded)}
-        if networks.half_unet:
-            types["half_unet"] = networks.half_unet.dtype
+        networks = described_networks(family)
+        types = {"unet": unet}
         kept = {
             part.name: kept_types(checkpoint, family, part, networks.parts[part.name], storage)
             for part in family.parts
@@ -197,28 +204,28 @@ class Loader:
             for part, module in parts_of(networks)
         }
 
-    def _unet_type(self, offloaded: bool) -> torch.dtype:
-        """Half precision on a GPU; jobs in full precision use an offloaded model there."""
-        resident = self._device.type == "cuda" and not offloaded
-        return ON_GPU if resident else self._dtype
+    def unet_type(self, path: Path, *, offloaded: bool = False, full: bool = False) -> torch.dtype:
+        """The type of a model's UNet: half precision where that is faster, and not `full`.
 
-    def _with_device_precision(self, weights: Weights) -> Weights:
-        """Add a second UNet in half precision on a CPU only: on a GPU it would fill the memory."""
+        Jobs in full precision use an offloaded model on a GPU. Raises ModelNotFound,
+        UnreadableModel.
+        """
         if self._device.type == "cuda":
-            return replace(weights, networks=replace(weights.networks, half_unet=None))
-        return with_device_precision(weights, self._device)
-
-    def _twice(self, place: Place, path: Path) -> Place:
-        """Also places the UNet's weights in half precision, where the device gains by it."""
+            return self._dtype if offloaded else half_precision.ON_GPU
+        if full or not half_precision.cpu_has_fast_bfloat16():
+            return self._dtype
         family = detect_family(open_weights(path))
-        half = None if self._device.type == "cuda" else second_unet_type(family, self._device)
+        half = None if family.large else half_precision.half_type(family, self._device)
+        return half or self._dtype
 
-        def placed(name: str, weight: Tensor) -> None:
-            place(name, weight)
-            if half and name.startswith("unet."):
-                place(f"half_{name}", weight.to(half))
-
-        return placed
+    def _exact_unet(
+        self, path: Path, fingerprint: str, names: Collection[str]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """See `Model.exact_unet`."""
+        checkpoint = open_weights(path)
+        if self._fingerprints.of(path) != fingerprint:
+            raise UnreadableModel(f"model {path.name!r} was replaced since it was loaded")
+        return exact_unet(checkpoint, names)
 
     def _device_bytes(self, networks: Mapping[str, int], offloaded: bool) -> int:
         """All weights; for an offloaded model, its largest network or what may be on the device.

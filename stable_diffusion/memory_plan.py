@@ -55,7 +55,6 @@ def apply_memory_plan(model: Model, recipe: Recipe) -> Model:
 def _releasing_pages(model: Model, *, turbo: bool) -> Model:
     """Release mapped pages after each layer, or with `turbo` after each network."""
     files = MappedFiles()
-    unets = model.networks.unet, model.networks.half_unet
     sampling: list[Tensor] = []
     for module in _modules(model.networks):
         for layer in module.modules():
@@ -63,7 +62,7 @@ def _releasing_pages(model: Model, *, turbo: bool) -> Model:
             mapped: list[Tensor] = [weight for weight in weights if files.holds(weight)]
             if not turbo:
                 _after(layer, partial(_release, mapped))
-            elif module in unets:
+            elif module is model.networks.unet:
                 sampling += mapped
             else:
                 _after(module, partial(_release, mapped))
@@ -122,8 +121,7 @@ def _loaded(streamer: WeightStreamer, graphs: Graphs | None, *, keep: bool) -> I
 def _modules(networks: Networks) -> tuple[nn.Module, ...]:
     """The modules that a job calls by themselves: of the autoencoder, its encoder and decoder."""
     encoders, vae = networks.text_encoders.values(), networks.vae.children()
-    half_unet = (networks.half_unet,) if networks.half_unet else ()
-    return *encoders, networks.unet, *vae, *half_unet
+    return *encoders, networks.unet, *vae
 
 
 class OffloadedModule:

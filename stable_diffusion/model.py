@@ -1,6 +1,6 @@
 """A loaded model: its networks and tokenizer, and what the engine computes with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -61,6 +61,9 @@ class Model:
         text_encodings: a cache of its text encoders' outputs.
         warnings: sentences about what of its LoRAs could not be used.
         embeddings: vectors that came with its LoRAs, (n, width), by name.
+        exact_unet: reads the named weights of its UNet from its file, one after the other, because
+            the UNet has them in half precision; None: it has them as they are. Raises
+            UnreadableModel.
         refiner: a model of the same latents that goes on with the sampling where the recipe says
             so; see `guided_network.refinement`. None: there is none.
         sampling: returns the context manager in which all evaluations of a batch run.
@@ -87,6 +90,7 @@ class Model:
     step_batcher: StepBatcher | None = None
     warnings: tuple[str, ...] = ()
     embeddings: Mapping[str, Tensor] = field(default_factory=dict)
+    exact_unet: Callable[[Collection[str]], Iterator[tuple[str, Tensor]]] | None = None
     refiner: "Model | None" = None
 
     @property
@@ -188,7 +192,7 @@ class Model:
             cancel between evaluations and measure them.
         """
         size = at_once or (1 if self.device.type == "cpu" else len(x))
-        unet = (self.networks.half_unet if precision != "full" else None) or self.networks.unet
+        unet = self.networks.unet
         dtype = unet.dtype
         if self.family.large and precision != "full":
             dtype = half_type(self.family, self.device) or dtype

@@ -39,12 +39,9 @@ class Networks:
 
     Attributes:
         parts: by the part's name, in the family's order; a `unet`, a `vae` and text encoders.
-        half_unet: the UNet once more in half precision, on devices where it is faster; see
-            `half_precision`.
     """
 
     parts: Mapping[str, nn.Module]
-    half_unet: UNet2DConditionModel | None = None
 
     @property
     def unet(self) -> UNet2DConditionModel:
@@ -82,18 +79,13 @@ class Networks:
         return replace(self, parts={**self.parts, **modules})
 
     def map(self, function: Callable[[nn.Module], nn.Module]) -> "Networks":
-        """The results of a function of each network, `half_unet` included."""
-        half_unet = self.half_unet and function(self.half_unet)
-        return Networks(
-            {name: function(module) for name, module in self.parts.items()},
-            cast(UNet2DConditionModel | None, half_unet),
-        )
+        """The results of a function of each network."""
+        return Networks({name: function(module) for name, module in self.parts.items()})
 
 
 def parts_of(networks: Networks) -> tuple[tuple[str, nn.Module], ...]:
-    """The networks with their names; the UNet in half precision is `half_unet`."""
-    half = [("half_unet", networks.half_unet)] if networks.half_unet else []
-    return (*networks.parts.items(), *half)
+    """The networks with their names."""
+    return tuple(networks.parts.items())
 
 
 def sizes_of(networks: Networks) -> dict[str, int]:

@@ -61,14 +61,12 @@ def with_loras(
     uses = _by_parameter(model, loras, parameters)
     size = lora_size(model, [lora for lora, _ in loras])
     in_file = model.device.type == "cpu" and size >= min_bytes
-    merger = Merger(folder if in_file else None, size, 2 * len(uses))
-    half_unet = model.networks.half_unet
+    merger = Merger(folder if in_file else None, size, len(uses))
     changed: dict[Parameter, Tensor] = {}
-    halves: dict[str, Tensor] = {}
     used: list[set[str]] = [set() for _ in loras]
     misfits: list[list[str]] = [[] for _ in loras]
-    for parameter, of_files in uses.items():
-        own = parameters[parameter]
+    for parameter, own in _exact(model, {each: parameters[each] for each in uses}):
+        of_files = uses[parameter]
         in_unet = parameter[0] == "unet"
         changes: list[Scaled] = []
         for number, layer, use in of_files:
@@ -86,10 +84,7 @@ def with_loras(
             if share:
                 changes.append(Scaled(change, share))
         if changes:
-            half = half_unet.dtype if half_unet and in_unet else None
-            changed[parameter], other = merger.merged(own, changes, half)
-            if other is not None:
-                halves[parameter[1]] = other
+            changed[parameter] = merger.merged(own, changes, parameters[parameter].dtype)
     merger.finish()
     warnings = list(model.warnings)
     embeddings = dict(model.embeddings)
@@ -100,7 +95,7 @@ def with_loras(
         warnings += [*lora.warnings, *_unused(lora, names)]
         embeddings |= lora.embeddings
     return replace(
-        _with_parameters(model, changed, halves),
+        _with_parameters(model, changed),
         warnings=tuple(dict.fromkeys(warnings)),
         embeddings=embeddings,
     )
@@ -133,9 +128,7 @@ def lora_size(model: Model, loras: Sequence[Lora]) -> int:
         for layer, change in lora.layers.items()
         for use in _uses(change, targets.get(layer), parameters)
     }
-    half_unet = model.networks.half_unet
-    halves = [parameters[each] for each in changed if half_unet and each[0] == "unet"]
-    return sum(parameters[each].nbytes for each in changed) + sum(2 * w.numel() for w in halves)
+    return sum(parameters[each].nbytes for each in changed)
 
 
 def _uses(
@@ -171,14 +164,8 @@ def _unused(lora: Lora, used: set[str]) -> tuple[str, ...]:
     return (f"LoRA {lora.name}: {count} were not used: {listed}",)
 
 
-def _with_parameters(
-    model: Model, changed: Mapping[Parameter, Tensor], halves: Mapping[str, Tensor]
-) -> Model:
-    """The model with other tensors for some parameters.
-
-    Args:
-        halves: those of the UNet in half precision, by name.
-    """
+def _with_parameters(model: Model, changed: Mapping[Parameter, Tensor]) -> Model:
+    """The model with other tensors for some parameters."""
     by_part: dict[str, dict[str, Tensor]] = {part: {} for part, _ in _parameters(model)}
     for (part, name), weight in changed.items():
         by_part[part][name] = weight
@@ -188,18 +175,27 @@ def _with_parameters(
             for part, own in by_part.items()
         }
     )
-    half_unet = model.networks.half_unet
-    if half_unet:
-        networks = replace(networks, half_unet=clone_sharing_weights(half_unet, halves))
-    own_bytes = sum(weight.nbytes for weight in (*changed.values(), *halves.values()))
     return replace(
         model,
         networks=networks,
-        nbytes=own_bytes,
+        nbytes=sum(weight.nbytes for weight in changed.values()),
+        exact_unet=None,  # its file has other weights
         text_encodings=TextEncodingCache(),
         graphs=model.graphs and model.graphs.empty(),
         step_batcher=model.step_batcher and StepBatcher(model.step_batcher.max_concurrent),
     )
+
+
+def _exact(
+    model: Model, parameters: Mapping[Parameter, Tensor]
+) -> Iterator[tuple[Parameter, Tensor]]:
+    """The parameters, those of a UNet in half precision as they are in the model's file."""
+    for parameter, own in parameters.items():
+        if parameter[0] != "unet" or not model.exact_unet:
+            yield parameter, own
+    if model.exact_unet:
+        names = {name for part, name in parameters if part == "unet"}
+        yield from ((("unet", name), weight) for name, weight in model.exact_unet(names))
 
 
 def _parameters(model: Model) -> dict[Parameter, Tensor]:

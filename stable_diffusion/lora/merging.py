@@ -49,21 +49,17 @@ class Merger:
                 self._file = UnnamedFile(folder, size, count)
                 self._mapped = MappedFiles()
 
-    def merged(
-        self, weight: Tensor, changes: Sequence[Scaled], half: torch.dtype | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """The sum in the type and the memory layout of the weight, and once more in another type.
+    def merged(self, weight: Tensor, changes: Sequence[Scaled], dtype: torch.dtype) -> Tensor:
+        """The sum in `dtype`, in the memory layout of the weight.
 
         Pages of the weight that were read are released.
 
         Args:
             changes: at least one.
-            half: the other type; None: there is none.
         """
-        total = self._room(weight, weight.dtype)
-        other = None if half is None else self._room(weight, half)
-        _sum(weight, changes, total, other)
-        kept = self._kept(total), None if other is None else self._kept(other)
+        total = self._room(weight, dtype)
+        _sum(weight, changes, total)
+        kept = self._kept(total)
         if self._file is not None:
             self._mapped.release(weight)
             self._untrimmed += sum(c.nbytes for c, _ in changes if isinstance(c, Tensor))
@@ -93,8 +89,8 @@ class Merger:
         return total.clone(memory_format=torch.preserve_format) if kept is total else kept
 
 
-def _sum(weight: Tensor, changes: Sequence[Scaled], total: Tensor, other: Tensor | None) -> None:
-    """Compute the weight with all changes into `total`, and its copy in another type."""
+def _sum(weight: Tensor, changes: Sequence[Scaled], total: Tensor) -> None:
+    """Compute the weight with all changes into `total`."""
     last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
     matrices = [
         (change.up, _matrix(change.down, last)) if isinstance(change, LowRank) else None
@@ -111,8 +107,6 @@ def _sum(weight: Tensor, changes: Sequence[Scaled], total: Tensor, other: Tensor
             elif isinstance(change, Tensor):
                 sums.add_(change[piece], alpha=strength)
         total[piece] = sums
-        if other is not None:
-            other[piece] = total[piece]
 
 
 def _matrix(tensor: Tensor, last: bool) -> Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from stable_diffusion.families.family import Family, Prediction
-from stable_diffusion.half_precision import second_unet_type, with_half_unet
 from stable_diffusion.networks import Networks
 from stable_diffusion.weights.checkpoint import Checkpoint, open_checkpoint
 from stable_diffusion.weights.detection import detect_family
@@ -125,11 +124,3 @@ class VaeFiles:
         full = networks.full_vae
         small = read_small_autoencoder(self.small, weights.family, full, full.device, dtype)
         return replace(weights, networks=networks.with_parts(vae=small))
-
-
-def with_device_precision(weights: Weights, device: torch.device) -> Weights:
-    """The weights with a second UNet in half precision where this device gains by it."""
-    networks = weights.networks
-    dtype = second_unet_type(weights.family, device)
-    adapted = with_half_unet(networks, dtype) if dtype else replace(networks, half_unet=None)
-    return replace(weights, networks=adapted)

@@ -5,7 +5,7 @@ layout; the pages it was read from are released at once. So loading never holds 
 The layers of a large model keep their weights as they are stored, see `Family.large`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,6 +20,7 @@ from stable_diffusion.families.family import Family
 from stable_diffusion.families.parts.part import Part, StoredTensor
 from stable_diffusion.networks import Networks, build_networks, parts_of
 from stable_diffusion.weights.checkpoint import Checkpoint
+from stable_diffusion.weights.detection import detect_family
 from stable_diffusion.weights.mapped import MappedFiles
 from stable_diffusion.weights.quantized import is_factor, kept_type, true_values
 
@@ -87,6 +88,21 @@ def load_networks(
             f"{'; '.join(faults[:_MAX_FAULTS_NAMED])}{more}"
         )
     return networks
+
+
+def exact_unet(checkpoint: Checkpoint, names: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+    """These weights of the UNet, one after the other, in a type that has all their values.
+
+    Args:
+        checkpoint: of a model that can be loaded.
+
+    Raises UnreadableModel.
+    """
+    family = detect_family(checkpoint)
+    part, module = family.part("unet"), described_networks(family).unet
+    loading = _Loading(checkpoint, torch.device("cpu"), 1, lambda _share: None)
+    wanted = [each for each in module.named_parameters() if each[0] in names]
+    return loading.weights(wanted, part, None, {})
 
 
 def kept_types(
@@ -187,7 +203,26 @@ class _Loading:
             kept: the types of weights that have another than `dtype`, by name.
         """
         state: dict[str, Tensor] = {}
-        for name, parameter in module.named_parameters():
+        for name, weight in self.weights(module.named_parameters(), part, dtype, kept):
+            if self.place:
+                self.place(f"{part.name}.{name}", weight)
+            state[name] = weight.to("meta") if self.place else weight
+        if not self.faults:
+            assign(module, state, self.device)
+
+    def weights(
+        self,
+        parameters: Iterable[tuple[str, Tensor]],
+        part: Part,
+        dtype: torch.dtype | None,
+        kept: Mapping[str, torch.dtype],
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The weights of a module's parameters, by name, up to the first fault; see `load`.
+
+        Args:
+            dtype: None: the 16 bits of the file, else float32.
+        """
+        for name, parameter in parameters:
             stored = part.stored(name, self.checkpoint.layout)
             found = self._read(stored, part)
             if found is None:
@@ -198,19 +233,17 @@ class _Loading:
                     f"{stored.key} has shape {tuple(found.shape)}, not {tuple(parameter.shape)}"
                 )
             elif not self.faults:
-                state[name] = self._converted(
-                    found,
-                    parameter.shape,
-                    kept.get(name, dtype),
-                    channels_last=part.channels_last,
+                yield (
+                    name,
+                    self._converted(
+                        found,
+                        parameter.shape,
+                        kept.get(name, dtype or kept_type(found.dtype) or torch.float32),
+                        channels_last=part.channels_last,
+                    ),
                 )
-                if self.place:
-                    self.place(f"{part.name}.{name}", state[name])
-                    state[name] = state[name].to("meta")
                 self.done += parameter.numel()
                 self.on_progress(self.done / self.total)
-        if not self.faults:
-            assign(module, state, self.device)
 
     def has_any(self, module: nn.Module, part: Part, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint holds any tensor of a module."""

@@ -24,7 +24,6 @@ from torch import Tensor
 from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families import family_by_id
 from stable_diffusion.families.family import Prediction
-from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.networks import parts_of
 from stable_diffusion.weights.reading import Weights
 from stable_diffusion.weights.safetensors_writer import SafetensorsWriter, checksum_of
@@ -199,8 +198,6 @@ def _read(path: Path, fingerprint: str) -> Weights:
         if name.endswith(_CHANNELS_LAST):
             name, tensor = name.removesuffix(_CHANNELS_LAST), tensor.permute(0, 3, 1, 2)
         states.setdefault(part, {})[name] = tensor
-    if "half_unet" in states:
-        networks = with_half_unet(networks, torch.bfloat16)
     for part, module in parts_of(networks):
         if states.get(part, {}).keys() != dict(module.named_parameters()).keys():
             raise UnreadableModel(f"{path.name} is incomplete")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stable_diffusion.families.family import Family, Prediction
 from stable_diffusion.networks import Networks, build_networks, parts_of
+from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.weights.saving import original_tensors
 from stable_diffusion.weights.state_dict_loading import empty_networks
 from tests.stable_diffusion.conftest import transformers_tokenizer
@@ -38,6 +39,12 @@ def random_networks(family: Family, seed: int = 0) -> Networks:
             if parameter.dim() == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.02)
     return networks
+
+
+def with_unet_in(networks: Networks, dtype: torch.dtype) -> Networks:
+    """The same with the UNet's weights in another type."""
+    weights = {name: weight.detach().to(dtype) for name, weight in networks.unet.named_parameters()}
+    return networks.with_parts(unet=clone_sharing_weights(networks.unet, weights))
 
 
 def averaged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.errors import RecipeError
 from stable_diffusion.families import FAMILIES, family_by_id
 from stable_diffusion.generate import generate
-from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
@@ -23,7 +22,7 @@ from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.saving import save_checkpoint
 from stable_diffusion.weights.weight_cache import WeightCache
 from tests.stable_diffusion.fake_recorder import FakeRecorder
-from tests.stable_diffusion.layouts import empty, random_networks
+from tests.stable_diffusion.layouts import empty, random_networks, with_unet_in
 
 SIDE = 64
 KINDS = ("tiny-inpaint", "tiny-instruct")
@@ -79,7 +78,7 @@ def test_every_mode_gives_the_same_picture(loaded: Model) -> None:
 
 
 def test_half_precision_is_near(loaded: Model) -> None:
-    half = replace(loaded, networks=with_half_unet(loaded.networks, torch.bfloat16))
+    half = replace(loaded, networks=with_unet_in(loaded.networks, torch.bfloat16))
     near, exact = (
         torch.frombuffer(bytearray(pixels(model)), dtype=torch.uint8).float()
         for model in (half, loaded)

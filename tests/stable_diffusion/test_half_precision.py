@@ -1,4 +1,4 @@
-"""`precision: autocast`: another UNet, the same picture to the eye."""
+"""`precision: autocast`: a UNet of other numbers, the same picture to the eye."""
 
 import math
 from dataclasses import replace
@@ -8,22 +8,24 @@ import numpy
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stable_diffusion import half_precision
+from stable_diffusion.errors import UnreadableModel
 from stable_diffusion.families.sd1 import SD1
 from stable_diffusion.families.tiny import TINY
 from stable_diffusion.generate import generate
-from stable_diffusion.half_precision import half_type, with_half_unet
+from stable_diffusion.half_precision import half_type
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
-from stable_diffusion.networks import parts_of, size_of
+from stable_diffusion.networks import parts_of
 from stable_diffusion.preview import colour_chart
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from stable_diffusion.weights.weight_cache import WeightCache
+from tests.stable_diffusion.layouts import with_unet_in
 
 pytestmark = pytest.mark.heavy
 
@@ -35,10 +37,9 @@ LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k"
 
 
 @pytest.fixture(scope="module")
-def both(tiny: Model) -> Model:
-    """The tiny model with a UNet in bfloat16 beside the one in float32."""
-    networks = with_half_unet(tiny.networks, torch.bfloat16)
-    return replace(tiny, networks=networks, nbytes=size_of(networks))
+def half(tiny: Model) -> Model:
+    """The tiny model with its UNet in bfloat16."""
+    return replace(tiny, networks=with_unet_in(tiny.networks, torch.bfloat16))
 
 
 @pytest.fixture
@@ -46,6 +47,11 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half precision pays, whatever the CPU and however small the network."""
     monkeypatch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
     monkeypatch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
+
+
+def loader(tmp_path: Path) -> Loader:
+    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
+    return Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
 
 
 def drawn(model: Model, recipe: Recipe) -> Image.Image:
@@ -59,11 +65,9 @@ def fidelity(one: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("prompt", ["a red circle on a blue background", "a green dragon"])
-def test_the_picture_is_the_same_to_the_eye(both: Model, prompt: str) -> None:
-    recipes = (
-        replace(recipe, prompt=prompt, width=128, height=128, steps=20) for recipe in (FULL, FAST)
-    )
-    full, fast = (drawn(both, recipe) for recipe in recipes)
+def test_the_picture_is_the_same_to_the_eye(tiny: Model, half: Model, prompt: str) -> None:
+    large = {"prompt": prompt, "width": 128, "height": 128, "steps": 20}
+    full, fast = drawn(tiny, replace(FULL, **large)), drawn(half, replace(FAST, **large))
     assert full != fast
     assert fidelity(full, fast) >= 35
 
@@ -76,12 +80,8 @@ def test_a_decoder_in_half_precision_shows_the_same(tiny: Model, everywhere: Non
     assert torch.equal(tiny.decode(latents), full)
 
 
-def test_full_precision_does_not_feel_it(both: Model, tiny: Model) -> None:
-    assert drawn(both, FULL) == drawn(tiny, FULL)
-
-
-def test_mixed_is_another_name_for_it(both: Model) -> None:
-    assert drawn(both, replace(FAST, precision="mixed")) == drawn(both, FAST)
+def test_mixed_is_another_name_for_it(half: Model) -> None:
+    assert drawn(half, replace(FAST, precision="mixed")) == drawn(half, FAST)
 
 
 def test_it_pays_on_a_cpu_that_has_it_in_hardware_for_large_networks_only(
@@ -100,51 +100,81 @@ def test_it_pays_on_every_gpu() -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_a_ready_copy_has_it_too(tmp_path: Path) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
-    loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
-    first = loader.load("tiny", PATH)
-    second = loader.load("tiny", PATH)
-    assert first.networks.half_unet
-    assert second.networks.half_unet
-    assert {w.dtype for w in second.networks.half_unet.parameters()} == {torch.bfloat16}
-    assert drawn(first, FAST) == drawn(second, FAST)
-    assert drawn(first, FULL) == drawn(second, FULL)
-    expected = sum(w.nbytes for _, part in parts_of(first.networks) for w in part.parameters())
-    assert first.nbytes == second.nbytes == loader.estimate_bytes(PATH) == expected
+def test_a_ready_copy_has_the_unet_of_one_precision_alone(
+    tmp_path: Path, tiny: Model, half: Model
+) -> None:
+    models = loader(tmp_path)
+    first, second = (models.load("tiny", PATH) for _ in range(2))
+    (copy,) = (tmp_path / "copies").glob("*.safetensors")
+    for model in (first, second):
+        assert {w.dtype for w in model.networks.unet.parameters()} == {torch.bfloat16}
+        assert {w.dtype for w in model.networks.vae.parameters()} == {torch.float32}
+        expected = sum(w.nbytes for _, part in parts_of(model.networks) for w in part.parameters())
+        assert model.nbytes == models.estimate_bytes(PATH) == expected
+        assert drawn(model, FAST) == drawn(half, FAST)
+    assert copy.stat().st_size < expected + 2**21
     for plan in ({}, {"turbo": True}):
         planned = replace(FAST, memory_plan="optimized", **plan)
         assert drawn(second, planned) == drawn(first, FAST)
+    full = [models.load("tiny", PATH, full=True) for _ in range(2)]
+    assert [drawn(model, FULL) for model in full] == [drawn(tiny, FULL)] * 2
+    assert full[0].nbytes == models.estimate_bytes(PATH, full=True) > expected
 
 
-def test_a_copy_from_a_cpu_that_gains_by_it_serves_one_that_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_copy_from_a_cpu_that_gains_by_it_is_not_for_one_that_does_not(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = WeightCache(tmp_path / "copies", 2**30, min_bytes=0)
-    loader = Loader("cpu", Fingerprints(tmp_path / "fingerprints.json"), copies)
+    models = loader(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(half_precision, "cpu_has_fast_bfloat16", lambda: True)
         patch.setattr("stable_diffusion.families.family._SMALL_CHANNELS", 0)
-        loader.load("tiny", PATH)
-    model = loader.load("tiny", PATH)
-    assert model.networks.half_unet is None
-    assert model.nbytes == loader.estimate_bytes(PATH)
-    assert drawn(model, FAST) == drawn(model, FULL)
+        models.load("tiny", PATH)
+    model = models.load("tiny", PATH)
+    assert model.nbytes == models.estimate_bytes(PATH)
+    assert drawn(model, FAST) == drawn(model, FULL) == drawn(tiny, FULL)
 
 
-def test_a_lora_changes_both(both: Model, tmp_path: Path) -> None:
-    weight = both.networks.unet.get_parameter(f"{LAYER}.weight").detach()
+@pytest.fixture
+def style(tiny: Model, tmp_path: Path) -> Path:
+    """A LoRA of one layer."""
+    weight = tiny.networks.unet.get_parameter(f"{LAYER}.weight")
     names = (f"unet.{LAYER}.lora_B.weight", f"unet.{LAYER}.lora_A.weight")
     tensors = (torch.randn(weight.shape[0], 4), torch.randn(4, weight.shape[1]))
     path = tmp_path / "style.safetensors"
     save_file(dict(zip(names, tensors, strict=True)), path)
-    lora = read_lora(path)
-    made = with_loras(both, [(lora, 1.0)])
-    assert made.networks.half_unet
-    changed = made.networks.half_unet.get_parameter(f"{LAYER}.weight")
-    torch.testing.assert_close(changed.detach(), (weight + tensors[0] @ tensors[1]).bfloat16())
-    assert made.nbytes == lora_size(both, [lora]) == weight.numel() * (4 + 2)
-    assert drawn(made, FAST) != drawn(both, FAST)
-    assert made.networks.half_unet.get_parameter("conv_in.weight") is (
-        both.networks.half_unet and both.networks.half_unet.get_parameter("conv_in.weight")
-    )
+    return path
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_a_lora_is_added_to_the_weights_of_the_file_and_then_rounded(
+    tmp_path: Path, tiny: Model, style: Path, suffix: str
+) -> None:
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".ckpt":
+        torch.save(load_file(PATH), path)
+    else:
+        path.write_bytes(PATH.read_bytes())
+    lora = read_lora(style)
+    exact = with_loras(tiny, [(lora, 1.0)]).networks.unet
+    model = loader(tmp_path).load("model", path)
+    for folder in (None, tmp_path / "cache"):
+        made = with_loras(model, [(lora, 1.0)], folder, min_bytes=0)
+        for name, weight in made.networks.unet.named_parameters():
+            assert weight.equal(exact.get_parameter(name).bfloat16())
+        changed = made.networks.unet.get_parameter(f"{LAYER}.weight")
+        assert made.nbytes == lora_size(model, [lora]) == changed.nbytes == 2 * changed.numel()
+        assert made.networks.unet.conv_in.weight is model.networks.unet.conv_in.weight
+        assert drawn(made, FAST) != drawn(model, FAST)
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_a_lora_is_not_added_to_the_weights_of_another_file(tmp_path: Path, style: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(PATH.read_bytes())
+    model = loader(tmp_path).load("model", path)
+    tensors = load_file(path)
+    tensors["model.diffusion_model.out.2.bias"] += 1
+    save_file(tensors, path)
+    with pytest.raises(UnreadableModel, match="replaced"):
+        with_loras(model, [(read_lora(style), 1.0)])

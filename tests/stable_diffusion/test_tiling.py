@@ -11,7 +11,6 @@ from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.cpu.convolution import QuickConvolution
 from stable_diffusion.cuda.graphs import Graphs
 from stable_diffusion.generate import generate
-from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.image import to_tensor
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of
@@ -19,6 +18,7 @@ from stable_diffusion.offload.offload_cache import OffloadCache
 from stable_diffusion.recipe import Recipe
 from stable_diffusion.step_batching import StepBatcher
 from tests.stable_diffusion.fake_recorder import FakeRecorder
+from tests.stable_diffusion.layouts import with_unet_in
 
 RECIPE = Recipe(prompt="a forest of green leaves", width=64, height=128, steps=3, seed=9)
 TILED = replace(RECIPE, tiling=True)
@@ -111,11 +111,11 @@ def test_the_quick_convolution_has_no_edges(kernel: int) -> None:
 
 
 def test_half_precision_has_no_edges_either(tiny: Model) -> None:
-    half = replace(tiny, networks=with_half_unet(tiny.networks, torch.bfloat16))
+    half = replace(tiny, networks=with_unet_in(tiny.networks, torch.bfloat16))
     x, t = random(1, 4, 16, 16), torch.tensor([500.0])
-    full = half.tiled.predict(x, t, context(tiny))
+    full = tiny.tiled.predict(x, t, context(tiny))
     rough = half.tiled.predict(x, t, context(tiny), precision="autocast")
-    plain = half.predict(x, t, context(tiny))
+    plain = tiny.predict(x, t, context(tiny))
     assert (rough - full).norm() < 0.5 * (plain - full).norm()
 
 

@@ -112,7 +112,8 @@ def check(
         vae = vae_beside(path)
         own_vae = VaeFiles.chosen(path, None).full is None
         fingerprints = _fingerprints(settings)
-        model = Loader("cpu", fingerprints).load(name, path, prediction=usual_prediction(name))
+        loader = Loader("cpu", fingerprints)
+        model = loader.load(name, path, prediction=usual_prediction(name), full=True)
         declared = declared_prediction(path, checkpoint)
         unused = unused_tensors(checkpoint, model.family, own_vae=own_vae)
         fingerprint = fingerprints.of(path)

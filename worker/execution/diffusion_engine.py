@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,15 @@ class StableDiffusion:
         return torch.cuda.mem_get_info(self.device)[1]
 
     def base_of(self, key: ModelKey) -> ModelKey | None:
+        if self._is_full_anyway(key):
+            return replace(key, full=False)
         return key.with_own_vae if replaces_full_vae(key.path, key.vae) else key.base
 
     def estimate_bytes(self, key: ModelKey, base: Model | None) -> int:
         if base is None:
-            return self._loader.estimate_bytes(key.path, offloaded=key.offloaded)
+            return self._loader.estimate_bytes(key.path, offloaded=key.offloaded, full=key.full)
+        if self._is_full_anyway(key):
+            return 0
         if key.vae and replaces_full_vae(key.path, key.vae):
             return key.vae_signature[0]
         return lora_size(base, [read_lora(lora.path) for lora in key.loras])
@@ -123,10 +128,13 @@ class StableDiffusion:
             prediction=usual_prediction(key.name),
             vae=key.vae,
             offloaded=key.offloaded,
+            full=key.full,
             on_progress=on_progress,
         )
 
     def derive(self, base: Model, key: ModelKey) -> Model:
+        if self._is_full_anyway(key):
+            return replace(base, nbytes=0)
         if key.vae and replaces_full_vae(key.path, key.vae):
             return with_small_autoencoder(base, key.vae)
         return with_loras(
@@ -134,6 +142,11 @@ class StableDiffusion:
             [(read_lora(lora.path), (lora.weight, lora.unet_weight)) for lora in key.loras],
             self._cache,
         )
+
+    def _is_full_anyway(self, key: ModelKey) -> bool:
+        """Whether a key asks for full precision, and its model is the same without it."""
+        unet_type = partial(self._loader.unet_type, key.path, offloaded=key.offloaded)
+        return key.full and unet_type() == unet_type(full=True)
 
     def prepare(self, model: Model, prompt_job: PromptJob) -> tuple[Model, tuple[str, ...]]:
         model, config_warnings = with_config(model, prompt_job.request.config)

@@ -165,6 +165,7 @@ def _generate_and_publish(
                         part.prompt_job.prompt.loras,
                         on_loading,
                         offloaded=engine.offloaded(part.recipe),
+                        full=part.recipe.precision == "full",
                         vae=part.request.vae,
                         refiner=part.request.refiner_ckpt,
                     )

@@ -71,7 +71,7 @@ def job_parts_of(
 
 
 def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
-    """The parts by model, autoencoder, LoRAs and refiner, so that each of them is loaded once."""
+    """The parts ordered so that each model, autoencoder, LoRA and refiner is loaded once."""
     models = [_model_of(part) for part in parts]
 
     def place(part: JobPart) -> list[int]:
@@ -86,5 +86,6 @@ def generation_order(parts: Sequence[JobPart]) -> list[JobPart]:
 
 def _model_of(part: JobPart) -> tuple[object, ...]:
     """What it is made of, first what takes longest to load."""
-    request = part.request
-    return str(request.ckpt), request.vae, part.prompt_job.prompt.loras, request.refiner_ckpt
+    request, loras = part.request, part.prompt_job.prompt.loras
+    full = request.precision == "full"
+    return str(request.ckpt), full, request.vae, loras, request.refiner_ckpt

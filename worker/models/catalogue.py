@@ -108,6 +108,7 @@ class Catalogue:
         loras: Sequence[LoraTag] = (),
         *,
         offloaded: bool = False,
+        full: bool = False,
         vae: str | None = None,
     ) -> ModelKey:
         """The key of a model with these LoRAs and this autoencoder.
@@ -116,7 +117,7 @@ class Catalogue:
         """
         canonical, path = self.find(name)
         keys = tuple(self._lora_key(tag) for tag in loras if tag.weight or tag.unet_weight)
-        key = ModelKey(canonical, path, file_signature(path), keys, offloaded)
+        key = ModelKey(canonical, path, file_signature(path), keys, offloaded, full)
         if vae is None:
             return key
         installed = self.vaes()

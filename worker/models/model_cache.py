@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stable_diffusion.prompt.grammar import LoraTag
@@ -55,6 +56,7 @@ class ModelCache:
         on_progress: OnProgress = lambda _share: None,
         *,
         offloaded: bool = False,
+        full: bool = False,
         vae: str | None = None,
         refiner: str | None = None,
     ) -> "Iterator[Model]":
@@ -68,7 +70,7 @@ class ModelCache:
             loras: added to the model.
             on_progress: called with the share of all that is loaded, 0..1, which never falls, while
                 this thread waits. An exception it raises ends the wait.
-            offloaded: see `ModelKey`.
+            offloaded, full: see `ModelKey`.
             vae: the name of another autoencoder; None: the one that the model has.
             refiner: the name of a second model, which becomes the first one's `refiner`, with the
                 same LoRAs if it is of the same family; None: of none.
@@ -76,8 +78,8 @@ class ModelCache:
         Raises:
             UnknownModel, UnknownLora, UnknownVae, or what loading raised; the cache is unchanged.
         """
-        key = self._catalogue.model_key(name, loras, offloaded=offloaded, vae=vae)
-        other = self._catalogue.model_key(refiner, offloaded=offloaded) if refiner else None
+        model_key = partial(self._catalogue.model_key, offloaded=offloaded, full=full)
+        key, other = model_key(name, loras, vae=vae), model_key(refiner) if refiner else None
         roots = [self._root(each) for each in (key, other) if each]
         borrower = Borrower()
         with self._changed:

@@ -39,6 +39,7 @@ class ModelKey:
         signature: changes when the file changes.
         loras: the LoRAs that are added to it.
         offloaded: its weights stay in host memory, and are copied to the device when needed.
+        full: its UNet is not in half precision, where that would be faster.
         vae: the autoencoder that is used in place of its own; None: that beside it, else its own.
         vae_signature: changes when that file changes.
     """
@@ -48,6 +49,7 @@ class ModelKey:
     signature: FileSignature = (0, 0)
     loras: tuple[LoraKey, ...] = ()
     offloaded: bool = False
+    full: bool = False
     vae: Path | None = None
     vae_signature: FileSignature = (0, 0)
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from torch import Tensor
 from stable_diffusion.conditioning import Conditioning
 from stable_diffusion.errors import LoraMismatch, UnreadableModel
 from stable_diffusion.generate import generate
-from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.lora import lora_size, read_lora, with_loras
 from stable_diffusion.model import Model
 from stable_diffusion.networks import parts_of, text_states, unet_prediction
@@ -110,7 +108,6 @@ def test_several_are_added_up_and_taking_away_undoes(tiny: Model, kohya: Path) -
 def test_weights_in_a_file_are_the_same_and_their_pages_can_be_released(
     tiny: Model, kohya: Path, tmp_path: Path, strengths: tuple[float, ...]
 ) -> None:
-    tiny = replace(tiny, networks=with_half_unet(tiny.networks, torch.bfloat16))
     loras = [(read_lora(kohya), strength) for strength in strengths]
     in_memory = with_loras(tiny, loras)
     in_file = with_loras(tiny, loras, tmp_path / "cache", min_bytes=0)

@@ -12,7 +12,6 @@ from torch import Tensor
 from stable_diffusion import memory_plan
 from stable_diffusion.cuda.graphs import RECORD_AFTER, Graphs
 from stable_diffusion.generate import generate
-from stable_diffusion.half_precision import with_half_unet
 from stable_diffusion.loader import Loader
 from stable_diffusion.lora import read_lora, with_loras
 from stable_diffusion.model import Model
@@ -24,6 +23,7 @@ from stable_diffusion.shared_weights import clone_sharing_weights
 from stable_diffusion.tiny import PATH
 from stable_diffusion.weights.fingerprint import Fingerprints
 from tests.stable_diffusion.cuda.test_graphs import FakeRecorder
+from tests.stable_diffusion.layouts import with_unet_in
 from tests.stable_diffusion.offload.late_copy_stream import LateCopyStream
 
 pytestmark = pytest.mark.heavy
@@ -64,7 +64,8 @@ def test_a_job_gives_the_same_pictures_offloaded(
     )
     offload_cache = OffloadCache(max_bytes, CPU)
     recipe = replace(RECIPE, memory_plan="optimized", precision=precision, turbo=turbo)
-    whole = with_half_unet(tiny.networks, torch.float16)
+    dtype = torch.float32 if precision == "full" else torch.float16
+    whole = with_unet_in(tiny.networks, dtype)
     planned = offloaded(replace(tiny, offload_cache=offload_cache), recipe)
     as_planned = replace(recipe, memory_plan="standard", iterations=2, unet_batch=1)
     expected = [p.image.tobytes() for p in generate(replace(tiny, networks=whole), as_planned)]
