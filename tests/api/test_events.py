@@ -322,7 +322,7 @@ def test_every_state_has_its_event() -> None:
 
 
 def watched(service: str, steps: int) -> tuple[list[Event], Image.Image]:
-    """What is told of a real job, and its picture."""
+    """The events of a real job, and its picture."""
     prompt = "a red circle on a blue background"
     body = {"prompt": prompt, "H": 256, "W": 256, "ddim_steps": steps, "seed": 7}
     with httpx.Client(base_url=service, timeout=240, headers=KEY, trust_env=False) as client:

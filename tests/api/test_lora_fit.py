@@ -44,7 +44,7 @@ def installed(worker: HandWorker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "refused"),
     [
         ({"prompt": INK, "ckpt": "sdxl"}, {}),
         ({"prompt": INK, "ckpt": "new"}, {}),
@@ -68,17 +68,17 @@ def installed(worker: HandWorker) -> None:
     ],
 )
 def test_the_answer_names_the_lora_and_the_model(
-    client: FlaskClient, settings: ApiSettings, body: dict[str, Any], faults: dict[str, str]
+    client: FlaskClient, settings: ApiSettings, body: dict[str, Any], refused: dict[str, str]
 ) -> None:
     settings.prompts_dir.mkdir(parents=True, exist_ok=True)
     Path(settings.prompts_dir / "mixed").write_text(f"{STYLE}\n{INK}\n")
 
     answer: Any = client.post("/generate", json={"W": 64, "H": 64, **body}, headers=KEY)
 
-    assert answer.status_code == (400 if faults else 202), answer.text
+    assert answer.status_code == (400 if refused else 202), answer.text
     details = answer.json.get("details", [])
-    assert [each["field"] for each in details] == [*faults]
-    for each, words in zip(details, faults.values(), strict=True):
+    assert [each["field"] for each in details] == [*refused]
+    for each, words in zip(details, refused.values(), strict=True):
         assert each["code"] == "lora_mismatch"
         assert words in each["problem"]
         assert "sdxl" in each["expected"] or "sd15" in each["expected"]

@@ -49,7 +49,7 @@ def test_a_prompt_becomes_a_picture_with_its_recipe(tab: BrowserTab) -> None:
     page = tab.open()
     tab.screenshot("work-empty")
 
-    steps = 30  # a phase of less than 0.05 s is not told
+    steps = 30  # a phase of less than 0.05 s is not listed
     tab.draw("a red circle", seed=7, negative_prompt="blue", ddim_steps=steps)
     tab.finished()
 
