@@ -19,7 +19,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 STRIP_PIXELS = 1 << 15
-"""Pixels of a strip: a strip of 128 channels has 16 MiB."""
+"""Pixels of a strip; half of them in float32 on a CPU. With 128 channels it has 8 MiB on a CPU."""
 WHOLE_PIXELS = 1 << 18
 """Pixels of the largest image that is computed as a whole."""
 WHOLE_PIXELS_FLOAT32 = 1 << 16
@@ -76,9 +76,12 @@ def _in_strips(x: Tensor, factor: int) -> bool:
     """Whether an image is computed in strips; `factor`: pixels of its side for one of x's."""
     if torch.is_grad_enabled():
         return False
-    in_float32 = x.device.type == "cpu" and x.dtype == torch.float32
-    whole = WHOLE_PIXELS_FLOAT32 if in_float32 else WHOLE_PIXELS
+    whole = WHOLE_PIXELS_FLOAT32 if _in_cpu_float32(x) else WHOLE_PIXELS
     return x.shape[-2] * x.shape[-1] * factor**2 > whole
+
+
+def _in_cpu_float32(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def _layers(block: nn.Module, name: str) -> Iterator[nn.Module]:
@@ -185,7 +188,8 @@ def _strips(x: Tensor, scale: int = 1) -> Iterator[tuple[int, int]]:
     A strip has STRIP_PIXELS once its sides are `scale` times as long.
     """
     height, width = x.shape[-2:]
-    rows = max(2, STRIP_PIXELS // (width * scale**2) // 2 * 2)
+    pixels = STRIP_PIXELS // 2 if _in_cpu_float32(x) else STRIP_PIXELS
+    rows = max(2, pixels // (width * scale**2) // 2 * 2)
     for start in range(0, height, rows):
         yield start, min(start + rows, height)
 
