@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pytest
 from flask import Flask
@@ -169,6 +169,21 @@ class HandWorker:
     def fail(self, message: str, code: str = "out_of_memory") -> None:
         claim, _ = self.claim()
         self.claims.fail(claim, Failure(code=code, message=message))
+
+
+def announce(worker: HandWorker, worker_id: str, *models: ModelFacts, **more: Any) -> None:
+    """Announce a worker that has these models, of which the default is `tiny`."""
+    facts = WorkerFacts(
+        worker_id=worker_id,
+        types=("optimized",),
+        models=tuple(model.name for model in models),
+        default_model="tiny",
+        device="cpu",
+        slots=1,
+        model_facts=models,
+        **more,
+    )
+    worker.workers.announce(facts, ttl_seconds=600)
 
 
 @pytest.fixture

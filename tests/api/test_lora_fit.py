@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.worker_facts import ModelFacts, WorkerFacts
+from jobs.worker_facts import ModelFacts
 from stable_diffusion.families import family_by_id
-from tests.api.conftest import HandWorker
+from tests.api.conftest import HandWorker, announce
 
 KEY = {"X-API-Key": DUMMY_KEY}
 FAMILIES = {"tiny": "tiny", "sd15": "sd1", "photo": "sd1", "sdxl": "sdxl"}
@@ -28,19 +28,14 @@ def installed(worker: HandWorker) -> None:
             for name, family in FAMILIES.items()
         ),
     )
-    facts = WorkerFacts(
-        worker_id="by-hand",
-        types=("optimized",),
-        models=tuple(model.name for model in models),
-        default_model="tiny",
-        device="cpu",
-        slots=1,
-        model_facts=models,
+    announce(
+        worker,
+        "by-hand",
+        *models,
         loras=("art/style", "ink", "any"),
         lora_aliases=("style",),
         lora_widths={"art/style": 768, "style": 768, "ink": 2048},
     )
-    worker.workers.announce(facts, ttl_seconds=600)
 
 
 @pytest.mark.parametrize(

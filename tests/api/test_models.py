@@ -8,24 +8,10 @@ from flask.testing import FlaskClient
 from api import create_app
 from api.auth import DUMMY_KEY
 from api.settings import ApiSettings
-from jobs.worker_facts import ModelFacts, WorkerFacts
-from tests.api.conftest import HandWorker
+from jobs.worker_facts import ModelFacts
+from tests.api.conftest import HandWorker, announce
 
 KEY = {"X-API-Key": DUMMY_KEY}
-
-
-def announce(worker: HandWorker, worker_id: str, *models: ModelFacts, **more: Any) -> None:
-    facts = WorkerFacts(
-        worker_id=worker_id,
-        types=("optimized",),
-        models=tuple(model.name for model in models),
-        default_model="tiny",
-        device="cpu",
-        slots=1,
-        model_facts=models,
-        **more,
-    )
-    worker.workers.announce(facts, ttl_seconds=60)
 
 
 TINY = ModelFacts(
